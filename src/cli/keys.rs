@@ -1,0 +1,247 @@
+//! `nightmark keys`: the receiver's API keys.
+
+use super::table::{shown, table};
+use super::{Context, Exit};
+use crate::receiver::PayloadTemplate;
+use crate::receiver::keys::{self, CreatedKey, NewKey, Purpose};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{EndpointType, KeyRecord, KeyStore};
+use anyhow::{Context as _, bail};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use clap::{Args, Subcommand, ValueEnum};
+use secrecy::ExposeSecret;
+use serde_json::json;
+use std::path::Path;
+
+/// Arguments of `nightmark keys`.
+#[derive(Debug, Args)]
+pub struct KeysArgs {
+    #[command(subcommand)]
+    command: KeysCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum KeysCommand {
+    /// Make a key; its text is shown this once
+    Create(CreateArgs),
+    /// List the keys, without their texts
+    List,
+    /// Revoke a key at once and for good
+    Revoke {
+        /// The key's id, as `keys list` shows it
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+struct CreateArgs {
+    /// What to call it
+    #[arg(long)]
+    name: String,
+    /// What it may be used for
+    #[arg(long = "type", value_enum, default_value = "product-orgs")]
+    endpoint: Endpoint,
+    /// Where the fields stand in the payloads: flat, segment, or a TOML or JSON file [default: flat]
+    #[arg(long, value_name = "flat|segment|FILE")]
+    template: Option<String>,
+    /// Make a secret as well, which requests must send as X-Api-Secret
+    #[arg(long)]
+    with_secret: bool,
+    /// Until when it is valid: 2027-01-31T00:00:00Z, or a time from now such as 90d
+    #[arg(long, value_name = "TIME")]
+    expires: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Endpoint {
+    /// Product Org Updates
+    ProductOrgs,
+    /// Signal Staging
+    SignalStaging,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// A state store that fails, a template that cannot be used, or an id that no key has.
+pub async fn run(context: &Context, args: KeysArgs) -> anyhow::Result<Exit> {
+    match args.command {
+        KeysCommand::Create(args) => create(context, args).await?,
+        KeysCommand::List => list(context).await?,
+        KeysCommand::Revoke { id } => revoke(context, &id).await?,
+    }
+    Ok(Exit::Done)
+}
+
+async fn create(context: &Context, args: CreateArgs) -> anyhow::Result<()> {
+    let now = context.clock.now();
+    let expires_at = args.expires.as_deref().map(|text| expiry(text, now)).transpose()?;
+    // Everything is checked before the store is opened: a mistake leaves no file behind.
+    let purpose = purpose(context, args.endpoint, args.template.as_deref())?;
+    let new = NewKey { name: args.name, purpose, with_secret: args.with_secret, expires_at };
+    let store = SqliteStore::open(&context.home.database()).await?;
+    let created = keys::create(&store, context.clock.as_ref(), new).await?;
+    store.close().await;
+    match context.json {
+        true => print_json(&created),
+        false => print_text(context, &created, now),
+    }
+    Ok(())
+}
+
+fn purpose(context: &Context, endpoint: Endpoint, template: Option<&str>) -> anyhow::Result<Purpose> {
+    match (endpoint, template) {
+        (Endpoint::ProductOrgs, template) => {
+            Ok(Purpose::ProductOrgs(load_template(context.home.dir(), template.unwrap_or("flat"))?))
+        }
+        (Endpoint::SignalStaging, None) => Ok(Purpose::SignalStaging),
+        (Endpoint::SignalStaging, Some(_)) => {
+            bail!("a key of type signal-staging has no payload template; leave --template out")
+        }
+    }
+}
+
+/// A preset's name or a file, relative to the current folder as for every argument, or else to the home folder.
+fn load_template(home: &Path, name: &str) -> anyhow::Result<PayloadTemplate> {
+    if let Some(template) = PayloadTemplate::preset(name) {
+        return Ok(template);
+    }
+    let path = [Path::new(name).to_owned(), home.join(name)].into_iter().find(|path| path.is_file());
+    let Some(path) = path else {
+        let presets: Vec<_> = PayloadTemplate::presets().collect();
+        bail!("--template {name}: there is no such file, and it is not one of the presets {}", presets.join(", "));
+    };
+    let text = std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+    let template = if json { PayloadTemplate::from_json_text(&text) } else { PayloadTemplate::from_toml_text(&text) };
+    template.with_context(|| path.display().to_string())
+}
+
+/// An RFC 3339 time, or minutes, hours, days or weeks from now.
+fn expiry(text: &str, now: DateTime<Utc>) -> anyhow::Result<DateTime<Utc>> {
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Ok(time.to_utc());
+    }
+    let from_now = || -> Option<DateTime<Utc>> {
+        let at = text.find(|c: char| !c.is_ascii_digit())?;
+        let number: i64 = text[..at].parse().ok()?;
+        let minutes = match &text[at..] {
+            "m" => 1,
+            "h" => 60,
+            "d" => 24 * 60,
+            "w" => 7 * 24 * 60,
+            _ => return None,
+        };
+        now.checked_add_signed(TimeDelta::try_minutes(number.checked_mul(minutes)?)?)
+    };
+    from_now().with_context(|| {
+        format!("--expires {text}: a time such as 2027-01-31T00:00:00Z, or a number and m, h, d or w, such as 90d")
+    })
+}
+
+fn print_json(created: &CreatedKey) {
+    let secret = created.secret.as_ref().map(ExposeSecret::expose_secret);
+    println!("{}", json!({ "id": created.record.id, "key": created.key.expose_secret(), "secret": secret }));
+}
+
+fn print_text(context: &Context, created: &CreatedKey, now: DateTime<Utc>) {
+    let key = created.key.expose_secret();
+    println!("The key is shown once, copy it now:\n\n    key     {key}");
+    if let Some(secret) = &created.secret {
+        println!("    secret  {}    (to be sent as X-Api-Secret)", secret.expose_secret());
+    }
+    println!("\nIts id, for `nightmark keys revoke`: {}", created.record.id);
+    if let Some(end) = created.record.expires_at {
+        println!("It {} {}.", if end <= now { "HAS EXPIRED already, at" } else { "expires at" }, seconds(end));
+    }
+    if created.record.endpoint == EndpointType::ProductOrgs {
+        let header = if created.secret.is_some() { " -H \"X-Api-Secret: SECRET\"" } else { "" };
+        println!("\nWhile `nightmark serve` runs:\n");
+        println!("    curl -X POST http://{}/api/product-orgs/webhook/{key} \\", context.settings.receiver.address);
+        println!("      -H \"Content-Type: application/json\"{header} -d @payload.json");
+    }
+}
+
+async fn list(context: &Context) -> anyhow::Result<()> {
+    let keys = match SqliteStore::open_existing_readonly(&context.home.database()).await? {
+        Some(store) => {
+            let keys = store.keys().await?;
+            store.close().await;
+            keys
+        }
+        None => Vec::new(),
+    };
+    if context.json {
+        println!("{}", json!(keys));
+    } else if keys.is_empty() {
+        println!("no keys yet; `nightmark keys create --name NAME` makes one");
+    } else {
+        let mut out = table(&["id", "name", "type", "key", "created", "expires", "last used", "state"]);
+        for key in &keys {
+            out.add_row([
+                key.id.clone(),
+                shown(&key.name),
+                key.endpoint.to_string(),
+                format!("{}…", key.prefix),
+                seconds(key.created_at),
+                key.expires_at.map_or_else(|| "never".to_owned(), seconds),
+                key.last_used_at.map_or_else(|| "never".to_owned(), seconds),
+                state(key, context.clock.now()),
+            ]);
+        }
+        println!("{}", out.trim_fmt());
+    }
+    Ok(())
+}
+
+fn state(key: &KeyRecord, now: DateTime<Utc>) -> String {
+    match (key.revoked_at, key.expires_at) {
+        (Some(at), _) => format!("revoked {}", seconds(at)),
+        (None, Some(end)) if end <= now => "expired".to_owned(),
+        _ => "valid".to_owned(),
+    }
+}
+
+async fn revoke(context: &Context, id: &str) -> anyhow::Result<()> {
+    let unknown = || format!("there is no key {id}; `nightmark keys list` shows them");
+    // A store that is not there has no keys, and a look for one must not make it.
+    if !context.home.database().exists() {
+        bail!(unknown());
+    }
+    let store = SqliteStore::open(&context.home.database()).await?;
+    let key = store.revoke_key(id, context.clock.now()).await?;
+    store.close().await;
+    let key = key.with_context(unknown)?;
+    match context.json {
+        true => println!("{}", json!(key)),
+        false => println!("the key {} ({}) is revoked", key.id, shown(&key.name)),
+    }
+    Ok(())
+}
+
+fn seconds(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_expiry(text: &str, expected: Option<&str>) {
+        let now = "2026-03-01T12:00:00Z".parse().expect("a time");
+        assert_eq!(expiry(text, now).ok().map(seconds).as_deref(), expected, "{text}");
+    }
+
+    #[test]
+    fn expiries() {
+        check_expiry("2027-01-31T00:00:00Z", Some("2027-01-31T00:00:00Z"));
+        check_expiry("2027-01-31T00:00:00+02:00", Some("2027-01-30T22:00:00Z"));
+        check_expiry("90d", Some("2026-05-30T12:00:00Z"));
+        check_expiry("2w", Some("2026-03-15T12:00:00Z"));
+        check_expiry("30m", Some("2026-03-01T12:30:00Z"));
+        for text in ["", "d", "90", "90y", "-1d", "1.5d", "2027-01-31", "99999999999999999d", "9223372036854775807w"] {
+            check_expiry(text, None);
+        }
+    }
+}

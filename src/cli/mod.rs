@@ -1,0 +1,124 @@
+//! The command line: raw arguments in, one file per command.
+//!
+//! In: `std::env::args`. Out: an exit code; results on stdout, everything else on stderr.
+//! Always holds: `--json` prints exactly one JSON value on stdout; 0 done, 1 some rows failed, 2 could not run, 3 held.
+//! Deliberately absent: any rule of the product; a command reads arguments, calls the module that knows, prints.
+
+pub mod check;
+pub mod demo;
+pub mod keys;
+pub mod orgs;
+pub mod preview;
+pub mod report;
+pub mod run;
+pub mod runs;
+pub mod serve;
+pub mod table;
+
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Home, Settings};
+use crate::telemetry;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Nightly org sync without hooks: pull one row per org, compare it with what the destination is known to have, and
+/// send one webhook for each org that differs.
+#[derive(Debug, Parser)]
+#[command(name = "nightmark", version, max_term_width = 100, after_help = AFTER_HELP)]
+pub struct Cli {
+    /// The folder with nightmark.toml (optional), jobs/, snapshots/ and nightmark.db
+    #[arg(long, global = true, env = "NIGHTMARK_HOME", default_value = ".", value_name = "DIR")]
+    pub home: PathBuf,
+    /// Print one JSON value instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to log on stderr, such as `info`, `debug` or `nightmark::deliver=debug` [default: from nightmark.toml, or warn]
+    #[arg(long, global = true, env = "NIGHTMARK_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 done, 1 some rows failed, 2 could not run, 3 held by a guard.
+Start with `nightmark demo`, which needs nothing and sends nothing outside this machine.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show two nights of a made-up extract against the embedded receiver
+    Demo(demo::DemoArgs),
+    /// Validate job files, read a sample of the extract, render one payload
+    Check(check::CheckArgs),
+    /// Show what a run would send; sends nothing, changes nothing
+    Preview(preview::PreviewArgs),
+    /// Run a job now: extract, compare, publish, send
+    Run(run::RunArgs),
+    /// List past runs
+    Runs(runs::RunsArgs),
+    /// Start the receiver (and a health address)
+    Serve(serve::ServeArgs),
+    /// Create, list and revoke the receiver's API keys
+    Keys(keys::KeysArgs),
+    /// Show the orgs that the receiver holds
+    Orgs(orgs::OrgsArgs),
+}
+
+/// What every command is given.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Where things are.
+    pub home: Home,
+    /// The daemon's settings.
+    pub settings: Settings,
+    /// Whether to print JSON.
+    pub json: bool,
+    /// Time, ids and randomness.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// How a command ended; the process's exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// 0
+    Done,
+    /// 1: the command ran, and some rows were refused, unknown, pending or rejected.
+    SomeFailed,
+    /// 2: nothing could be done.
+    CouldNotRun,
+    /// 3: a guard holds the run.
+    Held,
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> Self {
+        std::process::ExitCode::from(match exit {
+            Exit::Done => 0,
+            Exit::SomeFailed => 1,
+            Exit::CouldNotRun => 2,
+            Exit::Held => 3,
+        })
+    }
+}
+
+/// Parses the arguments and runs the command.
+///
+/// # Errors
+/// Whatever kept the command from being done; `main` prints the chain once and exits with 2.
+pub async fn main() -> anyhow::Result<Exit> {
+    let cli = Cli::parse();
+    let home = Home::new(&cli.home)?;
+    let settings = Settings::load(&home)?;
+    telemetry::init(cli.log.as_deref(), &settings)?;
+    let context = Context { home, settings, json: cli.json, clock: Arc::new(SystemClock) };
+    match cli.command {
+        Command::Demo(args) => demo::run(&context, args).await,
+        Command::Check(args) => check::run(&context, args).await,
+        Command::Preview(args) => preview::run(&context, args).await,
+        Command::Run(args) => run::run(&context, args).await,
+        Command::Runs(args) => runs::run(&context, args).await,
+        Command::Serve(args) => serve::run(&context, args).await,
+        Command::Keys(args) => keys::run(&context, args).await,
+        Command::Orgs(args) => orgs::run(&context, args).await,
+    }
+}

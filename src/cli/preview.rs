@@ -1,0 +1,140 @@
+//! `nightmark preview JOB`: what a run would send. Sends nothing, changes nothing.
+
+use super::report::{self, grouped, plural};
+use super::table::table;
+use super::{Context, Exit};
+use crate::diff::Operation;
+use crate::job::load::load_job;
+use crate::pipeline::{self, Planned};
+use crate::receipt::Counts;
+use crate::row::key_text;
+use crate::store::RunStore;
+use crate::store::sqlite::SqliteStore;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Arguments of `nightmark preview`.
+#[derive(Debug, clap::Args)]
+pub struct PreviewArgs {
+    /// The job's name, or the path of its file
+    pub job: String,
+    /// Show at most so many changes [default: 20 as text, all as JSON]
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Whatever would keep a run from being done.
+pub async fn run(context: &Context, args: PreviewArgs) -> anyhow::Result<Exit> {
+    let started = Instant::now();
+    let job = Arc::new(load_job(&context.home, &args.job)?);
+    let store = SqliteStore::open_existing_readonly(&context.home.database()).await?;
+    let store = store.as_ref().map(|s| s as &dyn RunStore);
+    let planned = match pipeline::preview(Arc::clone(&job), &context.home, store, &context.clock).await {
+        Ok(planned) => planned,
+        Err(error) => match report::held_by(&error) {
+            Some(reasons) => return Ok(held_without_plan(context, &job.name, &reasons, started)),
+            None => return Err(error.into()),
+        },
+    };
+    let elapsed = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    if context.json {
+        print_json(&planned, args.limit.unwrap_or(usize::MAX), elapsed);
+    } else {
+        print_text(&planned, args.limit.unwrap_or(20), elapsed);
+    }
+    Ok(if planned.held.is_empty() { Exit::Done } else { Exit::Held })
+}
+
+fn held_without_plan(context: &Context, job: &str, reasons: &[String], started: Instant) -> Exit {
+    if context.json {
+        let elapsed = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let mut object = report::counts_json(None, job, &Counts::default(), elapsed);
+        object.insert("held".into(), json!(reasons));
+        object.insert("changes".into(), json!([]));
+        println!("{}", Value::Object(object));
+    } else {
+        println!("{job}: a run would be held:");
+        reasons.iter().for_each(|r| println!("  {r}"));
+    }
+    Exit::Held
+}
+
+fn print_json(planned: &Planned, limit: usize, elapsed: u64) {
+    let mut object = report::counts_json(None, &planned.of.job.name, &planned.counts, elapsed);
+    object.insert("suppressed".into(), json!(planned.suppressed));
+    object.insert("held".into(), json!(planned.held));
+    object.insert("notes".into(), json!(report::notes(planned)));
+    let by_column = planned.changes_by_column().into_iter().map(|(name, count)| (name, json!(count)));
+    object.insert("changes_by_column".into(), Value::Object(by_column.collect()));
+    let shown = planned.changes.len().min(limit);
+    object.insert("changes".into(), (0..shown).map(|seq| report::change_json(planned, seq)).collect());
+    println!("{}", Value::Object(object));
+}
+
+fn print_text(planned: &Planned, limit: usize, elapsed: u64) {
+    println!("{}", report::found_line(&planned.of.job.name, &planned.counts));
+    let by_column = planned.changes_by_column();
+    if !by_column.is_empty() {
+        let columns: Vec<String> = by_column.iter().map(|(name, count)| format!("{name} {}", grouped(*count))).collect();
+        println!("changed columns: {}", columns.join(", "));
+    }
+    report::notes(planned).iter().for_each(|note| println!("note: {note}"));
+    let shown = planned.changes.len().min(limit);
+    if shown > 0 {
+        println!("\n{}", changes_table(planned, shown));
+        println!("\nbodies:");
+        for seq in 0..shown {
+            match planned.body(seq) {
+                Ok(body) => println!("  {body}"),
+                Err(error) => println!("  {}: cannot be sent: {error}", key_text(planned.changes.row(seq), &planned.changes.key)),
+            }
+        }
+    }
+    if planned.changes.len() > shown {
+        println!("… and {} more (--limit)", grouped((planned.changes.len() - shown) as u64));
+    }
+    println!("\na run would send {}. Nothing was sent, nothing was changed ({elapsed} ms)", plural(planned.counts.planned(), "webhook"));
+    if !planned.held.is_empty() {
+        println!("It would be held:");
+        planned.held.iter().for_each(|reason| println!("  {reason}"));
+        println!("To send all the same: nightmark run {} --approve", planned.of.job.name);
+    }
+}
+
+/// One line per changed column: before → after. Added and removed orgs have one line each.
+pub(super) fn changes_table(planned: &Planned, limit: usize) -> comfy_table::Table {
+    let shown = planned.changes.len().min(limit);
+    let mut out = table(&["KEY", "OPERATION", "COLUMN", "BEFORE", "AFTER"]);
+    for seq in 0..shown {
+        let changes = &planned.changes;
+        let row = changes.row(seq);
+        let (key, meta) = (key_text(row, &changes.key), &changes.rows[seq]);
+        let columns = changes.changed_columns(seq);
+        if meta.operation != Operation::Changed || columns.is_empty() {
+            let why = if meta.uncertain { "(an earlier send may have been applied)" } else { "" };
+            out.add_row([key.as_str(), meta.operation.as_str(), why, "", ""]);
+            continue;
+        }
+        for (index, name) in columns.into_iter().enumerate() {
+            let before = changes.before(seq).map_or_else(String::new, |b| shown_value(b, name));
+            let first = index == 0;
+            let (key, operation) = if first { (key.as_str(), meta.operation.as_str()) } else { ("", "") };
+            out.add_row([key, operation, name, &before, &shown_value(row, name)]);
+        }
+    }
+    out
+}
+
+/// A value for people; NULL is told apart from the empty string.
+pub(super) fn shown_value(row: crate::row::RowRef<'_>, column: &str) -> String {
+    let Some(index) = row.schema.index_of(column) else { return String::new() };
+    match row.value(index) {
+        crate::row::Value::Null => "NULL".to_owned(),
+        crate::row::Value::Text("") => "\"\"".to_owned(),
+        value => value.text(),
+    }
+}

@@ -1,0 +1,141 @@
+//! What `run` and `preview` print, as text and as JSON.
+
+use crate::pipeline::{PipelineError, Planned};
+use crate::receipt::Counts;
+use serde_json::{Map, Value, json};
+use std::fmt::Write;
+
+/// Numbers with thousands separators, for people.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `1 org`, `2 orgs`
+pub fn plural(number: u64, one: &str) -> String {
+    format!("{} {one}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
+/// The object that `run --json` and `preview --json` share.
+pub fn counts_json(run: Option<&str>, job: &str, counts: &Counts, duration_ms: u64) -> Map<String, Value> {
+    let mut object = Map::new();
+    object.insert("run".into(), json!(run));
+    object.insert("job".into(), json!(job));
+    if let Ok(Value::Object(counts)) = serde_json::to_value(counts) {
+        object.extend(counts);
+    }
+    object.insert("duration_ms".into(), json!(duration_ms));
+    object
+}
+
+/// What was found, in one line.
+pub fn found_line(job: &str, counts: &Counts) -> String {
+    let mut line = format!(
+        "{job}: {} extracted: {} added, {} changed, {} removed, {} unchanged",
+        plural(counts.extracted, "org"),
+        grouped(counts.added),
+        grouped(counts.changed),
+        grouped(counts.removed),
+        grouped(counts.unchanged)
+    );
+    if counts.rejected > 0 {
+        let _ = write!(line, ", {} rejected", grouped(counts.rejected));
+    }
+    line
+}
+
+/// What should be said about a plan besides its counts: rejects, quarantined keys, columns that change too much.
+pub fn notes(planned: &Planned) -> Vec<String> {
+    let mut notes = Vec::new();
+    for reject in planned.rejects.listed() {
+        notes.push(format!(
+            "row {} is rejected: {} = `{}` {}; its org keeps its place",
+            reject.row + 1,
+            reject.column,
+            reject.value,
+            reject.reason
+        ));
+    }
+    notes.extend(planned.bad_keys.listed.iter().map(|bad| format!("left out: {bad}")));
+    if planned.suppressed > 0 {
+        notes.push(match planned.first_run && planned.changes.is_empty() {
+            true => format!("{} taken as the baseline, not sent (diff.first_run)", plural(planned.suppressed, "org")),
+            false => format!("{} differ and are not sent, because diff.on leaves them out", plural(planned.suppressed, "org")),
+        });
+    }
+    notes.extend(volatile(planned));
+    notes
+}
+
+/// Names the column that makes most orgs change, with what to do about it.
+fn volatile(planned: &Planned) -> Option<String> {
+    let changed = planned.counts.changed;
+    if changed < 20 || changed * 2 < planned.diff.known {
+        return None;
+    }
+    let by_column = planned.changes_by_column();
+    let (column, count) = by_column.first()?;
+    (count * 10 >= changed * 9).then(|| {
+        format!(
+            "`{column}` differs in {} of {} changed orgs. If it does not matter for scoring, add it to `ignore` under \
+             [diff] in {}",
+            grouped(*count),
+            grouped(changed),
+            planned.of.job.file.display()
+        )
+    })
+}
+
+/// A change for `--json`: `key`, `op`, `before`, `after`, `changed`, `body`.
+pub fn change_json(planned: &Planned, seq: usize) -> Value {
+    let changes = &planned.changes;
+    let row = changes.row(seq);
+    let compared = planned.compared();
+    let object = |of: crate::row::RowRef<'_>| -> Value {
+        let entries = compared.iter().filter_map(|name| {
+            Some(((*name).to_owned(), of.value(of.schema.index_of(name)?).to_json()))
+        });
+        Value::Object(entries.collect())
+    };
+    let meta = &changes.rows[seq];
+    let removed = meta.operation == crate::diff::Operation::Removed;
+    let body = match planned.body(seq) {
+        Ok(body) => serde_json::from_str(&body).unwrap_or(Value::String(body)),
+        Err(error) => json!({ "error": error.to_string() }),
+    };
+    json!({
+        "key": crate::row::key_json(row, &changes.key),
+        "op": meta.operation.as_str(),
+        "before": changes.before(seq).map_or(Value::Null, object),
+        "after": if removed { Value::Null } else { object(row) },
+        "changed": changes.changed_columns(seq),
+        "uncertain": meta.uncertain,
+        "webhook_id": meta.webhook_id,
+        "body": body,
+    })
+}
+
+/// Whether an error is a hold rather than a failure, and why.
+pub fn held_by(error: &PipelineError) -> Option<Vec<String>> {
+    match error {
+        PipelineError::Drift(drift) => Some(crate::pipeline::drift_reasons(drift)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn numbers_are_grouped() {
+        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(super::grouped(number), text);
+        }
+    }
+}

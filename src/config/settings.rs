@@ -1,0 +1,255 @@
+//! `nightmark.toml` over the embedded defaults.
+
+use super::Home;
+use crate::job::document::Document;
+use crate::job::problem::{Fault, Invalid, Problem};
+use crate::job::schema::schema_of;
+use crate::job::structure::Required;
+use crate::job::units;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{fmt, io};
+
+/// Every setting with its default and its comment.
+pub const DEFAULT: &str = include_str!("default.toml");
+
+/// The daemon's settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The upsert endpoint.
+    pub receiver: ReceiverSettings,
+    /// Health and metrics.
+    pub admin: AdminSettings,
+    /// Logs.
+    pub log: LogSettings,
+    /// Receipts.
+    pub delivery: DeliverySettings,
+}
+
+/// `[receiver]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceiverSettings {
+    /// Where it listens; port 0 is any free one.
+    pub address: SocketAddr,
+}
+
+/// `[admin]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminSettings {
+    /// Where it listens; port 0 is any free one.
+    pub address: SocketAddr,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSettings {
+    /// A level or a filter of `tracing`.
+    pub level: String,
+    /// For whom.
+    pub format: LogFormat,
+}
+
+/// `[log] format`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// `[delivery]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliverySettings {
+    /// Receipts in a batch, at least 1.
+    pub receipt_rows: usize,
+    /// The longest that a receipt waits.
+    pub receipt_interval: Duration,
+}
+
+/// Why the settings could not be had.
+#[derive(Debug)]
+pub enum SettingsError {
+    /// The file has mistakes.
+    Invalid(Invalid),
+    /// The file is there and cannot be read.
+    Unreadable(PathBuf, io::Error),
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SettingsError::Invalid(invalid) => invalid.fmt(f),
+            SettingsError::Unreadable(path, error) => write!(f, "{} cannot be read: {error}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for SettingsError {}
+
+impl Settings {
+    /// Reads `nightmark.toml` of the home folder, if it is there.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or every problem that it has.
+    pub fn load(home: &Home) -> Result<Self, SettingsError> {
+        let path = home.settings_file();
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(SettingsError::Unreadable(path, error)),
+        };
+        let file = path.strip_prefix(home.dir()).unwrap_or(&path);
+        Settings::parse(&text, file)
+            .map_err(|problems| SettingsError::Invalid(Invalid { file: file.to_owned(), problems }))
+    }
+
+    /// The defaults with what `text` overrides. `file` is how the file is shown.
+    ///
+    /// # Errors
+    /// Every problem of the text.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, Vec<Problem>> {
+        let schema = schema_of::<Raw>();
+        let mut doc = Document::read(file, text, &schema, Required::Waived)?;
+        let defaults = Document::read(Path::new("default.toml"), DEFAULT, &schema, Required::Enforced)?;
+        let mut merged = defaults.value().clone();
+        overlay(&mut merged, doc.value());
+        let settings = match serde_json::from_value(merged) {
+            Ok(raw) => check(&mut doc, &raw),
+            Err(error) => {
+                doc.report("", Fault::new(format!("cannot be read: {error}")));
+                None
+            }
+        };
+        let problems = doc.into_problems();
+        settings.filter(|_| problems.is_empty()).ok_or(problems)
+    }
+}
+
+fn check(doc: &mut Document<'_>, raw: &Raw) -> Option<Settings> {
+    let receiver = doc.accept("receiver.address", address(&raw.receiver.address));
+    let admin = doc.accept("admin.address", address(&raw.admin.address));
+    let interval = doc.accept("delivery.receipt_interval", units::duration(&raw.delivery.receipt_interval));
+    Some(Settings {
+        receiver: ReceiverSettings { address: receiver? },
+        admin: AdminSettings { address: admin? },
+        log: LogSettings { level: raw.log.level.clone(), format: raw.log.format },
+        delivery: DeliverySettings { receipt_rows: raw.delivery.receipt_rows, receipt_interval: interval? },
+    })
+}
+
+fn address(text: &str) -> Result<SocketAddr, Fault> {
+    let wrong = |_| {
+        Fault::new(format!("`{text}` is not an address")).hint("IP and port, such as `127.0.0.1:8080` or `[::]:8080`")
+    };
+    text.parse().map_err(wrong)
+}
+
+/// Both are tables of the same schema.
+fn overlay(under: &mut Value, over: &Value) {
+    match (under, over) {
+        (Value::Object(under), Value::Object(over)) => {
+            for (key, value) in over {
+                overlay(under.entry(key.as_str()).or_insert(Value::Null), value);
+            }
+        }
+        (under, over) => *under = over.clone(),
+    }
+}
+
+/// The file as written. The defaults are those of default.toml alone.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    receiver: RawListener,
+    admin: RawListener,
+    log: RawLog,
+    delivery: RawDelivery,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RawListener {
+    address: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RawLog {
+    #[schemars(length(min = 1))]
+    level: String,
+    format: LogFormat,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RawDelivery {
+    #[schemars(range(min = 1, max = 10000))]
+    receipt_rows: usize,
+    receipt_interval: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(text: &str) -> Vec<String> {
+        let problems = Settings::parse(text, Path::new("nightmark.toml")).err().unwrap_or_default();
+        problems.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_default_file_has_every_setting() {
+        let settings = Settings::parse("", Path::new("nightmark.toml")).unwrap();
+        assert_eq!(settings.receiver.address.to_string(), "127.0.0.1:8080");
+        assert_eq!(settings.admin.address.to_string(), "127.0.0.1:8081");
+        assert_eq!(settings.log, LogSettings { level: "warn".into(), format: LogFormat::Text });
+        let delivery = DeliverySettings { receipt_rows: 256, receipt_interval: Duration::from_millis(100) };
+        assert_eq!(settings.delivery, delivery);
+        let lines: Vec<&str> = DEFAULT.lines().collect();
+        for (above, line) in lines.iter().zip(&lines[1..]) {
+            assert!(!line.contains(" = ") || line.starts_with('#') || above.starts_with('#'), "no comment: {line}");
+        }
+    }
+
+    #[test]
+    fn a_file_overrides_what_it_names() {
+        let text = "[log]\nformat = \"json\"\n[receiver]\naddress = \"[::1]:0\"\n";
+        let settings = Settings::parse(text, Path::new("nightmark.toml")).unwrap();
+        assert_eq!(settings.log, LogSettings { level: "warn".into(), format: LogFormat::Json });
+        assert_eq!(settings.receiver.address.to_string(), "[::1]:0");
+        assert_eq!(settings.admin.address.to_string(), "127.0.0.1:8081");
+    }
+
+    #[test]
+    fn all_problems_are_reported_with_their_place() {
+        let text = "[receiver]\nadress = \"x\"\n[admin]\naddress = \"localhost\"\n[log]\nformat = \"jsn\"\n\
+                    [delivery]\nreceipt_rows = 0\nreceipt_interval = \"soon\"\n";
+        insta::assert_snapshot!(problems(text).join("\n"), @r#"
+        nightmark.toml:2:1: receiver.adress: unknown field (did you mean `address`?)
+        nightmark.toml:4:11: admin.address: `localhost` is not an address
+            hint: IP and port, such as `127.0.0.1:8080` or `[::]:8080`
+        nightmark.toml:6:10: log.format: unknown value `jsn` (did you mean `json`?)
+            hint: one of `text`, `json`
+        nightmark.toml:8:16: delivery.receipt_rows: must be between 1 and 10000, found 0
+        nightmark.toml:9:20: delivery.receipt_interval: `soon` is not a duration
+            hint: a number and ms, s, m or h: `500ms`, `30s`, `5m`
+        "#);
+    }
+
+    #[test]
+    fn no_file_is_the_defaults() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::new(dir.path()).unwrap();
+        assert_eq!(Settings::load(&home).unwrap().delivery.receipt_rows, 256);
+        std::fs::write(home.settings_file(), "[logs]\n").unwrap();
+        let message = Settings::load(&home).unwrap_err().to_string();
+        assert!(message.starts_with("nightmark.toml:1:2: logs: unknown field (did you mean `log`?)"), "{message}");
+        assert!(message.ends_with("1 problem in nightmark.toml"), "{message}");
+    }
+}

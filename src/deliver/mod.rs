@@ -1,0 +1,217 @@
+//! Messages out, receipts back.
+//!
+//! In: [`Message`]s, rendered and in change-set order. Out: a [`Receipt`] for each that the destination answered, in
+//! batches through the [`Ledger`], and a [`Summary`].
+//! Always holds: the ledger has been told (durably) that a message may be attempted before its first byte leaves; a
+//! receipt counts only once the ledger has it; the resolved URL and secrets appear in no message, error or log line.
+//! Deliberately absent: what is sent (`template`), what counts as changed (`diff`), where receipts live (`store`).
+//!
+//! A message travels engine → row → limits → client (request) → verdict → retry or receipts. `verdict`, `retry` and
+//! `redact` are pure.
+
+mod client;
+mod engine;
+mod halt;
+mod limits;
+mod receipts;
+mod redact;
+mod request;
+pub mod retry;
+mod row;
+pub mod verdict;
+
+pub use client::BODY_LIMIT;
+
+use crate::clock::Clock;
+use crate::job::spec::Destination;
+use crate::receipt::{Outcome, Receipt};
+use async_trait::async_trait;
+use secrecy::SecretString;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// One webhook, ready to go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The position in the change set, from 0, ascending.
+    pub seq: u64,
+    /// The key as text, for logs.
+    pub key: String,
+    /// `webhook-id` and `Idempotency-Key`: the same for every repeat of the same version of a row.
+    pub id: String,
+    /// `added`, `changed` or `removed`; sent as `nightmark-operation`.
+    pub operation: &'static str,
+    /// The JSON body.
+    pub body: String,
+}
+
+/// Where attempts and receipts are made durable. Implemented over the state store by `pipeline`.
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// Rows with a `seq` below `before` may be attempted from now on. Returns once that is durable.
+    async fn attempting(&self, before: u64) -> anyhow::Result<()>;
+    /// Appends receipts. Returns once they are durable.
+    async fn record(&self, receipts: Vec<Receipt>) -> anyhow::Result<()>;
+}
+
+/// Told how delivery goes, for progress bars.
+pub trait Observer: Send + Sync {
+    /// One message has its final word, already recorded; `None`: it was taken and stays pending.
+    fn done(&self, outcome: Option<Outcome>);
+}
+
+/// What a [`Destination`]'s `${…}` stand for, looked up by the caller.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// The address.
+    pub url: SecretString,
+    /// For `X-Api-Secret`.
+    pub secret: Option<SecretString>,
+    /// Further headers: name and value.
+    pub headers: Vec<(String, SecretString)>,
+}
+
+/// How receipts are batched.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// A batch is recorded when it has so many receipts, …
+    pub receipt_rows: usize,
+    /// … or when its oldest has waited so long.
+    pub receipt_interval: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { receipt_rows: 256, receipt_interval: Duration::from_millis(100) }
+    }
+}
+
+/// A destination that cannot be delivered to as it is set up.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliverError {
+    /// Not an address.
+    #[error("destination.url does not resolve to a web address: {0}; check the variables in it (it is not shown here because the API key stands in it)")]
+    Url(String),
+    /// Not a header.
+    #[error("{field} {problem}")]
+    Header {
+        /// The setting in the job file.
+        field: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The HTTP client does not start.
+    #[error("the HTTP client cannot be set up: {0}; https needs this machine's trusted certificates (package ca-certificates)")]
+    Client(String),
+}
+
+/// How the delivery of one change set went.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Applied.
+    pub acknowledged: u64,
+    /// Surely not applied.
+    pub refused: u64,
+    /// Maybe applied.
+    pub unknown: u64,
+    /// Taken from the caller and not applied, because delivery stopped. Messages that were never taken are not counted.
+    pub pending: u64,
+    /// Why delivery stopped before the end, if it did.
+    pub stopped: Option<Stopped>,
+    /// The first rows that were refused or whose outcome is unknown, at most [`Summary::MAX_FAILURES`].
+    pub failures: Vec<FailedRow>,
+}
+
+/// Why delivery stopped and what to do. Without secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stopped {
+    /// What happened.
+    pub reason: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+/// A row that did not get through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedRow {
+    /// Its key.
+    pub key: String,
+    /// The last HTTP status, if one came.
+    pub status: Option<u16>,
+    /// What the destination said, or what went wrong. Without secrets.
+    pub detail: String,
+}
+
+impl Summary {
+    /// How many failures are kept for the report.
+    pub const MAX_FAILURES: usize = 10;
+
+    /// Keeps a failure for the report, if there is still room. Counts nothing.
+    pub fn note_failure(&mut self, key: &str, status: Option<u16>, detail: &str) {
+        if self.failures.len() < Self::MAX_FAILURES {
+            self.failures.push(FailedRow { key: key.to_owned(), status, detail: detail.to_owned() });
+        }
+    }
+
+    fn count(&mut self, outcome: Option<Outcome>) {
+        let counter = match outcome {
+            Some(Outcome::Acknowledged) => &mut self.acknowledged,
+            Some(Outcome::Refused) => &mut self.refused,
+            Some(Outcome::Unknown) => &mut self.unknown,
+            None => &mut self.pending,
+        };
+        *counter += 1;
+    }
+}
+
+/// The client of one destination. Its limits hold over all its runs.
+pub struct Delivery {
+    engine: Arc<engine::Engine>,
+}
+
+impl std::fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Delivery").finish_non_exhaustive()
+    }
+}
+
+impl Delivery {
+    /// Sets the client up. Sends nothing. To be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// An address or a header that cannot be, or no trusted certificates on this machine.
+    pub fn new(
+        destination: &Destination,
+        resolved: Resolved,
+        clock: Arc<dyn Clock>,
+        options: Options,
+    ) -> Result<Self, DeliverError> {
+        let engine = engine::Engine {
+            client: client::Client::new(destination, &resolved)?,
+            limits: limits::Limits::new(destination.concurrency, destination.rate),
+            policy: destination.retry,
+            redactor: redact::Redactor::new(destination, &resolved),
+            clock,
+            concurrency: destination.concurrency,
+            options,
+        };
+        Ok(Delivery { engine: Arc::new(engine) })
+    }
+
+    /// Sends every message and returns when each has its recorded final word; or when delivery has stopped in order,
+    /// because the destination is not set up, asks for a longer pause than `retry.max`, or `stop` became true. Then what
+    /// was in flight has its answer recorded, and the rest is pending. Dropping the future breaks delivery off instead.
+    ///
+    /// # Errors
+    /// When the ledger fails. Nothing more is sent then; rows below the attempt mark without a receipt are unknown.
+    pub async fn run(
+        &self,
+        messages: impl Iterator<Item = Message> + Send + 'static,
+        ledger: Arc<dyn Ledger>,
+        observer: Arc<dyn Observer>,
+        stop: watch::Receiver<bool>,
+    ) -> anyhow::Result<Summary> {
+        engine::run(Arc::clone(&self.engine), messages, ledger, observer, stop).await
+    }
+}

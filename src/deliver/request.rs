@@ -1,0 +1,134 @@
+//! What stands in a request besides its body. No IO.
+//!
+//! Always holds: every header value is marked sensitive unless it is ours to show, so that neither a debug print nor an
+//! HTTP library's trace shows it.
+
+use super::{DeliverError, Message, Resolved};
+use chrono::{DateTime, Utc};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use secrecy::{ExposeSecret, SecretString};
+
+const AGENT: &str = concat!("nightmark/", env!("CARGO_PKG_VERSION"));
+const API_SECRET: HeaderName = HeaderName::from_static("x-api-secret");
+const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const OPERATION: HeaderName = HeaderName::from_static("nightmark-operation");
+
+/// Headers that a job may not set: they frame the message, or they are ours and mean something to a receiver.
+const RESERVED: [&str; 11] = [
+    "connection",
+    "content-length",
+    "host",
+    "idempotency-key",
+    "nightmark-operation",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+    "webhook-id",
+    "webhook-signature",
+    "webhook-timestamp",
+];
+
+/// The headers that are the same for every request of a destination.
+pub(super) fn fixed_headers(resolved: &Resolved) -> Result<HeaderMap, DeliverError> {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+    for (name, value) in &resolved.headers {
+        let field = format!("destination.headers.{name}");
+        let header: HeaderName = name
+            .parse()
+            .map_err(|_| DeliverError::Header { field: field.clone(), problem: "is not the name of a header" })?;
+        if RESERVED.contains(&header.as_str()) {
+            return Err(DeliverError::Header { field, problem: "names a header that is set by Nightmark itself" });
+        }
+        headers.insert(header, sensitive(&field, value)?);
+    }
+    if let Some(secret) = &resolved.secret {
+        headers.insert(API_SECRET, sensitive("destination.secret", secret)?);
+    }
+    Ok(headers)
+}
+
+fn sensitive(field: &str, value: &SecretString) -> Result<HeaderValue, DeliverError> {
+    let mut header = HeaderValue::from_str(value.expose_secret()).map_err(|_| DeliverError::Header {
+        field: field.to_owned(),
+        problem: "resolves to a value that a header cannot carry, such as one with a line break",
+    })?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+/// `fixed` and what belongs to this attempt at this message. `None`: its id cannot stand in a header.
+pub(super) fn attempt_headers(fixed: &HeaderMap, message: &Message, now: DateTime<Utc>) -> Option<HeaderMap> {
+    let id = HeaderValue::from_str(&message.id).ok()?;
+    let mut headers = fixed.clone();
+    headers.insert(WEBHOOK_ID, id.clone());
+    headers.insert(IDEMPOTENCY_KEY, id);
+    headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(now.timestamp()));
+    headers.insert(OPERATION, HeaderValue::from_static(message.operation));
+    Some(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::TimeZone;
+
+    fn resolved(headers: &[(&str, &str)], secret: Option<&str>) -> Resolved {
+        Resolved {
+            url: "http://localhost/".into(),
+            secret: secret.map(Into::into),
+            headers: headers.iter().map(|(n, v)| ((*n).to_owned(), SecretString::from(*v))).collect(),
+        }
+    }
+
+    fn message(id: &str) -> Message {
+        Message { seq: 0, key: "a".into(), id: id.into(), operation: "added", body: "{}".into() }
+    }
+
+    #[test]
+    fn a_request_carries_what_the_contract_says() {
+        let fixed = fixed_headers(&resolved(&[("X-Team", "growth")], Some("planted"))).unwrap();
+        let now = Utc.timestamp_opt(1_700_000_000, 0).unwrap();
+        let headers = attempt_headers(&fixed, &message("msg_1"), now).unwrap();
+        let mut lines: Vec<String> = headers.iter().map(|(n, v)| format!("{n}: {}", v.to_str().unwrap())).collect();
+        lines.sort();
+        let agent = format!("user-agent: {AGENT}");
+        let expected = [
+            "content-type: application/json",
+            "idempotency-key: msg_1",
+            "nightmark-operation: added",
+            agent.as_str(),
+            "webhook-id: msg_1",
+            "webhook-timestamp: 1700000000",
+            "x-api-secret: planted",
+            "x-team: growth",
+        ];
+        assert_eq!(lines, expected);
+        let shown = format!("{headers:?}");
+        assert!(!shown.contains("planted") && !shown.contains("growth"), "{shown}");
+    }
+
+    #[test]
+    fn headers_that_cannot_be_are_refused_by_name() {
+        for (name, value, problem) in [
+            ("Host", "example.org", "set by Nightmark itself"),
+            ("webhook-id", "1", "set by Nightmark itself"),
+            ("no good", "1", "not the name of a header"),
+            ("x-token", "planted\n", "cannot carry"),
+        ] {
+            let error = fixed_headers(&resolved(&[(name, value)], None)).unwrap_err().to_string();
+            assert!(error.contains(problem) && error.contains(name) && !error.contains("planted"), "{error}");
+        }
+        let error = fixed_headers(&resolved(&[], Some("planted\n"))).unwrap_err().to_string();
+        assert!(error.starts_with("destination.secret resolves"), "{error}");
+    }
+
+    #[test]
+    fn an_id_that_is_no_header_value_makes_no_request() {
+        let fixed = fixed_headers(&resolved(&[], None)).unwrap();
+        assert!(attempt_headers(&fixed, &message("a\nb"), Utc::now()).is_none());
+    }
+}

@@ -1,0 +1,398 @@
+//! What one attempt means: the only place that reads statuses and transport errors. Pure.
+//!
+//! In: an [`Attempt`]. Out: a [`Verdict`]. The rules are those of docs/ARCHITECTURE.md, "Delivery".
+//! Always holds: "surely not applied" is said only where the protocol says so (a 4xx, or a request that never left);
+//! whatever is in doubt may have been applied.
+
+use crate::receipt::Outcome;
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use std::time::Duration;
+
+/// The longest `Retry-After` that is believed.
+pub const RETRY_AFTER_CAP: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What one request came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attempt {
+    /// The destination answered.
+    Answered(Answer),
+    /// No answer came.
+    Failed(Fault),
+}
+
+impl Attempt {
+    /// The HTTP status, if one came.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Attempt::Answered(answer) => Some(answer.status),
+            Attempt::Failed(_) => None,
+        }
+    }
+}
+
+/// A status and what came with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// `Retry-After` as sent.
+    pub retry_after: Option<String>,
+    /// The beginning of the body.
+    pub body: Vec<u8>,
+    /// Why the body could not be read to its end (or to our limit).
+    pub broken: Option<Fault>,
+}
+
+/// Why no answer came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// How far the request had got.
+    pub kind: FaultKind,
+    /// In words, for the report.
+    pub text: String,
+}
+
+/// How far a failed request had got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultKind {
+    /// It could not be built: it never leaves, however often it is tried.
+    Invalid,
+    /// No connection: refused, unreachable, no such host, connect time-out. Nothing was sent.
+    Connect,
+    /// The TLS handshake failed. Nothing was sent.
+    Tls,
+    /// Time ran out after the connection stood.
+    Timeout,
+    /// The connection broke, or what came back is not HTTP.
+    Broken,
+}
+
+/// What is to be done about a row after an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Applied.
+    Acknowledged,
+    /// Surely not applied, and the same request would be refused again.
+    Refused {
+        /// What the destination said.
+        detail: String,
+    },
+    /// It may have been applied, and a repeat now is pointless.
+    Unknown {
+        /// What the destination said.
+        detail: String,
+    },
+    /// Worth another attempt.
+    Retry {
+        /// Whether this attempt may have been applied.
+        maybe_applied: bool,
+        /// The destination asked to wait at least so long.
+        after: Option<Duration>,
+        /// Whether that wait is for the whole destination and not for this row alone.
+        pause: bool,
+        /// What went wrong.
+        detail: String,
+    },
+    /// Nothing can be delivered until someone mends the job or the destination. Surely not applied.
+    ConfigFault {
+        /// What went wrong.
+        reason: String,
+        /// What to do about it.
+        remedy: &'static str,
+    },
+}
+
+/// The final outcome of a row whose last attempt came to `last`. What may have been applied once stays unknown until it
+/// is acknowledged: a later refusal says nothing about the earlier attempt.
+pub fn settle(maybe_applied_before: bool, last: Outcome) -> Outcome {
+    match last {
+        Outcome::Refused if maybe_applied_before => Outcome::Unknown,
+        other => other,
+    }
+}
+
+/// What `attempt` means, at `now`.
+pub fn judge(attempt: &Attempt, now: DateTime<Utc>) -> Verdict {
+    match attempt {
+        Attempt::Answered(answer) => judge_answer(answer, now),
+        Attempt::Failed(fault) => judge_fault(fault),
+    }
+}
+
+fn judge_fault(fault: &Fault) -> Verdict {
+    let detail = fault.text.clone();
+    match fault.kind {
+        FaultKind::Invalid => Verdict::Refused { detail },
+        FaultKind::Connect => Verdict::Retry { maybe_applied: false, after: None, pause: false, detail },
+        FaultKind::Tls => Verdict::ConfigFault {
+            reason: detail,
+            remedy: "check the host in destination.url and the server's certificate; a private CA must be in this \
+                     machine's trust store",
+        },
+        FaultKind::Timeout | FaultKind::Broken => {
+            Verdict::Retry { maybe_applied: true, after: None, pause: false, detail }
+        }
+    }
+}
+
+fn judge_answer(answer: &Answer, now: DateTime<Utc>) -> Verdict {
+    let retry = |maybe_applied, pause| {
+        let after = answer.retry_after.as_deref().and_then(|value| retry_after(value, now));
+        Verdict::Retry { maybe_applied, after, pause: pause && after.is_some(), detail: describe(answer) }
+    };
+    match answer.status {
+        200..=299 => judge_success(answer),
+        408 | 425 => retry(false, false),
+        429 => retry(false, true),
+        501 | 505 => Verdict::Unknown { detail: describe(answer) },
+        503 => retry(true, true),
+        status => match remedy(status) {
+            Some(remedy) => Verdict::ConfigFault { reason: config_fault(answer), remedy },
+            None if (400..=499).contains(&status) => Verdict::Refused { detail: describe(answer) },
+            // 5xx, and statuses that HTTP does not know.
+            None => retry(true, false),
+        },
+    }
+}
+
+/// A 2xx is believed unless its body says otherwise. A body beyond our limit is not JSON to us and so says nothing; one
+/// that broke off might have said anything.
+fn judge_success(answer: &Answer) -> Verdict {
+    if let Some(broken) = &answer.broken {
+        let detail = format!("the answer broke off: {}", broken.text);
+        return Verdict::Retry { maybe_applied: true, after: None, pause: false, detail };
+    }
+    match serde_json::from_slice(&answer.body) {
+        Ok(Value::Object(object)) if object.get("success") == Some(&Value::Bool(false)) => {
+            Verdict::Refused { detail: describe(answer) }
+        }
+        _ => Verdict::Acknowledged,
+    }
+}
+
+fn remedy(status: u16) -> Option<&'static str> {
+    Some(match status {
+        300..=399 => "redirects are never followed: put the final address into destination.url",
+        401 => {
+            "the API key is invalid, inactive or expired, or its secret is missing or wrong: check the key in \
+             destination.url and destination.secret"
+        }
+        403 => {
+            "the API key was not created with the Product Org Updates endpoint type: create one of that type and put it \
+             into destination.url"
+        }
+        404 => "nothing answers at this address: check the host, path and API key in destination.url",
+        405 => "this address takes no POST: check the path in destination.url",
+        410 => {
+            "the destination says that this address is gone for good: take the job out of service or give it a new \
+             destination.url"
+        }
+        _ => return None,
+    })
+}
+
+fn config_fault(answer: &Answer) -> String {
+    format!("the destination answered {}: {}", answer.status, describe(answer))
+}
+
+/// `Retry-After` as seconds or as any of the three HTTP dates, capped; `None` if it is neither (RFC 9110, 10.2.3).
+pub fn retry_after(value: &str, now: DateTime<Utc>) -> Option<Duration> {
+    let value = value.trim();
+    if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
+        // The only way for digits not to parse is to be too many.
+        let seconds = value.parse().unwrap_or(u64::MAX);
+        return Some(Duration::from_secs(seconds).min(RETRY_AFTER_CAP));
+    }
+    let until = DateTime::<Utc>::from(httpdate::parse_http_date(value).ok()?);
+    // An instant in the past means: now.
+    Some((until - now).to_std().unwrap_or(Duration::ZERO).min(RETRY_AFTER_CAP))
+}
+
+/// What the destination said: the message of its JSON if there is one, else the body as it is.
+fn describe(answer: &Answer) -> String {
+    if let Some(message) = serde_json::from_slice(&answer.body).ok().as_ref().and_then(message) {
+        return message.to_owned();
+    }
+    let text = String::from_utf8_lossy(&answer.body);
+    let text = text.trim();
+    if text.is_empty() { "the answer has no body".to_owned() } else { text.to_owned() }
+}
+
+fn message(body: &Value) -> Option<&str> {
+    let error = body.get("error");
+    let candidates = [body.get("message"), error.and_then(|e| e.get("message")), error, body.get("detail")];
+    candidates.into_iter().flatten().find_map(Value::as_str).filter(|text| !text.trim().is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::TimeZone;
+
+    fn now() -> DateTime<Utc> {
+        Utc.with_ymd_and_hms(1994, 11, 6, 8, 49, 0).unwrap()
+    }
+
+    fn answer(status: u16, retry_after: Option<&str>, body: &str) -> Attempt {
+        let retry_after = retry_after.map(str::to_owned);
+        Attempt::Answered(Answer { status, retry_after, body: body.as_bytes().to_vec(), broken: None })
+    }
+
+    fn fault(kind: FaultKind) -> Fault {
+        Fault { kind, text: "why".to_owned() }
+    }
+
+    /// One word per verdict, so that the tables below stay readable.
+    fn word(verdict: &Verdict) -> String {
+        match verdict {
+            Verdict::Acknowledged => "acknowledged".to_owned(),
+            Verdict::Refused { .. } => "refused".to_owned(),
+            Verdict::Unknown { .. } => "unknown".to_owned(),
+            Verdict::ConfigFault { .. } => "config".to_owned(),
+            Verdict::Retry { maybe_applied, after, pause, .. } => {
+                let applied = if *maybe_applied { "maybe" } else { "not" };
+                let pause = if *pause { " pause" } else { "" };
+                let after = after.map_or_else(String::new, |a| format!(" {}s", a.as_secs()));
+                format!("retry {applied}{pause}{after}")
+            }
+        }
+    }
+
+    #[test]
+    fn statuses() {
+        let table: &[(&[u16], &str)] = &[
+            (&[200, 201, 202, 204, 299], "acknowledged"),
+            (&[300, 301, 302, 304, 307, 308], "config"),
+            (&[401, 403, 404, 405, 410], "config"),
+            (&[400, 402, 406, 409, 413, 415, 422, 423, 451, 499], "refused"),
+            (&[408, 425, 429], "retry not"),
+            (&[500, 502, 503, 504, 507, 529, 599], "retry maybe"),
+            (&[501, 505], "unknown"),
+            (&[100, 101, 600, 999], "retry maybe"),
+        ];
+        for (statuses, expected) in table {
+            for status in *statuses {
+                assert_eq!(word(&judge(&answer(*status, None, ""), now())), *expected, "{status}");
+            }
+        }
+    }
+
+    #[test]
+    fn transport_errors() {
+        for (kind, expected) in [
+            (FaultKind::Invalid, "refused"),
+            (FaultKind::Connect, "retry not"),
+            (FaultKind::Tls, "config"),
+            (FaultKind::Timeout, "retry maybe"),
+            (FaultKind::Broken, "retry maybe"),
+        ] {
+            assert_eq!(word(&judge(&Attempt::Failed(fault(kind)), now())), expected, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_body_can_take_a_success_back() {
+        for (body, expected) in [
+            (r#"{"success": true, "isNewOrg": true}"#, "acknowledged"),
+            (r#"{"success": false, "message": "no such plan"}"#, "refused"),
+            (r#"{"success": false}"#, "refused"),
+            (r#"{"success": "false"}"#, "acknowledged"),
+            (r#"{"success": null}"#, "acknowledged"),
+            (r#"[{"success": false}]"#, "acknowledged"),
+            (r#"{"data": {"success": false}}"#, "acknowledged"),
+            (r#"{"success": false, "cut"#, "acknowledged"),
+            ("OK", "acknowledged"),
+            ("", "acknowledged"),
+        ] {
+            assert_eq!(word(&judge(&answer(200, None, body), now())), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_breaks_off() {
+        for (status, expected) in [(200, "retry maybe"), (400, "refused"), (401, "config"), (500, "retry maybe")] {
+            let broken = Some(fault(FaultKind::Broken));
+            let attempt = Attempt::Answered(Answer { status, retry_after: None, body: Vec::new(), broken });
+            assert_eq!(word(&judge(&attempt, now())), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn retry_after_pauses_the_destination_on_429_and_503_only() {
+        for (status, value, expected) in [
+            (429, "7", "retry not pause 7s"),
+            (503, "7", "retry maybe pause 7s"),
+            (500, "7", "retry maybe 7s"),
+            (408, "7", "retry not 7s"),
+            (429, "soon", "retry not"),
+            (400, "7", "refused"),
+        ] {
+            assert_eq!(word(&judge(&answer(status, Some(value), ""), now())), expected, "{status} {value}");
+        }
+    }
+
+    #[test]
+    fn retry_after_forms() {
+        let day = 24 * 60 * 60;
+        for (value, expected) in [
+            ("0", Some(0)),
+            (" 120 ", Some(120)),
+            ("00012", Some(12)),
+            ("86401", Some(day)),
+            ("99999999999999999999999999", Some(day)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(37)),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", Some(37)),
+            ("Sun Nov  6 08:49:37 1994", Some(37)),
+            ("Sun, 06 Nov 1994 08:48:00 GMT", Some(0)),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", Some(day)),
+            ("", None),
+            ("-1", None),
+            ("+1", None),
+            ("1.5", None),
+            ("1 2", None),
+            ("tomorrow", None),
+            ("٣", None),
+        ] {
+            assert_eq!(retry_after(value, now()), expected.map(Duration::from_secs), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_destination_said() {
+        for (body, expected) in [
+            (r#"{"message": "missing productOrgId"}"#, "missing productOrgId"),
+            (r#"{"error": "bad plan"}"#, "bad plan"),
+            (r#"{"error": {"message": "bad plan", "code": 3}}"#, "bad plan"),
+            (r#"{"code": 3}"#, r#"{"code": 3}"#),
+            ("  <h1>Bad</h1>\n", "<h1>Bad</h1>"),
+            ("", "the answer has no body"),
+        ] {
+            let verdict = judge(&answer(400, None, body), now());
+            assert_eq!(verdict, Verdict::Refused { detail: expected.to_owned() }, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_key_type_is_explained() {
+        let verdict = judge(&answer(403, None, r#"{"error":"wrong type"}"#), now());
+        let Verdict::ConfigFault { reason, remedy } = verdict else { panic!("{verdict:?}") };
+        assert_eq!(reason, "the destination answered 403: wrong type");
+        assert!(remedy.contains("was not created with the Product Org Updates endpoint type"), "{remedy}");
+    }
+
+    #[test]
+    fn unknown_stays_unknown_unless_acknowledged() {
+        use Outcome::{Acknowledged, Refused, Unknown};
+        for (before, last, expected) in [
+            (false, Refused, Refused),
+            (false, Unknown, Unknown),
+            (false, Acknowledged, Acknowledged),
+            (true, Refused, Unknown),
+            (true, Unknown, Unknown),
+            (true, Acknowledged, Acknowledged),
+        ] {
+            assert_eq!(settle(before, last), expected, "{before} {last:?}");
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Finds and reads job files.
+
+use super::problem::{Invalid, Problem, did_you_mean};
+use super::spec::Job;
+use super::validate;
+use crate::config::Home;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use toml::de::DeTable;
+
+/// Why a job could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// The file has mistakes.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// No job goes by this name.
+    #[error("there is no job `{name}` in {}{suggestion}\n    hint: {known}", dir.display())]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// Where it was looked for.
+        dir: PathBuf,
+        /// ` (did you mean …?)` or nothing.
+        suggestion: String,
+        /// The jobs that there are, as a sentence.
+        known: String,
+    },
+    /// Several files claim the name.
+    #[error("{} jobs are named `{name}`: {}\n    hint: give each its own `name`", files.len(), listed(files))]
+    Ambiguous {
+        /// The name.
+        name: String,
+        /// The files.
+        files: Vec<PathBuf>,
+    },
+    /// A file or folder cannot be read.
+    #[error("{} cannot be read: {source}", path.display())]
+    Unreadable {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Loads one job: by the name in a file of `jobs/`, by such a file's stem, or by the path of a `.toml` file.
+///
+/// # Errors
+/// No such job, or every problem of its file.
+pub fn load_job(home: &Home, name_or_path: &str) -> Result<Job, JobError> {
+    if Path::new(name_or_path).extension().is_some_and(|extension| extension == "toml") {
+        let given = Path::new(name_or_path);
+        let in_home = home.dir().join(given);
+        return read(home, if !given.exists() && in_home.exists() { &in_home } else { given });
+    }
+    let files = named_files(home)?;
+    let by_name: Vec<&PathBuf> = files.iter().filter(|(_, name)| *name == name_or_path).map(|(file, _)| file).collect();
+    let by_stem = || files.iter().map(|(file, _)| file).find(|file| stem(file) == name_or_path);
+    match by_name.as_slice() {
+        [file] => read(home, file),
+        [] => match by_stem() {
+            Some(file) => read(home, file),
+            None => Err(unknown(home, name_or_path, &files)),
+        },
+        several => Err(JobError::Ambiguous {
+            name: name_or_path.to_owned(),
+            files: several.iter().map(|file| shown(home, file)).collect(),
+        }),
+    }
+}
+
+/// Loads every job of `jobs/`, sorted by name, and the problems of those that cannot be. Two jobs of one name are a
+/// problem, and neither is returned. No `jobs/` is no jobs.
+pub fn load_all(home: &Home) -> (Vec<Job>, Vec<Problem>) {
+    let mut problems = Vec::new();
+    let mut by_name: BTreeMap<String, Vec<Job>> = BTreeMap::new();
+    let files = job_files(home).unwrap_or_else(|error| {
+        problems.push(whole_file(home, &home.jobs(), error.to_string()));
+        Vec::new()
+    });
+    for file in files {
+        match read(home, &file) {
+            Ok(job) => by_name.entry(job.name.clone()).or_default().push(job),
+            Err(JobError::Invalid(invalid)) => problems.extend(invalid.problems),
+            Err(error) => problems.push(whole_file(home, &file, error.to_string())),
+        }
+    }
+    let mut jobs = Vec::new();
+    for (name, mut same) in by_name {
+        if same.len() == 1 {
+            jobs.append(&mut same);
+            continue;
+        }
+        let files: Vec<PathBuf> = same.iter().map(|job| job.file.clone()).collect();
+        for job in same {
+            let others: Vec<PathBuf> = files.iter().filter(|file| **file != job.file).cloned().collect();
+            let mut problem = whole_file(home, &job.file, format!("the name `{name}` is taken by {}", listed(&others)));
+            problem.path = "name".to_owned();
+            problem.hint = Some("give each job its own `name`".to_owned());
+            problems.push(problem);
+        }
+    }
+    (jobs, problems)
+}
+
+fn read(home: &Home, path: &Path) -> Result<Job, JobError> {
+    let unreadable = |source| JobError::Unreadable { path: shown(home, path), source };
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    let file = shown(home, path);
+    validate::parse(&text, &file, home.dir()).map_err(|problems| Invalid { file, problems }.into())
+}
+
+/// The `.toml` files of `jobs/`, sorted; hidden ones (an editor's leavings) are not jobs.
+fn job_files(home: &Home) -> Result<Vec<PathBuf>, JobError> {
+    let dir = home.jobs();
+    let unreadable = |source| JobError::Unreadable { path: shown(home, &dir), source };
+    let entries = match std::fs::read_dir(&dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(unreadable(error)),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(unreadable)?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") && !stem(&path).starts_with('.') {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The job files with their names. Reads no more than the name, so that one broken job does not keep another from
+/// being found.
+fn named_files(home: &Home) -> Result<Vec<(PathBuf, String)>, JobError> {
+    let named = |file: PathBuf| {
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let (table, _) = DeTable::parse_recoverable(&text);
+        let name = table.get_ref().get("name").and_then(|name| name.get_ref().as_str()).map(str::to_owned);
+        let name = name.unwrap_or_else(|| stem(&file));
+        (file, name)
+    };
+    Ok(job_files(home)?.into_iter().map(named).collect())
+}
+
+fn unknown(home: &Home, name: &str, files: &[(PathBuf, String)]) -> JobError {
+    let mut names: Vec<&str> = files.iter().map(|(_, name)| name.as_str()).collect();
+    names.sort_unstable();
+    let known = match names.as_slice() {
+        [] => "there are no job files there; see `--home`".to_owned(),
+        names => format!("the jobs there: {}", names.join(", ")),
+    };
+    JobError::Unknown { name: name.to_owned(), dir: home.jobs(), suggestion: did_you_mean(name, names), known }
+}
+
+fn whole_file(home: &Home, path: &Path, message: String) -> Problem {
+    Problem { file: shown(home, path), line: 1, column: 1, path: String::new(), message, hint: None }
+}
+
+/// Relative to the home folder if it lies there: that is how a person speaks of it.
+fn shown(home: &Home, path: &Path) -> PathBuf {
+    path.strip_prefix(home.dir()).unwrap_or(path).to_owned()
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn listed(files: &[PathBuf]) -> String {
+    files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,316 @@
+//! A job file as written: what serde reads and what schemas/job.schema.json is made of. The comments are what an editor
+//! shows. Keys that must be there are options all the same, so that a file that lacks one can still be searched for
+//! other mistakes; the schema says that they are required, and that is checked first.
+
+use schemars::JsonSchema;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// One org sync: where rows come from, what is compared, where webhooks go and what they say.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "Nightmark job")]
+pub struct RawJob {
+    /// The version of this format: 1.
+    #[schemars(required, extend("const" = 1))]
+    pub version: Option<u32>,
+    /// The job's name: letters, digits, `-` and `_`, at most 64. Default: the file's name without `.toml`.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_-]{1,64}$"))]
+    pub name: Option<String>,
+    /// When to run, as in a crontab: minute, hour, day of month, month, day of week (0 and 7 are Sunday); with a sixth
+    /// field in front for seconds; or @hourly, @daily, @weekly, @monthly. Without it the job runs only by hand.
+    pub schedule: Option<String>,
+    /// The IANA time zone of `schedule`, such as `America/New_York`.
+    #[serde(default = "utc")]
+    pub timezone: String,
+    /// Where rows come from, one per org.
+    #[schemars(required)]
+    pub source: Option<RawSource>,
+    /// What is compared with what the destination is known to have.
+    #[schemars(required)]
+    pub diff: Option<RawDiff>,
+    /// Where webhooks go.
+    #[schemars(required)]
+    pub destination: Option<RawDestination>,
+    /// What a webhook says: a `preset` or a `template`.
+    #[schemars(required)]
+    pub payload: Option<RawPayload>,
+    /// When a change set is held back for a person to look at.
+    pub guard: Option<RawGuard>,
+}
+
+pub(super) fn utc() -> String {
+    "UTC".to_owned()
+}
+
+/// Where rows come from, one per org.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum RawSource {
+    /// Local files.
+    Files(RawFiles),
+}
+
+/// CSV, Parquet or NDJSON files.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawFiles {
+    /// A file or a glob such as `data/orgs_*.parquet`, relative to the home folder.
+    #[schemars(required, length(min = 1))]
+    pub path: Option<String>,
+    /// What the files hold. Default: by extension (.csv .tsv .parquet .ndjson .jsonl; text formats also .gz or .zst).
+    pub format: Option<RawFormat>,
+    /// A SQL model over the table `extract`, such as `SELECT * FROM extract WHERE deleted_at IS NULL`.
+    #[schemars(length(min = 1))]
+    pub query: Option<String>,
+    /// CSV: whether the first line names the columns (default true); otherwise they are `column_1`, `column_2`, …
+    pub header: Option<bool>,
+    /// CSV: the one character between fields. Default: a comma, or a tab in .tsv files.
+    pub delimiter: Option<String>,
+    /// CSV: the one character around fields (default `"`); the empty string means that quotes are ordinary text.
+    pub quote: Option<String>,
+    /// CSV: unquoted spellings of NULL. Default: only the empty field, `[""]`.
+    pub null_values: Option<Vec<String>>,
+}
+
+/// What files hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RawFormat {
+    /// Comma-separated values.
+    Csv,
+    /// Tab-separated values.
+    Tsv,
+    /// Apache Parquet.
+    Parquet,
+    /// One JSON object per line.
+    Ndjson,
+}
+
+/// What is compared with what the destination is known to have.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawDiff {
+    /// The column that identifies an org, or a list of columns.
+    #[schemars(required)]
+    pub key: Option<OneOrMany>,
+    /// The columns whose change triggers a webhook. Default: every column but the key and those in `ignore`.
+    #[schemars(length(min = 1))]
+    pub compare: Option<Vec<String>>,
+    /// Columns that never trigger a webhook, such as `updated_at`.
+    #[serde(default)]
+    pub ignore: Vec<String>,
+    /// Which differences are sent. "removed" needs a `template`.
+    #[serde(default = "added_and_changed")]
+    #[schemars(length(min = 1))]
+    pub on: Vec<RawTrigger>,
+    /// What the first run does with all orgs.
+    #[serde(default)]
+    pub first_run: RawBaseline,
+    /// What a compared column that was not there before does.
+    #[serde(default)]
+    pub on_new_column: RawBaseline,
+    /// What a null, empty or duplicate key does.
+    #[serde(default)]
+    pub on_bad_key: RawBadKey,
+}
+
+fn added_and_changed() -> Vec<RawTrigger> {
+    vec![RawTrigger::Added, RawTrigger::Changed]
+}
+
+/// One column or several.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum OneOrMany {
+    /// One column.
+    One(#[schemars(length(min = 1))] String),
+    /// Several columns, in order.
+    Many(#[schemars(length(min = 1))] Vec<String>),
+}
+
+/// A kind of difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RawTrigger {
+    /// Orgs that the destination does not have.
+    Added,
+    /// Orgs whose compared columns differ.
+    Changed,
+    /// Orgs that are gone from the extract.
+    Removed,
+}
+
+/// Send what is new, or take it as known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RawBaseline {
+    /// Everything new is sent.
+    #[default]
+    Send,
+    /// It becomes the baseline and nothing is sent.
+    Adopt,
+}
+
+/// What a bad key does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RawBadKey {
+    /// Nothing is sent; the report names the keys.
+    #[default]
+    Fail,
+    /// Those rows are left out and reported; the others go on.
+    Quarantine,
+}
+
+/// Where webhooks go.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum RawDestination {
+    /// An HTTP endpoint.
+    Http(RawHttp),
+}
+
+/// An HTTP endpoint that takes one JSON body per org by POST. It has no `Debug`: it may hold a secret that somebody wrote
+/// down and that is about to be refused.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawHttp {
+    /// The address; secrets in it are written `${NAME}` (environment) or `${file:PATH}`.
+    #[schemars(required, length(min = 1))]
+    pub url: Option<String>,
+    /// Sent as `X-Api-Secret`; `${NAME}` or `${file:PATH}`, never the secret itself.
+    pub secret: Option<String>,
+    /// Further headers. Secrets in them are written `${NAME}` or `${file:PATH}`.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// At most so many requests in a second, minute or hour: `50/s`, `600/m`, `1000/h`. Default: no limit.
+    #[schemars(regex(pattern = r"^[1-9][0-9]*/[smh]$"))]
+    pub rate: Option<String>,
+    /// Requests in flight at most.
+    #[serde(default = "eight")]
+    #[schemars(range(min = 1, max = 1024))]
+    pub concurrency: u32,
+    /// Retries within a run; what is left is sent by the next run.
+    #[serde(default)]
+    pub retry: RawRetry,
+    /// The longest that one request may take, answer included.
+    #[serde(default = "thirty_seconds")]
+    #[schemars(regex(pattern = r"^[0-9]+(ms|s|m|h)$"))]
+    pub timeout: String,
+}
+
+fn eight() -> u32 {
+    8
+}
+
+fn thirty_seconds() -> String {
+    "30s".to_owned()
+}
+
+/// Retries within a run, with exponential backoff and full jitter.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawRetry {
+    /// Attempts in all, the first included.
+    #[schemars(range(min = 1, max = 100))]
+    pub attempts: u32,
+    /// The longest wait before the second attempt; doubled for each further one.
+    #[schemars(regex(pattern = r"^[0-9]+(ms|s|m|h)$"))]
+    pub base: String,
+    /// The longest wait before any attempt.
+    #[schemars(regex(pattern = r"^[0-9]+(ms|s|m|h)$"))]
+    pub max: String,
+}
+
+impl Default for RawRetry {
+    fn default() -> Self {
+        RawRetry { attempts: 5, base: "1s".to_owned(), max: "5m".to_owned() }
+    }
+}
+
+/// What a webhook says: a `preset` or a `template`.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["preset"] }, { "required": ["template"] }]))]
+pub struct RawPayload {
+    /// A ready-made form.
+    pub preset: Option<RawPreset>,
+    /// Of a preset: dot path in the body = column, in the order of the body, such as `"traits.employees" = "user_count"`.
+    #[serde(default)]
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    pub fields: Option<Fields>,
+    /// A Liquid template of the JSON body, such as `{ "id": {{row.workspace_id}} }`.
+    #[schemars(length(min = 1))]
+    pub template: Option<String>,
+}
+
+/// A ready-made form of body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RawPreset {
+    /// A JSON object with a member per column.
+    Flat,
+    /// A Segment and RudderStack group event.
+    Group,
+}
+
+/// Dot path ← column, in the order in which they were written.
+#[derive(Debug, Default)]
+pub struct Fields(pub Vec<(String, String)>);
+
+impl Serialize for Fields {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(path, column)| (path, column)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a table of columns")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    fields.push(entry);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+/// When a change set is held back for a person to look at.
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawGuard {
+    /// Fewer rows than this hold the run. Default 1: an empty extract is never taken for the truth.
+    #[schemars(range(min = 1))]
+    pub min_rows: Option<u64>,
+    /// Changed orgs, against the orgs known so far. Default `{ share = 0.5, floor = 1000 }`.
+    pub max_changed: Option<RawThreshold>,
+    /// Orgs gone from the extract, against the orgs known so far. Default `{ share = 0.2, floor = 100 }`.
+    pub max_removed: Option<RawThreshold>,
+    /// Rejected rows, against the rows of the extract. Default `{ share = 0.01, floor = 10 }`.
+    pub max_rejected: Option<RawThreshold>,
+}
+
+/// A run is held when a count is above both `floor` and `share`.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawThreshold {
+    /// From 0 to 1: 0.2 is 20 %.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub share: Option<f64>,
+    /// Counts up to this never hold a run.
+    pub floor: Option<u64>,
+}

@@ -1,0 +1,177 @@
+//! Looks up what a [`Templated`] refers to.
+
+use super::spec::{Part, Templated};
+use crate::config::Home;
+use secrecy::{ExposeSecret as _, SecretString};
+use std::env::VarError;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// A secret longer than this is a wrong file.
+const LONGEST: u64 = 64 * 1024;
+
+type Lookup = dyn Fn(&str) -> Result<String, VarError> + Send + Sync;
+
+/// Environment and files, as the place that secrets come from.
+pub struct Secrets {
+    home: PathBuf,
+    env: Box<Lookup>,
+}
+
+/// A secret that cannot be had. Names the field and the reference, never a value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SecretError {
+    /// No such environment variable.
+    #[error("{field}: the environment variable {name} is not set (set it where nightmark is started)")]
+    NoVariable {
+        /// The field, such as `destination.url`.
+        field: String,
+        /// The variable.
+        name: String,
+    },
+    /// The file cannot be read.
+    #[error("{field}: the secret's file {} cannot be read: {reason}", path.display())]
+    NoFile {
+        /// The field.
+        field: String,
+        /// The file, absolute.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The value cannot be used.
+    #[error("{field}: the value of {reference} {reason}")]
+    Unusable {
+        /// The field.
+        field: String,
+        /// `${NAME}` or `${file:PATH}`.
+        reference: String,
+        /// Why, such as `is empty`.
+        reason: &'static str,
+    },
+}
+
+impl Secrets {
+    /// The process's environment, and files relative to `home`.
+    pub fn new(home: &Home) -> Self {
+        Secrets::with_env(home, |name| std::env::var(name))
+    }
+
+    /// The same with another environment.
+    pub fn with_env(home: &Home, env: impl Fn(&str) -> Result<String, VarError> + Send + Sync + 'static) -> Self {
+        Secrets { home: home.dir().to_owned(), env: Box::new(env) }
+    }
+
+    /// Puts the values in. `field` is where the string stands, such as `destination.url`, for messages.
+    ///
+    /// # Errors
+    /// A variable or file that is not there, is empty, or holds control characters (a line break in a header's value
+    /// would start another header).
+    pub fn resolve(&self, field: &str, templated: &Templated) -> Result<SecretString, SecretError> {
+        let mut resolved = String::new();
+        for part in &templated.parts {
+            match part {
+                Part::Literal(text) => resolved.push_str(text),
+                Part::Env(name) => {
+                    let value = self.variable(field, name)?;
+                    resolved.push_str(usable(field, || format!("${{{name}}}"), value.expose_secret())?);
+                }
+                Part::File(path) => {
+                    let value = self.file(field, path)?;
+                    let reference = || format!("${{file:{}}}", path.display());
+                    resolved.push_str(usable(field, reference, value.expose_secret())?);
+                }
+            }
+        }
+        Ok(SecretString::from(resolved))
+    }
+
+    fn variable(&self, field: &str, name: &str) -> Result<SecretString, SecretError> {
+        (self.env)(name).map(SecretString::from).map_err(|error| match error {
+            VarError::NotPresent => SecretError::NoVariable { field: field.to_owned(), name: name.to_owned() },
+            VarError::NotUnicode(_) => unusable(field, format!("${{{name}}}"), "is not UTF-8 text"),
+        })
+    }
+
+    /// The content without its last line break, which every editor adds.
+    fn file(&self, field: &str, path: &Path) -> Result<SecretString, SecretError> {
+        let path = self.home.join(path);
+        let mut text = String::new();
+        let read = std::fs::File::open(&path).and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text));
+        let failed = |reason: String| SecretError::NoFile { field: field.to_owned(), path: path.clone(), reason };
+        read.map_err(|error| failed(error.to_string()))?;
+        if text.len() as u64 > LONGEST {
+            return Err(failed(format!("it is longer than {LONGEST} bytes")));
+        }
+        let line = text.strip_suffix('\n').unwrap_or(&text);
+        Ok(SecretString::from(line.strip_suffix('\r').unwrap_or(line)))
+    }
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Secrets").field("home", &self.home).finish_non_exhaustive()
+    }
+}
+
+fn usable<'v>(field: &str, reference: impl Fn() -> String, value: &'v str) -> Result<&'v str, SecretError> {
+    if value.is_empty() {
+        return Err(unusable(field, reference(), "is empty"));
+    }
+    if value.chars().any(char::is_control) {
+        return Err(unusable(field, reference(), "holds a line break or another control character"));
+    }
+    Ok(value)
+}
+
+fn unusable(field: &str, reference: String, reason: &'static str) -> SecretError {
+    SecretError::Unusable { field: field.to_owned(), reference, reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VALUE: &str = "made-up-value";
+
+    fn check(written: &str, expected: Result<&str, &str>) {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, content) in [("lf", "from-file\n"), ("crlf", "from-file\r\n"), ("two", "a\nb\n"), ("empty", "\n")] {
+            std::fs::write(dir.path().join(name), content).unwrap();
+        }
+        let secrets = Secrets::with_env(&Home::new(dir.path()).unwrap(), |name| match name {
+            "SET" => Ok(VALUE.to_owned()),
+            "EMPTY" => Ok(String::new()),
+            "BROKEN" => Ok(format!("{VALUE}\r\nX-Evil: 1")),
+            _ => Err(VarError::NotPresent),
+        });
+        let resolved = secrets.resolve("destination.url", &Templated::parse(written).unwrap());
+        match (resolved, expected) {
+            (Ok(value), Ok(expected)) => assert_eq!(value.expose_secret(), expected),
+            (Err(error), Err(expected)) => {
+                let message = error.to_string();
+                assert!(message.contains(expected) && message.starts_with("destination.url: "), "{message}");
+                assert!(!message.contains(VALUE), "{message}");
+            }
+            (resolved, expected) => panic!("{written}: {resolved:?}, expected {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn values_are_put_in() {
+        check("plain", Ok("plain"));
+        check("https://h/${SET}/x", Ok("https://h/made-up-value/x"));
+        check("${file:lf}${file:crlf}", Ok("from-filefrom-file"));
+    }
+
+    #[test]
+    fn what_is_missing_is_named_and_never_shown() {
+        check("${SET}${GONE}", Err("GONE is not set"));
+        check("${EMPTY}", Err("${EMPTY} is empty"));
+        check("${BROKEN}", Err("control character"));
+        check("${file:two}", Err("${file:two} holds a line break"));
+        check("${file:empty}", Err("is empty"));
+        check("${file:none}", Err("none cannot be read"));
+        check("${file:/dev/zero}", Err("longer than"));
+    }
+}

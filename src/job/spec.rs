@@ -1,0 +1,224 @@
+//! A job as the rest of the program sees it: validated, every default filled in, no IO done.
+
+use chrono_tz::Tz;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// One validated job.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// `name`, or the file's stem. Letters, digits, `-` and `_`; it names a folder.
+    pub name: String,
+    /// The file it was read from, for messages.
+    pub file: PathBuf,
+    /// When it is to run; `None`: only by hand.
+    pub schedule: Option<Schedule>,
+    /// Where rows come from.
+    pub source: Source,
+    /// What is compared.
+    pub diff: Diff,
+    /// Where webhooks go.
+    pub destination: Destination,
+    /// What a webhook says.
+    pub payload: Payload,
+    /// When a change set is held.
+    pub guard: Guard,
+}
+
+/// A cron expression in a time zone.
+#[derive(Debug, Clone)]
+pub struct Schedule {
+    /// As written; 5 fields, 6 with seconds, or a macro such as `@daily`.
+    pub expression: String,
+    /// The parsed form.
+    pub cron: cron::Schedule,
+    /// The zone that the expression's times are in.
+    pub timezone: Tz,
+}
+
+/// Where rows come from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// Local files.
+    Files(FilesSource),
+}
+
+/// `[source] kind = "files"`
+#[derive(Debug, Clone)]
+pub struct FilesSource {
+    /// The path or glob as written.
+    pub written: String,
+    /// The same, absolute.
+    pub path: PathBuf,
+    /// What the files hold; by extension unless the job says so.
+    pub format: FileFormat,
+    /// How CSV is written.
+    pub csv: CsvOptions,
+    /// A SQL model over the table `extract`.
+    pub query: Option<String>,
+}
+
+/// The formats of file sources. gzip and zstd are recognised by a file's first bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileFormat {
+    /// Separated values, plain, gzip or zstd.
+    Csv,
+    /// Apache Parquet.
+    Parquet,
+    /// One JSON object per line, plain, gzip or zstd.
+    Ndjson,
+}
+
+/// How CSV is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CsvOptions {
+    /// Whether the first line names the columns; otherwise they are `column_1`, `column_2`, …
+    pub header: bool,
+    /// One ASCII character.
+    pub delimiter: u8,
+    /// One ASCII character, or none: quotes are ordinary text.
+    pub quote: Option<u8>,
+    /// Unquoted spellings of NULL. The empty field is NULL by default (`[""]`).
+    pub null_values: Vec<String>,
+}
+
+/// `[diff]`
+#[derive(Debug, Clone)]
+pub struct Diff {
+    /// Key columns, at least one.
+    pub key: Vec<String>,
+    /// Compared columns; `None`: every column but the key and those in `ignore`.
+    pub compare: Option<Vec<String>>,
+    /// Columns that never trigger a send.
+    pub ignore: Vec<String>,
+    /// Which differences are sent.
+    pub on: Triggers,
+    /// What the first run does.
+    pub first_run: Baseline,
+    /// What a compared column that the snapshot lacks does.
+    pub on_new_column: Baseline,
+    /// Whether rows with a bad key are left out instead of failing the run.
+    pub quarantine_bad_keys: bool,
+}
+
+/// `on = ["added", "changed", "removed"]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Triggers {
+    /// Orgs that the destination does not have.
+    pub added: bool,
+    /// Orgs whose compared columns differ.
+    pub changed: bool,
+    /// Orgs that are gone from the extract.
+    pub removed: bool,
+}
+
+/// Send what is new, or take it as known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Baseline {
+    /// Everything new is sent.
+    Send,
+    /// It becomes the baseline and nothing is sent.
+    Adopt,
+}
+
+/// A string of the job file with `${ENV}` and `${file:PATH}` in it. Printing it shows the names, never the values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Templated {
+    /// As written, safe to show.
+    pub written: String,
+    /// The pieces in order.
+    pub parts: Vec<Part>,
+}
+
+/// A piece of a [`Templated`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// Text as written.
+    Literal(String),
+    /// `${NAME}`: an environment variable.
+    Env(String),
+    /// `${file:PATH}`: a file's content without its last line break; absolute, or relative to the home folder.
+    File(PathBuf),
+}
+
+/// `[destination] kind = "http"`
+#[derive(Debug, Clone)]
+pub struct Destination {
+    /// The address. The API key usually stands in it: show [`Templated::written`], never the resolved form.
+    pub url: Templated,
+    /// Sent as `X-Api-Secret`.
+    pub secret: Option<Templated>,
+    /// Further headers, by name.
+    pub headers: BTreeMap<String, Templated>,
+    /// At most so many requests in so much time; `None`: no limit.
+    pub rate: Option<Rate>,
+    /// Requests in flight at most, 1–1024.
+    pub concurrency: usize,
+    /// Retries within a run.
+    pub retry: Retry,
+    /// The whole request, body included.
+    pub timeout: Duration,
+}
+
+/// `rate = "50/s"`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// Requests, at least 1.
+    pub quantity: u32,
+    /// In this time.
+    pub per: Duration,
+}
+
+/// `retry = { attempts = 5, base = "1s", max = "5m" }`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// Attempts in all, the first included; at least 1.
+    pub attempts: u32,
+    /// The longest wait before the second attempt; doubled for each further one.
+    pub base: Duration,
+    /// The longest wait.
+    pub max: Duration,
+}
+
+/// `[payload]`
+#[derive(Debug, Clone)]
+pub enum Payload {
+    /// A JSON object of columns.
+    Flat {
+        /// Dot path in the body ← column, in order. Empty: every column but the ignored ones under its own name.
+        fields: Vec<(String, String)>,
+    },
+    /// A Segment / RudderStack group event.
+    Group {
+        /// Dot path in the event ← column, in order. Empty: `groupId` ← key, `traits.NAME` ← each other column.
+        fields: Vec<(String, String)>,
+    },
+    /// A Liquid template.
+    Liquid {
+        /// The template text.
+        template: String,
+    },
+}
+
+/// `[guard]`: a change set beyond these is held. A share counts only together with its absolute floor.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Guard {
+    /// Fewer rows than this hold the run. At least 1: an empty extract is never taken for the truth unasked.
+    pub min_rows: u64,
+    /// Changed orgs, as a share of the snapshot.
+    pub max_changed: Threshold,
+    /// Removed orgs, as a share of the snapshot (counted whether or not removals are sent).
+    pub max_removed: Threshold,
+    /// Rejected rows, as a share of the extract.
+    pub max_rejected: Threshold,
+}
+
+/// Exceeded when `count > floor` and `count > share × whole`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Threshold {
+    /// 0.0–1.0
+    pub share: f64,
+    /// Counts up to this never hold.
+    pub floor: u64,
+}

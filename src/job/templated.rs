@@ -1,0 +1,82 @@
+//! `${NAME}` and `${file:PATH}` in a string: parsed here, looked up by [`Secrets`](super::Secrets).
+
+use super::problem::Fault;
+use super::spec::{Part, Templated};
+use std::path::PathBuf;
+
+const FORMS: &str = "references are written ${NAME} (environment) or ${file:PATH}";
+
+impl Templated {
+    /// Splits a string into text and references. A `$` that no `{` follows is text.
+    pub(crate) fn parse(written: &str) -> Result<Self, Fault> {
+        let mut parts = Vec::new();
+        let mut rest = written;
+        while let Some((before, after)) = rest.split_once("${") {
+            // What stands between the braces is not shown: it may be a secret in the wrong place.
+            let (inside, behind) =
+                after.split_once('}').ok_or_else(|| Fault::new("`${` without a closing `}`").hint(FORMS))?;
+            if !before.is_empty() {
+                parts.push(Part::Literal(before.to_owned()));
+            }
+            parts.push(reference(inside)?);
+            rest = behind;
+        }
+        if !rest.is_empty() || parts.is_empty() {
+            parts.push(Part::Literal(rest.to_owned()));
+        }
+        Ok(Templated { written: written.to_owned(), parts })
+    }
+
+    /// Whether it refers to anything.
+    pub(crate) fn has_reference(&self) -> bool {
+        self.parts.iter().any(|part| !matches!(part, Part::Literal(_)))
+    }
+
+    /// Whether it is made of references and nothing else.
+    pub(crate) fn is_reference_only(&self) -> bool {
+        !self.parts.iter().any(|part| matches!(part, Part::Literal(_)))
+    }
+}
+
+fn reference(inside: &str) -> Result<Part, Fault> {
+    if let Some(path) = inside.strip_prefix("file:") {
+        return match path {
+            "" => Err(Fault::new("`${file:}` names no file").hint(FORMS)),
+            path => Ok(Part::File(PathBuf::from(path))),
+        };
+    }
+    let starts_well = inside.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    if starts_well && inside.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+        return Ok(Part::Env(inside.to_owned()));
+    }
+    Err(Fault::new("what stands between `${` and `}` is not the name of an environment variable").hint(FORMS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(written: &str, expected: &[Part]) {
+        let parsed = Templated::parse(written).unwrap();
+        assert_eq!((parsed.written.as_str(), parsed.parts.as_slice()), (written, expected));
+    }
+
+    #[test]
+    fn references_and_text() {
+        let (literal, env) = (|t: &str| Part::Literal(t.into()), |n: &str| Part::Env(n.into()));
+        check("", &[literal("")]);
+        check("cost: 5$ {x}", &[literal("cost: 5$ {x}")]);
+        check("${A}", &[env("A")]);
+        check("${A}${_b2}", &[env("A"), env("_b2")]);
+        check("Bearer ${A}.", &[literal("Bearer "), env("A"), literal(".")]);
+        check("${file:/run/secrets/key}", &[Part::File("/run/secrets/key".into())]);
+    }
+
+    #[test]
+    fn malformed_references_are_faults_that_do_not_repeat_them() {
+        for written in ["${", "a ${B", "${}", "${1A}", "${A-B}", "${ A }", "${file:}", "${${A}}"] {
+            let fault = Templated::parse(written).unwrap_err();
+            assert!(!fault.message.contains("A-B") && fault.hint.is_some(), "{written}: {fault:?}");
+        }
+    }
+}

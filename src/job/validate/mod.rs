@@ -1,0 +1,113 @@
+//! What a job file means: from the raw form to [`spec::Job`](super::spec::Job), or every problem that it has.
+//!
+//! Each section is judged by itself, so that a mistake in one does not hide those in another. A rule about something
+//! that is missing keeps quiet in a section whose shape is wrong: it may be there under a misspelt name.
+
+mod destination;
+mod diff;
+mod payload;
+mod source;
+
+use super::document::Document;
+use super::problem::{Fault, Problem};
+use super::raw::{RawGuard, RawThreshold, utc};
+use super::schedule;
+use super::schema::job_schema;
+use super::spec::{Guard, Job, Schedule, Threshold};
+use super::structure::Required;
+use std::path::Path;
+
+/// Reads the text of a job file. `file` is how the file is shown; its stem is the default name. `home` is absolute;
+/// relative paths in the job are relative to it. No IO.
+///
+/// # Errors
+/// Every problem of the file, in the file's order.
+pub fn parse(text: &str, file: &Path, home: &Path) -> Result<Job, Vec<Problem>> {
+    let mut doc = Document::read(file, text, &job_schema(), Required::Enforced)?;
+    let job = build(&mut doc, home);
+    let problems = doc.into_problems();
+    match job {
+        Some(job) if problems.is_empty() => Ok(job),
+        _ => Err(problems),
+    }
+}
+
+/// `None` only after a report. Every section is looked at before any is given up.
+fn build(doc: &mut Document<'_>, home: &Path) -> Option<Job> {
+    version(doc);
+    let name = name(doc);
+    let schedule = schedule(doc);
+    let (source, diff) = (doc.take("source"), doc.take("diff"));
+    let (destination, payload) = (doc.take("destination"), doc.take("payload"));
+    let guard: RawGuard = doc.take("guard").unwrap_or_default();
+
+    let payload = payload.and_then(|raw| payload::check(doc, &raw, diff.as_ref()));
+    let source = source.and_then(|raw| source::check(doc, raw, home));
+    let diff = diff.and_then(|raw| diff::check(doc, raw));
+    let destination = destination.and_then(|raw| destination::check(doc, raw));
+    Some(Job {
+        name: name?,
+        file: doc.file().to_owned(),
+        schedule: schedule?,
+        source: source?,
+        diff: diff?,
+        destination: destination?,
+        payload: payload?,
+        guard: self::guard(&guard),
+    })
+}
+
+fn version(doc: &mut Document<'_>) {
+    let version: Option<u32> = doc.take("version");
+    if let Some(other) = version.filter(|version| *version != 1) {
+        let fault =
+            Fault::new(format!("job files of version {other} are not known")).hint("this Nightmark reads version = 1");
+        doc.report("version", fault);
+    }
+}
+
+fn name(doc: &mut Document<'_>) -> Option<String> {
+    let written: Option<String> = doc.take("name");
+    let name = match &written {
+        Some(name) => name.clone(),
+        None if !doc.is_sound("name") => return None,
+        None => doc.file().file_stem()?.to_string_lossy().into_owned(),
+    };
+    let valid =
+        (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    if valid {
+        return Some(name);
+    }
+    let rule = "1 to 64 letters, digits, `-` and `_`: the name is also a folder's";
+    let fault = match written {
+        Some(_) => Fault::new(format!("`{name}` is not a job name")).hint(rule),
+        None => Fault::new(format!("the file's name `{name}` is not a job name")).hint(format!("set `name`: {rule}")),
+    };
+    doc.report("name", fault);
+    None
+}
+
+/// The outer `None`: reported. The inner: run only by hand.
+fn schedule(doc: &mut Document<'_>) -> Option<Option<Schedule>> {
+    let zone: String = doc.take("timezone").unwrap_or_else(utc);
+    let zone = doc.accept("timezone", schedule::timezone(&zone));
+    let Some(expression) = doc.take::<String>("schedule") else { return Some(None) };
+    let cron = doc.accept("schedule", schedule::cron(&expression))?;
+    Some(Some(Schedule { expression, cron, timezone: zone? }))
+}
+
+fn guard(raw: &RawGuard) -> Guard {
+    let threshold = |raw: &Option<RawThreshold>, share: f64, floor: u64| Threshold {
+        share: raw.as_ref().and_then(|t| t.share).unwrap_or(share),
+        floor: raw.as_ref().and_then(|t| t.floor).unwrap_or(floor),
+    };
+    Guard {
+        min_rows: raw.min_rows.unwrap_or(1),
+        max_changed: threshold(&raw.max_changed, 0.5, 1000),
+        max_removed: threshold(&raw.max_removed, 0.2, 100),
+        max_rejected: threshold(&raw.max_rejected, 0.01, 10),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,38 @@
+//! Nightmark: nightly org sync without hooks.
+//!
+//! Each night it pulls one row per org, compares the scoring-relevant columns with what the destination is known to
+//! have, and sends one webhook for each org that differs. The modules are listed in the order in which a row travels;
+//! docs/ARCHITECTURE.md walks that way.
+
+#![deny(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod job;
+pub mod source;
+
+pub mod row;
+
+pub mod normalise;
+
+pub mod diff;
+
+pub mod guard;
+
+pub mod snapshot;
+
+pub mod template;
+
+pub mod deliver;
+
+pub mod receipt;
+
+pub mod store;
+
+pub mod pipeline;
+
+pub mod receiver;
+
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod telemetry;

@@ -1,0 +1,221 @@
+//! What each column of tonight's extract is to become.
+
+use super::convert::{self, Conversion};
+use super::kinds::{kind_of, may_arrive_as};
+use super::{Reject, Rejects};
+use crate::row::{Column, Kind, Schema};
+use crate::source::Typing;
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::{DataType, SchemaRef};
+use arrow::error::ArrowError;
+use std::sync::Arc;
+
+/// What a column is for, which decides what happens when a value does not fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Key or compared: its pinned kind is law.
+    Strict,
+    /// Payload-only or ignored: it never holds a run and never rejects a row; values that do not fit make it text.
+    Lenient,
+}
+
+/// Why an extract cannot be normalised.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// A column has a type that cannot be compared or sent.
+    #[error("column `{column}` has the type {data_type}: {hint}")]
+    Unsupported {
+        /// The column.
+        column: String,
+        /// Its Arrow type.
+        data_type: String,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The extract no longer fits the pinned schema.
+    #[error(transparent)]
+    Drift(#[from] Drift),
+}
+
+/// How tonight's extract departs from the schema that was pinned with the first base.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the extract's schema has drifted: {}", .problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+pub struct Drift {
+    /// Every difference that matters.
+    pub problems: Vec<DriftProblem>,
+}
+
+/// One difference.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DriftProblem {
+    /// A key or compared column is gone.
+    #[error("column `{column}` ({kind}) is gone{}", .candidates.first().map(|c| format!("; was it renamed to `{c}`?")).unwrap_or_default())]
+    Gone {
+        /// The column.
+        column: String,
+        /// Its pinned kind.
+        kind: Kind,
+        /// New columns of the same kind.
+        candidates: Vec<String>,
+    },
+    /// A key or compared column has another type.
+    #[error("column `{column}` was {pinned} and is {tonight} now")]
+    Retyped {
+        /// The column.
+        column: String,
+        /// Its pinned kind.
+        pinned: Kind,
+        /// What it is tonight.
+        tonight: Kind,
+    },
+}
+
+/// The conversion of every column of an extract.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    schema: Schema,
+    roles: Vec<Role>,
+    text_kept: Vec<bool>,
+}
+
+impl Plan {
+    /// Decides each column's kind: the pinned one where there is one, else what the source declares or what its text looks
+    /// like. `role` says what a column is for. `required`: strict columns that must be there if they are pinned.
+    ///
+    /// # Errors
+    /// Types that cannot be sent, or drift from the pinned schema.
+    pub fn new(
+        extract: &SchemaRef,
+        typing: &Typing,
+        pinned: Option<&Schema>,
+        role: &dyn Fn(&str) -> Role,
+    ) -> Result<Self, PlanError> {
+        let mut columns = Vec::new();
+        let mut roles = Vec::new();
+        let mut problems = Vec::new();
+        for field in extract.fields() {
+            let name = field.name().as_str();
+            let column_role = role(name);
+            let tonight = tonight_kind(name, field.data_type(), typing)?;
+            let kind = match pinned.and_then(|p| p.index_of(name).map(|i| p.columns[i].kind)) {
+                None => tonight,
+                Some(pinned_kind) if arrives(pinned_kind, tonight, field.data_type(), typing) => pinned_kind,
+                Some(_) if column_role == Role::Lenient => tonight,
+                Some(pinned_kind) => {
+                    problems.push(DriftProblem::Retyped { column: name.to_owned(), pinned: pinned_kind, tonight });
+                    pinned_kind
+                }
+            };
+            columns.push(Column { name: name.to_owned(), kind });
+            roles.push(column_role);
+        }
+        let schema = Schema { columns };
+        problems.extend(gone(&schema, pinned, role));
+        if !problems.is_empty() {
+            return Err(Drift { problems }.into());
+        }
+        let text_kept = vec![false; roles.len()];
+        Ok(Plan { schema, roles, text_kept })
+    }
+
+    /// The canonical schema that [`Plan::normalise`] yields.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// Turns all batches of an extract into canonical ones. Lenient columns with a value that does not fit become text
+    /// first, which changes [`Plan::schema`].
+    ///
+    /// # Errors
+    /// Only what Arrow itself refuses.
+    pub fn normalise(&mut self, batches: &[RecordBatch]) -> Result<(Vec<RecordBatch>, Rejects), ArrowError> {
+        let mut rejects = Rejects::default();
+        let mut columns: Vec<Vec<ArrayRef>> = vec![Vec::new(); batches.len()];
+        for index in 0..self.roles.len() {
+            for (array, out) in self.column(index, batches, &mut rejects)?.into_iter().zip(&mut columns) {
+                out.push(array);
+            }
+        }
+        let arrow = self.schema.arrow();
+        let canonical = columns
+            .into_iter()
+            .zip(batches)
+            .map(|(arrays, batch)| {
+                let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+                RecordBatch::try_new_with_options(Arc::clone(&arrow), arrays, &options)
+            })
+            .collect::<Result<_, _>>()?;
+        Ok((canonical, rejects))
+    }
+
+    fn column(
+        &mut self,
+        index: usize,
+        batches: &[RecordBatch],
+        rejects: &mut Rejects,
+    ) -> Result<Vec<ArrayRef>, ArrowError> {
+        let kind = self.schema.columns[index].kind;
+        let converted: Vec<Conversion> =
+            batches.iter().map(|b| convert::convert(b.column(index), kind)).collect::<Result<_, _>>()?;
+        let failed = converted.iter().any(|c| !c.failures.is_empty());
+        if failed && self.roles[index] == Role::Lenient && !self.text_kept[index] {
+            self.text_kept[index] = true;
+            self.schema.columns[index].kind = Kind::Text;
+            return self.column(index, batches, rejects);
+        }
+        let mut first_row = 0u64;
+        let mut arrays = Vec::with_capacity(converted.len());
+        for (conversion, batch) in converted.into_iter().zip(batches) {
+            for failure in conversion.failures {
+                rejects.push(Reject {
+                    row: first_row + failure as u64,
+                    column: self.schema.columns[index].name.clone(),
+                    value: convert::shown(batch.column(index), failure),
+                    reason: format!("does not fit {kind}, the type that the column had when it was pinned"),
+                });
+            }
+            first_row += batch.num_rows() as u64;
+            arrays.push(conversion.array);
+        }
+        Ok(arrays)
+    }
+}
+
+fn tonight_kind(name: &str, data_type: &DataType, typing: &Typing) -> Result<Kind, PlanError> {
+    if let Typing::Guess(guess) = typing
+        && let Some(index) = guess.index_of(name)
+    {
+        return Ok(guess.columns[index].kind);
+    }
+    kind_of(data_type).map_err(|hint| PlanError::Unsupported {
+        column: name.to_owned(),
+        data_type: data_type.to_string(),
+        hint,
+    })
+}
+
+/// Text with a guess is parsed as the pinned kind, value by value; so is a column that is NULL throughout.
+fn arrives(pinned: Kind, tonight: Kind, data_type: &DataType, typing: &Typing) -> bool {
+    matches!(typing, Typing::Guess(_)) || *data_type == DataType::Null || may_arrive_as(pinned, tonight)
+}
+
+fn gone(schema: &Schema, pinned: Option<&Schema>, role: &dyn Fn(&str) -> Role) -> Vec<DriftProblem> {
+    let Some(pinned) = pinned else { return Vec::new() };
+    let missing = pinned.columns.iter().filter(|c| role(&c.name) == Role::Strict && schema.index_of(&c.name).is_none());
+    missing
+        .map(|column| DriftProblem::Gone {
+            column: column.name.clone(),
+            kind: column.kind,
+            candidates: schema
+                .columns
+                .iter()
+                .filter(|c| c.kind == column.kind && pinned.index_of(&c.name).is_none())
+                .map(|c| c.name.clone())
+                .collect(),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

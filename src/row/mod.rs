@@ -1,0 +1,14 @@
+//! The vocabulary that every stage shares: what a column is, what a value is, how a key reads and hashes.
+//!
+//! In: nothing. Out: [`Schema`], [`Kind`], [`Value`], [`Fingerprinter`].
+//! Always holds: one [`Kind`] has exactly one Arrow type ([`Kind::arrow_type`]), so that two canonical batches of one
+//! schema can be compared array by array.
+//! Deliberately absent: IO, parsing of text into values (that is `normalise`), anything about files or databases.
+
+mod fingerprint;
+mod schema;
+mod value;
+
+pub use fingerprint::{Fingerprint, Fingerprinter, HashSeed};
+pub use schema::{Column, Kind, Schema, SchemaError};
+pub use value::{RowRef, Value, key_json, key_text};

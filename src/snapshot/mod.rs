@@ -1,0 +1,86 @@
+//! What the destination is known to have, on disk: `base.parquet` ⊕ the unacknowledged part of `changes.parquet`.
+//!
+//! In: canonical batches and a [`Diff`](crate::diff::Diff). Out: [`View`], the known rows of a job with the deliveries so
+//! far taken into account; [`ChangeSet`], the rows to send.
+//! Always holds: base and changes of a run become visible together, by one rename of `manifest.json`, after every byte of
+//! them is on disk; once published they are never written again; a file that does not match its manifest is refused.
+//! Deliberately absent: receipts (the state store has them), any decision about what to send.
+//!
+//! ```text
+//! snapshots/JOB/manifest.json            which run is current, the pinned schema, the hash seed
+//! snapshots/JOB/RUN/base.parquet         key and compared columns of each org, its fingerprint and flags
+//! snapshots/JOB/RUN/changes.parquet      the change set in order: key, operation, before, after, webhook id
+//! snapshots/JOB/lock                     held while a run of the job is on
+//! ```
+
+mod base;
+mod changes;
+mod files;
+mod lock;
+mod manifest;
+mod publish;
+mod view;
+
+pub use changes::{ChangeRow, ChangeSet, Tables};
+pub use lock::JobLock;
+pub use manifest::{FileEntry, Manifest};
+pub use publish::{Publication, publish};
+pub use view::{Basis, View};
+
+/// Columns whose names begin so are ours; an extract may not have such.
+pub const RESERVED_PREFIX: &str = base::PREFIX;
+
+use std::path::PathBuf;
+
+/// Why a snapshot cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// The file system said no.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file is damaged or not ours.
+    #[error("{path} is damaged: {problem}. Restore it from a backup, or move the folder away to start anew with the job's first_run")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What does not match.
+        problem: String,
+    },
+    /// Written by a newer version.
+    #[error("{path} has snapshot format {found}; this version reads up to {known}: upgrade nightmark")]
+    Newer {
+        /// The manifest.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The newest format that this version knows.
+        known: u32,
+    },
+    /// Another process works on the job.
+    #[error("job `{job}` is being run by another process ({holder}); wait until it has ended")]
+    Busy {
+        /// The job.
+        job: String,
+        /// What the lock file says about it.
+        holder: String,
+    },
+    /// Values could not be put in columns.
+    #[error("the snapshot could not be built: {0}")]
+    Arrow(#[from] arrow::error::ArrowError),
+}
+
+impl SnapshotError {
+    fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| SnapshotError::Io { path, source }
+    }
+
+    fn damaged(path: impl Into<PathBuf>, problem: impl std::fmt::Display) -> Self {
+        SnapshotError::Damaged { path: path.into(), problem: problem.to_string() }
+    }
+}

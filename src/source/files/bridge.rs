@@ -1,0 +1,83 @@
+//! From a polars frame to Arrow record batches, by the Arrow C data interface, without copying values.
+//!
+//! The only file of the project with `unsafe`. Polars has its own Arrow implementation; the C data interface is the
+//! stable form in which both libraries hand over columns, together with the function that frees them.
+#![allow(unsafe_code)]
+
+use crate::source::SourceError;
+use crate::source::files::engine;
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, make_array};
+use arrow::datatypes::{Field, Metadata, Schema, SchemaRef};
+use arrow::error::ArrowError;
+use arrow::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi};
+use polars::prelude::{ArrowField, CompatLevel, DataFrame, DataType, PolarsResult};
+use polars_arrow::array::Array as PolarsArray;
+use polars_arrow::ffi;
+use std::sync::Arc;
+
+/// The frame as batches, one per chunk, at least one; text as `Utf8View`, every field nullable and without metadata.
+///
+/// Categories become text here: which number a category has is an accident of the file and nothing to compare.
+pub fn batches(frame: DataFrame) -> Result<(SchemaRef, Vec<RecordBatch>), SourceError> {
+    let frame = engine::run("handing over the rows", || plain(frame))?;
+    let fields: Vec<ArrowField> = frame.columns().iter().map(|c| c.field().to_arrow(CompatLevel::newest())).collect();
+    let imported: Result<Vec<Field>, ArrowError> = fields.iter().map(import_field).collect();
+    let schema = Arc::new(Schema::new(imported.map_err(unsupported)?));
+    let mut batches = Vec::new();
+    for chunk in frame.iter_chunks(CompatLevel::newest(), false) {
+        let columns: Result<Vec<ArrayRef>, ArrowError> =
+            chunk.arrays().iter().zip(&fields).map(|(array, field)| import_array(array.clone(), field)).collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(chunk.len()));
+        let batch = columns.and_then(|columns| RecordBatch::try_new_with_options(schema.clone(), columns, &options));
+        batches.push(batch.map_err(unsupported)?);
+    }
+    if batches.is_empty() {
+        batches.push(RecordBatch::new_empty(schema.clone()));
+    }
+    Ok((schema, batches))
+}
+
+/// Categories as text, and all columns cut into the same chunks.
+fn plain(mut frame: DataFrame) -> PolarsResult<DataFrame> {
+    for index in 0..frame.width() {
+        let column = &frame.columns()[index];
+        if matches!(column.dtype(), DataType::Categorical(..) | DataType::Enum(..)) {
+            let text = column.cast(&DataType::String)?;
+            frame.replace_column(index, text)?;
+        }
+    }
+    frame.align_chunks();
+    Ok(frame)
+}
+
+fn unsupported(error: ArrowError) -> SourceError {
+    SourceError::new(format!("a column's type cannot be handed over: {error}"))
+        .hint("leave the column out, or convert it in the source's query")
+}
+
+fn import_field(field: &ArrowField) -> Result<Field, ArrowError> {
+    let field = Field::try_from(&export_schema(field))?;
+    Ok(field.with_nullable(true).with_metadata(Metadata::default()))
+}
+
+fn import_array(array: Box<dyn PolarsArray>, field: &ArrowField) -> Result<ArrayRef, ArrowError> {
+    let schema = export_schema(field);
+    let mut exported = ffi::export_array_to_c(array);
+    // SAFETY: `polars_arrow::ffi::ArrowArray` and `FFI_ArrowArray` are both `#[repr(C)]` declarations of the C data
+    // interface's `struct ArrowArray`, so the cast reads the same fields. `exported` is valid and live. `from_raw` moves
+    // its content out and leaves a structure whose `release` is null, which `exported`'s drop takes as "already
+    // released": the array is freed exactly once, by its new owner.
+    let imported = unsafe { FFI_ArrowArray::from_raw((&raw mut exported).cast()) };
+    // SAFETY: `array` comes from a chunk of the column that `field` was made from with the same compatibility level, so
+    // `schema` describes it. Polars keeps to the layout of the interface: buffers live until `release`, and text is
+    // valid UTF-8.
+    let data = unsafe { from_ffi(imported, &schema) }?;
+    Ok(make_array(data))
+}
+
+fn export_schema(field: &ArrowField) -> FFI_ArrowSchema {
+    let mut exported = ffi::export_field_to_c(field);
+    // SAFETY: as for the array: two declarations of the same C `struct ArrowSchema`; the content is moved out and
+    // `exported` is left released.
+    unsafe { FFI_ArrowSchema::from_raw((&raw mut exported).cast()) }
+}

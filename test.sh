@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Everything that must pass: format, lints, licences, tests. Installs what the tests need, runs them, cleans up.
+# A missing tool is a failure, never a skip.
+#
+#   ./test.sh            all of it
+#   ./test.sh NAME …     only the tests whose names contain NAME (no lints)
+set -euo pipefail
+cd "$(dirname "$0")"
+
+step() { printf '\n== %s\n' "$*"; }
+
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+
+# Debian packages, only where a command is missing.
+need() {
+  local command=$1 package=$2
+  command -v "$command" >/dev/null && return
+  step "installing $package"
+  as_root apt-get update -qq
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$package" >/dev/null
+}
+need cc build-essential
+need curl curl
+need python3 python3
+python3 -c 'import ensurepip' 2>/dev/null || { as_root apt-get update -qq; as_root apt-get install -y -qq python3-venv >/dev/null; }
+
+# Python packages go into an ignored folder.
+tools=$PWD/.tools
+if ! "$tools/venv/bin/python" -c 'import duckdb' 2>/dev/null; then
+  step "installing duckdb (it reads our snapshots in a test)"
+  python3 -m venv "$tools/venv"
+  "$tools/venv/bin/pip" install --quiet --disable-pip-version-check 'duckdb==1.*'
+fi
+export NIGHTMARK_TEST_PYTHON=$tools/venv/bin/python
+
+if [ $# -gt 0 ]; then
+  exec cargo test --lib --test it -- "$@"
+fi
+
+deny_version=0.20.2
+deny=${CARGO_TARGET_DIR:-$PWD/target}/tools/bin/cargo-deny
+if ! "$deny" --version 2>/dev/null | grep -qF "$deny_version"; then
+  step "installing cargo-deny $deny_version"
+  # A build folder of its own, thrown away: only the program is kept.
+  build=$(mktemp -d)
+  trap 'rm -rf "$build"' EXIT
+  CARGO_TARGET_DIR=$build cargo install cargo-deny --version "$deny_version" --locked --quiet --root "$(dirname "$(dirname "$deny")")"
+fi
+
+step "cargo fmt --check"
+cargo fmt --check
+step "cargo clippy"
+cargo clippy --all-targets --quiet -- -D warnings
+step "cargo deny: licences, bans, sources"
+# Advisories need the network at large: run `cargo deny check advisories` where there is one.
+"$deny" --log-level error check licenses bans sources
+step "cargo test"
+cargo test --lib --test it

@@ -1,0 +1,14 @@
+//! The one integration-test binary: every further one would relink everything.
+
+mod delivery;
+mod direction;
+mod duckdb;
+mod file_sources;
+mod guide;
+mod job_files;
+mod nightly;
+mod receiver;
+mod reference_bodies;
+mod snapshot_model;
+mod store;
+mod support;

@@ -1,0 +1,303 @@
+//! The conformance suite of the state stores: what every store must do, run on each. SQLite only for now.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use nightmark::receipt::{Counts, Outcome, Progress, Receipt, Unacknowledged};
+use nightmark::store::sqlite::SqliteStore;
+use nightmark::store::{
+    EndpointType, KeyRecord, KeyStore, OrgPatch, OrgStore, OrgUpsert, Patch, RunRecord, RunState, RunStore, StoreError,
+    TrialStatus,
+};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+fn at(seconds: i64) -> DateTime<Utc> {
+    "2026-01-15T02:30:00.123456Z".parse::<DateTime<Utc>>().unwrap() + TimeDelta::seconds(seconds)
+}
+
+fn run(id: &str, job: &str, state: RunState, started: i64) -> RunRecord {
+    RunRecord {
+        id: id.to_owned(),
+        job: job.to_owned(),
+        state,
+        started_at: at(started),
+        finished_at: None,
+        counts: Counts { extracted: 3, added: 2, ..Counts::default() },
+        reason: None,
+    }
+}
+
+fn receipt(seq: u64, outcome: Outcome) -> Receipt {
+    let detail = Some("it said: \"no\"\n".to_owned());
+    Receipt { seq, outcome, status: Some(503), attempts: 2, detail, at: at(60) }
+}
+
+fn key(id: &str, hash: u8) -> KeyRecord {
+    KeyRecord {
+        id: id.to_owned(),
+        name: "Segment \"prod\"".to_owned(),
+        endpoint: EndpointType::ProductOrgs,
+        prefix: "sk_abcdef".to_owned(),
+        key_hash: [hash; 32],
+        secret_hash: Some([200; 32]),
+        template: Some("{\"product_org_id\":\"id\"}".to_owned()),
+        created_at: at(0),
+        expires_at: Some(at(10)),
+        revoked_at: None,
+        last_used_at: None,
+    }
+}
+
+fn upsert(id: &str, seconds: i64, change: impl FnOnce(&mut OrgPatch)) -> OrgUpsert {
+    let mut patch = OrgPatch { product_org_id: id.to_owned(), ..OrgPatch::default() };
+    change(&mut patch);
+    OrgUpsert { patch, key_id: "key_1".to_owned(), at: at(seconds) }
+}
+
+async fn runs_are_kept(store: &impl RunStore) {
+    assert_eq!(store.run("r1").await.unwrap(), None);
+    let first = run("r1", "a", RunState::Running, 0);
+    store.put_run(&first).await.unwrap();
+    store.put_run(&first).await.unwrap();
+    store.put_run(&run("r2", "b", RunState::Held, 1)).await.unwrap();
+    store.put_run(&run("r3", "a", RunState::Finished, 2)).await.unwrap();
+    let ended = RunRecord {
+        state: RunState::Failed,
+        finished_at: Some(at(9)),
+        counts: Counts { acknowledged: 1, ..first.counts },
+        reason: Some("the destination said 401".to_owned()),
+        ..first
+    };
+    store.put_run(&ended).await.unwrap();
+    assert_eq!(store.run("r1").await.unwrap(), Some(ended));
+
+    let ids = async |job, limit| {
+        let runs = store.runs(job, limit).await.unwrap();
+        runs.into_iter().map(|run| run.id).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(None, 10).await, ["r3", "r2", "r1"]);
+    assert_eq!(ids(None, 2).await, ["r3", "r2"]);
+    assert_eq!(ids(Some("a"), 10).await, ["r3", "r1"]);
+    assert_eq!(ids(Some("A"), 10).await, Vec::<String>::new());
+}
+
+async fn progress_is_kept(store: &impl RunStore) {
+    store.put_run(&run("p1", "p", RunState::Running, 0)).await.unwrap();
+    assert_eq!(store.progress("p1").await.unwrap(), Progress::default());
+    store.mark_attempting("p1", 256).await.unwrap();
+    store.mark_attempting("p1", 8).await.unwrap();
+    store.append_receipts("p1", &[]).await.unwrap();
+    let batch: Vec<_> = (0..300).map(|seq| receipt(seq, Outcome::Unknown)).collect();
+    store.append_receipts("p1", &batch).await.unwrap();
+    store.append_receipts("p1", &[receipt(3, Outcome::Refused), receipt(3, Outcome::Acknowledged)]).await.unwrap();
+    // Replacing the run's record must not lose what is known of its rows.
+    store.put_run(&run("p1", "p", RunState::Finished, 0)).await.unwrap();
+    let progress = store.progress("p1").await.unwrap();
+    assert_eq!((progress.ended, progress.attempted_before, progress.receipts.len()), (true, 256, 300));
+    assert_eq!(progress.receipts[&3], Outcome::Acknowledged);
+    assert_eq!(progress.receipts[&4], Outcome::Unknown);
+
+    store.put_run(&run("p2", "p", RunState::Running, 0)).await.unwrap();
+    store.mark_attempting("p2", u64::MAX).await.unwrap();
+    assert_eq!(store.progress("p2").await.unwrap().unacknowledged(1 << 60), Some(Unacknowledged::MaybeApplied));
+    for (state, ended) in [(RunState::Failed, false), (RunState::Held, true)] {
+        store.put_run(&run("p2", "p", state, 0)).await.unwrap();
+        assert_eq!(store.progress("p2").await.unwrap().ended, ended, "{state:?}");
+    }
+}
+
+async fn unknown_runs_are_careful(store: &impl RunStore) {
+    let progress = store.progress("never").await.unwrap();
+    assert_eq!((progress.ended, progress.attempted_before), (false, u64::MAX));
+    let unknown = |result| matches!(result, Err(StoreError::UnknownRun(id)) if id == "never");
+    assert!(unknown(store.mark_attempting("never", 1).await));
+    assert!(unknown(store.append_receipts("never", &[receipt(0, Outcome::Refused)]).await));
+}
+
+async fn keys_are_kept(store: &impl KeyStore) {
+    let (one, two) = (key("key_1", 1), KeyRecord { secret_hash: None, template: None, ..key("key_2", 2) });
+    store.put_key(&one).await.unwrap();
+    store.put_key(&one).await.unwrap();
+    store.put_key(&two).await.unwrap();
+    assert!(store.put_key(&key("key_3", 2)).await.is_err(), "a hash belongs to one key");
+    assert_eq!(store.keys().await.unwrap(), [one.clone(), two.clone()]);
+    assert_eq!(store.key_by_hash(&[1; 32]).await.unwrap(), Some(one));
+    assert_eq!(store.key_by_hash(&[9; 32]).await.unwrap(), None);
+
+    let revoked = KeyRecord { revoked_at: Some(at(5)), ..two };
+    assert_eq!(store.revoke_key("key_2", at(5)).await.unwrap(), Some(revoked.clone()));
+    assert_eq!(store.revoke_key("key_2", at(6)).await.unwrap(), Some(revoked.clone()), "the first time stays");
+    assert_eq!(store.key_by_hash(&[2; 32]).await.unwrap(), Some(revoked));
+    assert_eq!(store.revoke_key("never", at(5)).await.unwrap(), None);
+}
+
+async fn orgs_are_kept(store: &(impl OrgStore + KeyStore)) {
+    assert_eq!(store.upsert_orgs(&[]).await.unwrap(), []);
+    let full = upsert("Ws_1", 1, |patch| {
+        patch.name = Patch::Set("O'Hara \"&\" Zoë\n\u{1}".to_owned());
+        patch.plan_id = Patch::Set("007".to_owned());
+        patch.user_count = Patch::Set(i64::MAX);
+        patch.mrr = Patch::Set(-1);
+        patch.trial_status = Patch::Set(TrialStatus::Expired);
+        patch.last_active_at = Patch::Set(at(-5));
+        patch.feature_flags = Patch::Set([("sso".to_owned(), json!({"on": true}))].into_iter().collect());
+        patch.custom = BTreeMap::from([
+            ("big".to_owned(), Patch::Set(json!(u64::MAX))),
+            ("text".to_owned(), Patch::Set(json!("{\"x\": \"\\u0001\"}"))),
+            ("float".to_owned(), Patch::Set(json!([0.1, 1e300, null]))),
+        ]);
+    });
+    let done = store.upsert_orgs(&[full.clone(), upsert("ws_1", 2, |_| {})]).await.unwrap();
+    assert!(done[0].is_new && done[1].is_new, "ids are case-sensitive");
+    assert!(done[0].target_org_id < done[1].target_org_id, "numbered as they came");
+    let stored = store.org("Ws_1").await.unwrap().unwrap();
+    let mut expected = nightmark::store::OrgFields::default();
+    expected.apply(&full.patch);
+    assert_eq!(stored.fields, expected);
+    assert_eq!((stored.created_at, stored.updated_at, stored.key_id.as_str()), (at(1), at(1), "key_1"));
+    assert_eq!(stored.target_org_id, done[0].target_org_id);
+
+    // Several updates of one org in one batch, in order, beside a new one.
+    let batch = [
+        upsert("Ws_1", 3, |patch| patch.name = Patch::Set("second".to_owned())),
+        upsert("new", 3, |patch| patch.mrr = Patch::Set(1)),
+        upsert("Ws_1", 4, |patch| (patch.name, patch.mrr) = (Patch::Set("third".to_owned()), Patch::Clear)),
+        upsert("new", 4, |patch| patch.user_count = Patch::Set(2)),
+    ];
+    let done_again = store.upsert_orgs(&batch).await.unwrap();
+    assert_eq!(done_again.iter().map(|d| d.is_new).collect::<Vec<_>>(), [false, true, false, false]);
+    assert_eq!(done_again[0].target_org_id, done[0].target_org_id);
+    assert_eq!(done_again[1].target_org_id, done_again[3].target_org_id);
+    let stored = store.org("Ws_1").await.unwrap().unwrap();
+    assert_eq!((stored.fields.name.as_deref(), stored.fields.mrr), (Some("third"), None));
+    assert_eq!((stored.fields.user_count, stored.fields.custom.len()), (Some(i64::MAX), 3), "absent fields stay");
+    assert_eq!((stored.created_at, stored.updated_at), (at(1), at(4)));
+
+    assert_eq!(store.org("WS_1").await.unwrap(), None);
+    let page = async |after, limit| {
+        let orgs = store.orgs(after, limit).await.unwrap();
+        orgs.into_iter().map(|org| org.product_org_id).collect::<Vec<_>>()
+    };
+    assert_eq!(page(None, 10).await, ["Ws_1", "new", "ws_1"]);
+    assert_eq!(page(None, 1).await, ["Ws_1"]);
+    assert_eq!(page(Some("Ws_1"), 10).await, ["new", "ws_1"]);
+}
+
+async fn a_keys_last_use_is_noted(store: &(impl OrgStore + KeyStore)) {
+    store.upsert_orgs(&[upsert("used", 50, |_| {}), upsert("used", 40, |_| {})]).await.unwrap();
+    store.upsert_orgs(&[upsert("used", 45, |_| {})]).await.unwrap();
+    let key = store.keys().await.unwrap().into_iter().find(|key| key.id == "key_1").unwrap();
+    assert_eq!(key.last_used_at, Some(at(50)), "never set back");
+}
+
+/// Everything that a store must do. It begins empty.
+async fn conforms(store: &(impl RunStore + KeyStore + OrgStore)) {
+    runs_are_kept(store).await;
+    progress_is_kept(store).await;
+    unknown_runs_are_careful(store).await;
+    keys_are_kept(store).await;
+    orgs_are_kept(store).await;
+    a_keys_last_use_is_noted(store).await;
+}
+
+async fn open(path: &Path) -> SqliteStore {
+    SqliteStore::open(path).await.unwrap()
+}
+
+#[tokio::test]
+async fn sqlite_conforms_and_reopening_keeps_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("nightmark.db");
+    let store = open(&path).await;
+    conforms(&store).await;
+    let all = async |store: &SqliteStore| {
+        let runs = store.runs(None, 100).await.unwrap();
+        let progress = store.progress("p1").await.unwrap();
+        (runs, progress, store.keys().await.unwrap(), store.orgs(None, 100).await.unwrap())
+    };
+    let before = all(&store).await;
+    store.close().await;
+    assert_eq!(all(&open(&path).await).await, before);
+    let reader = SqliteStore::open_existing_readonly(&path).await.unwrap().unwrap();
+    assert_eq!(all(&reader).await, before);
+    assert!(reader.put_run(&run("x", "x", RunState::Running, 0)).await.is_err(), "read only");
+    assert_eq!(all(&reader).await, before);
+}
+
+#[tokio::test]
+async fn looking_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("nightmark.db");
+    assert!(SqliteStore::open_existing_readonly(&path).await.unwrap().is_none());
+    assert!(!path.exists());
+    open(&path).await.close().await;
+    let before = std::fs::read(&path).unwrap();
+    let reader = SqliteStore::open_existing_readonly(&path).await.unwrap().unwrap();
+    assert!(reader.runs(None, 1).await.unwrap().is_empty());
+    reader.close().await;
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no side files are left");
+    std::fs::write(&path, "").unwrap();
+    assert!(SqliteStore::open_existing_readonly(&path).await.unwrap().is_none(), "created, never filled");
+}
+
+#[tokio::test]
+async fn two_processes_may_start_on_a_new_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("nightmark.db");
+    let opened = futures_util::future::join_all((0..8).map(|_| SqliteStore::open(&path))).await;
+    for (index, store) in opened.into_iter().enumerate() {
+        store.unwrap().put_run(&run(&format!("r{index}"), "a", RunState::Running, 0)).await.unwrap();
+    }
+    assert_eq!(open(&path).await.runs(None, 100).await.unwrap().len(), 8);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_the_owner_can_read_the_file() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("nightmark.db");
+    let store = open(&path).await;
+    store.put_run(&run("r", "a", RunState::Running, 0)).await.unwrap();
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{}", entry.path().display());
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_opened_says_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let check = async |path: &Path, part: &str| {
+        for error in [SqliteStore::open(path).await.err(), SqliteStore::open_existing_readonly(path).await.err()] {
+            let error = error.expect("refused").to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    };
+    let missing = SqliteStore::open(&dir.path().join("no/nightmark.db")).await.unwrap_err().to_string();
+    assert!(missing.contains("--home"), "{missing}");
+    let text = dir.path().join("text.db");
+    std::fs::write(&text, "this is not a database, whatever its name says. ".repeat(50)).unwrap();
+    check(&text, "not a database").await;
+
+    let newer = dir.path().join("newer.db");
+    open(&newer).await.close().await;
+    set_schema(&newer, 9999).await;
+    check(&newer, "schema 9999").await;
+
+    let older = dir.path().join("older.db");
+    open(&older).await.close().await;
+    set_schema(&older, 0).await;
+    let error = SqliteStore::open_existing_readonly(&older).await.unwrap_err().to_string();
+    assert!(error.contains("nightmark run"), "{error}");
+}
+
+/// As another version of Nightmark would have left it.
+async fn set_schema(path: &Path, version: i64) {
+    use sqlx::{ConnectOptions, Connection};
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
+    let mut connection = options.connect().await.unwrap();
+    sqlx::query("UPDATE _sqlx_migrations SET version = ?1").bind(version).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}

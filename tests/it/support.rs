@@ -1,0 +1,262 @@
+//! What the tests share: a home folder, the real binary, and a destination that answers by script.
+
+use serde_json::Value;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+
+/// The planted key: must never be seen outside the request itself.
+pub const KEY: &str = "planted-key-7f3a";
+/// The planted secret.
+pub const SECRET: &str = "planted-secret-91cc";
+
+/// A home folder of its own, removed at the end.
+pub struct Home {
+    dir: tempfile::TempDir,
+}
+
+/// What a command printed and how it ended.
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ran {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {} / {}", self.stdout, self.stderr))
+    }
+
+    /// Panics with everything printed unless the exit code is as expected.
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        self
+    }
+}
+
+impl Home {
+    pub fn new() -> Self {
+        let home = Home { dir: tempfile::tempdir().unwrap() };
+        std::fs::create_dir(home.path("jobs")).unwrap();
+        home
+    }
+
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.dir.path().join(relative)
+    }
+
+    pub fn write(&self, relative: &str, text: &str) {
+        std::fs::write(self.path(relative), text).unwrap();
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nightmark"));
+        command
+            .args(args)
+            .env_remove("NIGHTMARK_LOG")
+            .env("NIGHTMARK_HOME", self.dir.path())
+            .env("TEST_KEY", KEY)
+            .env("TEST_SECRET", SECRET)
+            .current_dir(self.dir.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> Ran {
+        ran(self.command(args).output().unwrap())
+    }
+
+    /// `nightmark run JOB --json`, as JSON, with the exit code expected.
+    #[track_caller]
+    pub fn job(&self, job: &str, code: i32) -> Value {
+        self.run(&["run", job, "--json"]).expect(code).json()
+    }
+
+    /// Every file below the home folder.
+    pub fn files(&self) -> Vec<PathBuf> {
+        fn walk(dir: &Path, out: &mut Vec<PathBuf>) {
+            for entry in std::fs::read_dir(dir).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() { walk(&path, out) } else { out.push(path) }
+            }
+        }
+        let mut out = Vec::new();
+        walk(self.dir.path(), &mut out);
+        out.sort();
+        out
+    }
+}
+
+pub fn ran(output: Output) -> Ran {
+    Ran {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// One request as the destination saw it.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    pub path: String,
+    pub headers: HashMap<String, String>,
+    pub body: Value,
+}
+
+impl Seen {
+    pub fn org(&self) -> &str {
+        self.body["workspace_id"].as_str().unwrap_or_default()
+    }
+}
+
+#[derive(Default)]
+struct Script {
+    seen: Vec<Seen>,
+    /// Status by org; 200 where there is none. 0: never answer.
+    statuses: HashMap<String, u16>,
+}
+
+/// An HTTP destination on loopback with a runtime of its own.
+pub struct Destination {
+    pub address: std::net::SocketAddr,
+    script: Arc<Mutex<Script>>,
+    arrived: Arc<tokio::sync::Notify>,
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl Destination {
+    pub fn start() -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let script = Arc::new(Mutex::new(Script::default()));
+        let arrived = Arc::new(tokio::sync::Notify::new());
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (shared, notify) = (Arc::clone(&script), Arc::clone(&arrived));
+        let app = axum::Router::new().fallback(move |request: axum::extract::Request| {
+            answer(Arc::clone(&shared), Arc::clone(&notify), request)
+        });
+        runtime.spawn(async move { axum::serve(listener, app).await });
+        Destination { address, script, arrived, runtime: Some(runtime) }
+    }
+
+    /// From now on the org is answered so. 0: the request is read and never answered.
+    pub fn set(&self, org: &str, status: u16) {
+        self.script.lock().unwrap().statuses.insert(org.to_owned(), status);
+    }
+
+    pub fn clear(&self) {
+        self.script.lock().unwrap().statuses.clear();
+    }
+
+    /// What came since the last call.
+    pub fn take(&self) -> Vec<Seen> {
+        std::mem::take(&mut self.script.lock().unwrap().seen)
+    }
+
+    /// The orgs of the requests since the last call, sorted.
+    pub fn take_orgs(&self) -> Vec<String> {
+        let mut orgs: Vec<String> = self.take().iter().map(|s| s.org().to_owned()).collect();
+        orgs.sort();
+        orgs
+    }
+
+    /// Blocks until so many requests are there.
+    pub fn wait_for(&self, requests: usize) {
+        let runtime = self.runtime.as_ref().unwrap();
+        runtime.block_on(async {
+            loop {
+                let arrival = self.arrived.notified();
+                if self.script.lock().unwrap().seen.len() >= requests {
+                    return;
+                }
+                arrival.await;
+            }
+        });
+    }
+}
+
+impl Drop for Destination {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+async fn answer(
+    script: Arc<Mutex<Script>>,
+    arrived: Arc<tokio::sync::Notify>,
+    request: axum::extract::Request,
+) -> (axum::http::StatusCode, String) {
+    let (parts, body) = request.into_parts();
+    let bytes = axum::body::to_bytes(body, 1 << 20).await.unwrap_or_default();
+    let headers = parts.headers.iter();
+    let seen = Seen {
+        path: parts.uri.path().to_owned(),
+        headers: headers.map(|(n, v)| (n.to_string(), v.to_str().unwrap_or_default().to_owned())).collect(),
+        body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+    };
+    let status = {
+        let mut script = script.lock().unwrap();
+        let status = script.statuses.get(seen.org()).copied().unwrap_or(200);
+        script.seen.push(seen);
+        status
+    };
+    arrived.notify_waiters();
+    if status == 0 {
+        std::future::pending::<()>().await;
+    }
+    (axum::http::StatusCode::from_u16(status).unwrap(), r#"{"success":true}"#.to_owned())
+}
+
+/// `nightmark serve` on free ports; ended by SIGTERM.
+pub struct Served {
+    child: std::process::Child,
+    pub receiver: String,
+    pub admin: String,
+}
+
+impl Served {
+    pub fn start(home: &Home) -> Self {
+        let ready = home.path("ready.json");
+        let _ = std::fs::remove_file(&ready);
+        let args = ["serve", "--receiver", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--ready-file"];
+        let mut child =
+            home.command(&args).arg(&ready).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        // The file appears once it accepts connections. The bound is there only so that a broken build ends.
+        for _ in 0..3000 {
+            if let Ok(text) = std::fs::read_to_string(&ready) {
+                let addresses: Value = serde_json::from_str(&text).unwrap();
+                let of = |name: &str| addresses[name].as_str().unwrap().to_owned();
+                return Served { child, receiver: of("receiver"), admin: of("admin") };
+            }
+            if let Some(status) = child.try_wait().unwrap() {
+                let output = child.wait_with_output().unwrap();
+                panic!("serve ended with {status}: {}", String::from_utf8_lossy(&output.stderr));
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        panic!("serve did not become ready");
+    }
+
+    /// SIGTERM, and the exit code.
+    pub fn stop(mut self) -> i32 {
+        signal(self.child.id(), "TERM");
+        self.child.wait().unwrap().code().unwrap_or(-1)
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends a signal to a process that the test started.
+pub fn signal(pid: u32, name: &str) {
+    let status = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().unwrap();
+    assert!(status.success());
+}
