@@ -4,6 +4,7 @@
 #
 #   ./test.sh            all of it
 #   ./test.sh NAME …     only the tests whose names contain NAME (no lints)
+#   ./test.sh --tools    only install what tests and benchmarks need
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -33,6 +34,9 @@ if ! "$tools/venv/bin/python" -c 'import duckdb' 2>/dev/null; then
 fi
 export NIGHTMARK_TEST_PYTHON=$tools/venv/bin/python
 
+if [ "${1:-}" = --tools ]; then
+  exit
+fi
 if [ $# -gt 0 ]; then
   exec cargo test --lib --test it -- "$@"
 fi

@@ -175,12 +175,7 @@ impl Runner {
         outcome
     }
 
-    async fn stages(
-        &self,
-        job: &Arc<Job>,
-        approved: bool,
-        record: &mut RunRecord,
-    ) -> Result<RunReport, PipelineError> {
+    async fn stages(&self, job: &Arc<Job>, approved: bool, record: &mut RunRecord) -> Result<RunReport, PipelineError> {
         let dir = self.home.snapshots(&job.name);
         // Secrets are looked up first: a missing one should be known before an hour of extraction.
         let delivery = send::client(self, job)?;

@@ -42,10 +42,17 @@ pub async fn run(context: &Context, args: CheckArgs) -> anyhow::Result<Exit> {
         };
         checked.push(result);
     }
+    if let Some(store) = &store {
+        store.close().await;
+    }
     if checked.is_empty() {
         anyhow::bail!("there are no job files in {}", context.home.jobs().display());
     }
-    if context.json { print_json(&checked) } else { print_text(&checked) }
+    if context.json {
+        print_json(&checked)
+    } else {
+        print_text(&checked)
+    }
     Ok(if checked.iter().any(|c| !c.problems.is_empty()) { Exit::CouldNotRun } else { Exit::Done })
 }
 

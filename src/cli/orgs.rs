@@ -50,12 +50,7 @@ pub async fn run(context: &Context, args: OrgsArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-async fn list(
-    context: &Context,
-    store: Option<&SqliteStore>,
-    after: Option<&str>,
-    limit: u32,
-) -> anyhow::Result<()> {
+async fn list(context: &Context, store: Option<&SqliteStore>, after: Option<&str>, limit: u32) -> anyhow::Result<()> {
     let orgs = match store {
         Some(store) => store.orgs(after, limit).await?,
         None => Vec::new(),

@@ -32,8 +32,12 @@ pub async fn run(context: &Context, args: PreviewArgs) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let job = Arc::new(load_job(&context.home, &args.job)?);
     let store = SqliteStore::open_existing_readonly(&context.home.database()).await?;
-    let store = store.as_ref().map(|s| s as &dyn RunStore);
-    let planned = match pipeline::preview(Arc::clone(&job), &context.home, store, &context.clock).await {
+    let state = store.as_ref().map(|s| s as &dyn RunStore);
+    let outcome = pipeline::preview(Arc::clone(&job), &context.home, state, &context.clock).await;
+    if let Some(store) = &store {
+        store.close().await;
+    }
+    let planned = match outcome {
         Ok(planned) => planned,
         Err(error) => match report::held_by(&error) {
             Some(reasons) => return Ok(held_without_plan(context, &job.name, &reasons, started)),
@@ -79,7 +83,8 @@ fn print_text(planned: &Planned, limit: usize, elapsed: u64) {
     println!("{}", report::found_line(&planned.of.job.name, &planned.counts));
     let by_column = planned.changes_by_column();
     if !by_column.is_empty() {
-        let columns: Vec<String> = by_column.iter().map(|(name, count)| format!("{name} {}", grouped(*count))).collect();
+        let columns: Vec<String> =
+            by_column.iter().map(|(name, count)| format!("{name} {}", grouped(*count))).collect();
         println!("changed columns: {}", columns.join(", "));
     }
     report::notes(planned).iter().for_each(|note| println!("note: {note}"));
@@ -90,14 +95,19 @@ fn print_text(planned: &Planned, limit: usize, elapsed: u64) {
         for seq in 0..shown {
             match planned.body(seq) {
                 Ok(body) => println!("  {body}"),
-                Err(error) => println!("  {}: cannot be sent: {error}", key_text(planned.changes.row(seq), &planned.changes.key)),
+                Err(error) => {
+                    println!("  {}: cannot be sent: {error}", key_text(planned.changes.row(seq), &planned.changes.key))
+                }
             }
         }
     }
     if planned.changes.len() > shown {
         println!("… and {} more (--limit)", grouped((planned.changes.len() - shown) as u64));
     }
-    println!("\na run would send {}. Nothing was sent, nothing was changed ({elapsed} ms)", plural(planned.counts.planned(), "webhook"));
+    println!(
+        "\na run would send {}. Nothing was sent, nothing was changed ({elapsed} ms)",
+        plural(planned.counts.planned(), "webhook")
+    );
     if !planned.held.is_empty() {
         println!("It would be held:");
         planned.held.iter().for_each(|reason| println!("  {reason}"));

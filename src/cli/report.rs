@@ -67,7 +67,10 @@ pub fn notes(planned: &Planned) -> Vec<String> {
     if planned.suppressed > 0 {
         notes.push(match planned.first_run && planned.changes.is_empty() {
             true => format!("{} taken as the baseline, not sent (diff.first_run)", plural(planned.suppressed, "org")),
-            false => format!("{} differ and are not sent, because diff.on leaves them out", plural(planned.suppressed, "org")),
+            false => format!(
+                "{} differ and are not sent, because diff.on leaves them out",
+                plural(planned.suppressed, "org")
+            ),
         });
     }
     notes.extend(volatile(planned));
@@ -99,9 +102,9 @@ pub fn change_json(planned: &Planned, seq: usize) -> Value {
     let row = changes.row(seq);
     let compared = planned.compared();
     let object = |of: crate::row::RowRef<'_>| -> Value {
-        let entries = compared.iter().filter_map(|name| {
-            Some(((*name).to_owned(), of.value(of.schema.index_of(name)?).to_json()))
-        });
+        let entries = compared
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), of.value(of.schema.index_of(name)?).to_json())));
         Value::Object(entries.collect())
     };
     let meta = &changes.rows[seq];

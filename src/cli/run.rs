@@ -36,12 +36,14 @@ pub async fn run(context: &Context, args: RunArgs) -> anyhow::Result<Exit> {
     let runner = Runner {
         home: context.home.clone(),
         settings: context.settings.clone(),
-        store,
+        store: Arc::clone(&store) as _,
         clock: Arc::clone(&context.clock),
         progress: bar(),
         stop: stop_on_signal()?,
     };
-    let report = runner.run(Arc::clone(&job), args.approve).await?;
+    let outcome = runner.run(Arc::clone(&job), args.approve).await;
+    store.close().await;
+    let report = outcome?;
     let elapsed = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     if context.json {
         print_json(&job.name, &report, elapsed);

@@ -23,7 +23,11 @@ pub struct RunsArgs {
 /// A state store that cannot be read.
 pub async fn run(context: &Context, args: RunsArgs) -> anyhow::Result<Exit> {
     let runs = match SqliteStore::open_existing_readonly(&context.home.database()).await? {
-        Some(store) => store.runs(args.job.as_deref(), args.limit).await?,
+        Some(store) => {
+            let runs = store.runs(args.job.as_deref(), args.limit).await?;
+            store.close().await;
+            runs
+        }
         None => Vec::new(),
     };
     if context.json {
@@ -42,8 +46,19 @@ pub async fn run(context: &Context, args: RunsArgs) -> anyhow::Result<Exit> {
 }
 
 fn runs_table(runs: &[RunRecord]) -> comfy_table::Table {
-    let headers =
-        ["RUN", "JOB", "STARTED", "STATE", "EXTRACTED", "ADDED", "CHANGED", "REMOVED", "ACKNOWLEDGED", "FAILED", "PENDING"];
+    let headers = [
+        "RUN",
+        "JOB",
+        "STARTED",
+        "STATE",
+        "EXTRACTED",
+        "ADDED",
+        "CHANGED",
+        "REMOVED",
+        "ACKNOWLEDGED",
+        "FAILED",
+        "PENDING",
+    ];
     let mut out = table(&headers);
     for run in runs {
         let counts = &run.counts;

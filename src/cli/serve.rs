@@ -60,9 +60,9 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
 }
 
 async fn bind(address: SocketAddr, argument: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("{argument} {address} cannot be listened on; give another port, or 0 for any free one"))
+    TcpListener::bind(address).await.with_context(|| {
+        format!("{argument} {address} cannot be listened on; give another port, or 0 for any free one")
+    })
 }
 
 fn announce(context: &Context, args: &ServeArgs, receiver: SocketAddr, admin: SocketAddr) -> anyhow::Result<()> {

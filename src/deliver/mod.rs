@@ -91,7 +91,10 @@ impl Default for Options {
 #[derive(Debug, thiserror::Error)]
 pub enum DeliverError {
     /// Not an address.
-    #[error("destination.url does not resolve to a web address: {0}; check the variables in it (it is not shown here because the API key stands in it)")]
+    #[error(
+        "destination.url does not resolve to a web address: {0}; check the variables in it (it is not shown here because \
+         the API key stands in it)"
+    )]
     Url(String),
     /// Not a header.
     #[error("{field} {problem}")]
@@ -102,7 +105,10 @@ pub enum DeliverError {
         problem: &'static str,
     },
     /// The HTTP client does not start.
-    #[error("the HTTP client cannot be set up: {0}; https needs this machine's trusted certificates (package ca-certificates)")]
+    #[error(
+        "the HTTP client cannot be set up: {0}; https needs this machine's trusted certificates (package \
+         ca-certificates)"
+    )]
     Client(String),
 }
 

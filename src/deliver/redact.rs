@@ -175,7 +175,8 @@ mod tests {
 
     #[test]
     fn secrets_are_hidden_in_every_spelling() {
-        let redactor = redactor(&[literal("https://acme.example/hook/"), env()], "https://acme.example/hook/planted key+1");
+        let redactor =
+            redactor(&[literal("https://acme.example/hook/"), env()], "https://acme.example/hook/planted key+1");
         for (text, expected) in [
             ("key planted key+1 is unknown", "key [redacted] is unknown"),
             ("path /hook/planted%20key+1", "path /hook/[redacted]"),

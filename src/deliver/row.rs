@@ -73,15 +73,7 @@ fn decide(run: &Run, row: &mut History, verdict: Verdict) -> Step {
             row.detail = Some(run.engine.redactor.clean(&detail));
             Step::Done(Outcome::Unknown)
         }
-        Verdict::ConfigFault { reason, remedy } => {
-            let reason = run.engine.redactor.clean(&reason);
-            row.detail = Some(reason.clone());
-            // The log goes without the reason: it has the destination's words in it, and bodies are never logged.
-            if run.halt.throw(Stopped { reason, remedy: remedy.to_owned() }) {
-                tracing::warn!(status = row.status, remedy, "delivery stopped: the job or the destination needs mending");
-            }
-            Step::Leave
-        }
+        Verdict::ConfigFault { reason, remedy } => config_fault(run, row, &reason, remedy),
         Verdict::Retry { maybe_applied, after, pause, detail } => {
             row.maybe_applied |= maybe_applied;
             row.detail = Some(run.engine.redactor.clean(&detail));
@@ -96,6 +88,16 @@ fn decide(run: &Run, row: &mut History, verdict: Verdict) -> Step {
             }
         }
     }
+}
+
+/// The log goes without the reason: it has the destination's words in it, and bodies are never logged.
+fn config_fault(run: &Run, row: &mut History, reason: &str, remedy: &str) -> Step {
+    let reason = run.engine.redactor.clean(reason);
+    row.detail = Some(reason.clone());
+    if run.halt.throw(Stopped { reason, remedy: remedy.to_owned() }) {
+        tracing::warn!(status = row.status, remedy, "delivery stopped: the job or the destination needs mending");
+    }
+    Step::Leave
 }
 
 fn again(run: &Run, row: &History, after: Option<Duration>) -> Step {

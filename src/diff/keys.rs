@@ -34,7 +34,9 @@ impl std::fmt::Display for BadKey {
         match self.fault {
             KeyFault::Null => write!(f, "row {}: the key is NULL", self.row + 1),
             KeyFault::Empty => write!(f, "row {}: the key is empty", self.row + 1),
-            KeyFault::Duplicate { rows } => write!(f, "`{}` stands in {rows} rows (first in row {})", self.key, self.row + 1),
+            KeyFault::Duplicate { rows } => {
+                write!(f, "`{}` stands in {rows} rows (first in row {})", self.key, self.row + 1)
+            }
         }
     }
 }
@@ -113,7 +115,10 @@ mod tests {
         let hashes = Fingerprinter::new(HashSeed([1; 16]), &schema, &[0]).fingerprints(&batch);
         let bad = check_keys(&schema, &[batch], &[0], &hashes);
         let shown: Vec<_> = bad.listed.iter().map(ToString::to_string).collect();
-        assert_eq!(shown, ["`a` stands in 3 rows (first in row 1)", "row 2: the key is NULL", "row 5: the key is empty"]);
+        assert_eq!(
+            shown,
+            ["`a` stands in 3 rows (first in row 1)", "row 2: the key is NULL", "row 5: the key is empty"]
+        );
         assert_eq!((bad.count, bad.rows), (3, vec![0, 1, 3, 4, 6]));
     }
 }

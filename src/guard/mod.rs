@@ -25,10 +25,8 @@ pub struct Facts {
 pub fn trips(facts: &Facts, guard: &Guard) -> Vec<String> {
     let mut reasons = Vec::new();
     if facts.extracted < guard.min_rows {
-        reasons.push(format!(
-            "the extract has {} rows, fewer than guard.min_rows = {}",
-            facts.extracted, guard.min_rows
-        ));
+        reasons
+            .push(format!("the extract has {} rows, fewer than guard.min_rows = {}", facts.extracted, guard.min_rows));
     }
     let shares = [
         (facts.changed, facts.known, guard.max_changed, "known orgs have changed", "max_changed"),

@@ -83,9 +83,7 @@ fn nested_to_json(array: &ArrayRef) -> StringViewArray {
 fn texts(canonical: &ArrayRef, kind: Kind) -> Result<StringViewArray, ArrowError> {
     let schema = Schema { columns: vec![Column { name: "value".to_owned(), kind }] };
     let batch = RecordBatch::try_new(schema.arrow(), vec![Arc::clone(canonical)])?;
-    let text = |row| {
-        canonical.is_valid(row).then(|| RowRef { schema: &schema, batch: &batch, row }.value(0).text())
-    };
+    let text = |row| canonical.is_valid(row).then(|| RowRef { schema: &schema, batch: &batch, row }.value(0).text());
     Ok((0..canonical.len()).map(text).collect())
 }
 

@@ -45,7 +45,10 @@ fn nested(array: &ArrayRef, row: usize) -> Option<Value> {
         DataType::Struct(fields) => {
             let columns = array.as_struct();
             let entries = fields.iter().zip(columns.columns());
-            entries.map(|(f, c)| Some((f.name().clone(), nested(c, row)?))).collect::<Option<Map<_, _>>>().map(Value::Object)
+            entries
+                .map(|(f, c)| Some((f.name().clone(), nested(c, row)?)))
+                .collect::<Option<Map<_, _>>>()
+                .map(Value::Object)
         }
         DataType::List(_) => items(&array.as_list::<i32>().value(row)),
         DataType::LargeList(_) => items(&array.as_list::<i64>().value(row)),

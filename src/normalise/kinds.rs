@@ -30,7 +30,9 @@ pub(super) fn kind_of(data_type: &DataType) -> Result<Kind, &'static str> {
         | DataType::FixedSizeList(_, _)
         | DataType::Map(_, _) => Kind::Json,
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
-            return Err("bytes have no place in a webhook; leave the column out with a query, or encode it (hex, base64)");
+            return Err(
+                "bytes have no place in a webhook; leave the column out with a query, or encode it (hex, base64)",
+            );
         }
         DataType::Duration(_) | DataType::Interval(_) => {
             return Err("a duration has no form in JSON; cast it to a number of seconds with a query");

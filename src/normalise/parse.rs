@@ -66,7 +66,8 @@ pub(super) fn date(text: &str) -> Option<i32> {
 
 /// Microseconds since midnight.
 pub(super) fn time(text: &str) -> Option<i64> {
-    let time = NaiveTime::parse_from_str(text, "%H:%M:%S%.f").or_else(|_| NaiveTime::parse_from_str(text, "%H:%M")).ok()?;
+    let time =
+        NaiveTime::parse_from_str(text, "%H:%M:%S%.f").or_else(|_| NaiveTime::parse_from_str(text, "%H:%M")).ok()?;
     Some(i64::from(time.num_seconds_from_midnight()) * 1_000_000 + i64::from(time.nanosecond() / 1_000))
 }
 
@@ -132,7 +133,9 @@ mod tests {
         assert_eq!(date("1970-01-02 00:00:00"), Some(1));
         assert_eq!(date("1970-01-02 00:00:01"), None);
         assert_eq!(time("00:00:01.5"), Some(1_500_000));
-        for text in ["1970-01-01T01:00:00+01:00", "1970-01-01 00:00:00+00", "1970-01-01 00:00:00 UTC", "1970-01-01T00:00:00Z"] {
+        for text in
+            ["1970-01-01T01:00:00+01:00", "1970-01-01 00:00:00+00", "1970-01-01 00:00:00 UTC", "1970-01-01T00:00:00Z"]
+        {
             assert_eq!(timestamp(text), Some(0), "{text}");
         }
         assert_eq!(timestamp("1970-01-01 00:00:00"), None);

@@ -132,8 +132,10 @@ fn a_payload_only_column_never_rejects_a_row() {
     let text: ArrayRef = Arc::new(StringArray::from(vec!["10", "n/a"]));
     let pinned = schema(Kind::Int);
     let mut plan =
-        Plan::new(&batch(Arc::clone(&text)).schema(), &Typing::Guess(schema(Kind::Text)), Some(&pinned), &|_| Role::Lenient)
-            .unwrap();
+        Plan::new(&batch(Arc::clone(&text)).schema(), &Typing::Guess(schema(Kind::Text)), Some(&pinned), &|_| {
+            Role::Lenient
+        })
+        .unwrap();
     let (batches, rejects) = plan.normalise(&[batch(text)]).unwrap();
     assert_eq!(rejects.count(), 0);
     assert_eq!(plan.schema().columns[0].kind, Kind::Text);

@@ -237,7 +237,11 @@ impl Planner {
     fn check_columns(&self, schema: &Schema) -> Result<(), PipelineError> {
         let job = &self.input.job;
         let mut problems = Vec::new();
-        let named = [("diff.key", Some(&job.diff.key)), ("diff.compare", job.diff.compare.as_ref()), ("diff.ignore", Some(&job.diff.ignore))];
+        let named = [
+            ("diff.key", Some(&job.diff.key)),
+            ("diff.compare", job.diff.compare.as_ref()),
+            ("diff.ignore", Some(&job.diff.ignore)),
+        ];
         for (field, names) in named {
             for name in names.into_iter().flatten() {
                 if schema.index_of(name).is_none() {

@@ -44,7 +44,10 @@ pub(super) fn resolve(secrets: &Secrets, job: &Job) -> Result<Resolved, Pipeline
 /// Every secret that the job names and that cannot be had, in words.
 pub fn missing_secrets(secrets: &Secrets, job: &Job) -> Vec<String> {
     let destination = &job.destination;
-    let named = [("destination.url".to_owned(), Some(&destination.url)), ("destination.secret".to_owned(), destination.secret.as_ref())];
+    let named = [
+        ("destination.url".to_owned(), Some(&destination.url)),
+        ("destination.secret".to_owned(), destination.secret.as_ref()),
+    ];
     let headers = destination.headers.iter().map(|(name, value)| (format!("destination.headers.{name}"), Some(value)));
     let all = named.into_iter().chain(headers);
     all.filter_map(|(field, value)| secrets.resolve(&field, value?).err().map(|e| e.to_string())).collect()

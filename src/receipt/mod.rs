@@ -1,8 +1,9 @@
 //! What came back for a row that was sent.
 //!
-//! Out: [`Outcome`], [`Receipt`], [`Counts`]. Pure.
+//! In: what delivery found out. Out: [`Outcome`], [`Receipt`], [`Counts`]. Pure.
 //! Always holds: three outcomes, not two. A row without a receipt is pending if its run ended in order, and unknown if
 //! its run was cut off while the row may have been in flight ([`Progress::unacknowledged`]).
+//! Deliberately absent: how a status becomes an outcome (`deliver`), where receipts are kept (`store`).
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};

@@ -73,7 +73,9 @@ impl Refusal {
             Refusal::WrongEndpoint => {
                 "The API key was not created with the Product Org Updates endpoint type".to_owned()
             }
-            Refusal::NoSuchPlace => "There is nothing here; updates go to /api/product-orgs/webhook/{apiKey}".to_owned(),
+            Refusal::NoSuchPlace => {
+                "There is nothing here; updates go to /api/product-orgs/webhook/{apiKey}".to_owned()
+            }
             Refusal::NoSuchMethod => "Updates are sent with POST".to_owned(),
             Refusal::Slow => "The body did not arrive in time".to_owned(),
             Refusal::TooLarge(limit) => format!("The body is larger than {} KB", limit / 1024),

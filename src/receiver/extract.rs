@@ -80,7 +80,8 @@ fn text(value: &Value) -> Result<String, String> {
 
 fn integer(value: &Value) -> Result<i64, String> {
     // 9900.0 is an integer to JSON, and some senders write every number so. Beyond 2⁵³ a float is no longer exact.
-    let whole = |number: f64| (number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_992.0).then_some(number as i64);
+    let whole =
+        |number: f64| (number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_992.0).then_some(number as i64);
     match value {
         Value::Number(number) if number.is_u64() && number.as_i64().is_none() => {
             Err("must fit in 64 bits with its sign".to_owned())
@@ -102,8 +103,7 @@ fn count(value: &Value) -> Result<i64, String> {
 
 fn trial_status(value: &Value) -> Result<TrialStatus, String> {
     text(value).and_then(|text| {
-        TrialStatus::parse(&text)
-            .ok_or_else(|| "must be one of active, expired, converted (case-sensitive)".to_owned())
+        TrialStatus::parse(&text).ok_or_else(|| "must be one of active, expired, converted (case-sensitive)".to_owned())
     })
 }
 
@@ -187,7 +187,8 @@ mod tests {
 
     #[test]
     fn absent_keeps_and_null_clears() {
-        let patch = run(&json!({"id": "a", "t": {"name": null, "seen": null}, "m": {"projects": null}})).expect("valid");
+        let patch =
+            run(&json!({"id": "a", "t": {"name": null, "seen": null}, "m": {"projects": null}})).expect("valid");
         assert_eq!((patch.name, patch.plan_id), (Patch::Clear, Patch::Keep));
         assert_eq!((patch.last_active_at, patch.mrr), (Patch::Clear, Patch::Keep));
         assert_eq!(patch.custom["projects"], Patch::Clear);

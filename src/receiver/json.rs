@@ -126,8 +126,10 @@ fn refuse_wide_integers(json: &[u8]) -> Result<(), String> {
         match byte {
             b'"' => at = string_end(json, at + 1),
             b'-' | b'0'..=b'9' => {
-                let length =
-                    json[at..].iter().take_while(|b| matches!(b, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')).count();
+                let length = json[at..]
+                    .iter()
+                    .take_while(|b| matches!(b, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9'))
+                    .count();
                 refuse_if_wide(&json[at..at + length])?;
                 at += length;
             }
@@ -176,10 +178,16 @@ mod tests {
 
     #[test]
     fn reads_what_json_is() {
-        check_accepted(r#" {"a": [1, -2, 2.5, true, null, "x\n\"1\\"], "b": {}} "#, &json!({"a": [1, -2, 2.5, true, null, "x\n\"1\\"], "b": {}}));
+        check_accepted(
+            r#" {"a": [1, -2, 2.5, true, null, "x\n\"1\\"], "b": {}} "#,
+            &json!({"a": [1, -2, 2.5, true, null, "x\n\"1\\"], "b": {}}),
+        );
         check_accepted("18446744073709551615", &json!(u64::MAX));
         check_accepted("-9223372036854775808", &json!(i64::MIN));
-        check_accepted(r#"["99999999999999999999999", "\\", "\"99999999999999999999999"]"#, &json!(["99999999999999999999999", "\\", "\"99999999999999999999999"]));
+        check_accepted(
+            r#"["99999999999999999999999", "\\", "\"99999999999999999999999"]"#,
+            &json!(["99999999999999999999999", "\\", "\"99999999999999999999999"]),
+        );
         check_accepted("1e30", &json!(1e30));
     }
 

@@ -70,11 +70,7 @@ pub fn router(state: ReceiverState) -> Router {
 ///
 /// # Errors
 /// A listener that fails.
-pub async fn serve(
-    listener: TcpListener,
-    state: ReceiverState,
-    shutdown: watch::Receiver<bool>,
-) -> anyhow::Result<()> {
+pub async fn serve(listener: TcpListener, state: ReceiverState, shutdown: watch::Receiver<bool>) -> anyhow::Result<()> {
     serve_router(listener, router(state), shutdown).await.context("the receiver's address")
 }
 

@@ -215,9 +215,8 @@ impl Reader {
         };
         for (name, value) in object {
             if name.is_empty() || name.len() > MAX_TEXT || name.chars().any(char::is_control) {
-                self.problems.push(format!(
-                    "custom field {name:?}: a name has 1–{MAX_TEXT} bytes and no control characters"
-                ));
+                self.problems
+                    .push(format!("custom field {name:?}: a name has 1–{MAX_TEXT} bytes and no control characters"));
             } else if let Some(path) = self.path(&format!("custom.{name}"), value) {
                 self.custom.insert(name.clone(), path);
             }
@@ -300,7 +299,10 @@ mod tests {
             "productorgid = \"a\"\nplan_nme = \"b\"\nzebra = \"c\"",
             &["did you mean `product_org_id`", "did you mean `plan_name`", "table `custom`", "is missing"],
         );
-        check_problems("product_org_id = 5\nname = \"a..b\"\ncustom = 1", &["product_org_id: a path", "empty segment", "`custom` must"]);
+        check_problems(
+            "product_org_id = 5\nname = \"a..b\"\ncustom = 1",
+            &["product_org_id: a path", "empty segment", "`custom` must"],
+        );
         check_problems("product_org_id = \"a\"\nproduct_org_id = \"b\"", &["duplicate key"]);
         assert!(PayloadTemplate::from_json_text(r#"{"product_org_id": "a", "product_org_id": "b"}"#).is_err());
         assert!(PayloadTemplate::from_json_text("[]").is_err());

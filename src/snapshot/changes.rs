@@ -100,7 +100,9 @@ impl ChangeSet {
 
     /// The compared columns in which a change differs; empty for one that is repeated only because its outcome is unknown.
     pub fn changed_columns(&self, seq: usize) -> Vec<&str> {
-        let (Some(before), Operation::Changed) = (self.before(seq), self.rows[seq].operation) else { return Vec::new() };
+        let (Some(before), Operation::Changed) = (self.before(seq), self.rows[seq].operation) else {
+            return Vec::new();
+        };
         let differs = |name: &&str| {
             let (Some(old), Some(new)) = (self.before_schema.index_of(name), self.schema.index_of(name)) else {
                 return false;
@@ -176,12 +178,16 @@ pub(super) struct Earlier {
     pub(super) after: Option<Fingerprint>,
 }
 
-/// The changes of a file, and its `before` and `after` values as batches of `schema` (key and compared columns; a column that
-/// the file lacks is NULL). `None` if the file is not a change set.
-pub(super) fn from_batch(
-    batch: &RecordBatch,
-    schema: &Schema,
-) -> Option<Result<(Vec<Earlier>, RecordBatch, RecordBatch), SnapshotError>> {
+/// The changes of a file, and their `before` and `after` values as batches of one schema (key and compared columns; a
+/// column that the file lacks is NULL).
+pub(super) struct EarlierChanges {
+    pub(super) rows: Vec<Earlier>,
+    pub(super) before: RecordBatch,
+    pub(super) after: RecordBatch,
+}
+
+/// Reads a change set back. `None` if the file is not one.
+pub(super) fn from_batch(batch: &RecordBatch, schema: &Schema) -> Option<Result<EarlierChanges, SnapshotError>> {
     let operations = batch.column_by_name("operation")?.as_string_opt::<i32>()?;
     let ids = batch.column_by_name("webhook_id")?.as_string_opt::<i32>()?;
     let uncertain = batch.column_by_name("uncertain")?.as_boolean_opt()?;
@@ -200,7 +206,7 @@ pub(super) fn from_batch(
             after: fingerprint_at(after, row),
         });
     }
-    Some(old.and_then(|old| Ok((rows, old, new?))))
+    Some(old.and_then(|before| Ok(EarlierChanges { rows, before, after: new? })))
 }
 
 fn before_pick(change: &Change, view: &View) -> (usize, usize) {

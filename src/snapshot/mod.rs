@@ -44,7 +44,9 @@ pub enum SnapshotError {
         source: std::io::Error,
     },
     /// A file is damaged or not ours.
-    #[error("{path} is damaged: {problem}. Restore it from a backup, or move the folder away to start anew with the job's first_run")]
+    #[error(
+        "{path} is damaged: {problem}. Restore it from a backup, or move the folder away to start anew with the job's first_run"
+    )]
     Damaged {
         /// The file.
         path: PathBuf,

@@ -1,7 +1,7 @@
 //! The known rows of a job: the base, with every unacknowledged change put back.
 
 use super::base::{self, Mark};
-use super::changes::{self, Earlier};
+use super::changes::{self, EarlierChanges};
 use super::{Manifest, SnapshotError, files};
 use crate::diff::{Known, Operation, Pending};
 use crate::receipt::{Progress, Unacknowledged};
@@ -101,7 +101,7 @@ impl View {
         progress: &Progress,
         basis: &Basis<'_>,
         keys: &Fingerprinter,
-        (earlier, before, after): (Vec<Earlier>, RecordBatch, RecordBatch),
+        EarlierChanges { rows: earlier, before, after }: EarlierChanges,
     ) {
         let at_key: HashMap<Fingerprint, usize> = self.known.iter().enumerate().map(|(at, k)| (k.key, at)).collect();
         let hashes = keys.fingerprints(&before);

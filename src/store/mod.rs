@@ -69,7 +69,9 @@ pub enum StoreError {
         reason: String,
     },
     /// A newer Nightmark has written it.
-    #[error("the state store {path} has schema {found}, this version knows {known}: use the newer nightmark that wrote it")]
+    #[error(
+        "the state store {path} has schema {found}, this version knows {known}: use the newer nightmark that wrote it"
+    )]
     Newer {
         /// Where it is.
         path: String,
@@ -79,7 +81,9 @@ pub enum StoreError {
         known: i64,
     },
     /// An older Nightmark has written it, and it may not be changed now.
-    #[error("the state store {path} has schema {found}, this version needs {known}: `nightmark run` or `nightmark serve` upgrades it")]
+    #[error(
+        "the state store {path} has schema {found}, this version needs {known}: `nightmark run` or `nightmark serve` upgrades it"
+    )]
     Older {
         /// Where it is.
         path: String,

@@ -142,7 +142,8 @@ fn message(seq: u64) -> Message {
 
 #[tokio::test]
 async fn a_server_that_recovers_gets_every_row_once_more_with_the_same_id() {
-    let server = Server::start(|seen| if seen.seq() % 3 == 0 && seen.nth < 2 { status(500) } else { status(200) }).await;
+    let server =
+        Server::start(|seen| if seen.seq() % 3 == 0 && seen.nth < 2 { status(500) } else { status(200) }).await;
     let case = Case::new(&server).concurrency(4);
     let summary = case.send(30).await;
     assert_eq!(summary, Summary { acknowledged: 30, ..Summary::default() });
@@ -169,7 +170,9 @@ async fn outcomes_after_the_last_attempt() {
     use Outcome::{Acknowledged, Refused, Unknown};
     /// What the destination does, request by request; the last for ever.
     type Script = fn(usize) -> Reply;
-    let table: &[(&str, Script, (Outcome, Option<u16>, u32))] = &[
+    /// Outcome, last status, attempts.
+    type Expected = (Outcome, Option<u16>, u32);
+    let table: &[(&str, Script, Expected)] = &[
         ("refused at once", |_| status(422), (Refused, Some(422), 1)),
         ("never well", |_| status(500), (Unknown, Some(500), 3)),
         ("not implemented is not repeated", |_| status(501), (Unknown, Some(501), 1)),
@@ -392,7 +395,8 @@ async fn waiting_for_a_retry_does_not_hold_up_a_stop() {
     let server = Server::start(|_| status(500)).await;
     let stop = watch::Sender::new(false);
     let mut case = Case { stop: stop.clone(), ..Case::new(&server) };
-    case.destination.retry = Retry { attempts: 2, base: Duration::from_secs(1 << 20), max: Duration::from_secs(1 << 20) };
+    case.destination.retry =
+        Retry { attempts: 2, base: Duration::from_secs(1 << 20), max: Duration::from_secs(1 << 20) };
     let (summary, ()) = tokio::join!(case.send(1), async {
         while server.seen().is_empty() {
             tokio::task::yield_now().await;
@@ -450,7 +454,8 @@ impl std::io::Write for Log {
 async fn planted_secrets_show_up_nowhere_but_at_the_destination() {
     let log = Log::default();
     let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone());
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone());
     let _guard = tracing::subscriber::set_default(subscriber.finish());
     let mut shown = String::new();
     for code in [200, 400, 401, 429, 500] {
@@ -483,7 +488,10 @@ async fn planted_secrets_show_up_nowhere_but_at_the_destination() {
         shown += &format!("{summary:?} {:?} {:?} {:?}", case.receipts(), case.delivery(), case.resolved);
     }
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    assert!(log.contains("org_0") && shown.contains("[redacted]"), "the test looks at the right thing:\n{log}\n{shown}");
+    assert!(
+        log.contains("org_0") && shown.contains("[redacted]"),
+        "the test looks at the right thing:\n{log}\n{shown}"
+    );
     assert!(!shown.contains("planted"), "{shown}");
     assert!(!log.contains("planted") && !log.contains("/hook"), "{log}");
 }

@@ -20,7 +20,24 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("store", &["receipt"]),
     ("telemetry", &["config"]),
     ("receiver", &["clock", "store"]),
-    ("pipeline", &["clock", "config", "deliver", "diff", "guard", "job", "normalise", "receipt", "row", "snapshot", "source", "store", "template"]),
+    (
+        "pipeline",
+        &[
+            "clock",
+            "config",
+            "deliver",
+            "diff",
+            "guard",
+            "job",
+            "normalise",
+            "receipt",
+            "row",
+            "snapshot",
+            "source",
+            "store",
+            "template",
+        ],
+    ),
     ("cli", &["*"]),
     ("lib", &["*"]),
     ("main", &["*"]),
@@ -28,12 +45,32 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 
 /// Places without IO, time or randomness, and what gives those away.
 const PURE: &[&str] = &[
-    "row", "normalise", "diff", "guard", "template", "receipt", "job/raw.rs", "job/spec.rs", "job/templated.rs",
-    "deliver/retry.rs", "deliver/verdict.rs",
+    "row",
+    "normalise",
+    "diff",
+    "guard",
+    "template",
+    "receipt",
+    "job/raw.rs",
+    "job/spec.rs",
+    "job/templated.rs",
+    "deliver/retry.rs",
+    "deliver/verdict.rs",
 ];
 const IMPURE: &[&str] = &[
-    "tokio", "sqlx", "reqwest", "axum", "polars", "std::fs", "std::env", "std::net", "SystemTime", "Instant::now", "Utc::now",
-    "Local::now", "rand::",
+    "tokio",
+    "sqlx",
+    "reqwest",
+    "axum",
+    "polars",
+    "std::fs",
+    "std::env",
+    "std::net",
+    "SystemTime",
+    "Instant::now",
+    "Utc::now",
+    "Local::now",
+    "rand::",
 ];
 
 /// Only these folders may name these crates.
@@ -138,14 +175,16 @@ fn the_pure_core_does_no_io() {
 
 /// Whether `pattern` stands in the code at the beginning of a word.
 fn names(code: &str, pattern: &str) -> bool {
-    code.match_indices(pattern).any(|(at, _)| {
-        code[..at].chars().next_back().is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != ':')
-    })
+    code.match_indices(pattern)
+        .any(|(at, _)| code[..at].chars().next_back().is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != ':'))
 }
 
 #[test]
 fn the_rules_can_fail() {
-    assert_eq!(imports("use crate::store::X; fn f() { crate::row::y(); } use crate::{a::B, c};"), ["store", "row", "a", "c"]);
+    assert_eq!(
+        imports("use crate::store::X; fn f() { crate::row::y(); } use crate::{a::B, c};"),
+        ["store", "row", "a", "c"]
+    );
     assert!(names("let x = sqlx::query(\"\");", "sqlx::") && !names("my_sqlx::query", "sqlx::"));
     assert!(code_of("// tokio\nfn a() {}\n#[cfg(test)]\nuse tokio;").trim() == "fn a() {}");
 }
@@ -161,7 +200,7 @@ fn every_folder_opens_with_its_contract() {
         let text = std::fs::read_to_string(root.join(&file)).unwrap();
         let header: String = text.lines().take_while(|l| l.starts_with("//!")).collect::<Vec<_>>().join("\n");
         for word in ["In", "Out", "Always holds", "Deliberately absent"] {
-            let said = header.contains(word) || (word == "Out" && header.contains("out:")) ;
+            let said = header.contains(word) || (word == "Out" && header.contains("out:"));
             assert!(said, "src/{}: the contract does not say `{word}`", file.display());
         }
         checked += 1;

@@ -16,7 +16,18 @@ fn create_key(home: &Home, args: &[&str]) -> Value {
 fn curl(served: &Served, key: &str, secret: Option<&str>, body: &str) -> (u16, String) {
     let url = format!("http://{}/api/product-orgs/webhook/{key}", served.receiver);
     let mut command = Command::new("curl");
-    command.args(["-sS", "-X", "POST", &url, "-H", "Content-Type: application/json", "-d", body, "-w", "\n%{http_code}"]);
+    command.args([
+        "-sS",
+        "-X",
+        "POST",
+        &url,
+        "-H",
+        "Content-Type: application/json",
+        "-d",
+        body,
+        "-w",
+        "\n%{http_code}",
+    ]);
     if let Some(secret) = secret {
         command.args(["-H", &format!("X-Api-Secret: {secret}")]);
     }
@@ -50,6 +61,8 @@ fn the_curl_call_of_the_guide_is_answered_as_the_guide_shows() {
     let org = home.run(&["orgs", "show", "test_ws_001", "--json"]).expect(0).json();
     assert_eq!((&org["name"], &org["user_count"], &org["mrr"]), (&json!("Test Workspace"), &json!(10), &json!(9900)));
 
+    let ready = Command::new("curl").args(["-sSf", &format!("http://{}/readyz", served.admin)]).status().unwrap();
+    assert!(ready.success());
     let (status, answer) = curl(&served, key, None, r#"{"workspace_name": "no id"}"#);
     assert_eq!(status, 400);
     assert!(answer.contains("missing productOrgId"), "{answer}");
@@ -67,8 +80,10 @@ fn the_troubleshooting_answers_hold() {
 
     let secured = create_key(&home, &["--name", "s", "--type", "product-orgs", "--template", "flat", "--with-secret"]);
     let (key, secret) = (secured["key"].as_str().unwrap(), secured["secret"].as_str().unwrap());
-    let expired =
-        create_key(&home, &["--name", "e", "--type", "product-orgs", "--template", "flat", "--expires", "2020-01-01T00:00:00Z"]);
+    let expired = create_key(
+        &home,
+        &["--name", "e", "--type", "product-orgs", "--template", "flat", "--expires", "2020-01-01T00:00:00Z"],
+    );
     let revoked = create_key(&home, &["--name", "r", "--type", "product-orgs", "--template", "flat"]);
     home.run(&["keys", "revoke", revoked["id"].as_str().unwrap()]).expect(0);
     let refused = [
@@ -88,7 +103,11 @@ fn the_troubleshooting_answers_hold() {
         assert!(!listed.contains(planted), "a key is shown once");
         for file in home.files() {
             let bytes = std::fs::read(&file).unwrap();
-            assert!(!bytes.windows(planted.len()).any(|w| w == planted.as_bytes()), "stored hashed: {}", file.display());
+            assert!(
+                !bytes.windows(planted.len()).any(|w| w == planted.as_bytes()),
+                "stored hashed: {}",
+                file.display()
+            );
         }
     }
 }
@@ -97,7 +116,8 @@ fn the_troubleshooting_answers_hold() {
 fn a_job_sends_to_the_receiver() {
     let home = Home::new();
     let served = Served::start(&home);
-    let key = create_key(&home, &["--name", "segment", "--type", "product-orgs", "--template", "segment", "--with-secret"]);
+    let key =
+        create_key(&home, &["--name", "segment", "--type", "product-orgs", "--template", "segment", "--with-secret"]);
     home.write("receiver.key", key["key"].as_str().unwrap());
     home.write("receiver.secret", key["secret"].as_str().unwrap());
     home.write("orgs.ndjson", "{\"id\":\"ws_1\",\"title\":\"A \\\"quoted\\\"\\nname\",\"plan\":\"pro\",\"seats\":4}\n");

@@ -207,7 +207,10 @@ async fn every_cause_of_401_is_answered_alike() {
         server.post_with(&signals.key, None, GUIDE_BODY).await,
     ];
     for answer in answers {
-        assert_eq!(answer.expect(401, "").text, r#"{"success":false,"error":"The API key or its secret is not valid"}"#);
+        assert_eq!(
+            answer.expect(401, "").text,
+            r#"{"success":false,"error":"The API key or its secret is not valid"}"#
+        );
     }
     assert_eq!(server.org_count().await, before);
     server.post(&secured, GUIDE_BODY).await.expect(200, "");
@@ -312,7 +315,8 @@ async fn the_body_limit_is_exact() {
 async fn ids_are_exact() {
     let server = Server::start().await;
     let key = server.flat_key().await;
-    let ids = [json!("ws"), json!("WS"), json!(" ws"), json!("ws "), json!("007"), json!(7), json!("e\u{301}"), json!("é")];
+    let ids =
+        [json!("ws"), json!("WS"), json!(" ws"), json!("ws "), json!("007"), json!(7), json!("e\u{301}"), json!("é")];
     for id in &ids {
         let answer = server.post(&key, json!({"workspace_id": id}).to_string()).await.expect(200, "\"isNewOrg\":true");
         let expected = id.as_str().map_or_else(|| id.to_string(), str::to_owned);

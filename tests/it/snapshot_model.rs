@@ -1,11 +1,11 @@
 //! Nights of changes, outcomes and crashes against a naive map: what is planned, what is known, what id it goes out under.
 
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray};
 use nightmark::diff::{self, Operation, Tonight};
 use nightmark::job::spec::Triggers;
 use nightmark::receipt::{Outcome, Progress};
 use nightmark::row::{Column, Fingerprinter, HashSeed, Kind, RowRef, Schema, Value};
 use nightmark::snapshot::{Basis, ChangeSet, Manifest, Publication, Tables, View, publish};
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
@@ -219,13 +219,20 @@ fn check(nights: &[Night]) {
     if !adopted_only {
         assert_eq!(model.destination, flush.extract, "nothing is lost");
     }
-    let progress = Progress { ended: true, receipts: (0..planned.len() as u64).map(|s| (s, Outcome::Acknowledged)).collect(), ..Progress::default() };
+    let progress = Progress {
+        ended: true,
+        receipts: (0..planned.len() as u64).map(|s| (s, Outcome::Acknowledged)).collect(),
+        ..Progress::default()
+    };
     let (again, _) = real_night(dir.path(), nights.len() + 1, &flush, &progress);
     assert_eq!(again, [], "what is acknowledged is not sent again");
 }
 
 fn row() -> impl Strategy<Value = Row> {
-    (prop_oneof![Just(None), Just(Some(String::new())), Just(Some("pro".to_owned()))], prop_oneof![Just(None), (0..3i64).prop_map(Some)])
+    (
+        prop_oneof![Just(None), Just(Some(String::new())), Just(Some("pro".to_owned()))],
+        prop_oneof![Just(None), (0..3i64).prop_map(Some)],
+    )
 }
 
 fn night() -> impl Strategy<Value = Night> {

@@ -134,9 +134,8 @@ impl Destination {
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let (shared, notify) = (Arc::clone(&script), Arc::clone(&arrived));
-        let app = axum::Router::new().fallback(move |request: axum::extract::Request| {
-            answer(Arc::clone(&shared), Arc::clone(&notify), request)
-        });
+        let app = axum::Router::new()
+            .fallback(move |request: axum::extract::Request| answer(Arc::clone(&shared), Arc::clone(&notify), request));
         runtime.spawn(async move { axum::serve(listener, app).await });
         Destination { address, script, arrived, runtime: Some(runtime) }
     }
@@ -223,8 +222,7 @@ impl Served {
         let ready = home.path("ready.json");
         let _ = std::fs::remove_file(&ready);
         let args = ["serve", "--receiver", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--ready-file"];
-        let mut child =
-            home.command(&args).arg(&ready).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = home.command(&args).arg(&ready).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         // The file appears once it accepts connections. The bound is there only so that a broken build ends.
         for _ in 0..3000 {
             if let Ok(text) = std::fs::read_to_string(&ready) {

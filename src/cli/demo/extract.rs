@@ -112,7 +112,14 @@ pub fn write_parquet(path: &Path, orgs: &[Org]) -> anyhow::Result<()> {
 pub fn write_csv(path: &Path, orgs: &[Org]) -> anyhow::Result<()> {
     let mut writer = csv::Writer::from_path(path).with_context(|| format!("cannot write {}", path.display()))?;
     writer.write_record([
-        "workspace_id", "workspace_name", "plan_id", "plan_name", "user_count", "mrr", "trial_status", "last_active_at",
+        "workspace_id",
+        "workspace_name",
+        "plan_id",
+        "plan_name",
+        "user_count",
+        "mrr",
+        "trial_status",
+        "last_active_at",
     ])?;
     for org in orgs {
         let last_active = DateTime::from_timestamp_micros(org.last_active).unwrap_or_default();

@@ -198,13 +198,15 @@ fn why(planned: &Planned) -> anyhow::Result<String> {
 
 fn next_steps(home: &Home) -> String {
     let dir = home.dir().display();
+    // As it was called, so that the lines can be pasted.
+    let nightmark = std::env::args().next().unwrap_or_else(|| "nightmark".to_owned());
     format!(
         "\
 What to type next:
-  nightmark --home {dir} runs                     what happened
-  nightmark --home {dir} orgs list --limit 5      what arrived
-  cat {dir}/jobs/{JOB}.toml                       the job file
-Then make a folder of your own with jobs/NAME.toml (examples: jobs/ in the source), and
+  cat {dir}/jobs/{JOB}.toml
+  {nightmark} --home {dir} runs
+  {nightmark} --home {dir} orgs list --limit 5
+Then write jobs/NAME.toml in a folder of your own (examples: jobs/ in the source), and there:
   nightmark check            is the job right?
   nightmark preview NAME     what would be sent?
   nightmark run NAME         send it"

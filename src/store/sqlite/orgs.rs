@@ -111,8 +111,7 @@ async fn write(
     let mut written = HashSet::with_capacity(orgs.len());
     let ids = batch.iter().map(|upsert| upsert.patch.product_org_id.as_str()).filter(|id| written.insert(*id));
     let rows: Value = ids.filter_map(|id| orgs.get(id)).map(org_row).collect();
-    let numbers: Vec<(String, i64)> =
-        sqlx::query_as(UPSERT_BATCH).bind(rows.to_string()).fetch_all(connection).await?;
+    let numbers: Vec<(String, i64)> = sqlx::query_as(UPSERT_BATCH).bind(rows.to_string()).fetch_all(connection).await?;
     Ok(numbers.into_iter().collect())
 }
 
@@ -130,7 +129,8 @@ async fn note_use(connection: &mut SqliteConnection, batch: &[OrgUpsert]) -> Res
 
 fn answer(numbers: &HashMap<String, i64>, upsert: &OrgUpsert, is_new: bool) -> Result<Upserted, StoreError> {
     let id = &upsert.patch.product_org_id;
-    let target_org_id = *numbers.get(id).ok_or_else(|| StoreError::Database(format!("it gave no number to org {id}")))?;
+    let target_org_id =
+        *numbers.get(id).ok_or_else(|| StoreError::Database(format!("it gave no number to org {id}")))?;
     Ok(Upserted { target_org_id, is_new })
 }
 

@@ -42,11 +42,9 @@ impl RunStore for SqliteStore {
 
     async fn runs(&self, job: Option<&str>, limit: u32) -> Result<Vec<RunRecord>, StoreError> {
         let query = match job {
-            Some(job) => {
-                sqlx::query("SELECT * FROM runs WHERE job = ?2 ORDER BY started_at DESC, id DESC LIMIT ?1")
-                    .bind(limit)
-                    .bind(job)
-            }
+            Some(job) => sqlx::query("SELECT * FROM runs WHERE job = ?2 ORDER BY started_at DESC, id DESC LIMIT ?1")
+                .bind(limit)
+                .bind(job),
             None => sqlx::query("SELECT * FROM runs ORDER BY started_at DESC, id DESC LIMIT ?1").bind(limit),
         };
         query.fetch_all(&self.readers).await?.iter().map(record).collect()

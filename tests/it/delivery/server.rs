@@ -33,7 +33,11 @@ impl Seen {
 
 /// What the destination does with a request that it has read to the end.
 pub enum Reply {
-    Answer { status: u16, headers: Vec<(&'static str, String)>, body: String },
+    Answer {
+        status: u16,
+        headers: Vec<(&'static str, String)>,
+        body: String,
+    },
     /// 200 once as many requests are here as the barrier wants.
     Together(Arc<Barrier>),
     /// A polite end of the connection.
