@@ -1,13 +1,17 @@
-//! Parquet files that are durable before anyone is told of them.
+//! Parquet files that are durable before anyone is told of them, and are read back only as they were written.
 
 use super::{FileEntry, SnapshotError};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression;
+use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
+use sha2::{Digest, Sha256};
 use std::fs::File;
+use std::io::{self, Write};
 use std::path::Path;
 
 /// Writes and fsyncs one Parquet file; `name` is relative to `dir` and goes into the manifest.
@@ -24,33 +28,30 @@ pub(super) fn write(
         .set_compression(Compression::SNAPPY)
         .set_created_by(concat!("nightmark ", env!("CARGO_PKG_VERSION")).to_owned())
         .build();
-    let failed = |e: parquet::errors::ParquetError| match e {
-        parquet::errors::ParquetError::External(inner) => {
-            SnapshotError::Io { path: path.clone(), source: std::io::Error::other(inner.to_string()) }
-        }
-        other => SnapshotError::Io { path: path.clone(), source: std::io::Error::other(other.to_string()) },
-    };
-    let mut writer = ArrowWriter::try_new(file, schema.clone(), Some(properties)).map_err(failed)?;
+    let failed = |error: ParquetError| SnapshotError::io(&path)(io::Error::other(error));
+    let hashed = Hashed { file, bytes: 0, hash: Sha256::new() };
+    let mut writer = ArrowWriter::try_new(hashed, schema.clone(), Some(properties)).map_err(failed)?;
     for batch in batches {
         writer.write(batch).map_err(failed)?;
     }
-    let file = writer.into_inner().map_err(failed)?;
+    let Hashed { file, bytes, hash } = writer.into_inner().map_err(failed)?;
     file.sync_all().map_err(SnapshotError::io(&path))?;
-    let bytes = file.metadata().map_err(SnapshotError::io(&path))?.len();
     let rows = batches.iter().map(|b| b.num_rows() as u64).sum();
-    Ok(FileEntry { path: name.to_owned(), rows, bytes })
+    Ok(FileEntry { path: name.to_owned(), rows, bytes, sha256: hex(hash) })
 }
 
 /// Reads a published file whole, as one batch. What does not match the manifest is refused.
 pub(super) fn read(dir: &Path, entry: &FileEntry) -> Result<RecordBatch, SnapshotError> {
     let path = dir.join(&entry.path);
-    let file = File::open(&path).map_err(SnapshotError::io(&path))?;
-    let bytes = file.metadata().map_err(SnapshotError::io(&path))?.len();
-    if bytes != entry.bytes {
-        return Err(SnapshotError::damaged(path, format!("it has {bytes} bytes, the manifest says {}", entry.bytes)));
-    }
+    let content = std::fs::read(&path).map_err(SnapshotError::io(&path))?;
     let damaged = |problem: String| SnapshotError::damaged(&path, problem);
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| damaged(e.to_string()))?;
+    if content.len() as u64 != entry.bytes {
+        return Err(damaged(format!("it has {} bytes, the manifest says {}", content.len(), entry.bytes)));
+    }
+    if hex(Sha256::new_with_prefix(&content)) != entry.sha256 {
+        return Err(damaged("its content is not what was written (SHA-256)".to_owned()));
+    }
+    let builder = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(content)).map_err(|e| damaged(e.to_string()))?;
     let schema = builder.schema().clone();
     let reader = builder.with_batch_size(65_536).build().map_err(|e| damaged(e.to_string()))?;
     let batches = reader.collect::<Result<Vec<_>, _>>().map_err(|e| damaged(e.to_string()))?;
@@ -59,6 +60,30 @@ pub(super) fn read(dir: &Path, entry: &FileEntry) -> Result<RecordBatch, Snapsho
         return Err(damaged(format!("it has {} rows, the manifest says {}", batch.num_rows(), entry.rows)));
     }
     Ok(batch)
+}
+
+/// A file that is hashed as it is written.
+struct Hashed {
+    file: File,
+    bytes: u64,
+    hash: Sha256,
+}
+
+impl Write for Hashed {
+    fn write(&mut self, part: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(part)?;
+        self.hash.update(&part[..written]);
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+fn hex(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A folder's entries are durable only after an fsync of the folder itself.

@@ -45,6 +45,8 @@ pub struct FileEntry {
     pub rows: u64,
     /// Its length in bytes.
     pub bytes: u64,
+    /// SHA-256 of its content, in hexadecimal digits.
+    pub sha256: String,
 }
 
 impl Manifest {
@@ -61,16 +63,16 @@ impl Manifest {
             format: u32,
         }
         let path = dir.join(Self::FILE);
-        let text = match std::fs::read_to_string(&path) {
+        let text = match std::fs::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(SnapshotError::io(path)(error)),
         };
         // The format is read first: a newer manifest may have any other shape.
-        let Format { format } = serde_json::from_str(&text).map_err(|e| SnapshotError::damaged(&path, e))?;
+        let Format { format } = serde_json::from_slice(&text).map_err(|e| SnapshotError::damaged(&path, e))?;
         if format > FORMAT {
             return Err(SnapshotError::Newer { path, found: format, known: FORMAT });
         }
-        serde_json::from_str(&text).map(Some).map_err(|e| SnapshotError::damaged(path, e))
+        serde_json::from_slice(&text).map(Some).map_err(|e| SnapshotError::damaged(path, e))
     }
 }

@@ -1,5 +1,6 @@
 //! The one integration-test binary: every further one would relink everything.
 
+mod commands;
 mod delivery;
 mod direction;
 mod duckdb;

@@ -1,0 +1,118 @@
+//! Commands as a person or a script meets them.
+
+use crate::support::{Destination, Home};
+use serde_json::json;
+use std::path::Path;
+
+#[test]
+fn the_demo_sends_only_what_differs() {
+    let home = Home::new();
+    let dir = home.path("demo");
+    let ran = home.run(&["demo", "--json", "--dir", dir.to_str().unwrap()]).expect(0).json();
+    let runs = ran["runs"].as_array().unwrap();
+    let counts = |run: usize| {
+        ["extracted", "added", "changed", "acknowledged"].map(|name| runs[run][name].as_u64().unwrap())
+    };
+    assert_eq!(counts(0), [2000, 2000, 0, 2000]);
+    assert_eq!(counts(1), [2007, 7, 20, 27]);
+    assert_eq!(counts(2), [2007, 0, 0, 0], "CSV of the same orgs is no change");
+    assert_eq!(ran["orgs"], json!(2007));
+    let key = std::fs::read_to_string(dir.join("receiver.key")).unwrap();
+    let text = home.run(&["demo", "--dir", home.path("text").to_str().unwrap()]).expect(0).stdout;
+    assert!(text.contains("trial_status") && text.contains("\"workspace_id\":\"ws_"), "{text}");
+    assert!(!text.contains(&key));
+    home.run(&["demo", "--dir", dir.to_str().unwrap()]).expect(2);
+}
+
+#[test]
+fn the_example_jobs_of_the_source_pass_check() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let home = Home::new();
+    let mut command = home.command(&["check", "--json"]);
+    command.env("NIGHTMARK_HOME", source).env("TRAILSPARK_API_KEY", "k").env("TRAILSPARK_API_SECRET", "s");
+    let ran = crate::support::ran(command.output().unwrap()).expect(0).json();
+    let files = std::fs::read_dir(source.join("jobs")).unwrap();
+    let jobs = files.filter(|f| f.as_ref().unwrap().path().extension().is_some_and(|e| e == "toml")).count();
+    assert_eq!(ran.as_array().unwrap().len(), jobs);
+    for job in ran.as_array().unwrap() {
+        assert!(job["ok"] == json!(true) && job["body"].is_object(), "{job}");
+    }
+}
+
+fn simple_home(destination: &Destination) -> Home {
+    let home = Home::new();
+    home.write("orgs.csv", "workspace_id,plan\na,pro\nb,free\n");
+    home.write(
+        "jobs/orgs.toml",
+        &format!(
+            "version = 1\n[source]\nkind = \"files\"\npath = \"orgs.csv\"\n[diff]\nkey = \"workspace_id\"\n[destination]\n\
+             kind = \"http\"\nurl = \"http://{}/\"\n[payload]\npreset = \"flat\"\n",
+            destination.address
+        ),
+    );
+    home
+}
+
+#[test]
+fn a_damaged_snapshot_is_refused_and_nothing_is_sent() {
+    let destination = Destination::start();
+    let home = simple_home(&destination);
+    let run = home.job("orgs", 0)["run"].as_str().unwrap().to_owned();
+    destination.take();
+    home.write("orgs.csv", "workspace_id,plan\na,free\nb,free\n");
+    let base = format!("snapshots/orgs/{run}/base.parquet");
+    let changes = format!("snapshots/orgs/{run}/changes.parquet");
+    for file in ["snapshots/orgs/manifest.json", &base, &changes] {
+        let whole = std::fs::read(home.path(file)).unwrap();
+        let mut twisted = whole.clone();
+        // In the middle: a Parquet page or a name in the manifest, nothing that a parser must notice by itself.
+        let middle = twisted.len() / 2;
+        twisted[middle] ^= 0xff;
+        for damaged in [&whole[..whole.len() / 2], &[], &twisted] {
+            std::fs::write(home.path(file), damaged).unwrap();
+            let ran = home.run(&["run", "orgs"]).expect(2);
+            assert!(ran.stderr.contains(file) && ran.stderr.contains("damaged"), "{file}: {}", ran.stderr);
+        }
+        std::fs::write(home.path(file), whole).unwrap();
+    }
+    std::fs::remove_file(home.path(&base)).unwrap();
+    home.run(&["run", "orgs"]).expect(2);
+    assert_eq!(destination.take().len(), 0);
+}
+
+#[test]
+fn without_the_state_store_the_last_changes_are_sent_again_and_no_more() {
+    let destination = Destination::start();
+    let home = simple_home(&destination);
+    home.job("orgs", 0);
+    home.write("orgs.csv", "workspace_id,plan\na,pro\nb,pro\n");
+    home.job("orgs", 0);
+    destination.take();
+    std::fs::remove_file(home.path("nightmark.db")).unwrap();
+    // Receipts are gone: whether b was acknowledged is not known any more, so b alone is sent.
+    assert_eq!(home.job("orgs", 0)["changed"], json!(1));
+    assert_eq!(destination.take_orgs(), ["b"]);
+}
+
+#[test]
+fn old_snapshots_are_retired() {
+    let destination = Destination::start();
+    let home = simple_home(&destination);
+    for _ in 0..5 {
+        home.job("orgs", 0);
+    }
+    let published = std::fs::read_dir(home.path("snapshots/orgs")).unwrap();
+    let folders = published.filter(|e| e.as_ref().unwrap().path().is_dir()).count();
+    assert_eq!(folders, 3);
+}
+
+#[test]
+fn unknown_jobs_and_empty_homes_are_explained() {
+    let destination = Destination::start();
+    let home = simple_home(&destination);
+    let ran = home.run(&["run", "orgz"]).expect(2);
+    assert!(ran.stderr.contains("did you mean `orgs`?"), "{}", ran.stderr);
+    let empty = Home::new();
+    assert!(empty.run(&["runs"]).expect(0).stdout.contains("no runs yet"));
+    assert!(empty.run(&["check"]).expect(2).stderr.contains("no job files"));
+}
