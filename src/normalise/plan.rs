@@ -4,9 +4,9 @@ use super::convert::{self, Conversion};
 use super::kinds::{kind_of, may_arrive_as};
 use super::{Reject, Rejects};
 use crate::row::{Column, Kind, Schema};
-use crate::source::Typing;
+use crate::source::{KIND_JSON, KIND_KEY, Typing};
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Field, SchemaRef};
 use arrow::error::ArrowError;
 use std::sync::Arc;
 
@@ -96,7 +96,7 @@ impl Plan {
         for field in extract.fields() {
             let name = field.name().as_str();
             let column_role = role(name);
-            let tonight = tonight_kind(name, field.data_type(), typing)?;
+            let tonight = tonight_kind(field, typing)?;
             let kind = match pinned.and_then(|p| p.index_of(name).map(|i| p.columns[i].kind)) {
                 None => tonight,
                 Some(pinned_kind) if arrives(pinned_kind, tonight, field.data_type(), typing) => pinned_kind,
@@ -181,7 +181,11 @@ impl Plan {
     }
 }
 
-fn tonight_kind(name: &str, data_type: &DataType, typing: &Typing) -> Result<Kind, PlanError> {
+fn tonight_kind(field: &Field, typing: &Typing) -> Result<Kind, PlanError> {
+    let (name, data_type) = (field.name().as_str(), field.data_type());
+    if field.metadata().get(KIND_KEY).is_some_and(|kind| kind == KIND_JSON) {
+        return Ok(Kind::Json);
+    }
     if let Typing::Guess(guess) = typing
         && let Some(index) = guess.index_of(name)
     {

@@ -14,10 +14,16 @@ use crate::row::Schema;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
+/// The key of Arrow field metadata by which a source says what a text column holds, where the Arrow type cannot.
+pub const KIND_KEY: &str = "nightmark.kind";
+
+/// The value of [`KIND_KEY`] on a text column whose every value is JSON.
+pub const KIND_JSON: &str = "json";
+
 /// What a source yields.
 #[derive(Debug)]
 pub struct Extract {
-    /// The schema of every batch, with the source's own Arrow types. Names are unique.
+    /// The schema of every batch, with the source's own Arrow types and perhaps [`KIND_KEY`]. Names are unique.
     pub schema: SchemaRef,
     /// All rows, in the source's order. At least one batch, which may be empty.
     pub batches: Vec<RecordBatch>,
@@ -41,7 +47,8 @@ pub trait Source: Send + std::fmt::Debug {
     /// Pulls the extract.
     ///
     /// `pinned_input`: the input types of the first base, if one is published ([`Extract::input`] of that night).
-    /// `limit`: at most so many rows, for `check`'s sample; the schema and guesses may then rest on that part.
+    /// `limit`: at most so many rows, for `check`'s sample, without reading much more than those where that is possible.
+    /// The schema and the guesses then rest on that part: they are to be shown, not to be pinned.
     ///
     /// # Errors
     /// Anything that keeps the extract from being complete, named with file and line where there is one.

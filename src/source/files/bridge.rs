@@ -4,8 +4,8 @@
 //! stable form in which both libraries hand over columns, together with the function that frees them.
 #![allow(unsafe_code)]
 
-use crate::source::SourceError;
-use crate::source::files::engine;
+use crate::source::files::{engine, json_text};
+use crate::source::{KIND_JSON, KIND_KEY, SourceError};
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, make_array};
 use arrow::datatypes::{Field, Metadata, Schema, SchemaRef};
 use arrow::error::ArrowError;
@@ -15,13 +15,17 @@ use polars_arrow::array::Array as PolarsArray;
 use polars_arrow::ffi;
 use std::sync::Arc;
 
-/// The frame as batches, one per chunk, at least one; text as `Utf8View`, every field nullable and without metadata.
+/// The frame as batches, one per chunk, at least one; text as `Utf8View`, every field nullable, without metadata but for
+/// [`KIND_KEY`].
 ///
-/// Categories become text here: which number a category has is an accident of the file and nothing to compare.
-pub fn batches(frame: DataFrame) -> Result<(SchemaRef, Vec<RecordBatch>), SourceError> {
+/// Categories become text here: which number a category has is an accident of the file and nothing to compare. `wrapped`:
+/// whether the frame may have columns of `json_text`, which become JSON text.
+pub fn batches(frame: DataFrame, wrapped: bool) -> Result<(SchemaRef, Vec<RecordBatch>), SourceError> {
+    let (frame, json) = if wrapped { unwrapped(frame)? } else { (frame, Vec::new()) };
     let frame = engine::run("handing over the rows", || plain(frame))?;
     let fields: Vec<ArrowField> = frame.columns().iter().map(|c| c.field().to_arrow(CompatLevel::newest())).collect();
-    let imported: Result<Vec<Field>, ArrowError> = fields.iter().map(import_field).collect();
+    let imported: Result<Vec<Field>, ArrowError> =
+        fields.iter().enumerate().map(|(index, field)| import_field(field, json.contains(&index))).collect();
     let schema = Arc::new(Schema::new(imported.map_err(unsupported)?));
     let mut batches = Vec::new();
     for chunk in frame.iter_chunks(CompatLevel::newest(), false) {
@@ -35,6 +39,25 @@ pub fn batches(frame: DataFrame) -> Result<(SchemaRef, Vec<RecordBatch>), Source
         batches.push(RecordBatch::new_empty(schema.clone()));
     }
     Ok((schema, batches))
+}
+
+/// Columns of `json_text` as their texts, and the positions of these.
+fn unwrapped(mut frame: DataFrame) -> Result<(DataFrame, Vec<usize>), SourceError> {
+    let mut json = Vec::new();
+    for index in 0..frame.width() {
+        let column = &frame.columns()[index];
+        if let Some(text) = engine::run("handing over JSON", || json_text::unwrap(column))? {
+            engine::run("handing over JSON", || frame.replace_column(index, text).map(drop))?;
+            json.push(index);
+        } else if json_text::within(column.dtype()) {
+            let name = column.name();
+            return Err(SourceError::new(format!(
+                "column `{name}` collects nested JSON values, which have no one type"
+            ))
+            .hint("collect single members of them, or pass the nested column on as it is"));
+        }
+    }
+    Ok((frame, json))
 }
 
 /// Categories as text, and all columns cut into the same chunks.
@@ -55,9 +78,10 @@ fn unsupported(error: ArrowError) -> SourceError {
         .hint("leave the column out, or convert it in the source's query")
 }
 
-fn import_field(field: &ArrowField) -> Result<Field, ArrowError> {
+fn import_field(field: &ArrowField, json: bool) -> Result<Field, ArrowError> {
     let field = Field::try_from(&export_schema(field))?;
-    Ok(field.with_nullable(true).with_metadata(Metadata::default()))
+    let metadata = if json { Metadata::from([(KIND_KEY, KIND_JSON)]) } else { Metadata::default() };
+    Ok(field.with_nullable(true).with_metadata(metadata))
 }
 
 fn import_array(array: Box<dyn PolarsArray>, field: &ArrowField) -> Result<ArrayRef, ArrowError> {

@@ -3,15 +3,30 @@
 use crate::source::SourceError;
 use polars::prelude::PolarsResult;
 use std::any::Any;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+
+/// Polars' own threads are named `polars-0`, `polars-1`, …; nothing but polars runs on them.
+const THREADS: &str = "polars-";
+
+thread_local! {
+    /// How many calls into polars this thread is in.
+    static CALLS: Cell<u32> = const { Cell::new(0) };
+}
 
 /// Runs `call`; `what` begins the message of a failure.
 ///
 /// Polars panics on input that a feature of ours leaves out and on some of its own bugs. One job's extract must not take
 /// the process with it, which serves other jobs. What `call` has touched is dropped with it, so nothing is seen in a
-/// broken state afterwards.
+/// broken state afterwards. A panic that becomes an error here is not printed too.
 pub fn run<T>(what: &str, call: impl FnOnce() -> PolarsResult<T>) -> Result<T, SourceError> {
-    match catch_unwind(AssertUnwindSafe(call)) {
+    install_hook();
+    let caught = {
+        let _quiet = Quiet::begin();
+        catch_unwind(AssertUnwindSafe(call))
+    };
+    match caught {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(SourceError::new(format!("{what}: {}", brief(&error.to_string())))),
         Err(panic) => Err(SourceError::new(format!("{what}: polars cannot handle this: {}", panic_text(&*panic)))
@@ -34,6 +49,44 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
     }
 }
 
+/// While it lives, panics of this thread are not printed.
+struct Quiet;
+
+impl Quiet {
+    fn begin() -> Self {
+        CALLS.set(CALLS.get() + 1);
+        Quiet
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        CALLS.set(CALLS.get() - 1);
+    }
+}
+
+/// The hook is one for the whole process, so it stays and decides for each panic whose it is. All others go to the hook
+/// that was there before.
+fn install_hook() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if is_ours() {
+                tracing::debug!("polars panicked, which is reported as an error: {panic}");
+            } else {
+                before(panic);
+            }
+        }));
+    });
+}
+
+/// Whether a panic of this thread becomes an error in [`run`].
+fn is_ours() -> bool {
+    let calling = CALLS.try_with(|calls| calls.get() > 0).unwrap_or(false);
+    calling || std::thread::current().name().is_some_and(|name| name.starts_with(THREADS))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,5 +99,30 @@ mod tests {
         assert_eq!(error.message, "reading: bad");
         let error = run::<()>("reading", || panic!("no {}", "way")).unwrap_err();
         assert_eq!(error.message, "reading: polars cannot handle this: no way");
+        assert!(!is_ours(), "after a panic, this thread's own panics are printed again");
+    }
+
+    /// Set in the process that panics.
+    const CHILD: &str = "NIGHTMARK_TEST_PANICS";
+
+    #[test]
+    fn only_panics_that_become_errors_are_silent() {
+        if std::env::var_os(CHILD).is_some() {
+            let on_pool = || {
+                let thread = std::thread::Builder::new().name("polars-7".to_owned());
+                thread.spawn(|| panic!("within the pool")).unwrap().join().unwrap_err();
+                panic!("within a call")
+            };
+            run::<()>("reading", on_pool).unwrap_err();
+            std::thread::spawn(|| panic!("of another")).join().unwrap_err();
+            return;
+        }
+        let this = std::env::current_exe().unwrap();
+        let name = "source::files::engine::tests::only_panics_that_become_errors_are_silent";
+        let child = std::process::Command::new(this).args([name, "--exact", "--nocapture"]).env(CHILD, "1").output();
+        let child = child.unwrap();
+        let printed = String::from_utf8(child.stderr).unwrap();
+        assert!(child.status.success() && printed.contains("of another"), "{printed}");
+        assert!(!printed.contains("within"), "{printed}");
     }
 }

@@ -3,13 +3,18 @@
 //! In: [`FilesSource`]. Out: an [`Extract`] of Arrow batches.
 //!
 //! The path of a file: `discover` (which files) → `compress` (gzip, zstd) → `csv`, `parquet` or `ndjson` (a polars
-//! frame) → `infer` and `typed` (what CSV text is worth) → `sql` (the model) → `bridge` (Arrow batches).
+//! frame) → `infer` and `typed` (what CSV text is worth) → `sql` (the model) → `json_text` (nested NDJSON) → `bridge`
+//! (Arrow batches).
 //!
 //! Always holds:
 //! - An extract that could be cut off or garbled is an error that names file and line. Nothing is filled in, skipped or
 //!   guessed silently.
 //! - CSV values stay the text they are; without a query they leave as text, with a guess of their kinds. With a query
 //!   they are typed strictly first: by the pinned input types where there are some, else by the guess.
+//! - A model's input types stay as they were first pinned. A pinned column that is missing is the model's business: its
+//!   SQL fails if it needs the column. A column without a value is not pinned.
+//! - A limit without a model ends the reading: of CSV and NDJSON no row after it is looked at, of Parquet no row group.
+//!   Guessed and inferred types rest on those rows then. With a model every row is read, since any may count.
 //! - Several files are one table: CSV and Parquet files must have the same columns (the first file's order counts);
 //!   NDJSON objects may lack fields, so NDJSON files may too.
 //! - No polars type leaves this folder, and no panic of polars does (`engine`).
@@ -24,8 +29,8 @@ mod csv_check;
 mod discover;
 mod engine;
 mod infer;
+mod json_text;
 mod ndjson;
-mod ndjson_check;
 mod parquet;
 mod sql;
 mod typed;
@@ -55,7 +60,7 @@ impl Files {
         Files { spec }
     }
 
-    /// Reads all files. `limit` holds only without a model: a model needs every row to decide which ones it yields.
+    /// Reads the files. `limit` holds only without a model: a model needs every row to decide which ones it yields.
     fn read(&self, paths: &[PathBuf], pinned: Option<&Schema>, limit: Option<usize>) -> Result<Table, SourceError> {
         let query = self.spec.query.is_some();
         let limit = if query { None } else { limit };
@@ -73,9 +78,10 @@ impl Files {
                 Ok(Table { frame: parquet::read(paths, limit)?, typing: Typing::Declared, input: None })
             }
             FileFormat::Ndjson => {
-                let frame = ndjson::read(paths, if query { pinned } else { None })?;
-                let input = query.then(|| typed::input_of(&frame, pinned));
-                Ok(Table { frame, typing: Typing::Declared, input })
+                let pinned = pinned.filter(|_| query);
+                let table = ndjson::read(paths, ndjson::Options { pinned, members: query, limit })?;
+                let input = query.then(|| typed::to_pin(table.kinds, pinned));
+                Ok(Table { frame: table.frame, typing: Typing::Declared, input })
             }
         }
     }
@@ -96,7 +102,7 @@ impl Source for Files {
             Some(rows) if rows < frame.height() => frame.slice(0, rows),
             _ => frame,
         };
-        let (schema, batches) = bridge::batches(frame)?;
+        let (schema, batches) = bridge::batches(frame, self.spec.format == FileFormat::Ndjson)?;
         Ok(Extract { schema, batches, typing, input })
     }
 

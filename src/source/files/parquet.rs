@@ -9,11 +9,15 @@ use polars_io::parquet::read::ParquetReader;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-/// Reads the files in order. All must have the first one's columns, in any order, of the same types.
+/// Reads the files in order. All must have the first one's columns, in any order, of the same types. Of the row groups and
+/// files after `limit` rows nothing is decoded.
 pub fn read(paths: &[PathBuf], limit: Option<usize>) -> Result<DataFrame, SourceError> {
     let mut all: Option<(&Path, DataFrame)> = None;
     for path in paths {
         let left = limit.map(|rows| rows.saturating_sub(all.as_ref().map_or(0, |(_, frame)| frame.height())));
+        if all.is_some() && left == Some(0) {
+            break;
+        }
         let frame = read_file(path, left)?;
         all = Some(match all {
             None => (path, frame),

@@ -1,13 +1,12 @@
 //! From text to typed columns for the SQL model, strictly.
 
-use super::columns::names;
 use super::csv::{CsvTable, Origin};
 use super::{engine, infer};
 use crate::row::{Column, Kind, Schema};
 use crate::source::SourceError;
 use polars::prelude::{
-    BooleanChunked, Column as PolarsColumn, DataFrame, DataType, Float64Chunked, Int64Chunked, IntoColumn,
-    NewChunkedArray, PolarsResult, StringChunked,
+    BooleanChunked, Column as PolarsColumn, DataFrame, Float64Chunked, Int64Chunked, IntoColumn, NewChunkedArray,
+    PolarsResult, StringChunked,
 };
 
 /// So many values that do not fit are shown; all are counted.
@@ -28,56 +27,41 @@ pub fn guess(frame: &DataFrame) -> Result<Schema, SourceError> {
     Ok(Schema { columns: engine::run("guessing types", || columns)? })
 }
 
-/// The columns as the pinned kinds, or as their guess where none is pinned; and the kinds that were used.
+/// The columns as the pinned kinds, or as their guess where none is pinned; and the kinds to pin ([`to_pin`]).
 pub fn apply(table: CsvTable, pinned: Option<&Schema>) -> Result<(DataFrame, Schema), SourceError> {
     let CsvTable { frame, origin } = table;
-    missing(&frame, pinned)?;
     let mut misfits = Misfits { origin: &origin, shown: Vec::new(), total: 0 };
     let (mut columns, mut used) = (Vec::new(), Vec::new());
     for column in frame.columns() {
         let name = column.name().as_str();
         let text = engine::run("typing a column", || Ok(column.str()?.clone()))?;
-        let kind = pinned_kind(pinned, name).unwrap_or_else(|| infer::guess(text.iter()));
+        let before = pinned_kind(pinned, name);
+        let kind = before.unwrap_or_else(|| infer::guess(text.iter()));
         columns.push(cast(&text, kind, &mut misfits)?);
-        used.push(Column { name: name.to_owned(), kind });
+        if before.is_some() || text.null_count() < text.len() {
+            used.push(Column { name: name.to_owned(), kind });
+        }
     }
     misfits.into_result()?;
     let frame = engine::run("typing columns", || DataFrame::new(frame.height(), columns))?;
-    Ok((frame, Schema { columns: used }))
+    Ok((frame, to_pin(used, pinned)))
 }
 
-/// The kinds of a typed frame's columns. A column without any value has no type of its own: it keeps its pinned one, or
-/// is left out and counts as new when values come.
-pub fn input_of(frame: &DataFrame, pinned: Option<&Schema>) -> Schema {
-    let kind = |column: &PolarsColumn| match column.dtype() {
-        DataType::Boolean => Some(Kind::Bool),
-        DataType::Int64 => Some(Kind::Int),
-        DataType::Float64 => Some(Kind::Float),
-        DataType::String => Some(Kind::Text),
-        DataType::Null => pinned_kind(pinned, column.name()),
-        _ => Some(Kind::Json),
-    };
-    let named = |column: &PolarsColumn| Some(Column { name: column.name().to_string(), kind: kind(column)? });
-    Schema { columns: frame.columns().iter().filter_map(named).collect() }
+/// The input types to pin: tonight's, and those pinned earlier whose columns are missing tonight, so that a column that
+/// comes back is what it was.
+///
+/// `tonight` leaves out columns that hold no value and were not pinned: an empty column has no type of its own, and
+/// counts as new when values come.
+pub fn to_pin(tonight: Vec<Column>, pinned: Option<&Schema>) -> Schema {
+    let missing = pinned.into_iter().flat_map(|schema| &schema.columns);
+    let missing: Vec<Column> = missing.filter(|old| tonight.iter().all(|new| new.name != old.name)).cloned().collect();
+    Schema { columns: tonight.into_iter().chain(missing).collect() }
 }
 
 /// The kind that a column was first read with.
 pub fn pinned_kind(pinned: Option<&Schema>, name: &str) -> Option<Kind> {
     let schema = pinned?;
     Some(schema.columns[schema.index_of(name)?].kind)
-}
-
-/// An error if a pinned column is not in the frame.
-pub fn missing(frame: &DataFrame, pinned: Option<&Schema>) -> Result<(), SourceError> {
-    let have = names(frame);
-    let Some(pinned) = pinned else { return Ok(()) };
-    let lost: Vec<String> = pinned.names().iter().filter(|n| !have.contains(n)).map(|n| format!("`{n}`")).collect();
-    if lost.is_empty() {
-        return Ok(());
-    }
-    let noun = if lost.len() == 1 { "column is" } else { "columns are" };
-    let (lost, have) = (lost.join(", "), have.join(", "));
-    Err(SourceError::new(format!("{} {noun} missing from the extract, which has: {have}", lost)).hint(REMEDY))
 }
 
 fn cast(text: &StringChunked, kind: Kind, misfits: &mut Misfits<'_>) -> Result<PolarsColumn, SourceError> {
