@@ -3,12 +3,14 @@
 use super::{json, kinds, parse};
 use crate::row::{Column, Kind, RowRef, Schema};
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array, RecordBatch,
-    StringViewArray, StringViewBuilder, Time64MicrosecondArray, TimestampMicrosecondArray, new_null_array,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array,
+    PrimitiveArray, RecordBatch, StringViewArray, StringViewBuilder, Time64MicrosecondArray, TimestampMicrosecondArray,
+    new_null_array,
 };
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Date32Type, Time64MicrosecondType, TimestampMicrosecondType};
 use arrow::error::ArrowError;
+use chrono::{DateTime, NaiveDate, TimeDelta};
 use std::sync::Arc;
 
 /// A canonical array, and the rows that had a value which has no place in it (they read as NULL).
@@ -21,7 +23,7 @@ pub(super) struct Conversion {
 pub(super) fn convert(array: &ArrayRef, kind: Kind) -> Result<Conversion, ArrowError> {
     let target = kind.arrow_type();
     if *array.data_type() == target && kind != Kind::Json {
-        return Ok(Conversion { array: Arc::clone(array), failures: Vec::new() });
+        return Ok(in_calendar(array, kind));
     }
     if *array.data_type() == DataType::Null {
         return Ok(Conversion { array: new_null_array(&target, array.len()), failures: Vec::new() });
@@ -39,6 +41,7 @@ pub(super) fn convert(array: &ArrayRef, kind: Kind) -> Result<Conversion, ArrowE
         }
         (None, _) => new_null_array(&target, array.len()),
     };
+    let converted = in_calendar(&converted, kind).array;
     let failures = if converted.null_count() == array.logical_null_count() {
         Vec::new()
     } else {
@@ -47,6 +50,43 @@ pub(super) fn convert(array: &ArrayRef, kind: Kind) -> Result<Conversion, ArrowE
         (0..array.len()).filter(|&row| converted.is_null(row) && !was_null(row)).collect()
     };
     Ok(Conversion { array: converted, failures })
+}
+
+/// Dates and instants that no calendar text can be written for (Postgres' `infinity`, a damaged file) are failures: as
+/// `null` they would clear the value at the destination.
+fn in_calendar(array: &ArrayRef, kind: Kind) -> Conversion {
+    let outside: Vec<usize> = match kind {
+        Kind::Date => {
+            let days = array.as_primitive::<Date32Type>();
+            rows_where(days, |day| days_since_epoch(day).is_none())
+        }
+        Kind::Timestamp | Kind::LocalTimestamp => {
+            let micros = array.as_primitive::<TimestampMicrosecondType>();
+            rows_where(micros, |micros| DateTime::from_timestamp_micros(micros).is_none())
+        }
+        Kind::Time => {
+            let micros = array.as_primitive::<Time64MicrosecondType>();
+            rows_where(micros, |micros| !(0..86_400_000_000).contains(&micros))
+        }
+        _ => Vec::new(),
+    };
+    if outside.is_empty() {
+        return Conversion { array: Arc::clone(array), failures: outside };
+    }
+    let mut mask = vec![false; array.len()];
+    outside.iter().for_each(|&row| mask[row] = true);
+    let mask = BooleanArray::from(mask);
+    let array = arrow::compute::nullif(array, &mask).unwrap_or_else(|_| new_null_array(array.data_type(), mask.len()));
+    Conversion { array, failures: outside }
+}
+
+fn days_since_epoch(days: i32) -> Option<NaiveDate> {
+    NaiveDate::default().checked_add_signed(TimeDelta::try_days(i64::from(days))?)
+}
+
+fn rows_where<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>, fails: impl Fn(T::Native) -> bool) -> Vec<usize> {
+    let values = array.values().iter().enumerate();
+    values.filter(|(row, value)| fails(**value) && array.is_valid(*row)).map(|(row, _)| row).collect()
 }
 
 /// A value as the source had it, for messages; cut at 80 characters.

@@ -1,86 +1,174 @@
 //! Canonical JSON: keys sorted, no white space, numbers by value, so that equal text means equal structure.
+//!
+//! It is made as text, not through a tree: a tree would round what does not fit its number types.
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use super::number::Decimal;
+use crate::row::{Column, Kind, RowRef, Schema};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::DataType;
-use serde_json::{Map, Number, Value};
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+use std::fmt::Write;
 
-/// Parses and canonicalises; `None` if the text is not JSON.
+/// Deeper nesting is refused: every reader of the body would have to follow it down.
+const MAX_DEPTH: usize = 128;
+
+/// Parses and canonicalises; `None` if the text is not JSON, or nested deeper than 128 levels. Of a key that stands twice
+/// in an object the last value counts, as for every JSON reader.
 pub(super) fn canonical_text(text: &str) -> Option<String> {
-    serde_json::from_str::<Value>(text).ok().map(|v| canonical(v).to_string())
+    let raw: &RawValue = serde_json::from_str(text).ok()?;
+    let mut out = String::with_capacity(text.len());
+    write_raw(raw, MAX_DEPTH, &mut out)?;
+    Some(out)
 }
 
 /// A nested Arrow value as canonical JSON; `None` if it holds something that JSON has no form for.
 pub(super) fn from_nested(array: &ArrayRef, row: usize) -> Option<String> {
-    nested(array, row).map(|v| canonical(v).to_string())
+    let mut out = String::new();
+    write_nested(array, row, &mut out)?;
+    Some(out)
 }
 
-fn canonical(value: Value) -> Value {
-    match value {
-        Value::Object(map) => {
-            let mut entries: Vec<(String, Value)> = map.into_iter().collect();
-            entries.sort_by(|a, b| a.0.cmp(&b.0));
-            Value::Object(entries.into_iter().map(|(k, v)| (k, canonical(v))).collect())
+fn write_raw(raw: &RawValue, depth: usize, out: &mut String) -> Option<()> {
+    let text = raw.get();
+    let deeper = depth.checked_sub(1)?;
+    match text.as_bytes().first()? {
+        b'{' => {
+            let members: BTreeMap<String, &RawValue> = serde_json::from_str(text).ok()?;
+            write_members(members.into_iter(), out, |value, out| write_raw(value, deeper, out))
         }
-        Value::Array(items) => Value::Array(items.into_iter().map(canonical).collect()),
-        Value::Number(number) => Value::Number(number_by_value(number)),
-        other => other,
+        b'[' => {
+            let items: Vec<&RawValue> = serde_json::from_str(text).ok()?;
+            write_items(items.into_iter(), out, |value, out| write_raw(value, deeper, out))
+        }
+        b'"' => write!(out, "{}", serde_json::Value::from(serde_json::from_str::<String>(text).ok()?)).ok(),
+        b't' | b'f' | b'n' => {
+            out.push_str(text);
+            Some(())
+        }
+        _ => {
+            out.push_str(&Decimal::parse(text)?.canonical());
+            Some(())
+        }
     }
 }
 
-/// 1.0 and 1e0 become 1, so that a number's spelling does not count.
-fn number_by_value(number: Number) -> Number {
-    match number.as_f64() {
-        Some(float) if !number.is_i64() && !number.is_u64() && float == float.trunc() && float.abs() < 9.0e15 => {
-            Number::from(float as i64)
+fn write_members<V>(
+    members: impl Iterator<Item = (String, V)>,
+    out: &mut String,
+    mut value: impl FnMut(V, &mut String) -> Option<()>,
+) -> Option<()> {
+    out.push('{');
+    for (index, (name, member)) in members.enumerate() {
+        if index > 0 {
+            out.push(',');
         }
-        _ => number,
+        write!(out, "{}:", serde_json::Value::from(name)).ok()?;
+        value(member, out)?;
     }
+    out.push('}');
+    Some(())
 }
 
-fn nested(array: &ArrayRef, row: usize) -> Option<Value> {
+fn write_items<V>(
+    items: impl Iterator<Item = V>,
+    out: &mut String,
+    mut value: impl FnMut(V, &mut String) -> Option<()>,
+) -> Option<()> {
+    out.push('[');
+    for (index, item) in items.enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        value(item, out)?;
+    }
+    out.push(']');
+    Some(())
+}
+
+fn write_nested(array: &ArrayRef, row: usize, out: &mut String) -> Option<()> {
     if array.is_null(row) {
-        return Some(Value::Null);
+        out.push_str("null");
+        return Some(());
     }
     match array.data_type() {
         DataType::Struct(fields) => {
-            let columns = array.as_struct();
-            let entries = fields.iter().zip(columns.columns());
-            entries
-                .map(|(f, c)| Some((f.name().clone(), nested(c, row)?)))
-                .collect::<Option<Map<_, _>>>()
-                .map(Value::Object)
+            let columns = array.as_struct().columns();
+            let members: BTreeMap<String, &ArrayRef> =
+                fields.iter().map(|f| f.name().clone()).zip(columns.iter()).collect();
+            write_members(members.into_iter(), out, |column, out| write_nested(column, row, out))
         }
-        DataType::List(_) => items(&array.as_list::<i32>().value(row)),
-        DataType::LargeList(_) => items(&array.as_list::<i64>().value(row)),
-        DataType::ListView(_) => items(&array.as_list_view::<i32>().value(row)),
-        DataType::LargeListView(_) => items(&array.as_list_view::<i64>().value(row)),
-        DataType::FixedSizeList(_, _) => items(&array.as_fixed_size_list().value(row)),
-        DataType::Map(_, _) => {
-            let entries = array.as_map().value(row);
-            let (keys, values) = (entries.column(0), entries.column(1));
-            let entry = |i| Some((nested(keys, i)?.as_str()?.to_owned(), nested(values, i)?));
-            (0..entries.len()).map(entry).collect::<Option<Map<_, _>>>().map(Value::Object)
-        }
+        DataType::List(_) => write_list(&array.as_list::<i32>().value(row), out),
+        DataType::LargeList(_) => write_list(&array.as_list::<i64>().value(row), out),
+        DataType::ListView(_) => write_list(&array.as_list_view::<i32>().value(row), out),
+        DataType::LargeListView(_) => write_list(&array.as_list_view::<i64>().value(row), out),
+        DataType::FixedSizeList(_, _) => write_list(&array.as_fixed_size_list().value(row), out),
+        DataType::Map(_, _) => write_map(&array.as_map().value(row), out),
         DataType::Dictionary(_, _) => {
             let dictionary = array.as_any_dictionary();
-            nested(dictionary.values(), dictionary.normalized_keys().get(row).copied()?)
+            write_nested(dictionary.values(), dictionary.normalized_keys().get(row).copied()?, out)
         }
-        _ => scalar(array, row),
+        _ => write_leaf(array, row, out),
     }
 }
 
-fn items(array: &ArrayRef) -> Option<Value> {
-    (0..array.len()).map(|i| nested(array, i)).collect::<Option<Vec<_>>>().map(Value::Array)
+fn write_list(items: &ArrayRef, out: &mut String) -> Option<()> {
+    write_items(0..items.len(), out, |index, out| write_nested(items, index, out))
+}
+
+/// Keys of a map are text in JSON, whatever they are in the extract.
+fn write_map(entries: &arrow::array::StructArray, out: &mut String) -> Option<()> {
+    let (keys, values) = (entries.column(0), entries.column(1));
+    let mut members = BTreeMap::new();
+    for index in 0..entries.len() {
+        let mut key = String::new();
+        write_nested(keys, index, &mut key)?;
+        let key = serde_json::from_str::<String>(&key).unwrap_or(key);
+        members.insert(key, index);
+    }
+    write_members(members.into_iter(), out, |index, out| write_nested(values, index, out))
 }
 
 /// A leaf goes the way that a column of its type goes.
-fn scalar(array: &ArrayRef, row: usize) -> Option<Value> {
+fn write_leaf(array: &ArrayRef, row: usize, out: &mut String) -> Option<()> {
     let kind = super::kinds::kind_of(array.data_type()).ok()?;
     let one = super::convert::convert(&array.slice(row, 1), kind).ok()?;
     if !one.failures.is_empty() {
         return None;
     }
-    let schema = crate::row::Schema { columns: vec![crate::row::Column { name: String::new(), kind }] };
-    let batch = arrow::array::RecordBatch::try_new(schema.arrow(), vec![one.array]).ok()?;
-    Some(crate::row::RowRef { schema: &schema, batch: &batch, row: 0 }.value(0).to_json())
+    let schema = Schema { columns: vec![Column { name: String::new(), kind }] };
+    let batch = RecordBatch::try_new(schema.arrow(), vec![one.array]).ok()?;
+    let mut text = String::new();
+    RowRef { schema: &schema, batch: &batch, row: 0 }.value(0).write_json(&mut text);
+    match kind {
+        Kind::Int | Kind::Decimal { .. } | Kind::Float if text != "null" => {
+            out.push_str(&Decimal::parse(&text)?.canonical());
+        }
+        _ => out.push_str(&text),
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_canonical_and_keeps_every_digit() {
+        for (text, canonical) in [
+            (r#"{ "b": [1, 2.0], "a": null }"#, r#"{"a":null,"b":[1,2]}"#),
+            (r#"{"a":1,"a":2}"#, r#"{"a":2}"#),
+            (r#""\u0041\n""#, r#""A\n""#),
+            ("12345678901234567890.10", "12345678901234567890.1"),
+            ("[9007199254740993, 9007199254740992.0]", "[9007199254740993,9007199254740992]"),
+            ("[]", "[]"),
+            ("{}", "{}"),
+        ] {
+            assert_eq!(canonical_text(text).as_deref(), Some(canonical), "{text}");
+        }
+        for text in ["", "{", "[1,]", "nul", "1 2", &("[".repeat(129) + &"]".repeat(129))] {
+            assert_eq!(canonical_text(text), None, "{text}");
+        }
+        assert!(canonical_text(&("[".repeat(127) + &"]".repeat(127))).is_some());
+    }
 }

@@ -10,6 +10,7 @@
 mod convert;
 mod json;
 mod kinds;
+mod number;
 mod parse;
 mod plan;
 

@@ -1,5 +1,6 @@
 //! Text as a value of a kind, exactly or not at all.
 
+use super::number::Decimal;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 
 /// `true` and `false` in any case, as the common writers spell them.
@@ -13,16 +14,27 @@ pub(super) fn bool(text: &str) -> Option<bool> {
     }
 }
 
-/// A whole number, also written `10.0` or `1e3`.
+/// A whole number, also written `10.0` or `1e3`. `007` and `+7` are names and not numbers: as 7 they could not be told
+/// from one.
 pub(super) fn int(text: &str) -> Option<i64> {
-    text.parse().ok().or_else(|| decimal(text, 0).and_then(|n| i64::try_from(n).ok()))
+    let unsigned = text.strip_prefix('-').unwrap_or(text).as_bytes();
+    match unsigned {
+        [b'0', b'0'..=b'9', ..] | [b'+', ..] => None,
+        _ => text.parse().ok().or_else(|| decimal(text, 0).and_then(|n| i64::try_from(n).ok())),
+    }
 }
 
-/// A double. The spellings `NaN`, `inf`, `-inf` are accepted; a number too large for a double is not.
+/// A double, if it holds the number that is written: more digits than a double can tell apart do not fit, since two
+/// such numbers would look the same. The spellings `NaN`, `inf`, `-inf` are accepted.
 pub(super) fn float(text: &str) -> Option<f64> {
     let number: f64 = text.parse().ok()?;
-    let spelled = text.bytes().any(|b| b.is_ascii_digit());
-    (number.is_finite() || !spelled).then_some(number)
+    if !text.bytes().any(|b| b.is_ascii_digit()) {
+        return Some(number);
+    }
+    let written = Decimal::parse(text)?;
+    // Fifteen digits always survive the way through a double.
+    let held = written.significant() <= 15 || Decimal::parse(&format!("{number:e}"))? == written;
+    (number.is_finite() && held).then_some(number)
 }
 
 /// `unscaled` of a decimal at this scale, if the text fits it without rounding (zeros at the end may go).
@@ -125,6 +137,14 @@ mod tests {
         assert_eq!(int("10.0"), Some(10));
         assert_eq!(int("10.5"), None);
         assert_eq!(int("9223372036854775808"), None);
+        for text in ["007", "-007", "+7", "", "-"] {
+            assert_eq!(int(text), None, "{text}");
+        }
+        assert_eq!((int("0"), int("-0"), int("1e3")), (Some(0), Some(0), Some(1000)));
+        assert_eq!(float("9007199254740993"), None);
+        assert_eq!(float("9007199254740992"), Some(9_007_199_254_740_992.0));
+        assert_eq!(float("0.30000000000000004"), Some(0.1 + 0.2));
+        assert_eq!(float("0.300000000000000041"), None);
         assert_eq!(float("1e999"), None);
         assert_eq!(float("inf"), Some(f64::INFINITY));
         assert_eq!(bool("True"), Some(true));

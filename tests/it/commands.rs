@@ -10,9 +10,8 @@ fn the_demo_sends_only_what_differs() {
     let dir = home.path("demo");
     let ran = home.run(&["demo", "--json", "--dir", dir.to_str().unwrap()]).expect(0).json();
     let runs = ran["runs"].as_array().unwrap();
-    let counts = |run: usize| {
-        ["extracted", "added", "changed", "acknowledged"].map(|name| runs[run][name].as_u64().unwrap())
-    };
+    let counts =
+        |run: usize| ["extracted", "added", "changed", "acknowledged"].map(|name| runs[run][name].as_u64().unwrap());
     assert_eq!(counts(0), [2000, 2000, 0, 2000]);
     assert_eq!(counts(1), [2007, 7, 20, 27]);
     assert_eq!(counts(2), [2007, 0, 0, 0], "CSV of the same orgs is no change");
