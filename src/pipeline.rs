@@ -7,10 +7,13 @@
 //! first request leaves; a run that cannot go on leaves the snapshot as it was, and its record says why.
 //! Deliberately absent: printing, schedules; the stages themselves.
 
+mod columns;
 mod plan;
+mod sample;
 mod send;
 
 pub use plan::{PlanInput, Planned};
+pub use sample::{Sample, sample};
 pub use send::{Progress as SendProgress, missing_secrets};
 
 use crate::clock::Clock;

@@ -1,5 +1,6 @@
 //! From the extract to the change set: everything that happens before anything is written.
 
+use super::columns::Columns;
 use super::{PipelineError, by_operation};
 use crate::clock::Clock;
 use crate::diff::{self, BadKeys, Diff, Tonight};
@@ -8,7 +9,7 @@ use crate::job::spec::{Baseline, Job};
 use crate::normalise::{Plan, Rejects, Role};
 use crate::receipt::{Counts, Progress};
 use crate::row::{Column, Fingerprint, Fingerprinter, HashSeed, Schema};
-use crate::snapshot::{Basis, ChangeSet, Manifest, RESERVED_PREFIX, Tables, View};
+use crate::snapshot::{Basis, ChangeSet, Manifest, Tables, View};
 use crate::source::{self, Extract};
 use crate::store::RunStore;
 use crate::template::{Meta, Template};
@@ -59,7 +60,7 @@ pub struct Planned {
     pub input: Option<Schema>,
     /// Whether the job has no snapshot yet.
     pub first_run: bool,
-    tonight: RecordBatch,
+    pub(super) tonight: RecordBatch,
     before_schema: Schema,
     seed: HashSeed,
 }
@@ -89,13 +90,6 @@ impl Planned {
             at: self.of.at,
         };
         self.template.render(self.changes.row(seq), &meta)
-    }
-
-    /// The body that the extract's first row would have if it were new; `None` for an empty extract.
-    pub fn sample_body(&self) -> Option<Result<String, crate::template::RenderError>> {
-        let meta = Meta { job: &self.of.job.name, webhook_id: "nm_sample", operation: "added", at: self.of.at };
-        let row = crate::row::RowRef { schema: &self.changes.schema, batch: &self.tonight, row: 0 };
-        (self.tonight.num_rows() > 0).then(|| self.template.render(row, &meta))
     }
 
     /// The compared columns, in the extract's order.
@@ -133,38 +127,58 @@ pub(super) async fn plan(
         _ => Progress { attempted_before: u64::MAX, ..Progress::default() },
     };
     let fresh_seed = HashSeed(clock.random().to_be_bytes());
-    let planning = tokio::task::spawn_blocking(move || Planner { input, manifest, progress, fresh_seed }.plan());
+    let planning = tokio::task::spawn_blocking(move || Planner { input, manifest }.plan(&progress, fresh_seed));
     planning.await.map_err(|e| PipelineError::Internal(e.to_string()))?
 }
 
-struct Planner {
-    input: PlanInput,
-    manifest: Option<Manifest>,
-    progress: Progress,
-    fresh_seed: HashSeed,
+/// The body of the first row of an extract, as if it were new.
+pub(super) fn sample_body(
+    input: &PlanInput,
+    template: &Template,
+    schema: &Schema,
+    extract: &RecordBatch,
+) -> Option<Result<String, crate::template::RenderError>> {
+    let meta = Meta { job: &input.job.name, webhook_id: "nm_sample", operation: "added", at: input.at };
+    let row = crate::row::RowRef { schema, batch: extract, row: 0 };
+    (extract.num_rows() > 0).then(|| template.render(row, &meta))
+}
+
+pub(super) fn compile(job: &Job, schema: &Schema) -> Result<Template, PipelineError> {
+    let compiled = Template::compile(&job.payload, schema, &job.diff.key, &job.diff.ignore);
+    compiled.map_err(|problems| PipelineError::Template { job: job.name.clone(), problems })
+}
+
+/// What a plan starts from.
+pub(super) struct Planner {
+    pub(super) input: PlanInput,
+    pub(super) manifest: Option<Manifest>,
 }
 
 /// Tonight's extract in canonical form.
-struct Canonical {
-    batch: RecordBatch,
-    schema: Schema,
+pub(super) struct Canonical {
+    pub(super) batch: RecordBatch,
+    pub(super) schema: Schema,
     key: Vec<usize>,
-    rejects: Rejects,
+    pub(super) rejects: Rejects,
     input: Option<Schema>,
 }
 
+/// What a column is for, which decides what happens to a value that does not fit.
+fn role(columns: &Columns<'_>, name: &str) -> Role {
+    if columns.is_key(name) || columns.is_compared(name) { Role::Strict } else { Role::Lenient }
+}
+
 impl Planner {
-    fn plan(self) -> Result<Planned, PipelineError> {
+    fn plan(self, progress: &Progress, fresh_seed: HashSeed) -> Result<Planned, PipelineError> {
         let job = Arc::clone(&self.input.job);
-        let seed = self.manifest.as_ref().map_or(self.fresh_seed, |m| m.hash_seed);
-        let tonight = self.canonical()?;
-        let template = Template::compile(&job.payload, &tonight.schema, &job.diff.key, &job.diff.ignore)
-            .map_err(|problems| PipelineError::Template { job: job.name.clone(), problems })?;
+        let seed = self.manifest.as_ref().map_or(fresh_seed, |m| m.hash_seed);
+        let tonight = self.canonical(None)?;
+        let template = compile(&job, &tonight.schema)?;
         let keys = Fingerprinter::new(seed, &tonight.schema, &tonight.key).fingerprints(&tonight.batch);
         let bad_keys = self.check_keys(&tonight, &keys)?;
-        let before_schema = self.before_schema(&tonight.schema);
-        let fingerprinted = self.fingerprinted(&before_schema);
-        let view = self.view(seed, &before_schema, &fingerprinted)?;
+        let before_schema = self.columns().before_schema(&tonight.schema);
+        let fingerprinted = self.columns().fingerprinted(&before_schema);
+        let view = self.view(seed, &before_schema, &fingerprinted, progress)?;
         let rows = tonight_rows(seed, &tonight, &before_schema, &fingerprinted, &keys, &bad_keys);
         let adopt = self.manifest.is_none() && job.diff.first_run == Baseline::Adopt;
         let diff = diff::diff(view.known(), &rows, job.diff.on, adopt);
@@ -204,67 +218,27 @@ impl Planner {
         })
     }
 
-    fn canonical(&self) -> Result<Canonical, PipelineError> {
+    pub(super) fn columns(&self) -> Columns<'_> {
+        Columns { job: &self.input.job, manifest: self.manifest.as_ref(), dir: &self.input.dir }
+    }
+
+    /// Pulls the extract, or at most its first `limit` rows, and makes its values canonical.
+    pub(super) fn canonical(&self, limit: Option<usize>) -> Result<Canonical, PipelineError> {
         let job = &self.input.job;
         let pinned_input = self.manifest.as_ref().and_then(|m| m.input.as_ref());
         let Extract { schema, batches, typing, input } = source::open(&job.source)
-            .pull(pinned_input, None)
+            .pull(pinned_input, limit)
             .map_err(|source| PipelineError::Source { job: job.name.clone(), source })?;
-        let role = |name: &str| if self.is_strict(name) { Role::Strict } else { Role::Lenient };
+        let role = |name: &str| role(&self.columns(), name);
         let pinned = self.manifest.as_ref().map(|m| &m.schema);
         let mut plan = Plan::new(&schema, &typing, pinned, &role)?;
-        self.check_columns(plan.schema())?;
+        self.columns().check(plan.schema())?;
         let arrow = |e: arrow::error::ArrowError| PipelineError::Internal(e.to_string());
         let (batches, rejects) = plan.normalise(&batches).map_err(arrow)?;
         let schema = plan.schema().clone();
         let batch = arrow::compute::concat_batches(&schema.arrow(), &batches).map_err(arrow)?;
         let key = schema.indices_of(&job.diff.key).map_err(|e| PipelineError::Columns(vec![e.to_string()]))?;
         Ok(Canonical { batch, schema, key, rejects, input })
-    }
-
-    fn is_compared(&self, name: &str) -> bool {
-        let diff = &self.input.job.diff;
-        let ignored = diff.ignore.iter().any(|c| c == name);
-        let key = diff.key.iter().any(|c| c == name);
-        !ignored && !key && diff.compare.as_ref().is_none_or(|list| list.iter().any(|c| c == name))
-    }
-
-    fn is_strict(&self, name: &str) -> bool {
-        self.is_compared(name) || self.input.job.diff.key.iter().any(|c| c == name)
-    }
-
-    /// All columns that the job names and the extract lacks, at once, and what may not be compared.
-    fn check_columns(&self, schema: &Schema) -> Result<(), PipelineError> {
-        let job = &self.input.job;
-        let mut problems = Vec::new();
-        let named = [
-            ("diff.key", Some(&job.diff.key)),
-            ("diff.compare", job.diff.compare.as_ref()),
-            ("diff.ignore", Some(&job.diff.ignore)),
-        ];
-        for (field, names) in named {
-            for name in names.into_iter().flatten() {
-                if schema.index_of(name).is_none() {
-                    problems.push(missing_column(job, field, name, schema));
-                }
-            }
-        }
-        for column in schema.columns.iter().filter(|c| c.name.starts_with(RESERVED_PREFIX)) {
-            problems.push(format!("column `{}`: names that begin with {RESERVED_PREFIX} are reserved", column.name));
-        }
-        if let Some(manifest) = &self.manifest
-            && manifest.key != job.diff.key
-        {
-            problems.push(format!(
-                "{}: diff.key is {} and the snapshot is keyed by {}; orgs cannot be matched. Set the key back, or move {} \
-                 away to start anew with first_run",
-                job.file.display(),
-                job.diff.key.join(", "),
-                manifest.key.join(", "),
-                self.input.dir.display()
-            ));
-        }
-        if problems.is_empty() { Ok(()) } else { Err(PipelineError::Columns(problems)) }
     }
 
     fn check_keys(&self, tonight: &Canonical, keys: &[Fingerprint]) -> Result<BadKeys, PipelineError> {
@@ -276,31 +250,17 @@ impl Planner {
         Ok(bad)
     }
 
-    /// Key columns in the job's order, then compared ones in the extract's.
-    fn before_schema(&self, schema: &Schema) -> Schema {
-        let key = &self.input.job.diff.key;
-        let of_key = key.iter().filter_map(|k| schema.index_of(k).map(|i| schema.columns[i].clone()));
-        let compared = schema.columns.iter().filter(|c| self.is_compared(&c.name)).cloned();
-        Schema { columns: of_key.chain(compared).collect() }
-    }
-
-    /// The columns that tonight's comparison rests on, by name: all compared ones, but for those adopted tonight.
-    fn fingerprinted(&self, before: &Schema) -> Vec<usize> {
-        let adopted = |name: &String| {
-            let adopt = self.input.job.diff.on_new_column == Baseline::Adopt;
-            adopt && self.manifest.as_ref().is_some_and(|m| !m.compared.contains(name))
-        };
-        let mut columns: Vec<usize> = (self.input.job.diff.key.len()..before.columns.len()).collect();
-        columns.retain(|&c| !adopted(&before.columns[c].name));
-        columns.sort_by(|&a, &b| before.columns[a].name.cmp(&before.columns[b].name));
-        columns
-    }
-
-    fn view(&self, seed: HashSeed, before: &Schema, fingerprinted: &[usize]) -> Result<View, PipelineError> {
+    fn view(
+        &self,
+        seed: HashSeed,
+        before: &Schema,
+        fingerprinted: &[usize],
+        progress: &Progress,
+    ) -> Result<View, PipelineError> {
         let Some(manifest) = &self.manifest else { return Ok(View::empty()) };
         let key: Vec<usize> = (0..self.input.job.diff.key.len()).collect();
         let basis = Basis { seed, schema: before, key: &key, fingerprinted };
-        Ok(View::load(&self.input.dir, manifest, &self.progress, &basis)?)
+        Ok(View::load(&self.input.dir, manifest, progress, &basis)?)
     }
 
     /// Kinds pinned earlier stay; new columns join once they hold a value, since a column of NULLs has no type to pin.
@@ -353,14 +313,4 @@ fn counts(diff: &Diff, rows: &[Tonight]) -> Counts {
         pending: added + changed + removed,
         ..Counts::default()
     }
-}
-
-fn missing_column(job: &Job, field: &str, name: &str, schema: &Schema) -> String {
-    let names = schema.names();
-    let near = names.iter().map(|n| (strsim::jaro_winkler(n, name), n)).max_by(|a, b| a.0.total_cmp(&b.0));
-    let hint = match near.filter(|(likeness, _)| *likeness > 0.8) {
-        Some((_, near)) => format!("did you mean `{near}`?"),
-        None => format!("it has: {}", names.join(", ")),
-    };
-    format!("{}: {field} names `{name}`, which the extract does not have; {hint}", job.file.display())
 }
