@@ -89,13 +89,12 @@ impl Columns<'_> {
         Schema { columns: of_key.chain(compared).collect() }
     }
 
-    /// The columns that tonight's comparison rests on, by name: all compared ones, but for those adopted tonight.
-    pub(super) fn fingerprinted(&self, before: &Schema) -> Vec<usize> {
-        let adopt = self.job.diff.on_new_column == Baseline::Adopt;
-        let adopted = |name: &String| adopt && self.manifest.is_some_and(|m| !m.compared.contains(name));
-        let mut columns: Vec<usize> = (self.job.diff.key.len()..before.columns.len()).collect();
-        columns.retain(|&c| !adopted(&before.columns[c].name));
-        columns.sort_by(|&a, &b| before.columns[a].name.cmp(&before.columns[b].name));
-        columns
+    /// The positions of the compared columns that are new tonight and adopted instead of sent.
+    pub(super) fn adopted(&self, before: &Schema) -> Vec<usize> {
+        let Some(manifest) = self.manifest.filter(|_| self.job.diff.on_new_column == Baseline::Adopt) else {
+            return Vec::new();
+        };
+        let is_new = |c: &usize| !manifest.compared.contains(&before.columns[*c].name);
+        (self.job.diff.key.len()..before.columns.len()).filter(is_new).collect()
     }
 }

@@ -1,9 +1,10 @@
 //! From the extract to the change set: everything that happens before anything is written.
 
 use super::columns::Columns;
+use super::planned::{PlanInput, Planned};
 use super::{PipelineError, by_operation};
 use crate::clock::Clock;
-use crate::diff::{self, BadKeys, Diff, Tonight};
+use crate::diff::{self, BadKeys, Diff, Extracted, Tonight, Unfit};
 use crate::guard::{self, Facts};
 use crate::job::spec::{Baseline, Job};
 use crate::normalise::{Plan, Rejects, Role};
@@ -12,107 +13,9 @@ use crate::row::{Column, Fingerprint, Fingerprinter, HashSeed, Schema};
 use crate::snapshot::{Basis, ChangeSet, Manifest, Tables, View};
 use crate::source::{self, Extract};
 use crate::store::RunStore;
-use crate::template::{Meta, Template};
+use crate::template::Template;
 use arrow::array::{Array, RecordBatch};
-use chrono::{DateTime, Utc};
-use std::path::PathBuf;
 use std::sync::Arc;
-
-/// What is planned, and under which id.
-#[derive(Debug, Clone)]
-pub struct PlanInput {
-    /// The job.
-    pub job: Arc<Job>,
-    /// Its snapshot folder.
-    pub dir: PathBuf,
-    /// The run's id, from which webhook ids are derived.
-    pub run: String,
-    /// When the run started.
-    pub at: DateTime<Utc>,
-}
-
-/// A change set that is ready to be published and sent.
-#[derive(Debug)]
-pub struct Planned {
-    /// What was asked for.
-    pub of: PlanInput,
-    /// What was found; nothing is sent yet.
-    pub counts: Counts,
-    /// Differences that `on` leaves out, or that a first run adopts.
-    pub suppressed: u64,
-    /// Why a guard would hold the run; empty: it may go on.
-    pub held: Vec<String>,
-    /// The rows to send.
-    pub changes: ChangeSet,
-    /// The comparison.
-    pub diff: Diff,
-    /// What was known before.
-    pub view: View,
-    /// The compiled payload.
-    pub template: Template,
-    /// Rows with values that do not fit.
-    pub rejects: Rejects,
-    /// Quarantined keys.
-    pub bad_keys: BadKeys,
-    /// The kinds to pin.
-    pub pinned: Schema,
-    /// The input types to pin.
-    pub input: Option<Schema>,
-    /// Whether the job has no snapshot yet.
-    pub first_run: bool,
-    pub(super) tonight: RecordBatch,
-    before_schema: Schema,
-    seed: HashSeed,
-}
-
-impl Planned {
-    /// What the snapshot is built from.
-    pub fn tables(&self) -> Tables<'_> {
-        Tables {
-            seed: self.seed,
-            tonight: &self.tonight,
-            schema: &self.changes.schema,
-            key: &self.changes.key,
-            before_schema: &self.before_schema,
-        }
-    }
-
-    /// The body of one change.
-    ///
-    /// # Errors
-    /// A value that the payload cannot carry.
-    pub fn body(&self, seq: usize) -> Result<String, crate::template::RenderError> {
-        let row = &self.changes.rows[seq];
-        let meta = Meta {
-            job: &self.of.job.name,
-            webhook_id: &row.webhook_id,
-            operation: row.operation.as_str(),
-            at: self.of.at,
-        };
-        self.template.render(self.changes.row(seq), &meta)
-    }
-
-    /// The compared columns, in the extract's order.
-    pub fn compared(&self) -> Vec<&str> {
-        let key = &self.of.job.diff.key;
-        self.before_schema.columns.iter().map(|c| c.name.as_str()).filter(|n| !key.iter().any(|k| k == n)).collect()
-    }
-
-    /// How many of the changed orgs differ in each compared column, most first.
-    pub fn changes_by_column(&self) -> Vec<(String, u64)> {
-        let mut counts: Vec<(String, u64)> = self.compared().into_iter().map(|c| (c.to_owned(), 0)).collect();
-        for seq in 0..self.changes.len() {
-            for column in self.changes.changed_columns(seq) {
-                if let Some(entry) = counts.iter_mut().find(|(name, _)| name == column) {
-                    entry.1 += 1;
-                }
-            }
-        }
-        counts.retain(|(_, count)| *count > 0);
-        counts.sort_by_key(|entry| std::cmp::Reverse(entry.1));
-        counts
-    }
-}
 
 /// Plans a run. Reads the extract and the snapshot; writes nothing.
 pub(super) async fn plan(
@@ -129,18 +32,6 @@ pub(super) async fn plan(
     let fresh_seed = HashSeed(clock.random().to_be_bytes());
     let planning = tokio::task::spawn_blocking(move || Planner { input, manifest }.plan(&progress, fresh_seed));
     planning.await.map_err(|e| PipelineError::Internal(e.to_string()))?
-}
-
-/// The body of the first row of an extract, as if it were new.
-pub(super) fn sample_body(
-    input: &PlanInput,
-    template: &Template,
-    schema: &Schema,
-    extract: &RecordBatch,
-) -> Option<Result<String, crate::template::RenderError>> {
-    let meta = Meta { job: &input.job.name, webhook_id: "nm_sample", operation: "added", at: input.at };
-    let row = crate::row::RowRef { schema, batch: extract, row: 0 };
-    (extract.num_rows() > 0).then(|| template.render(row, &meta))
 }
 
 pub(super) fn compile(job: &Job, schema: &Schema) -> Result<Template, PipelineError> {
@@ -177,11 +68,6 @@ impl Planner {
         let keys = Fingerprinter::new(seed, &tonight.schema, &tonight.key).fingerprints(&tonight.batch);
         let bad_keys = self.check_keys(&tonight, &keys)?;
         let before_schema = self.columns().before_schema(&tonight.schema);
-        let fingerprinted = self.columns().fingerprinted(&before_schema);
-        let view = self.view(seed, &before_schema, &fingerprinted, progress)?;
-        let rows = tonight_rows(seed, &tonight, &before_schema, &fingerprinted, &keys, &bad_keys);
-        let adopt = self.manifest.is_none() && job.diff.first_run == Baseline::Adopt;
-        let diff = diff::diff(view.known(), &rows, job.diff.on, adopt);
         let tables = Tables {
             seed,
             tonight: &tonight.batch,
@@ -189,19 +75,17 @@ impl Planner {
             key: &tonight.key,
             before_schema: &before_schema,
         };
+        let (view, mut fingerprints) = self.view(&tables, progress)?;
+        let rows = tonight_rows(&tonight, fingerprints.remove(0), &keys, &bad_keys);
+        let extracted = Extracted { rows: &rows, narrower: &fingerprints, keyless: bad_keys.keyless };
+        let adopt = self.manifest.is_none() && job.diff.first_run == Baseline::Adopt;
+        let diff = diff::diff(view.known(), &extracted, job.diff.on, adopt);
         let changes = ChangeSet::build(&tables, &view, &diff, &self.input.run)?;
         let counts = counts(&diff, &rows);
-        let facts = Facts {
-            extracted: counts.extracted,
-            rejected: counts.rejected,
-            known: diff.known,
-            changed: counts.changed,
-            vanished: diff.vanished,
-        };
         Ok(Planned {
             counts,
             suppressed: diff.suppressed,
-            held: guard::trips(&facts, &job.guard),
+            held: guard::trips(&facts(&diff, &counts), &job.guard),
             changes,
             view,
             template,
@@ -243,24 +127,26 @@ impl Planner {
 
     fn check_keys(&self, tonight: &Canonical, keys: &[Fingerprint]) -> Result<BadKeys, PipelineError> {
         let job = &self.input.job;
-        let bad = diff::check_keys(&tonight.schema, std::slice::from_ref(&tonight.batch), &tonight.key, keys);
+        let unfit = |row, column: usize| unfit(&tonight.rejects, row, &tonight.schema.columns[column].name);
+        let batches = std::slice::from_ref(&tonight.batch);
+        let bad = diff::check_keys(&tonight.schema, batches, &tonight.key, keys, &unfit);
         if bad.count > 0 && !job.diff.quarantine_bad_keys {
             return Err(PipelineError::BadKeys { job: job.name.clone(), key: job.diff.key.join(", "), bad });
         }
         Ok(bad)
     }
 
-    fn view(
-        &self,
-        seed: HashSeed,
-        before: &Schema,
-        fingerprinted: &[usize],
-        progress: &Progress,
-    ) -> Result<View, PipelineError> {
-        let Some(manifest) = &self.manifest else { return Ok(View::empty()) };
+    /// What is known, and tonight's fingerprints to compare with it: over all compared columns, then over fewer.
+    fn view(&self, tables: &Tables<'_>, progress: &Progress) -> Result<(View, Vec<Vec<Fingerprint>>), PipelineError> {
         let key: Vec<usize> = (0..self.input.job.diff.key.len()).collect();
-        let basis = Basis { seed, schema: before, key: &key, fingerprinted };
-        Ok(View::load(&self.input.dir, manifest, progress, &basis)?)
+        let adopted = self.columns().adopted(tables.before_schema);
+        let basis = Basis { seed: tables.seed, schema: tables.before_schema, key: &key, adopted: &adopted };
+        let view = match &self.manifest {
+            Some(manifest) => View::load(&self.input.dir, manifest, progress, &basis)?,
+            None => View::empty(),
+        };
+        let fingerprints = view.fingerprints(&basis, tables)?;
+        Ok((view, fingerprints))
     }
 
     /// Kinds pinned earlier stay; new columns join once they hold a value, since a column of NULLs has no type to pin.
@@ -276,23 +162,28 @@ impl Planner {
     }
 }
 
+/// Whether the NULL in a key column stands for a value that is no value of the column's kind.
+fn unfit(rejects: &Rejects, row: u64, column: &str) -> Option<Unfit> {
+    let listed = rejects.listed();
+    match listed.iter().find(|r| r.row == row && r.column == column) {
+        Some(reject) => Some(Unfit { value: Some(reject.value.clone()) }),
+        // Only the first rejects are listed; further ones may or may not be about the key.
+        None if rejects.contains(row) && listed.len() == Rejects::LISTED => Some(Unfit { value: None }),
+        None => None,
+    }
+}
+
 fn tonight_rows(
-    seed: HashSeed,
     tonight: &Canonical,
-    before_schema: &Schema,
-    fingerprinted: &[usize],
+    fingerprints: Vec<Fingerprint>,
     keys: &[Fingerprint],
     bad_keys: &BadKeys,
 ) -> Vec<Tonight> {
-    let columns: Vec<usize> =
-        fingerprinted.iter().filter_map(|&c| tonight.schema.index_of(&before_schema.columns[c].name)).collect();
-    let fingerprints = Fingerprinter::new(seed, &tonight.schema, &columns).fingerprints(&tonight.batch);
-    let mut rows: Vec<Tonight> = keys
-        .iter()
-        .zip(fingerprints)
-        .enumerate()
-        .map(|(row, (&key, fingerprint))| Tonight { key, fingerprint, rejected: tonight.rejects.contains(row as u64) })
-        .collect();
+    let row = |(row, (&key, fingerprint))| {
+        let rejected = tonight.rejects.contains(row as u64);
+        Tonight { key, fingerprint, rejected }
+    };
+    let mut rows: Vec<Tonight> = keys.iter().zip(fingerprints).enumerate().map(row).collect();
     for &row in &bad_keys.rows {
         if let Some(row) = usize::try_from(row).ok().and_then(|row| rows.get_mut(row)) {
             row.rejected = true;
@@ -312,5 +203,15 @@ fn counts(diff: &Diff, rows: &[Tonight]) -> Counts {
         removed,
         pending: added + changed + removed,
         ..Counts::default()
+    }
+}
+
+fn facts(diff: &Diff, counts: &Counts) -> Facts {
+    Facts {
+        extracted: counts.extracted,
+        rejected: counts.rejected,
+        known: diff.known,
+        changed: counts.changed,
+        vanished: diff.vanished,
     }
 }

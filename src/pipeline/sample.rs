@@ -1,13 +1,16 @@
 //! A look at the beginning of an extract: what `check` shows. No snapshot rows, no comparison, no uniqueness of keys.
 
-use super::plan::{PlanInput, Planner, compile, sample_body};
-use super::{PipelineError, Planned};
+use super::PipelineError;
+use super::plan::{Planner, compile};
+use super::planned::PlanInput;
 use crate::clock::Clock;
 use crate::config::Home;
 use crate::job::spec::Job;
 use crate::normalise::Rejects;
+use crate::row::{RowRef, Schema};
 use crate::snapshot::Manifest;
-use crate::template::RenderError;
+use crate::template::{Meta, RenderError, Template};
+use arrow::array::RecordBatch;
 use std::sync::Arc;
 
 /// What the first rows of an extract look like.
@@ -48,9 +51,14 @@ fn take(input: PlanInput, rows: usize) -> Result<Sample, PipelineError> {
     })
 }
 
-impl Planned {
-    /// The body that the extract's first row would have if it were new; `None` for an empty extract.
-    pub fn sample_body(&self) -> Option<Result<String, RenderError>> {
-        sample_body(&self.of, &self.template, &self.changes.schema, &self.tonight)
-    }
+/// The body of the first row of an extract, as if it were new.
+pub(super) fn sample_body(
+    input: &PlanInput,
+    template: &Template,
+    schema: &Schema,
+    extract: &RecordBatch,
+) -> Option<Result<String, RenderError>> {
+    let meta = Meta { job: &input.job.name, webhook_id: "nm_sample", operation: "added", at: input.at };
+    let row = RowRef { schema, batch: extract, row: 0 };
+    (extract.num_rows() > 0).then(|| template.render(row, &meta))
 }
