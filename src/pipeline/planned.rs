@@ -111,13 +111,12 @@ impl Planned {
     /// What the comparison itself has to say besides its counts.
     pub fn notes(&self) -> Vec<String> {
         let (spared, keyless) = (self.diff.spared, self.bad_keys.keyless);
-        let (orgs, rows) =
-            (if spared == 1 { "org is" } else { "orgs are" }, if keyless == 1 { "row has" } else { "rows have" });
-        let note = format!(
-            "{spared} {orgs} missing and {} not removed, because {keyless} {rows} no usable key",
-            if spared == 1 { "was" } else { "were" }
-        );
-        if spared > 0 { vec![note] } else { Vec::new() }
+        if spared == 0 {
+            return Vec::new();
+        }
+        let orgs = if spared == 1 { "org is missing and was" } else { "orgs are missing and were" };
+        let rows = if keyless == 1 { "row has" } else { "rows have" };
+        vec![format!("{spared} {orgs} not removed, because {keyless} {rows} no usable key")]
     }
 
     /// The body that the extract's first row would have if it were new; `None` for an empty extract.

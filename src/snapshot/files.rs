@@ -98,6 +98,8 @@ pub(super) fn create_dir(dir: &Path) -> Result<Vec<&Path>, SnapshotError> {
 
 /// A folder's entries are durable only after an fsync of the folder itself.
 pub(super) fn sync_dir(dir: &Path) -> Result<(), SnapshotError> {
+    // What is named without a folder is in the current one.
+    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     File::open(dir).and_then(|d| d.sync_all()).map_err(SnapshotError::io(dir))
 }
 

@@ -336,7 +336,7 @@ fn night() -> impl Strategy<Value = Night> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_snapshot_is_what_the_destination_is_known_to_have(nights in prop::collection::vec(night(), 1..7)) {
