@@ -7,16 +7,20 @@
 //! first request leaves; a run that cannot go on leaves the snapshot as it was, and its record says why.
 //! Deliberately absent: printing, schedules; the stages themselves.
 
+mod columns;
 mod plan;
+mod planned;
+mod sample;
 mod send;
 
-pub use plan::{PlanInput, Planned};
+pub use planned::{PlanInput, Planned};
+pub use sample::{Sample, sample};
 pub use send::{Progress as SendProgress, missing_secrets};
 
 use crate::clock::Clock;
 use crate::config::{Home, Settings};
 use crate::deliver::{DeliverError, Summary};
-use crate::diff::{BadKeys, Operation};
+use crate::diff::{BadKey, BadKeys, KeyFault, Operation};
 use crate::job::secrets::SecretError;
 use crate::job::spec::Job;
 use crate::normalise::{Drift, PlanError};
@@ -45,7 +49,7 @@ pub enum PipelineError {
     /// The pinned schema no longer fits; the run is held.
     #[error(transparent)]
     Drift(#[from] Drift),
-    /// NULL, empty or duplicate keys.
+    /// Keys that are NULL, do not fit their pinned type, are empty or stand in several rows.
     #[error("{}", bad_keys_text(.job, .key, .bad))]
     BadKeys {
         /// The job.
@@ -95,9 +99,18 @@ fn bad_keys_text(job: &str, key: &str, bad: &BadKeys) -> String {
     let listed: Vec<String> = bad.listed.iter().map(|b| format!("  {b}")).collect();
     let more = bad.count - bad.listed.len() as u64;
     let more = if more > 0 { format!("\n  … and {more} more") } else { String::new() };
+    let unfit = |b: &BadKey| matches!(b.fault, KeyFault::DoesNotFit { .. });
+    let retyped = match bad.listed.iter().any(unfit) {
+        true => format!(
+            "\n  hint: if such keys are right from now on, move snapshots/{job} away: the next run then pins the new type; \
+             with diff.first_run = \"adopt\" it sends nothing"
+        ),
+        false => String::new(),
+    };
     format!(
         "the extract of job `{job}` has {} bad keys (diff.key = {key}); nothing was sent:\n{}{more}\n  hint: one row per \
-         org is needed; mend the extract or its query, or set diff.on_bad_key = \"quarantine\" to leave these orgs out",
+         org is needed; mend the extract or its query, or set diff.on_bad_key = \"quarantine\" to leave these orgs \
+         out{retyped}",
         bad.count,
         listed.join("\n")
     )

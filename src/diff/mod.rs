@@ -4,13 +4,14 @@
 //! order, and the rows of the next base. Pure: it sees hashes and positions, never values.
 //! Always holds: a row whose last send is not acknowledged is compared with what the destination had before; a row whose last
 //! send *may* have been applied is sent again, even if tonight's value is the acknowledged one; an org that cannot be judged
-//! tonight (rejected, bad key) keeps its place; every key is in the next base at most once.
+//! tonight (rejected, bad key) keeps its place, and so does the id that its unacknowledged change went out under; while any
+//! row has no usable key nothing counts as removed; every key is in the next base at most once.
 //! Deliberately absent: IO, before-values (the snapshot reads them for changed rows alone), thresholds (`guard`).
 
 mod keys;
 mod matcher;
 
-pub use keys::{BadKey, BadKeys, KeyFault, check_keys};
+pub use keys::{BadKey, BadKeys, KeyFault, Unfit, check_keys};
 pub use matcher::diff;
 
 use crate::row::Fingerprint;
@@ -22,6 +23,8 @@ pub struct Known {
     pub key: Fingerprint,
     /// The compared columns' fingerprint; `None`: the destination does not have the org, as far as is known.
     pub fingerprint: Option<Fingerprint>,
+    /// Which columns `fingerprint` is over. 0: all compared ones; else see [`Extracted::narrower`].
+    pub basis: usize,
     /// The last send may or may not have been applied.
     pub uncertain: bool,
     /// The org was missing from the last extract already.
@@ -40,10 +43,18 @@ impl Known {
 /// An unacknowledged change: what it would have made of the row, and the id it went out under.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pending {
-    /// The fingerprint it leads to; `None` for a removal.
+    /// The fingerprint it leads to, over all compared columns; `None` for a removal.
     pub after: Option<Fingerprint>,
     /// Its position among the earlier changes, by which its id is found.
     pub at: usize,
+    /// For how many publications it has waited since it was last sent or planned.
+    pub waited: u32,
+}
+
+impl Pending {
+    /// The change of an org that the destination surely does not have is forgotten after so many publications, so that
+    /// orgs which never come back do not pile up. If one does come back, a fresh id does no harm: nothing was applied.
+    pub const MAX_WAIT: u32 = 30;
 }
 
 /// One row of tonight's extract.
@@ -55,6 +66,18 @@ pub struct Tonight {
     pub fingerprint: Fingerprint,
     /// The row cannot be judged: a value does not fit.
     pub rejected: bool,
+}
+
+/// Tonight's extract, as far as a comparison sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Extracted<'a> {
+    /// The rows, in the extract's order.
+    pub rows: &'a [Tonight],
+    /// For basis 1, 2, …: the fingerprints of all rows over fewer columns, to compare with orgs of which the destination's
+    /// values in the other columns are not known and not to be sent.
+    pub narrower: &'a [Vec<Fingerprint>],
+    /// Rows without a usable key: any missing org may be behind one of them.
+    pub keyless: u64,
 }
 
 /// What a change does to the destination.
@@ -126,12 +149,16 @@ pub struct Diff {
     pub changes: Vec<Change>,
     /// The next base.
     pub next: Vec<Next>,
+    /// Known rows whose unacknowledged change is neither repeated nor superseded tonight: its id is kept for its repeat.
+    pub waiting: Vec<usize>,
     /// Tonight's rows that the destination is known to have as they are.
     pub unchanged: u64,
     /// Differences that `on` leaves out.
     pub suppressed: u64,
     /// Orgs that were there last night and are missing tonight, whether or not removals are sent.
     pub vanished: u64,
+    /// Orgs that are missing and not removed, because some row has no usable key.
+    pub spared: u64,
     /// Orgs that the destination has, before this run.
     pub known: u64,
 }

@@ -1,124 +1,21 @@
 //! From the extract to the change set: everything that happens before anything is written.
 
+use super::columns::Columns;
+use super::planned::{PlanInput, Planned};
 use super::{PipelineError, by_operation};
 use crate::clock::Clock;
-use crate::diff::{self, BadKeys, Diff, Tonight};
+use crate::diff::{self, BadKeys, Diff, Extracted, Tonight, Unfit};
 use crate::guard::{self, Facts};
 use crate::job::spec::{Baseline, Job};
 use crate::normalise::{Plan, Rejects, Role};
 use crate::receipt::{Counts, Progress};
 use crate::row::{Column, Fingerprint, Fingerprinter, HashSeed, Schema};
-use crate::snapshot::{Basis, ChangeSet, Manifest, RESERVED_PREFIX, Tables, View};
+use crate::snapshot::{Basis, ChangeSet, Manifest, Tables, View};
 use crate::source::{self, Extract};
 use crate::store::RunStore;
-use crate::template::{Meta, Template};
+use crate::template::Template;
 use arrow::array::{Array, RecordBatch};
-use chrono::{DateTime, Utc};
-use std::path::PathBuf;
 use std::sync::Arc;
-
-/// What is planned, and under which id.
-#[derive(Debug, Clone)]
-pub struct PlanInput {
-    /// The job.
-    pub job: Arc<Job>,
-    /// Its snapshot folder.
-    pub dir: PathBuf,
-    /// The run's id, from which webhook ids are derived.
-    pub run: String,
-    /// When the run started.
-    pub at: DateTime<Utc>,
-}
-
-/// A change set that is ready to be published and sent.
-#[derive(Debug)]
-pub struct Planned {
-    /// What was asked for.
-    pub of: PlanInput,
-    /// What was found; nothing is sent yet.
-    pub counts: Counts,
-    /// Differences that `on` leaves out, or that a first run adopts.
-    pub suppressed: u64,
-    /// Why a guard would hold the run; empty: it may go on.
-    pub held: Vec<String>,
-    /// The rows to send.
-    pub changes: ChangeSet,
-    /// The comparison.
-    pub diff: Diff,
-    /// What was known before.
-    pub view: View,
-    /// The compiled payload.
-    pub template: Template,
-    /// Rows with values that do not fit.
-    pub rejects: Rejects,
-    /// Quarantined keys.
-    pub bad_keys: BadKeys,
-    /// The kinds to pin.
-    pub pinned: Schema,
-    /// The input types to pin.
-    pub input: Option<Schema>,
-    /// Whether the job has no snapshot yet.
-    pub first_run: bool,
-    tonight: RecordBatch,
-    before_schema: Schema,
-    seed: HashSeed,
-}
-
-impl Planned {
-    /// What the snapshot is built from.
-    pub fn tables(&self) -> Tables<'_> {
-        Tables {
-            seed: self.seed,
-            tonight: &self.tonight,
-            schema: &self.changes.schema,
-            key: &self.changes.key,
-            before_schema: &self.before_schema,
-        }
-    }
-
-    /// The body of one change.
-    ///
-    /// # Errors
-    /// A value that the payload cannot carry.
-    pub fn body(&self, seq: usize) -> Result<String, crate::template::RenderError> {
-        let row = &self.changes.rows[seq];
-        let meta = Meta {
-            job: &self.of.job.name,
-            webhook_id: &row.webhook_id,
-            operation: row.operation.as_str(),
-            at: self.of.at,
-        };
-        self.template.render(self.changes.row(seq), &meta)
-    }
-
-    /// The body that the extract's first row would have if it were new; `None` for an empty extract.
-    pub fn sample_body(&self) -> Option<Result<String, crate::template::RenderError>> {
-        let meta = Meta { job: &self.of.job.name, webhook_id: "nm_sample", operation: "added", at: self.of.at };
-        let row = crate::row::RowRef { schema: &self.changes.schema, batch: &self.tonight, row: 0 };
-        (self.tonight.num_rows() > 0).then(|| self.template.render(row, &meta))
-    }
-
-    /// The compared columns, in the extract's order.
-    pub fn compared(&self) -> Vec<&str> {
-        let key = &self.of.job.diff.key;
-        self.before_schema.columns.iter().map(|c| c.name.as_str()).filter(|n| !key.iter().any(|k| k == n)).collect()
-    }
-
-    /// How many of the changed orgs differ in each compared column, most first.
-    pub fn changes_by_column(&self) -> Vec<(String, u64)> {
-        let mut counts: Vec<(String, u64)> = self.compared().into_iter().map(|c| (c.to_owned(), 0)).collect();
-        for seq in 0..self.changes.len() {
-            for column in self.changes.changed_columns(seq) {
-                if let Some(entry) = counts.iter_mut().find(|(name, _)| name == column) {
-                    entry.1 += 1;
-                }
-            }
-        }
-        counts.retain(|(_, count)| *count > 0);
-        counts.sort_by_key(|entry| std::cmp::Reverse(entry.1));
-        counts
-    }
-}
 
 /// Plans a run. Reads the extract and the snapshot; writes nothing.
 pub(super) async fn plan(
@@ -133,41 +30,44 @@ pub(super) async fn plan(
         _ => Progress { attempted_before: u64::MAX, ..Progress::default() },
     };
     let fresh_seed = HashSeed(clock.random().to_be_bytes());
-    let planning = tokio::task::spawn_blocking(move || Planner { input, manifest, progress, fresh_seed }.plan());
+    let planning = tokio::task::spawn_blocking(move || Planner { input, manifest }.plan(&progress, fresh_seed));
     planning.await.map_err(|e| PipelineError::Internal(e.to_string()))?
 }
 
-struct Planner {
-    input: PlanInput,
-    manifest: Option<Manifest>,
-    progress: Progress,
-    fresh_seed: HashSeed,
+pub(super) fn compile(job: &Job, schema: &Schema) -> Result<Template, PipelineError> {
+    let compiled = Template::compile(&job.payload, schema, &job.diff.key, &job.diff.ignore);
+    compiled.map_err(|problems| PipelineError::Template { job: job.name.clone(), problems })
+}
+
+/// What a plan starts from.
+pub(super) struct Planner {
+    pub(super) input: PlanInput,
+    pub(super) manifest: Option<Manifest>,
 }
 
 /// Tonight's extract in canonical form.
-struct Canonical {
-    batch: RecordBatch,
-    schema: Schema,
+pub(super) struct Canonical {
+    pub(super) batch: RecordBatch,
+    pub(super) schema: Schema,
     key: Vec<usize>,
-    rejects: Rejects,
+    pub(super) rejects: Rejects,
     input: Option<Schema>,
 }
 
+/// What a column is for, which decides what happens to a value that does not fit.
+fn role(columns: &Columns<'_>, name: &str) -> Role {
+    if columns.is_key(name) || columns.is_compared(name) { Role::Strict } else { Role::Lenient }
+}
+
 impl Planner {
-    fn plan(self) -> Result<Planned, PipelineError> {
+    fn plan(self, progress: &Progress, fresh_seed: HashSeed) -> Result<Planned, PipelineError> {
         let job = Arc::clone(&self.input.job);
-        let seed = self.manifest.as_ref().map_or(self.fresh_seed, |m| m.hash_seed);
-        let tonight = self.canonical()?;
-        let template = Template::compile(&job.payload, &tonight.schema, &job.diff.key, &job.diff.ignore)
-            .map_err(|problems| PipelineError::Template { job: job.name.clone(), problems })?;
+        let seed = self.manifest.as_ref().map_or(fresh_seed, |m| m.hash_seed);
+        let tonight = self.canonical(None)?;
+        let template = compile(&job, &tonight.schema)?;
         let keys = Fingerprinter::new(seed, &tonight.schema, &tonight.key).fingerprints(&tonight.batch);
         let bad_keys = self.check_keys(&tonight, &keys)?;
-        let before_schema = self.before_schema(&tonight.schema);
-        let fingerprinted = self.fingerprinted(&before_schema);
-        let view = self.view(seed, &before_schema, &fingerprinted)?;
-        let rows = tonight_rows(seed, &tonight, &before_schema, &fingerprinted, &keys, &bad_keys);
-        let adopt = self.manifest.is_none() && job.diff.first_run == Baseline::Adopt;
-        let diff = diff::diff(view.known(), &rows, job.diff.on, adopt);
+        let before_schema = self.columns().before_schema(&tonight.schema);
         let tables = Tables {
             seed,
             tonight: &tonight.batch,
@@ -175,19 +75,17 @@ impl Planner {
             key: &tonight.key,
             before_schema: &before_schema,
         };
+        let (view, mut fingerprints) = self.view(&tables, progress)?;
+        let rows = tonight_rows(&tonight, fingerprints.remove(0), &keys, &bad_keys);
+        let extracted = Extracted { rows: &rows, narrower: &fingerprints, keyless: bad_keys.keyless };
+        let adopt = self.manifest.is_none() && job.diff.first_run == Baseline::Adopt;
+        let diff = diff::diff(view.known(), &extracted, job.diff.on, adopt);
         let changes = ChangeSet::build(&tables, &view, &diff, &self.input.run)?;
         let counts = counts(&diff, &rows);
-        let facts = Facts {
-            extracted: counts.extracted,
-            rejected: counts.rejected,
-            known: diff.known,
-            changed: counts.changed,
-            vanished: diff.vanished,
-        };
         Ok(Planned {
             counts,
             suppressed: diff.suppressed,
-            held: guard::trips(&facts, &job.guard),
+            held: guard::trips(&facts(&diff, &counts), &job.guard),
             changes,
             view,
             template,
@@ -204,16 +102,21 @@ impl Planner {
         })
     }
 
-    fn canonical(&self) -> Result<Canonical, PipelineError> {
+    pub(super) fn columns(&self) -> Columns<'_> {
+        Columns { job: &self.input.job, manifest: self.manifest.as_ref(), dir: &self.input.dir }
+    }
+
+    /// Pulls the extract, or at most its first `limit` rows, and makes its values canonical.
+    pub(super) fn canonical(&self, limit: Option<usize>) -> Result<Canonical, PipelineError> {
         let job = &self.input.job;
         let pinned_input = self.manifest.as_ref().and_then(|m| m.input.as_ref());
         let Extract { schema, batches, typing, input } = source::open(&job.source)
-            .pull(pinned_input, None)
+            .pull(pinned_input, limit)
             .map_err(|source| PipelineError::Source { job: job.name.clone(), source })?;
-        let role = |name: &str| if self.is_strict(name) { Role::Strict } else { Role::Lenient };
+        let role = |name: &str| role(&self.columns(), name);
         let pinned = self.manifest.as_ref().map(|m| &m.schema);
         let mut plan = Plan::new(&schema, &typing, pinned, &role)?;
-        self.check_columns(plan.schema())?;
+        self.columns().check(plan.schema())?;
         let arrow = |e: arrow::error::ArrowError| PipelineError::Internal(e.to_string());
         let (batches, rejects) = plan.normalise(&batches).map_err(arrow)?;
         let schema = plan.schema().clone();
@@ -222,85 +125,28 @@ impl Planner {
         Ok(Canonical { batch, schema, key, rejects, input })
     }
 
-    fn is_compared(&self, name: &str) -> bool {
-        let diff = &self.input.job.diff;
-        let ignored = diff.ignore.iter().any(|c| c == name);
-        let key = diff.key.iter().any(|c| c == name);
-        !ignored && !key && diff.compare.as_ref().is_none_or(|list| list.iter().any(|c| c == name))
-    }
-
-    fn is_strict(&self, name: &str) -> bool {
-        self.is_compared(name) || self.input.job.diff.key.iter().any(|c| c == name)
-    }
-
-    /// All columns that the job names and the extract lacks, at once, and what may not be compared.
-    fn check_columns(&self, schema: &Schema) -> Result<(), PipelineError> {
-        let job = &self.input.job;
-        let mut problems = Vec::new();
-        let named = [
-            ("diff.key", Some(&job.diff.key)),
-            ("diff.compare", job.diff.compare.as_ref()),
-            ("diff.ignore", Some(&job.diff.ignore)),
-        ];
-        for (field, names) in named {
-            for name in names.into_iter().flatten() {
-                if schema.index_of(name).is_none() {
-                    problems.push(missing_column(job, field, name, schema));
-                }
-            }
-        }
-        for column in schema.columns.iter().filter(|c| c.name.starts_with(RESERVED_PREFIX)) {
-            problems.push(format!("column `{}`: names that begin with {RESERVED_PREFIX} are reserved", column.name));
-        }
-        if let Some(manifest) = &self.manifest
-            && manifest.key != job.diff.key
-        {
-            problems.push(format!(
-                "{}: diff.key is {} and the snapshot is keyed by {}; orgs cannot be matched. Set the key back, or move {} \
-                 away to start anew with first_run",
-                job.file.display(),
-                job.diff.key.join(", "),
-                manifest.key.join(", "),
-                self.input.dir.display()
-            ));
-        }
-        if problems.is_empty() { Ok(()) } else { Err(PipelineError::Columns(problems)) }
-    }
-
     fn check_keys(&self, tonight: &Canonical, keys: &[Fingerprint]) -> Result<BadKeys, PipelineError> {
         let job = &self.input.job;
-        let bad = diff::check_keys(&tonight.schema, std::slice::from_ref(&tonight.batch), &tonight.key, keys);
+        let unfit = |row, column: usize| unfit(&tonight.rejects, row, &tonight.schema.columns[column].name);
+        let batches = std::slice::from_ref(&tonight.batch);
+        let bad = diff::check_keys(&tonight.schema, batches, &tonight.key, keys, &unfit);
         if bad.count > 0 && !job.diff.quarantine_bad_keys {
             return Err(PipelineError::BadKeys { job: job.name.clone(), key: job.diff.key.join(", "), bad });
         }
         Ok(bad)
     }
 
-    /// Key columns in the job's order, then compared ones in the extract's.
-    fn before_schema(&self, schema: &Schema) -> Schema {
-        let key = &self.input.job.diff.key;
-        let of_key = key.iter().filter_map(|k| schema.index_of(k).map(|i| schema.columns[i].clone()));
-        let compared = schema.columns.iter().filter(|c| self.is_compared(&c.name)).cloned();
-        Schema { columns: of_key.chain(compared).collect() }
-    }
-
-    /// The columns that tonight's comparison rests on, by name: all compared ones, but for those adopted tonight.
-    fn fingerprinted(&self, before: &Schema) -> Vec<usize> {
-        let adopted = |name: &String| {
-            let adopt = self.input.job.diff.on_new_column == Baseline::Adopt;
-            adopt && self.manifest.as_ref().is_some_and(|m| !m.compared.contains(name))
-        };
-        let mut columns: Vec<usize> = (self.input.job.diff.key.len()..before.columns.len()).collect();
-        columns.retain(|&c| !adopted(&before.columns[c].name));
-        columns.sort_by(|&a, &b| before.columns[a].name.cmp(&before.columns[b].name));
-        columns
-    }
-
-    fn view(&self, seed: HashSeed, before: &Schema, fingerprinted: &[usize]) -> Result<View, PipelineError> {
-        let Some(manifest) = &self.manifest else { return Ok(View::empty()) };
+    /// What is known, and tonight's fingerprints to compare with it: over all compared columns, then over fewer.
+    fn view(&self, tables: &Tables<'_>, progress: &Progress) -> Result<(View, Vec<Vec<Fingerprint>>), PipelineError> {
         let key: Vec<usize> = (0..self.input.job.diff.key.len()).collect();
-        let basis = Basis { seed, schema: before, key: &key, fingerprinted };
-        Ok(View::load(&self.input.dir, manifest, &self.progress, &basis)?)
+        let adopted = self.columns().adopted(tables.before_schema);
+        let basis = Basis { seed: tables.seed, schema: tables.before_schema, key: &key, adopted: &adopted };
+        let view = match &self.manifest {
+            Some(manifest) => View::load(&self.input.dir, manifest, progress, &basis)?,
+            None => View::empty(),
+        };
+        let fingerprints = view.fingerprints(&basis, tables)?;
+        Ok((view, fingerprints))
     }
 
     /// Kinds pinned earlier stay; new columns join once they hold a value, since a column of NULLs has no type to pin.
@@ -316,23 +162,28 @@ impl Planner {
     }
 }
 
+/// Whether the NULL in a key column stands for a value that is no value of the column's kind.
+fn unfit(rejects: &Rejects, row: u64, column: &str) -> Option<Unfit> {
+    let listed = rejects.listed();
+    match listed.iter().find(|r| r.row == row && r.column == column) {
+        Some(reject) => Some(Unfit { value: Some(reject.value.clone()) }),
+        // Only the first rejects are listed; further ones may or may not be about the key.
+        None if rejects.contains(row) && listed.len() == Rejects::LISTED => Some(Unfit { value: None }),
+        None => None,
+    }
+}
+
 fn tonight_rows(
-    seed: HashSeed,
     tonight: &Canonical,
-    before_schema: &Schema,
-    fingerprinted: &[usize],
+    fingerprints: Vec<Fingerprint>,
     keys: &[Fingerprint],
     bad_keys: &BadKeys,
 ) -> Vec<Tonight> {
-    let columns: Vec<usize> =
-        fingerprinted.iter().filter_map(|&c| tonight.schema.index_of(&before_schema.columns[c].name)).collect();
-    let fingerprints = Fingerprinter::new(seed, &tonight.schema, &columns).fingerprints(&tonight.batch);
-    let mut rows: Vec<Tonight> = keys
-        .iter()
-        .zip(fingerprints)
-        .enumerate()
-        .map(|(row, (&key, fingerprint))| Tonight { key, fingerprint, rejected: tonight.rejects.contains(row as u64) })
-        .collect();
+    let row = |(row, (&key, fingerprint))| {
+        let rejected = tonight.rejects.contains(row as u64);
+        Tonight { key, fingerprint, rejected }
+    };
+    let mut rows: Vec<Tonight> = keys.iter().zip(fingerprints).enumerate().map(row).collect();
     for &row in &bad_keys.rows {
         if let Some(row) = usize::try_from(row).ok().and_then(|row| rows.get_mut(row)) {
             row.rejected = true;
@@ -355,12 +206,12 @@ fn counts(diff: &Diff, rows: &[Tonight]) -> Counts {
     }
 }
 
-fn missing_column(job: &Job, field: &str, name: &str, schema: &Schema) -> String {
-    let names = schema.names();
-    let near = names.iter().map(|n| (strsim::jaro_winkler(n, name), n)).max_by(|a, b| a.0.total_cmp(&b.0));
-    let hint = match near.filter(|(likeness, _)| *likeness > 0.8) {
-        Some((_, near)) => format!("did you mean `{near}`?"),
-        None => format!("it has: {}", names.join(", ")),
-    };
-    format!("{}: {field} names `{name}`, which the extract does not have; {hint}", job.file.display())
+fn facts(diff: &Diff, counts: &Counts) -> Facts {
+    Facts {
+        extracted: counts.extracted,
+        rejected: counts.rejected,
+        known: diff.known,
+        changed: counts.changed,
+        vanished: diff.vanished,
+    }
 }

@@ -1,16 +1,12 @@
 //! `changes.parquet`: the change set of a run, in the order in which it is sent.
 
 use super::SnapshotError;
-use super::base::{compared_of, fingerprint_array, fingerprint_at};
+use super::table::{compared_of, fingerprint_array, fingerprint_at, group, names_array, names_at, project, ungroup};
 use super::view::View;
 use crate::diff::{Change, Diff, Operation};
 use crate::row::{Fingerprint, Fingerprinter, HashSeed, RowRef, Schema};
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, StringArray, StructArray,
-    new_null_array,
-};
-use arrow::buffer::NullBuffer;
-use arrow::datatypes::{DataType, Field, Fields, SchemaRef};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, StringArray};
+use arrow::datatypes::{Field, SchemaRef};
 use siphasher::sip128::{Hasher128, SipHasher24};
 use std::hash::Hasher;
 use std::sync::Arc;
@@ -26,6 +22,8 @@ pub struct ChangeRow {
     pub uncertain: bool,
     /// Whether the destination is known to have had the org.
     pub had_before: bool,
+    /// Compared columns of which the destination's value was not known and not to be sent: NULL in `before`.
+    pub unknown_before: Vec<String>,
 }
 
 /// The rows to send, with their values.
@@ -67,6 +65,7 @@ impl ChangeSet {
             webhook_id: c.repeats.map_or_else(|| webhook_id(input.seed, run, c), |at| view.webhook_id(at).to_owned()),
             uncertain: c.uncertain,
             had_before: c.before.is_some(),
+            unknown_before: c.known.map(|at| view.unknown(at).to_vec()).unwrap_or_default(),
         });
         Ok(ChangeSet {
             rows: rows.collect(),
@@ -103,7 +102,11 @@ impl ChangeSet {
         let (Some(before), Operation::Changed) = (self.before(seq), self.rows[seq].operation) else {
             return Vec::new();
         };
+        let unknown = &self.rows[seq].unknown_before;
         let differs = |name: &&str| {
+            if unknown.iter().any(|u| u == name) {
+                return false;
+            }
             let (Some(old), Some(new)) = (self.before_schema.index_of(name), self.schema.index_of(name)) else {
                 return false;
             };
@@ -112,7 +115,8 @@ impl ChangeSet {
         self.before_schema.columns.iter().map(|c| c.name.as_str()).filter(differs).collect()
     }
 
-    /// The file's form: `seq, operation, webhook_id, uncertain, key{…}, before{…}, after{…}, fingerprint_before/after`.
+    /// The file's form: `seq, operation, webhook_id, uncertain, key{…}, before{…}, after{…}, fingerprint_before/after,
+    /// unknown_before`.
     pub(super) fn to_batch(&self, seed: HashSeed) -> Result<(SchemaRef, RecordBatch), SnapshotError> {
         let before_key = positions(&self.before_schema, &self.schema, &self.key);
         let compared = compared_of(&self.before_schema, &before_key);
@@ -137,6 +141,7 @@ impl ChangeSet {
             ("after", Arc::new(group(&self.after, &payload, Some(&has)))),
             ("fingerprint_before", Arc::new(of(&had, old)?)),
             ("fingerprint_after", Arc::new(of(&has, new)?)),
+            ("unknown_before", Arc::new(names_array(self.rows.iter().map(|r| r.unknown_before.as_slice())))),
         ];
         let fields: Vec<Field> = columns.iter().map(|(n, a)| Field::new(*n, a.data_type().clone(), true)).collect();
         let schema = Arc::new(arrow::datatypes::Schema::new(fields));
@@ -176,6 +181,7 @@ pub(super) struct Earlier {
     pub(super) uncertain: bool,
     pub(super) before: Option<Fingerprint>,
     pub(super) after: Option<Fingerprint>,
+    pub(super) unknown_before: Vec<String>,
 }
 
 /// The changes of a file, and their `before` and `after` values as batches of one schema (key and compared columns; a
@@ -193,6 +199,7 @@ pub(super) fn from_batch(batch: &RecordBatch, schema: &Schema) -> Option<Result<
     let uncertain = batch.column_by_name("uncertain")?.as_boolean_opt()?;
     let before = batch.column_by_name("fingerprint_before")?.as_fixed_size_binary_opt()?;
     let after = batch.column_by_name("fingerprint_after")?.as_fixed_size_binary_opt()?;
+    let unknown = batch.column_by_name("unknown_before")?.as_list_opt::<i32>()?;
     let key = batch.column_by_name("key")?.as_struct_opt()?;
     let values = |name: &str| Some(ungroup(schema, key, batch.column_by_name(name)?.as_struct_opt()?));
     let (old, new) = (values("before")?, values("after")?);
@@ -204,6 +211,7 @@ pub(super) fn from_batch(batch: &RecordBatch, schema: &Schema) -> Option<Result<
             uncertain: uncertain.value(row),
             before: fingerprint_at(before, row),
             after: fingerprint_at(after, row),
+            unknown_before: names_at(unknown, row)?,
         });
     }
     Some(old.and_then(|before| Ok(EarlierChanges { rows, before, after: new? })))
@@ -227,43 +235,8 @@ fn webhook_id(seed: HashSeed, run: &str, change: &Change) -> String {
     format!("nm_{:032x}", hasher.finish128().as_u128())
 }
 
-/// The columns of `to`, by name, out of a batch of `from`; NULL where `from` has none.
-fn project(batch: &RecordBatch, from: &Schema, to: &Schema) -> Result<RecordBatch, SnapshotError> {
-    let rows = batch.num_rows();
-    let columns = to.columns.iter().map(|column| match from.index_of(&column.name) {
-        Some(index) => Arc::clone(batch.column(index)),
-        None => new_null_array(&column.kind.arrow_type(), rows),
-    });
-    let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    Ok(RecordBatch::try_new_with_options(to.arrow(), columns.collect(), &options)?)
-}
-
 fn positions(in_schema: &Schema, of: &Schema, columns: &[usize]) -> Vec<usize> {
     columns.iter().filter_map(|&c| in_schema.index_of(&of.columns[c].name)).collect()
-}
-
-fn group(batch: &RecordBatch, columns: &[usize], present: Option<&[bool]>) -> StructArray {
-    let fields: Fields = columns.iter().map(|&c| batch.schema().field(c).clone()).collect();
-    let nulls = present.map(NullBuffer::from);
-    if columns.is_empty() {
-        // Parquet cannot hold a struct of no columns; it gets one that is always NULL.
-        let none = Fields::from(vec![Field::new("_nightmark_none", DataType::Boolean, true)]);
-        return StructArray::new(none, vec![new_null_array(&DataType::Boolean, batch.num_rows())], nulls);
-    }
-    StructArray::new(fields, columns.iter().map(|&c| Arc::clone(batch.column(c))).collect(), nulls)
-}
-
-fn ungroup(schema: &Schema, key: &StructArray, values: &StructArray) -> Result<RecordBatch, SnapshotError> {
-    let rows = key.len();
-    let columns = schema.columns.iter().map(|column| {
-        let found = key.column_by_name(&column.name).or_else(|| values.column_by_name(&column.name));
-        match found.filter(|a| *a.data_type() == column.kind.arrow_type()) {
-            Some(array) => Arc::clone(array),
-            None => new_null_array(&column.kind.arrow_type(), rows),
-        }
-    });
-    let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    Ok(RecordBatch::try_new_with_options(schema.arrow(), columns.collect(), &options)?)
 }
 
 fn same(left: RowRef<'_>, left_column: usize, right: RowRef<'_>, right_column: usize) -> bool {

@@ -82,11 +82,38 @@ impl Write for Hashed {
     }
 }
 
-fn hex(hash: Sha256) -> String {
+pub(super) fn hex(hash: Sha256) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Makes a folder and those above it, durably. Returns the folders that got a new entry.
+pub(super) fn create_dir(dir: &Path) -> Result<Vec<&Path>, SnapshotError> {
+    let missing: Vec<&Path> = dir.ancestors().take_while(|d| !d.as_os_str().is_empty() && !d.exists()).collect();
+    std::fs::create_dir_all(dir).map_err(SnapshotError::io(dir))?;
+    // From the top down, so that nothing durable hangs on something that is not.
+    let grown: Vec<&Path> = missing.iter().rev().filter_map(|d| d.parent()).collect();
+    grown.iter().try_for_each(|d| sync_dir(d))?;
+    Ok(grown)
 }
 
 /// A folder's entries are durable only after an fsync of the folder itself.
 pub(super) fn sync_dir(dir: &Path) -> Result<(), SnapshotError> {
+    // What is named without a folder is in the current one.
+    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     File::open(dir).and_then(|d| d.sync_all()).map_err(SnapshotError::io(dir))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_folder_that_gets_an_entry_is_synced() {
+        let home = tempfile::tempdir().unwrap();
+        let (home, snapshots) = (home.path(), home.path().join("snapshots"));
+        let (job, run) = (snapshots.join("job"), snapshots.join("job/run"));
+        assert_eq!(create_dir(&job).unwrap(), [home, &snapshots]);
+        assert_eq!(create_dir(&run).unwrap(), [job.as_path()]);
+        assert_eq!(create_dir(&run).unwrap(), Vec::<&Path>::new());
+    }
 }

@@ -1,6 +1,6 @@
 //! One run of a job at a time on this machine.
 
-use super::SnapshotError;
+use super::{SnapshotError, files};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
@@ -17,7 +17,7 @@ impl JobLock {
     /// # Errors
     /// [`SnapshotError::Busy`] if another process has it.
     pub fn take(dir: &Path, job: &str, holder: &str) -> Result<Self, SnapshotError> {
-        std::fs::create_dir_all(dir).map_err(SnapshotError::io(dir))?;
+        files::create_dir(dir)?;
         let path = dir.join("lock");
         let mut options = OpenOptions::new();
         let mut file = options

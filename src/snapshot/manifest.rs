@@ -1,9 +1,11 @@
 //! `manifest.json`: the one file whose rename publishes a run.
 
-use super::SnapshotError;
+use super::{SnapshotError, files};
 use crate::row::{HashSeed, Schema};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 use std::path::Path;
 
 /// The newest format that this version writes and reads.
@@ -34,6 +36,8 @@ pub struct Manifest {
     pub base: FileEntry,
     /// `changes.parquet`
     pub changes: FileEntry,
+    /// `waiting.parquet`, if any change of an earlier run waits for its repeat.
+    pub waiting: Option<FileEntry>,
 }
 
 /// A published file, relative to the job's snapshot folder.
@@ -56,23 +60,118 @@ impl Manifest {
     /// Reads the manifest of a snapshot folder; `None` before the first publication.
     ///
     /// # Errors
-    /// A file that cannot be read, is not a manifest, or was written by a newer version.
+    /// A file that cannot be read, is not a manifest, is not as it was written, or was written by a newer version.
     pub fn load(dir: &Path) -> Result<Option<Self>, SnapshotError> {
-        #[derive(Deserialize)]
-        struct Format {
-            format: u32,
-        }
         let path = dir.join(Self::FILE);
-        let text = match std::fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(SnapshotError::io(path)(error)),
-        };
-        // The format is read first: a newer manifest may have any other shape.
-        let Format { format } = serde_json::from_slice(&text).map_err(|e| SnapshotError::damaged(&path, e))?;
-        if format > FORMAT {
-            return Err(SnapshotError::Newer { path, found: format, known: FORMAT });
+        match std::fs::read(&path) {
+            Ok(text) => Self::unsealed(&text, &path).map(Some),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(SnapshotError::io(path)(error)),
         }
-        serde_json::from_slice(&text).map(Some).map_err(|e| SnapshotError::damaged(path, e))
+    }
+
+    /// The file's content: the manifest and a checksum of it.
+    pub(super) fn sealed(&self) -> serde_json::Result<Vec<u8>> {
+        let mut fields: Map<String, Value> = serde_json::from_value(serde_json::to_value(self)?)?;
+        let checksum = checksum(&fields)?;
+        fields.insert(CHECKSUM.to_owned(), Value::String(checksum));
+        serde_json::to_vec_pretty(&fields)
+    }
+
+    fn unsealed(text: &[u8], path: &Path) -> Result<Self, SnapshotError> {
+        let damaged = |e: serde_json::Error| SnapshotError::damaged(path, e);
+        let mut fields: Map<String, Value> = serde_json::from_slice(text).map_err(damaged)?;
+        // The format is looked at first: a newer manifest may have any other shape.
+        if let Some(found) = fields.get("format").and_then(Value::as_u64).filter(|f| *f > u64::from(FORMAT)) {
+            let found = u32::try_from(found).unwrap_or(u32::MAX);
+            return Err(SnapshotError::Newer { path: path.to_owned(), found, known: FORMAT });
+        }
+        let stored = fields.shift_remove(CHECKSUM);
+        if stored != Some(Value::String(checksum(&fields).map_err(damaged)?)) {
+            return Err(SnapshotError::damaged(path, "its content is not what was written (checksum)"));
+        }
+        let fields = Value::Object(fields);
+        let manifest = Self::deserialize(&fields).map_err(damaged)?;
+        if serde_json::to_value(&manifest).map_err(damaged)? != fields {
+            return Err(SnapshotError::damaged(path, "it has fields that are not known to this version"));
+        }
+        Ok(manifest)
+    }
+}
+
+const CHECKSUM: &str = "checksum";
+
+/// SHA-256, in hexadecimal digits, of the fields as JSON without white space, in the order in which the file has them.
+fn checksum(fields: &Map<String, Value>) -> serde_json::Result<String> {
+    Ok(files::hex(Sha256::new_with_prefix(serde_json::to_vec(fields)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::row::{Column, Kind};
+
+    fn manifest() -> Manifest {
+        let file = |name: &str| FileEntry { path: format!("RUN/{name}"), rows: 12, bytes: 345, sha256: "0a1b".into() };
+        let column = |name: &str, kind| Column { name: name.into(), kind };
+        let columns = vec![column("id", Kind::Int), column("mrr", Kind::Decimal { scale: 2 })];
+        Manifest {
+            format: FORMAT,
+            job: "orgs".into(),
+            run: "RUN".into(),
+            published_at: "2026-01-15T10:30:00.000001Z".parse().unwrap(),
+            hash_seed: HashSeed([0xa5; 16]),
+            key: vec!["id".into()],
+            compared: vec!["mrr".into()],
+            schema: Schema { columns },
+            input: None,
+            base: file("base.parquet"),
+            changes: file("changes.parquet"),
+            waiting: Some(file("waiting.parquet")),
+        }
+    }
+
+    fn unsealed(text: &[u8]) -> Result<Manifest, SnapshotError> {
+        Manifest::unsealed(text, Path::new("manifest.json"))
+    }
+
+    #[test]
+    fn no_flipped_byte_goes_unnoticed() {
+        let (manifest, text) = (manifest(), manifest().sealed().unwrap());
+        assert_eq!(unsealed(&text).unwrap(), manifest);
+        for at in 0..text.len() {
+            let flips = (0..8).map(|bit| text[at] ^ (1 << bit)).chain(*b" 0\"\\");
+            for byte in flips {
+                let mut flipped = text.clone();
+                flipped[at] = byte;
+                if let Ok(read) = unsealed(&flipped) {
+                    assert_eq!(read, manifest, "byte {at} as {byte:#x}");
+                    assert!(byte == text[at] || text[at].is_ascii_whitespace(), "byte {at} as {byte:#x}");
+                }
+            }
+        }
+    }
+
+    #[track_caller]
+    fn check_refused(edit: impl FnOnce(&mut Map<String, Value>), seal: bool, problem: &str) {
+        let mut fields: Map<String, Value> = serde_json::from_slice(&manifest().sealed().unwrap()).unwrap();
+        fields.shift_remove(CHECKSUM);
+        edit(&mut fields);
+        if seal {
+            let checksum = checksum(&fields).unwrap();
+            fields.insert(CHECKSUM.into(), Value::String(checksum));
+        }
+        let error = unsealed(&serde_json::to_vec(&fields).unwrap()).unwrap_err().to_string();
+        assert!(error.contains(problem), "{error}");
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        check_refused(|_| (), false, "checksum");
+        check_refused(|f| drop(f.insert("more".into(), Value::Null)), true, "fields that are not known");
+        check_refused(|f| f["schema"]["columns"][0]["more"] = Value::Null, true, "fields that are not known");
+        check_refused(|f| f["base"]["more"] = Value::Null, true, "fields that are not known");
+        check_refused(|f| f["base"]["rows"] = Value::from("12"), true, "invalid type");
+        check_refused(|f| f["format"] = Value::from(FORMAT + 1), true, "upgrade nightmark");
     }
 }

@@ -2,24 +2,29 @@
 //!
 //! In: canonical batches and a [`Diff`](crate::diff::Diff). Out: [`View`], the known rows of a job with the deliveries so
 //! far taken into account; [`ChangeSet`], the rows to send.
-//! Always holds: base and changes of a run become visible together, by one rename of `manifest.json`, after every byte of
-//! them is on disk; once published they are never written again; a file that does not match its manifest is refused.
+//! Always holds: the files of a run become visible together, by one rename of `manifest.json`, after every byte of them and
+//! every folder entry that leads to them is on disk; once published they are never written again; a file that does not
+//! match its manifest is refused, and so is a manifest that does not match its own checksum.
 //! Deliberately absent: receipts (the state store has them), any decision about what to send.
 //!
 //! ```text
-//! snapshots/JOB/manifest.json            which run is current, the pinned schema, the hash seed
+//! snapshots/JOB/manifest.json            which run is current, the pinned schema, the hash seed, a checksum of itself
 //! snapshots/JOB/RUN/base.parquet         key and compared columns of each org, its fingerprint and flags
 //! snapshots/JOB/RUN/changes.parquet      the change set in order: key, operation, before, after, webhook id
+//! snapshots/JOB/RUN/waiting.parquet      earlier changes whose org is not seen tonight; only if there are any
 //! snapshots/JOB/lock                     held while a run of the job is on
 //! ```
 
 mod base;
+mod bases;
 mod changes;
 mod files;
 mod lock;
 mod manifest;
 mod publish;
+mod table;
 mod view;
+mod waiting;
 
 pub use changes::{ChangeRow, ChangeSet, Tables};
 pub use lock::JobLock;

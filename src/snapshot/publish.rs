@@ -3,7 +3,7 @@
 use super::changes::{ChangeSet, Tables};
 use super::manifest::FORMAT;
 use super::view::View;
-use super::{Manifest, SnapshotError, base, files};
+use super::{Manifest, SnapshotError, base, files, table, waiting};
 use crate::diff::Diff;
 use crate::row::Schema;
 use chrono::{DateTime, Utc};
@@ -37,7 +37,7 @@ pub struct Publication<'a> {
     pub input: Option<&'a Schema>,
 }
 
-/// Writes base and changes, makes them durable, and switches the manifest to them. Before it returns, a crash leaves the
+/// Writes the files of a run, makes them durable, and switches the manifest to them. Before it returns, a crash leaves the
 /// earlier snapshot in force; after it, this one.
 ///
 /// # Errors
@@ -45,13 +45,24 @@ pub struct Publication<'a> {
 pub fn publish(dir: &Path, publication: &Publication<'_>) -> Result<Manifest, SnapshotError> {
     let Publication { tables, view, diff, .. } = publication;
     let folder = dir.join(publication.run);
-    fs::create_dir_all(&folder).map_err(SnapshotError::io(&folder))?;
+    files::create_dir(&folder)?;
+    if !dir.join(Manifest::FILE).exists() {
+        // Another process may have made these folders and been killed before their entries were durable.
+        dir.ancestors().skip(1).take(2).try_for_each(files::sync_dir)?;
+    }
     let key: Vec<usize> =
         tables.key.iter().filter_map(|&k| tables.before_schema.index_of(&tables.schema.columns[k].name)).collect();
     let (base_schema, base) = base::build(tables.before_schema, &key, tables.seed, &tables.narrow()?, view, diff)?;
     let base = files::write(dir, &format!("{}/base.parquet", publication.run), &base_schema, &[base])?;
     let (changes_schema, changes) = publication.changes.to_batch(tables.seed)?;
     let changes = files::write(dir, &format!("{}/changes.parquet", publication.run), &changes_schema, &[changes])?;
+    let waiting = match diff.waiting.is_empty() {
+        true => None,
+        false => {
+            let (schema, rows) = waiting::build(tables, &key, view, diff)?;
+            Some(files::write(dir, &format!("{}/waiting.parquet", publication.run), &schema, &[rows])?)
+        }
+    };
     files::sync_dir(&folder)?;
     let named = |columns: &[usize]| columns.iter().map(|&c| tables.before_schema.columns[c].name.clone()).collect();
     let manifest = Manifest {
@@ -61,11 +72,12 @@ pub fn publish(dir: &Path, publication: &Publication<'_>) -> Result<Manifest, Sn
         published_at: publication.at,
         hash_seed: tables.seed,
         key: named(&key),
-        compared: named(&base::compared_of(tables.before_schema, &key)),
+        compared: named(&table::compared_of(tables.before_schema, &key)),
         schema: publication.pinned.clone(),
         input: publication.input.cloned(),
         base,
         changes,
+        waiting,
     };
     switch(dir, &manifest)?;
     retire(dir, publication.run);
@@ -75,7 +87,7 @@ pub fn publish(dir: &Path, publication: &Publication<'_>) -> Result<Manifest, Sn
 fn switch(dir: &Path, manifest: &Manifest) -> Result<(), SnapshotError> {
     let path = dir.join(Manifest::FILE);
     let draft = dir.join("manifest.json.new");
-    let text = serde_json::to_vec_pretty(manifest).map_err(|e| SnapshotError::damaged(&path, e))?;
+    let text = manifest.sealed().map_err(|e| SnapshotError::damaged(&path, e))?;
     let mut file = fs::File::create(&draft).map_err(SnapshotError::io(&draft))?;
     file.write_all(&text).and_then(|()| file.sync_all()).map_err(SnapshotError::io(&draft))?;
     fs::rename(&draft, &path).map_err(SnapshotError::io(&path))?;

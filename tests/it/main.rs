@@ -11,5 +11,6 @@ mod nightly;
 mod receiver;
 mod reference_bodies;
 mod snapshot_model;
+mod snapshots;
 mod store;
 mod support;
