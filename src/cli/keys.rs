@@ -5,12 +5,13 @@ use super::{Context, Exit};
 use crate::receiver::PayloadTemplate;
 use crate::receiver::keys::{self, CreatedKey, NewKey, Purpose};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{EndpointType, KeyRecord, KeyStore};
-use anyhow::{Context as _, bail};
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use crate::store::{KeyRecord, KeyStore};
+use anyhow::{Context as _, anyhow, bail, ensure};
+use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, TimeDelta, Utc};
 use clap::{Args, Subcommand, ValueEnum};
 use secrecy::ExposeSecret;
-use serde_json::json;
+use serde_json::{Map, Value, json};
+use std::net::SocketAddr;
 use std::path::Path;
 
 /// Arguments of `nightmark keys`.
@@ -36,7 +37,7 @@ enum KeysCommand {
 #[derive(Debug, Args)]
 struct CreateArgs {
     /// What to call it
-    #[arg(long)]
+    #[arg(long, value_parser = name)]
     name: String,
     /// What it may be used for
     #[arg(long = "type", value_enum, default_value = "product-orgs")]
@@ -47,7 +48,8 @@ struct CreateArgs {
     /// Make a secret as well, which requests must send as X-Api-Secret
     #[arg(long)]
     with_secret: bool,
-    /// Until when it is valid: 2027-01-31T00:00:00Z, or a time from now such as 90d
+    /// Until when it is valid: 2027-01-31T12:00:00Z, 2027-01-31 (where that day begins in UTC), or a time from now
+    /// such as 90d
     #[arg(long, value_name = "TIME")]
     expires: Option<String>,
 }
@@ -114,17 +116,30 @@ fn load_template(home: &Path, name: &str) -> anyhow::Result<PayloadTemplate> {
     let text = std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
     let json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
     let template = if json { PayloadTemplate::from_json_text(&text) } else { PayloadTemplate::from_toml_text(&text) };
-    template.with_context(|| path.display().to_string())
+    template.map_err(|error| anyhow!(error.about(&path.display().to_string())))
 }
 
-/// An RFC 3339 time, or minutes, hours, days or weeks from now.
+fn name(text: &str) -> Result<String, &'static str> {
+    match text.trim() {
+        "" => Err("a key needs a name to tell it from others"),
+        name => Ok(name.to_owned()),
+    }
+}
+
+/// An RFC 3339 time, a date, or minutes, hours, days or weeks from now. Only a time that is written out in full may have
+/// passed: such a key is good for tests.
 fn expiry(text: &str, now: DateTime<Utc>) -> anyhow::Result<DateTime<Utc>> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Ok(time.to_utc());
     }
+    if let Ok(date) = text.parse::<NaiveDate>() {
+        let begins = date.and_time(NaiveTime::MIN).and_utc();
+        ensure!(begins > now, "--expires {text}: that day has begun already (in UTC), so the key would never be valid");
+        return Ok(begins);
+    }
     let from_now = || -> Option<DateTime<Utc>> {
         let at = text.find(|c: char| !c.is_ascii_digit())?;
-        let number: i64 = text[..at].parse().ok()?;
+        let number: i64 = text[..at].parse().ok().filter(|number| *number > 0)?;
         let minutes = match &text[at..] {
             "m" => 1,
             "h" => 60,
@@ -135,13 +150,36 @@ fn expiry(text: &str, now: DateTime<Utc>) -> anyhow::Result<DateTime<Utc>> {
         now.checked_add_signed(TimeDelta::try_minutes(number.checked_mul(minutes)?)?)
     };
     from_now().with_context(|| {
-        format!("--expires {text}: a time such as 2027-01-31T00:00:00Z, or a number and m, h, d or w, such as 90d")
+        format!(
+            "--expires {text}: expected a time such as 2027-01-31T12:00:00Z, a date such as 2027-01-31, or a number \
+             above 0 and m, h, d or w, such as 90d"
+        )
     })
 }
 
 fn print_json(created: &CreatedKey) {
     let secret = created.secret.as_ref().map(ExposeSecret::expose_secret);
-    println!("{}", json!({ "id": created.record.id, "key": created.key.expose_secret(), "secret": secret }));
+    let mut object = record_json(&created.record);
+    object.insert("key".into(), json!(created.key.expose_secret()));
+    object.insert("secret".into(), json!(secret));
+    println!("{}", Value::Object(object));
+}
+
+/// A key's record with the name of its template and whether there is a secret, without the hashes.
+fn record_json(key: &KeyRecord) -> Map<String, Value> {
+    let mut object = match json!(key) {
+        Value::Object(object) => object,
+        _ => Map::new(),
+    };
+    object.insert("template".into(), json!(template_name(key)));
+    object.insert("has_secret".into(), json!(key.secret_hash.is_some()));
+    object
+}
+
+/// A preset's name, or `custom`; `None` for keys that have no template.
+fn template_name(key: &KeyRecord) -> Option<&'static str> {
+    let text = key.template.as_deref()?;
+    Some(PayloadTemplate::from_json_text(text).ok().and_then(|template| template.preset_name()).unwrap_or("custom"))
 }
 
 fn print_text(context: &Context, created: &CreatedKey, now: DateTime<Utc>) {
@@ -154,12 +192,22 @@ fn print_text(context: &Context, created: &CreatedKey, now: DateTime<Utc>) {
     if let Some(end) = created.record.expires_at {
         println!("It {} {}.", if end <= now { "HAS EXPIRED already, at" } else { "expires at" }, seconds(end));
     }
-    if created.record.endpoint == EndpointType::ProductOrgs {
-        let header = if created.secret.is_some() { " -H \"X-Api-Secret: SECRET\"" } else { "" };
-        println!("\nWhile `nightmark serve` runs:\n");
-        println!("    curl -X POST http://{}/api/product-orgs/webhook/{key} \\", context.settings.receiver.address);
-        println!("      -H \"Content-Type: application/json\"{header} -d @payload.json");
+    if let Some(template) = created.record.template.as_deref().and_then(|t| PayloadTemplate::from_json_text(t).ok()) {
+        println!("\nWhile `nightmark serve` runs (at this address, or where it says that it listens):\n");
+        println!("{}", curl(context.settings.receiver.address, created, &template));
     }
+}
+
+/// The call of the reference guide, with a body that the key's template reads.
+fn curl(address: SocketAddr, created: &CreatedKey, template: &PayloadTemplate) -> String {
+    let secret = created.secret.as_ref().map(|s| format!("      -H \"X-Api-Secret: {}\" \\\n", s.expose_secret()));
+    format!(
+        "    curl -X POST http://{address}/api/product-orgs/webhook/{} \\\n      -H \"Content-Type: application/json\" \\\n{}      \
+         -d '{}'",
+        created.key.expose_secret(),
+        secret.unwrap_or_default(),
+        template.example().to_string().replace('\'', "'\\''"),
+    )
 }
 
 async fn list(context: &Context) -> anyhow::Result<()> {
@@ -172,16 +220,19 @@ async fn list(context: &Context) -> anyhow::Result<()> {
         None => Vec::new(),
     };
     if context.json {
-        println!("{}", json!(keys));
+        println!("{}", keys.iter().map(|key| Value::Object(record_json(key))).collect::<Value>());
     } else if keys.is_empty() {
         println!("no keys yet; `nightmark keys create --name NAME` makes one");
     } else {
-        let mut out = table(&["id", "name", "type", "key", "created", "expires", "last used", "state"]);
+        let mut out =
+            table(&["id", "name", "type", "template", "secret", "key", "created", "expires", "last used", "state"]);
         for key in &keys {
             out.add_row([
                 key.id.clone(),
                 shown(&key.name),
                 key.endpoint.to_string(),
+                template_name(key).unwrap_or("-").to_owned(),
+                if key.secret_hash.is_some() { "yes" } else { "no" }.to_owned(),
                 format!("{}…", key.prefix),
                 seconds(key.created_at),
                 key.expires_at.map_or_else(|| "never".to_owned(), seconds),
@@ -213,7 +264,7 @@ async fn revoke(context: &Context, id: &str) -> anyhow::Result<()> {
     store.close().await;
     let key = key.with_context(unknown)?;
     match context.json {
-        true => println!("{}", json!(key)),
+        true => println!("{}", Value::Object(record_json(&key))),
         false => println!("the key {} ({}) is revoked", key.id, shown(&key.name)),
     }
     Ok(())
@@ -240,7 +291,12 @@ mod tests {
         check_expiry("90d", Some("2026-05-30T12:00:00Z"));
         check_expiry("2w", Some("2026-03-15T12:00:00Z"));
         check_expiry("30m", Some("2026-03-01T12:30:00Z"));
-        for text in ["", "d", "90", "90y", "-1d", "1.5d", "2027-01-31", "99999999999999999d", "9223372036854775807w"] {
+        check_expiry("2027-01-31", Some("2027-01-31T00:00:00Z"));
+        check_expiry("2020-01-01T00:00:00Z", Some("2020-01-01T00:00:00Z"));
+        for text in ["", "d", "90", "90y", "-1d", "0d", "1.5d", "99999999999999999d", "9223372036854775807w"] {
+            check_expiry(text, None);
+        }
+        for text in ["2026-03-01", "2020-01-01", "2027-02-30"] {
             check_expiry(text, None);
         }
     }

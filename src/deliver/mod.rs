@@ -6,9 +6,10 @@
 //! receipt counts only once the ledger has it; the resolved URL and secrets appear in no message, error or log line.
 //! Deliberately absent: what is sent (`template`), what counts as changed (`diff`), where receipts live (`store`).
 //!
-//! A message travels engine → row → limits → client (request) → verdict → retry or receipts. `verdict`, `retry` and
-//! `redact` are pure.
+//! A message travels engine → row → limits → client (request) → verdict → retry or receipts. `address`, `verdict`,
+//! `words`, `retry` and `redact` are pure.
 
+mod address;
 mod client;
 mod engine;
 mod halt;
@@ -19,6 +20,7 @@ mod request;
 pub mod retry;
 mod row;
 pub mod verdict;
+mod words;
 
 pub use client::BODY_LIMIT;
 
@@ -26,7 +28,8 @@ use crate::clock::Clock;
 use crate::job::spec::Destination;
 use crate::receipt::{Outcome, Receipt};
 use async_trait::async_trait;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -112,6 +115,14 @@ pub enum DeliverError {
     Client(String),
 }
 
+/// Whether a resolved address is one that requests can go to; what [`Delivery::new`] checks, without the rest.
+///
+/// # Errors
+/// [`DeliverError::Url`].
+pub fn check_url(url: &SecretString) -> Result<(), DeliverError> {
+    address::parse_url(url.expose_secret()).map(drop)
+}
+
 /// How the delivery of one change set went.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -119,6 +130,8 @@ pub struct Summary {
     pub acknowledged: u64,
     /// Surely not applied.
     pub refused: u64,
+    /// Of the refused: those that the destination never took ([`FailureKind::NotDelivered`]).
+    pub undelivered: u64,
     /// Maybe applied.
     pub unknown: u64,
     /// Taken from the caller and not applied, because delivery stopped. Messages that were never taken are not counted.
@@ -138,11 +151,26 @@ pub struct Stopped {
     pub remedy: String,
 }
 
+/// Why a row did not get through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// The destination never took it: it cannot be built, there was no connection, or the destination asked to come
+    /// later (408, 425, 429) until the attempts were used up. Surely not applied.
+    NotDelivered,
+    /// The destination refused it, and would again. Surely not applied.
+    Refused,
+    /// It may have been applied.
+    Unknown,
+}
+
 /// A row that did not get through.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailedRow {
     /// Its key.
     pub key: String,
+    /// How far it got.
+    pub kind: FailureKind,
     /// The last HTTP status, if one came.
     pub status: Option<u16>,
     /// What the destination said, or what went wrong. Without secrets.
@@ -153,10 +181,15 @@ impl Summary {
     /// How many failures are kept for the report.
     pub const MAX_FAILURES: usize = 10;
 
-    /// Keeps a failure for the report, if there is still room. Counts nothing.
+    /// Keeps a row that never became a request for the report, if there is still room. Counts nothing.
     pub fn note_failure(&mut self, key: &str, status: Option<u16>, detail: &str) {
+        let kind = FailureKind::NotDelivered;
+        self.note(FailedRow { key: key.to_owned(), kind, status, detail: detail.to_owned() });
+    }
+
+    fn note(&mut self, row: FailedRow) {
         if self.failures.len() < Self::MAX_FAILURES {
-            self.failures.push(FailedRow { key: key.to_owned(), status, detail: detail.to_owned() });
+            self.failures.push(row);
         }
     }
 

@@ -3,7 +3,7 @@
 //! In: one [`Word`] per row. Out: the [`Summary`], once every word is recorded.
 //! Always holds: nothing is counted or shown to the observer before the ledger has it.
 
-use super::{Ledger, Observer, Options, Summary};
+use super::{FailedRow, FailureKind, Ledger, Observer, Options, Summary};
 use crate::receipt::{Outcome, Receipt};
 use anyhow::Context as _;
 use std::sync::Arc;
@@ -18,6 +18,8 @@ pub(super) enum Word {
         key: String,
         /// What is to be recorded.
         receipt: Receipt,
+        /// Why it did not get through, unless it did.
+        failure: Option<FailureKind>,
     },
     /// It was surely not applied and is left to the next run.
     Pending,
@@ -58,13 +60,16 @@ async fn settle(
 ) -> anyhow::Result<()> {
     let mut receipts = Vec::with_capacity(batch.len());
     let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(batch.len());
+    let mut undelivered = 0;
     for word in batch {
         match word {
             Word::Pending => outcomes.push(None),
-            Word::Final { key, receipt } => {
+            Word::Final { key, receipt, failure } => {
                 outcomes.push(Some(receipt.outcome));
-                if receipt.outcome != Outcome::Acknowledged {
-                    summary.note_failure(&key, receipt.status, receipt.detail.as_deref().unwrap_or_default());
+                undelivered += u64::from(failure == Some(FailureKind::NotDelivered));
+                if let Some(kind) = failure {
+                    let detail = receipt.detail.clone().unwrap_or_default();
+                    summary.note(FailedRow { key, kind, status: receipt.status, detail });
                 }
                 receipts.push(receipt);
             }
@@ -73,6 +78,7 @@ async fn settle(
     if !receipts.is_empty() {
         ledger.record(receipts).await.context("receipts could not be recorded")?;
     }
+    summary.undelivered += undelivered;
     for outcome in outcomes {
         summary.count(outcome);
         observer.done(outcome);

@@ -1,9 +1,12 @@
 //! Keeps secrets out of what a destination says about us. Pure.
 //!
 //! A destination may well echo the API key ("key … is not known"), and its words go into receipts, reports and logs. Only
-//! what came from `${…}` is secret; the literal parts of the job file may be shown.
+//! what came from `${…}` is secret; the literal parts of the job file may be shown. So may the host and the port, even of
+//! an address that is secret as a whole: whoever mends a connection needs them.
 
 use super::Resolved;
+use super::address::{Place, parse_url};
+use crate::job::percent;
 use crate::job::spec::{Destination, Part, Templated};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -35,6 +38,10 @@ impl Redactor {
             }
         }
         let mut needles: Vec<String> = found.iter().flat_map(|secret| spellings(secret)).collect();
+        if let Ok(url) = parse_url(resolved.url.expose_secret()) {
+            let place = Place::of(&url);
+            needles.retain(|needle| *needle != place.host && *needle != place.authority);
+        }
         needles.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         needles.dedup();
         Redactor { needles: needles.into_iter().map(SecretString::from).collect() }
@@ -103,32 +110,41 @@ fn split_by_literals(parts: &[Part], resolved: &str) -> Option<Vec<String>> {
 
 /// How a secret may come back: as it is, percent-encoded or decoded, as the inside of a JSON string, in pieces.
 fn spellings(secret: &str) -> Vec<String> {
-    let pieces = secret.split(['/', '?', '&', '=', ' ', ':', '@']).filter(|piece| piece.len() >= MIN_PIECE);
     let mut all = Vec::new();
-    for text in std::iter::once(secret.trim()).chain(pieces) {
-        all.push(text.to_owned());
-        let plus_kept = text.replace('+', "%2B");
-        all.extend(url::form_urlencoded::parse(plus_kept.as_bytes()).map(|(decoded, _)| decoded.into_owned()));
-        if let Ok(mut address) = url::Url::parse("http://host/") {
-            address.set_path(text);
-            all.push(address.path().trim_start_matches('/').to_owned());
+    // In an address it is percent-encoded (`job::secrets`), and who echoes it has usually decoded it.
+    for whole in [secret.trim().to_owned(), decoded(secret.trim())] {
+        let pieces = whole.split(['/', '?', '&', '=', ' ', ':', '@']).filter(|piece| piece.len() >= MIN_PIECE);
+        for text in std::iter::once(whole.as_str()).chain(pieces) {
+            all.push(text.to_owned());
+            all.push(decoded(text));
+            all.push(percent::encoded(text));
+            if let Ok(mut address) = url::Url::parse("http://host/") {
+                address.set_path(text);
+                all.push(address.path().trim_start_matches('/').to_owned());
+            }
+            let json = serde_json::Value::from(text).to_string();
+            all.push(json.trim_matches('"').to_owned());
         }
-        let json = serde_json::Value::from(text).to_string();
-        all.push(json.trim_matches('"').to_owned());
     }
     all.retain(|text| text.len() >= MIN_SECRET);
     all
 }
 
+/// Without percent-encoding. A form's parser does it once the signs that mean something to it are encoded themselves.
+fn decoded(text: &str) -> String {
+    let plain = text.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
+    url::form_urlencoded::parse(plain.as_bytes()).map(|(decoded, _)| decoded.into_owned()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::spec::Retry;
+    use crate::job::spec::{Form, Retry};
     use std::collections::BTreeMap;
     use std::time::Duration;
 
     fn templated(parts: &[Part]) -> Templated {
-        Templated { written: String::new(), parts: parts.to_vec() }
+        Templated { written: String::new(), parts: parts.to_vec(), form: Form::Text }
     }
 
     fn literal(text: &str) -> Part {
@@ -190,10 +206,18 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_secret_as_a_whole_is_hidden_in_pieces() {
-        let redactor = redactor(&[env()], "https://hooks.example/in/planted-piece-of-it");
-        let cleaned = redactor.clean("planted-piece-of-it at hooks.example: no");
-        assert_eq!(cleaned, "[redacted] at [redacted]: no");
+    fn an_address_that_is_secret_as_a_whole_is_hidden_in_pieces_but_for_its_host() {
+        let redactor = redactor(&[env()], "https://hooks.example:8443/in/planted-piece-of-it");
+        let cleaned = redactor.clean("planted-piece-of-it at hooks.example:8443: no");
+        assert_eq!(cleaned, "[redacted] at hooks.example:8443: no");
+    }
+
+    #[test]
+    fn a_secret_that_was_encoded_for_the_address_is_hidden_as_it_was_before() {
+        let redactor = redactor(&[literal("https://a/"), env()], "https://a/plant%2Fed%3Fk%22y%20%251");
+        for text in [r#"plant/ed?k"y %1"#, r#"plant/ed?k\"y %1"#, "plant%2Fed%3Fk%22y%20%251"] {
+            assert_eq!(redactor.clean(&format!("<{text}>")), "<[redacted]>", "{text}");
+        }
     }
 
     #[test]

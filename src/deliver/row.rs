@@ -6,8 +6,9 @@
 use super::engine::Run;
 use super::receipts::Word;
 use super::retry::next_wait;
-use super::verdict::{RETRY_AFTER_CAP, Verdict, judge, settle};
-use super::{Message, Stopped};
+use super::verdict::{Attempt, RETRY_AFTER_CAP, Verdict, judge, settle};
+use super::words::so_far;
+use super::{FailureKind, Message, Stopped};
 use crate::receipt::{Outcome, Receipt};
 use chrono::SecondsFormat;
 use std::time::Duration;
@@ -19,6 +20,8 @@ struct History {
     maybe_applied: bool,
     status: Option<u16>,
     detail: Option<String>,
+    /// The destination refused it in so many words; otherwise it was given up without having been taken.
+    rejected: bool,
 }
 
 /// What comes after an attempt.
@@ -45,7 +48,7 @@ async fn attempts(run: &Run, message: Message) -> Word {
         row.status = attempt.status();
         let verdict = judge(&attempt, run.engine.clock.now());
         let seen = (row.attempts, row.status);
-        let step = decide(run, &mut row, verdict);
+        let step = decide(run, &mut row, &attempt, verdict);
         tracing::debug!(seq = message.seq, key = message.key, attempt = seen.0, status = seen.1, %step, "attempted");
         match step {
             Step::Done(outcome) => return finish(run, message, row, outcome),
@@ -59,13 +62,14 @@ async fn attempts(run: &Run, message: Message) -> Word {
     }
 }
 
-fn decide(run: &Run, row: &mut History, verdict: Verdict) -> Step {
+fn decide(run: &Run, row: &mut History, attempt: &Attempt, verdict: Verdict) -> Step {
     match verdict {
         Verdict::Acknowledged => {
             row.detail = None;
             Step::Done(Outcome::Acknowledged)
         }
         Verdict::Refused { detail } => {
+            row.rejected = attempt.status().is_some();
             row.detail = Some(run.engine.redactor.clean(&detail));
             Step::Done(Outcome::Refused)
         }
@@ -76,7 +80,7 @@ fn decide(run: &Run, row: &mut History, verdict: Verdict) -> Step {
         Verdict::ConfigFault { reason, remedy } => config_fault(run, row, &reason, remedy),
         Verdict::Retry { maybe_applied, after, pause, detail } => {
             row.maybe_applied |= maybe_applied;
-            row.detail = Some(run.engine.redactor.clean(&detail));
+            row.detail = Some(run.engine.redactor.clean(&so_far(attempt, &detail, row.attempts)));
             match after.filter(|_| pause) {
                 Some(time) if time > run.engine.policy.max => long_pause(run, row.status, time),
                 Some(time) => {
@@ -90,12 +94,13 @@ fn decide(run: &Run, row: &mut History, verdict: Verdict) -> Step {
     }
 }
 
-/// The log goes without the reason: it has the destination's words in it, and bodies are never logged.
+/// The report prints reason and remedy, so the log has them only for those who ask for details. It goes without the
+/// reason: that has the destination's words in it, and bodies are never logged.
 fn config_fault(run: &Run, row: &mut History, reason: &str, remedy: &str) -> Step {
     let reason = run.engine.redactor.clean(reason);
     row.detail = Some(reason.clone());
     if run.halt.throw(Stopped { reason, remedy: remedy.to_owned() }) {
-        tracing::warn!(status = row.status, remedy, "delivery stopped: the job or the destination needs mending");
+        tracing::debug!(status = row.status, remedy, "delivery stopped: the job or the destination needs mending");
     }
     Step::Leave
 }
@@ -119,21 +124,28 @@ fn long_pause(run: &Run, status: Option<u16>, time: Duration) -> Step {
             .to_owned(),
     };
     if run.halt.throw(stopped) {
-        tracing::warn!(until, "delivery stopped: the destination asks for a pause longer than retry.max");
+        tracing::debug!(until, "delivery stopped: the destination asks for a pause longer than retry.max");
     }
     Step::Leave
 }
 
 fn finish(run: &Run, message: Message, row: History, last: Outcome) -> Word {
+    let outcome = settle(row.maybe_applied, last);
+    let failure = match outcome {
+        Outcome::Acknowledged => None,
+        Outcome::Refused if row.rejected => Some(FailureKind::Refused),
+        Outcome::Refused => Some(FailureKind::NotDelivered),
+        Outcome::Unknown => Some(FailureKind::Unknown),
+    };
     let receipt = Receipt {
         seq: message.seq,
-        outcome: settle(row.maybe_applied, last),
+        outcome,
         status: row.status,
         attempts: row.attempts,
         detail: row.detail,
         at: run.engine.clock.now(),
     };
-    Word::Final { key: message.key, receipt }
+    Word::Final { key: message.key, receipt, failure }
 }
 
 /// The run stops before the row has its answer: it stays pending, unless an earlier attempt may have been applied.

@@ -4,6 +4,7 @@
 //! Always holds: "surely not applied" is said only where the protocol says so (a 4xx, or a request that never left);
 //! whatever is in doubt may have been applied.
 
+use super::words::{describe, taken_back};
 use crate::receipt::Outcome;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -165,7 +166,7 @@ fn judge_success(answer: &Answer) -> Verdict {
     }
     match serde_json::from_slice(&answer.body) {
         Ok(Value::Object(object)) if object.get("success") == Some(&Value::Bool(false)) => {
-            Verdict::Refused { detail: describe(answer) }
+            Verdict::Refused { detail: taken_back(answer, &object) }
         }
         _ => Verdict::Acknowledged,
     }
@@ -207,22 +208,6 @@ pub fn retry_after(value: &str, now: DateTime<Utc>) -> Option<Duration> {
     let until = DateTime::<Utc>::from(httpdate::parse_http_date(value).ok()?);
     // An instant in the past means: now.
     Some((until - now).to_std().unwrap_or(Duration::ZERO).min(RETRY_AFTER_CAP))
-}
-
-/// What the destination said: the message of its JSON if there is one, else the body as it is.
-fn describe(answer: &Answer) -> String {
-    if let Some(message) = serde_json::from_slice(&answer.body).ok().as_ref().and_then(message) {
-        return message.to_owned();
-    }
-    let text = String::from_utf8_lossy(&answer.body);
-    let text = text.trim();
-    if text.is_empty() { "the answer has no body".to_owned() } else { text.to_owned() }
-}
-
-fn message(body: &Value) -> Option<&str> {
-    let error = body.get("error");
-    let candidates = [body.get("message"), error.and_then(|e| e.get("message")), error, body.get("detail")];
-    candidates.into_iter().flatten().find_map(Value::as_str).filter(|text| !text.trim().is_empty())
 }
 
 #[cfg(test)]
@@ -355,21 +340,6 @@ mod tests {
             ("٣", None),
         ] {
             assert_eq!(retry_after(value, now()), expected.map(Duration::from_secs), "{value:?}");
-        }
-    }
-
-    #[test]
-    fn what_the_destination_said() {
-        for (body, expected) in [
-            (r#"{"message": "missing productOrgId"}"#, "missing productOrgId"),
-            (r#"{"error": "bad plan"}"#, "bad plan"),
-            (r#"{"error": {"message": "bad plan", "code": 3}}"#, "bad plan"),
-            (r#"{"code": 3}"#, r#"{"code": 3}"#),
-            ("  <h1>Bad</h1>\n", "<h1>Bad</h1>"),
-            ("", "the answer has no body"),
-        ] {
-            let verdict = judge(&answer(400, None, body), now());
-            assert_eq!(verdict, Verdict::Refused { detail: expected.to_owned() }, "{body}");
         }
     }
 

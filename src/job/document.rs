@@ -67,16 +67,16 @@ impl<'t> Document<'t> {
         !self.structure.broken.contains(key)
     }
 
-    /// Adds a problem at `path`, or at the nearest enclosing entry that the file has.
+    /// Adds a problem at `path`, or at the nearest enclosing entry that the file has; without a place if it has none.
     pub(crate) fn report(&mut self, path: &str, fault: Fault) {
         let mut place = path;
         let at = loop {
             if let Some(&at) = self.structure.places.get(place) {
-                break at;
+                break Some(at);
             }
             match place.rfind(['.', '[']) {
                 Some(cut) => place = &place[..cut],
-                None => break 0,
+                None => break None,
             }
         };
         self.problems.push(locate(self.file, self.text, at, path.to_owned(), fault));
@@ -87,7 +87,7 @@ impl<'t> Document<'t> {
         result.map_err(|fault| self.report(path, fault)).ok()
     }
 
-    /// Every problem, in the file's order.
+    /// Every problem, in the file's order; first those without a place.
     pub(crate) fn into_problems(mut self) -> Vec<Problem> {
         self.problems.sort_by_key(|p| (p.line, p.column));
         self.problems
@@ -104,7 +104,7 @@ pub(crate) fn join(path: &str, key: &str) -> String {
 /// One problem for each line with syntax errors: the first often brings others in its wake.
 fn syntax(file: &Path, text: &str, errors: &[toml::de::Error]) -> Vec<Problem> {
     let problem = |error: &toml::de::Error| {
-        let at = error.span().map_or(0, |span| span.start);
+        let at = Some(error.span().map_or(0, |span| span.start));
         locate(file, text, at, String::new(), Fault::new(format!("not TOML: {}", error.message())))
     };
     let mut problems: Vec<Problem> = errors.iter().map(problem).collect();
@@ -113,15 +113,11 @@ fn syntax(file: &Path, text: &str, errors: &[toml::de::Error]) -> Vec<Problem> {
     problems
 }
 
-fn locate(file: &Path, text: &str, at: usize, path: String, fault: Fault) -> Problem {
-    let before = text.get(..at).unwrap_or(text);
-    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    Problem {
-        file: file.to_owned(),
-        line: before.matches('\n').count() + 1,
-        column: before[line_start..].chars().count() + 1,
-        path,
-        message: fault.message,
-        hint: fault.hint,
-    }
+fn locate(file: &Path, text: &str, at: Option<usize>, path: String, fault: Fault) -> Problem {
+    let (line, column) = at.map_or((0, 0), |at| {
+        let before = text.get(..at).unwrap_or(text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    });
+    Problem { file: file.to_owned(), line, column, path, message: fault.message, hint: fault.hint }
 }

@@ -77,14 +77,14 @@ pub fn load_all(home: &Home) -> (Vec<Job>, Vec<Problem>) {
     let mut problems = Vec::new();
     let mut by_name: BTreeMap<String, Vec<Job>> = BTreeMap::new();
     let files = job_files(home).unwrap_or_else(|error| {
-        problems.push(whole_file(home, &home.jobs(), error.to_string()));
+        problems.push(whole_file(home, &home.jobs(), reason(error)));
         Vec::new()
     });
     for file in files {
         match read(home, &file) {
             Ok(job) => by_name.entry(job.name.clone()).or_default().push(job),
             Err(JobError::Invalid(invalid)) => problems.extend(invalid.problems),
-            Err(error) => problems.push(whole_file(home, &file, error.to_string())),
+            Err(error) => problems.push(whole_file(home, &file, reason(error))),
         }
     }
     let mut jobs = Vec::new();
@@ -155,8 +155,16 @@ fn unknown(home: &Home, name: &str, files: &[(PathBuf, String)]) -> JobError {
     JobError::Unknown { name: name.to_owned(), dir: home.jobs(), suggestion: did_you_mean(name, names), known }
 }
 
+/// Why a file cannot be had, for a problem that names the file itself.
+fn reason(error: JobError) -> String {
+    match error {
+        JobError::Unreadable { source, .. } => format!("cannot be read: {source}"),
+        other => other.to_string(),
+    }
+}
+
 fn whole_file(home: &Home, path: &Path, message: String) -> Problem {
-    Problem { file: shown(home, path), line: 1, column: 1, path: String::new(), message, hint: None }
+    Problem { file: shown(home, path), line: 0, column: 0, path: String::new(), message, hint: None }
 }
 
 /// Relative to the home folder if it lies there: that is how a person speaks of it.

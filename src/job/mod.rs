@@ -10,6 +10,7 @@
 
 pub(crate) mod document;
 pub mod load;
+pub(crate) mod percent;
 pub mod problem;
 pub mod raw;
 mod schedule;

@@ -8,9 +8,9 @@ use std::path::PathBuf;
 pub struct Problem {
     /// The file as it is shown; relative to the home folder if it lies there.
     pub file: PathBuf,
-    /// From 1.
+    /// From 1; 0: nowhere in particular, as for a section that is missing.
     pub line: usize,
-    /// From 1, in characters.
+    /// From 1, in characters; 0 where `line` is.
     pub column: usize,
     /// The field, such as `diff.key[1]`; empty for the file as a whole.
     pub path: String,
@@ -22,7 +22,10 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}: ", self.file.display(), self.line, self.column)?;
+        match self.line {
+            0 => write!(f, "{}: ", self.file.display())?,
+            line => write!(f, "{}:{line}:{}: ", self.file.display(), self.column)?,
+        }
         if !self.path.is_empty() {
             write!(f, "{}: ", self.path)?;
         }

@@ -62,7 +62,8 @@ pub struct RawFiles {
     pub path: Option<String>,
     /// What the files hold. Default: by extension (.csv .tsv .parquet .ndjson .jsonl; text formats also .gz or .zst).
     pub format: Option<RawFormat>,
-    /// A SQL model over the table `extract`, such as `SELECT * FROM extract WHERE deleted_at IS NULL`.
+    /// A SQL model over the table `extract`, such as `SELECT * FROM extract WHERE deleted_at IS NULL`. A number that is
+    /// not finite, such as the result of a division by zero, is sent as null.
     #[schemars(length(min = 1))]
     pub query: Option<String>,
     /// CSV: whether the first line names the columns (default true); otherwise they are `column_1`, `column_2`, …
@@ -307,6 +308,7 @@ pub struct RawGuard {
 /// A run is held when a count is above both `floor` and `share`.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(example = RawThreshold { share: Some(0.1), floor: Some(10) })]
 pub struct RawThreshold {
     /// From 0 to 1: 0.2 is 20 %.
     #[schemars(range(min = 0.0, max = 1.0))]

@@ -1,6 +1,7 @@
 //! Looks up what a [`Templated`] refers to.
 
-use super::spec::{Part, Templated};
+use super::percent;
+use super::spec::{Form, Part, Templated};
 use crate::config::Home;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::env::VarError;
@@ -62,25 +63,26 @@ impl Secrets {
         Secrets { home: home.dir().to_owned(), env: Box::new(env) }
     }
 
-    /// Puts the values in. `field` is where the string stands, such as `destination.url`, for messages.
+    /// Puts the values in, percent-encoded where they stand in an address's path or query. `field` is where the string stands, such as `destination.url`, for messages.
     ///
     /// # Errors
     /// A variable or file that is not there, is empty, or holds control characters (a line break in a header's value
     /// would start another header).
     pub fn resolve(&self, field: &str, templated: &Templated) -> Result<SecretString, SecretError> {
         let mut resolved = String::new();
-        for part in &templated.parts {
-            match part {
-                Part::Literal(text) => resolved.push_str(text),
-                Part::Env(name) => {
-                    let value = self.variable(field, name)?;
-                    resolved.push_str(usable(field, || format!("${{{name}}}"), value.expose_secret())?);
+        for (index, part) in templated.parts.iter().enumerate() {
+            let (value, reference) = match part {
+                Part::Literal(text) => {
+                    resolved.push_str(text);
+                    continue;
                 }
-                Part::File(path) => {
-                    let value = self.file(field, path)?;
-                    let reference = || format!("${{file:{}}}", path.display());
-                    resolved.push_str(usable(field, reference, value.expose_secret())?);
-                }
+                Part::Env(name) => (self.variable(field, name)?, format!("${{{name}}}")),
+                Part::File(path) => (self.file(field, path)?, format!("${{file:{}}}", path.display())),
+            };
+            let value = usable(field, reference, value.expose_secret())?;
+            match templated.form {
+                Form::Address if templated.is_behind_origin(index) => resolved.push_str(&percent::encoded(value)),
+                _ => resolved.push_str(value),
             }
         }
         Ok(SecretString::from(resolved))
@@ -114,12 +116,12 @@ impl std::fmt::Debug for Secrets {
     }
 }
 
-fn usable<'v>(field: &str, reference: impl Fn() -> String, value: &'v str) -> Result<&'v str, SecretError> {
+fn usable<'v>(field: &str, reference: String, value: &'v str) -> Result<&'v str, SecretError> {
     if value.is_empty() {
-        return Err(unusable(field, reference(), "is empty"));
+        return Err(unusable(field, reference, "is empty"));
     }
     if value.chars().any(char::is_control) {
-        return Err(unusable(field, reference(), "holds a line break or another control character"));
+        return Err(unusable(field, reference, "holds a line break or another control character"));
     }
     Ok(value)
 }
@@ -162,6 +164,26 @@ mod tests {
         check("plain", Ok("plain"));
         check("https://h/${SET}/x", Ok("https://h/made-up-value/x"));
         check("${file:lf}${file:crlf}", Ok("from-filefrom-file"));
+    }
+
+    #[test]
+    fn a_value_in_an_address_cannot_leave_its_place() {
+        let secrets = Secrets::with_env(&Home::new(Path::new("/")).unwrap(), |name| match name {
+            "KEY" => Ok("a/b?c#d e%f".to_owned()),
+            "BASE" => Ok("http://h:1/in".to_owned()),
+            _ => Err(VarError::NotPresent),
+        });
+        for (written, expected) in [
+            ("https://h/${KEY}/x", "https://h/a%2Fb%3Fc%23d%20e%25f/x"),
+            ("https://h/?k=${KEY}", "https://h/?k=a%2Fb%3Fc%23d%20e%25f"),
+            ("${BASE}/${KEY}", "http://h:1/in/a%2Fb%3Fc%23d%20e%25f"),
+            ("${BASE}", "http://h:1/in"),
+        ] {
+            let resolved = secrets.resolve("destination.url", &Templated::parse_address(written).unwrap());
+            assert_eq!(resolved.unwrap().expose_secret(), expected, "{written}");
+        }
+        let header = secrets.resolve("destination.secret", &Templated::parse("${KEY}").unwrap()).unwrap();
+        assert_eq!(header.expose_secret(), "a/b?c#d e%f", "elsewhere it stays as it is");
     }
 
     #[test]

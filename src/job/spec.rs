@@ -129,6 +129,18 @@ pub struct Templated {
     pub written: String,
     /// The pieces in order.
     pub parts: Vec<Part>,
+    /// What it is, which decides how values are put in.
+    pub form: Form,
+}
+
+/// What a [`Templated`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Text: values stand in it as they are.
+    Text,
+    /// An address: values in its path and query are percent-encoded, so that a `/` or `?` in an API key is part of the
+    /// key. Those that are its origin, or all of it, are taken as they are.
+    Address,
 }
 
 /// A piece of a [`Templated`].

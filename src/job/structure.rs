@@ -27,9 +27,9 @@ pub(crate) struct Structure {
     pub(crate) found: Vec<Found>,
 }
 
-/// A problem and where it starts, in bytes.
+/// A problem and where it starts, in bytes; `None`: nowhere, because it is about something that is not there.
 pub(crate) struct Found {
-    pub(crate) at: usize,
+    pub(crate) at: Option<usize>,
     pub(crate) path: String,
     pub(crate) fault: Fault,
 }
@@ -49,7 +49,7 @@ struct Walk<'s> {
 }
 
 impl<'s> Walk<'s> {
-    fn found(&mut self, at: usize, path: &str, fault: Fault) {
+    fn found(&mut self, at: Option<usize>, path: &str, fault: Fault) {
         let section = path.split(['.', '[']).next().unwrap_or_default();
         self.out.broken.insert(section.to_owned());
         self.out.found.push(Found { at, path: path.to_owned(), fault });
@@ -60,7 +60,7 @@ impl<'s> Walk<'s> {
         let at = item.span().start;
         self.out.places.insert(path.to_owned(), at);
         let Some(schema) = alternatives(schema).into_iter().find(|s| fits(s, item.get_ref())) else {
-            self.found(at, path, mismatch(schema, item.get_ref()));
+            self.found(Some(at), path, mismatch(schema, item.get_ref()));
             return None;
         };
         let fault = match item.get_ref() {
@@ -79,7 +79,7 @@ impl<'s> Walk<'s> {
                 Err(fault) => fault,
             },
         };
-        self.found(at, path, fault);
+        self.found(Some(at), path, fault);
         None
     }
 
@@ -101,7 +101,7 @@ impl<'s> Walk<'s> {
                 }
                 None => {
                     let fault = self.unknown(schema, name, path);
-                    self.found(key.span().start, &below, fault);
+                    self.found(Some(key.span().start), &below, fault);
                 }
             }
         }
@@ -130,7 +130,7 @@ impl<'s> Walk<'s> {
         let only = variants.first().filter(|_| variants.len() == 1);
         let Some(named) = table.get(tag.as_str()) else {
             if only.is_none() {
-                let at = self.out.places.get(path).copied().unwrap_or(0);
+                let at = self.out.places.get(path).copied();
                 let fault = Fault::new("the key is missing").hint(format!("one of {}", quoted(&names)));
                 self.found(at, &join(path, tag), fault);
             }
@@ -141,7 +141,7 @@ impl<'s> Walk<'s> {
             Some(variant) => Some(variant),
             None if only.is_some() => only,
             None => {
-                self.found(named.span().start, &join(path, tag), not_one_of(name, &names));
+                self.found(Some(named.span().start), &join(path, tag), not_one_of(name, &names));
                 None
             }
         }
@@ -185,7 +185,8 @@ impl<'s> Walk<'s> {
             } else if let Some(about) = of.get("description").and_then(Value::as_str) {
                 fault = fault.hint(about.lines().next().unwrap_or_default());
             }
-            self.found(at, &join(path, name), fault);
+            // The file as a whole has no place that is better than another.
+            self.found(Some(at).filter(|_| !path.is_empty()), &join(path, name), fault);
         }
     }
 }
@@ -230,7 +231,22 @@ fn mismatch(schema: &Value, value: &DeValue<'_>) -> Fault {
             let inner = table.keys().next().map_or("name", |key| key.get_ref().as_ref());
             fault.hint(format!("a path with dots is one key and stands in quotes: \"….{inner}\" = \"column\""))
         }
-        _ => fault,
+        _ => match schema["examples"].get(0) {
+            Some(example) => fault.hint(format!("such as {}", inline(example))),
+            None => fault,
+        },
+    }
+}
+
+/// A value of the schema as it would be written in TOML.
+fn inline(example: &Value) -> String {
+    match example {
+        Value::Object(entries) => {
+            let entries: Vec<String> =
+                entries.iter().map(|(key, value)| format!("{key} = {}", inline(value))).collect();
+            format!("{{ {} }}", entries.join(", "))
+        }
+        other => other.to_string(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `${NAME}` and `${file:PATH}` in a string: parsed here, looked up by [`Secrets`](super::Secrets).
 
 use super::problem::Fault;
-use super::spec::{Part, Templated};
+use super::spec::{Form, Part, Templated};
 use std::path::PathBuf;
 
 const FORMS: &str = "references are written ${NAME} (environment) or ${file:PATH}";
@@ -24,7 +24,22 @@ impl Templated {
         if !rest.is_empty() || parts.is_empty() {
             parts.push(Part::Literal(rest.to_owned()));
         }
-        Ok(Templated { written: written.to_owned(), parts })
+        Ok(Templated { written: written.to_owned(), parts, form: Form::Text })
+    }
+
+    /// The same for an address.
+    pub(crate) fn parse_address(written: &str) -> Result<Self, Fault> {
+        Ok(Templated { form: Form::Address, ..Templated::parse(written)? })
+    }
+
+    /// Whether the value of part `index` stands in the path, query or fragment of an address: behind a `/`, `?` or `#`
+    /// that is written out and not one of the two behind the scheme.
+    pub(crate) fn is_behind_origin(&self, index: usize) -> bool {
+        let before = self.parts.iter().take(index).filter_map(|part| match part {
+            Part::Literal(text) => Some(text.as_str()),
+            _ => None,
+        });
+        before.collect::<String>().replacen("://", "", 1).contains(['/', '?', '#'])
     }
 
     /// Whether it refers to anything.
@@ -70,6 +85,24 @@ mod tests {
         check("${A}${_b2}", &[env("A"), env("_b2")]);
         check("Bearer ${A}.", &[literal("Bearer "), env("A"), literal(".")]);
         check("${file:/run/secrets/key}", &[Part::File("/run/secrets/key".into())]);
+    }
+
+    #[test]
+    fn references_behind_the_origin() {
+        for (written, behind) in [
+            ("${URL}", vec![false]),
+            ("https://${HOST}:${PORT}", vec![false, false]),
+            ("https://h/${KEY}", vec![true]),
+            ("https://h?k=${KEY}", vec![true]),
+            ("${BASE}/${KEY}", vec![false, true]),
+            ("${BASE}${PATH}", vec![false, false]),
+            ("${SCHEME}://${HOST}/x?a=${A}&b=${B}", vec![false, false, true, true]),
+        ] {
+            let parsed = Templated::parse_address(written).unwrap();
+            let references = (0..parsed.parts.len()).filter(|i| !matches!(parsed.parts[*i], Part::Literal(_)));
+            let found: Vec<bool> = references.map(|i| parsed.is_behind_origin(i)).collect();
+            assert_eq!(found, behind, "{written}");
+        }
     }
 
     #[test]

@@ -13,10 +13,22 @@ use std::sync::Arc;
 /// What a column is for, which decides what happens when a value does not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Key or compared: its pinned kind is law.
+    /// Part of the key: as [`Role::Strict`], and text unless the source declares a type. An id is a name: `007` and `7` are
+    /// two orgs, and one day an id has a letter in it.
+    Key,
+    /// Compared: its pinned kind is law. Missing or of another type, it is drift; a value that does not fit is a reject.
     Strict,
-    /// Payload-only or ignored: it never holds a run and never rejects a row; values that do not fit make it text.
-    Lenient,
+    /// Payload-only: it never holds a run. A value that does not fit the pinned kind is a reject of its row, since the
+    /// destination expects the kind that it was sent before.
+    Payload,
+    /// Ignored: it never rejects a row; values that do not fit make it text.
+    Ignored,
+}
+
+impl Role {
+    fn is_required(self) -> bool {
+        matches!(self, Role::Key | Role::Strict)
+    }
 }
 
 /// Why an extract cannot be normalised.
@@ -80,7 +92,7 @@ pub struct Plan {
 
 impl Plan {
     /// Decides each column's kind: the pinned one where there is one, else what the source declares or what its text looks
-    /// like. `role` says what a column is for. `required`: strict columns that must be there if they are pinned.
+    /// like. `role` says what a column is for.
     ///
     /// # Errors
     /// Types that cannot be sent, or drift from the pinned schema.
@@ -98,9 +110,17 @@ impl Plan {
             let column_role = role(name);
             let tonight = tonight_kind(field, typing)?;
             let kind = match pinned.and_then(|p| p.index_of(name).map(|i| p.columns[i].kind)) {
+                None if column_role == Role::Key && matches!(typing, Typing::Guess(_)) => Kind::Text,
                 None => tonight,
-                Some(pinned_kind) if arrives(pinned_kind, tonight, field.data_type(), typing) => pinned_kind,
-                Some(_) if column_role == Role::Lenient => tonight,
+                // The declared type of a payload-only column may change; only a guess is bound by what it was.
+                Some(pinned_kind)
+                    if !column_role.is_required() && pinned_kind != tonight && !untyped(field, typing) =>
+                {
+                    tonight
+                }
+                Some(pinned_kind) if untyped(field, typing) || may_arrive_as(pinned_kind, tonight) => pinned_kind,
+                // CSV and Parquet of the same orgs: an id that was read as text may come as a number.
+                Some(Kind::Text) if column_role == Role::Key && tonight == Kind::Int => Kind::Text,
                 Some(pinned_kind) => {
                     problems.push(DriftProblem::Retyped { column: name.to_owned(), pinned: pinned_kind, tonight });
                     pinned_kind
@@ -123,7 +143,7 @@ impl Plan {
         &self.schema
     }
 
-    /// Turns all batches of an extract into canonical ones. Lenient columns with a value that does not fit become text
+    /// Turns all batches of an extract into canonical ones. Ignored columns with a value that does not fit become text
     /// first, which changes [`Plan::schema`].
     ///
     /// # Errors
@@ -158,7 +178,7 @@ impl Plan {
         let converted: Vec<Conversion> =
             batches.iter().map(|b| convert::convert(b.column(index), kind)).collect::<Result<_, _>>()?;
         let failed = converted.iter().any(|c| !c.failures.is_empty());
-        if failed && self.roles[index] == Role::Lenient && !self.text_kept[index] {
+        if failed && self.roles[index] == Role::Ignored && !self.text_kept[index] {
             self.text_kept[index] = true;
             self.schema.columns[index].kind = Kind::Text;
             return self.column(index, batches, rejects);
@@ -199,13 +219,13 @@ fn tonight_kind(field: &Field, typing: &Typing) -> Result<Kind, PlanError> {
 }
 
 /// Text with a guess is parsed as the pinned kind, value by value; so is a column that is NULL throughout.
-fn arrives(pinned: Kind, tonight: Kind, data_type: &DataType, typing: &Typing) -> bool {
-    matches!(typing, Typing::Guess(_)) || *data_type == DataType::Null || may_arrive_as(pinned, tonight)
+fn untyped(field: &Field, typing: &Typing) -> bool {
+    matches!(typing, Typing::Guess(_)) || *field.data_type() == DataType::Null
 }
 
 fn gone(schema: &Schema, pinned: Option<&Schema>, role: &dyn Fn(&str) -> Role) -> Vec<DriftProblem> {
     let Some(pinned) = pinned else { return Vec::new() };
-    let missing = pinned.columns.iter().filter(|c| role(&c.name) == Role::Strict && schema.index_of(&c.name).is_none());
+    let missing = pinned.columns.iter().filter(|c| role(&c.name).is_required() && schema.index_of(&c.name).is_none());
     missing
         .map(|column| DriftProblem::Gone {
             column: column.name.clone(),

@@ -121,23 +121,56 @@ fn drift_is_explained() {
     };
     let fields = vec![Field::new("c", DataType::Int64, true), Field::new("user_count", DataType::Int64, true)];
     let extract = Arc::new(arrow::datatypes::Schema::new(fields));
-    let role = |name: &str| if name == "note" { Role::Lenient } else { Role::Strict };
+    let role = |name: &str| if name == "note" { Role::Ignored } else { Role::Strict };
     let error = Plan::new(&extract, &Typing::Declared, Some(&pinned), &role).unwrap_err();
     assert!(error.to_string().contains("column `users` (int) is gone; was it renamed to `user_count`?"), "{error}");
     assert!(!error.to_string().contains("note"), "{error}");
 }
 
 #[test]
-fn a_payload_only_column_never_rejects_a_row() {
+fn a_payload_only_value_rejects_its_row_and_an_ignored_one_does_not() {
     let text: ArrayRef = Arc::new(StringArray::from(vec!["10", "n/a"]));
     let pinned = schema(Kind::Int);
     let mut plan =
         Plan::new(&batch(Arc::clone(&text)).schema(), &Typing::Guess(schema(Kind::Text)), Some(&pinned), &|_| {
-            Role::Lenient
+            Role::Ignored
         })
         .unwrap();
     let (batches, rejects) = plan.normalise(&[batch(text)]).unwrap();
     assert_eq!(rejects.count(), 0);
     assert_eq!(plan.schema().columns[0].kind, Kind::Text);
     assert_eq!(batches[0].column(0).null_count(), 0);
+
+    let text: ArrayRef = Arc::new(StringArray::from(vec!["10", "n/a"]));
+    let guess = Typing::Guess(schema(Kind::Text));
+    let mut plan = Plan::new(&batch(Arc::clone(&text)).schema(), &guess, Some(&pinned), &|_| Role::Payload).unwrap();
+    let (_, rejects) = plan.normalise(&[batch(text)]).unwrap();
+    assert_eq!((rejects.count(), plan.schema().columns[0].kind), (1, Kind::Int), "the kind that was sent before stays");
+}
+
+#[test]
+fn an_id_is_text_unless_the_source_declares_a_type() {
+    let numbers = Typing::Guess(schema(Kind::Int));
+    let text: ArrayRef = Arc::new(StringArray::from(vec!["7", "10"]));
+    let key = |array: &ArrayRef, typing: &Typing, pinned: Option<Kind>| {
+        Plan::new(&batch(Arc::clone(array)).schema(), typing, pinned.map(schema).as_ref(), &|_| Role::Key)
+    };
+    assert_eq!(key(&text, &numbers, None).unwrap().schema().columns[0].kind, Kind::Text);
+    let ints: ArrayRef = Arc::new(Int64Array::from(vec![7, 10]));
+    assert_eq!(key(&ints, &Typing::Declared, None).unwrap().schema().columns[0].kind, Kind::Int);
+    // CSV first, Parquet later: the same orgs.
+    let mut plan = key(&ints, &Typing::Declared, Some(Kind::Text)).unwrap();
+    let (batches, rejects) = plan.normalise(&[batch(ints)]).unwrap();
+    use arrow::array::AsArray;
+    assert_eq!(batches[0].column(0).as_string_view().iter().flatten().collect::<Vec<_>>(), ["7", "10"]);
+    assert_eq!(rejects.count(), 0);
+}
+
+#[test]
+fn what_no_calendar_has_is_a_reject_and_not_null() {
+    use arrow::array::TimestampMicrosecondArray;
+    let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![0, i64::MAX, i64::MIN]));
+    let mut plan = plan(&times, &Typing::Declared, None).unwrap();
+    let (_, rejects) = plan.normalise(&[batch(times)]).unwrap();
+    assert_eq!((0..3).filter(|row| rejects.contains(*row)).collect::<Vec<_>>(), [1, 2]);
 }

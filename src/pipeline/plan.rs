@@ -56,7 +56,12 @@ pub(super) struct Canonical {
 
 /// What a column is for, which decides what happens to a value that does not fit.
 fn role(columns: &Columns<'_>, name: &str) -> Role {
-    if columns.is_key(name) || columns.is_compared(name) { Role::Strict } else { Role::Lenient }
+    match () {
+        () if columns.is_key(name) => Role::Key,
+        () if columns.is_compared(name) => Role::Strict,
+        () if columns.is_ignored(name) => Role::Ignored,
+        () => Role::Payload,
+    }
 }
 
 impl Planner {

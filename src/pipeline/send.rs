@@ -76,6 +76,7 @@ pub(super) async fn send(
     if !unsendable.is_empty() {
         let now = runner.clock.now();
         summary.refused += unsendable.len() as u64;
+        summary.undelivered += unsendable.len() as u64;
         for row in &unsendable {
             summary.note_failure(&row.key, None, &row.problem);
         }

@@ -17,12 +17,16 @@ pub const MAX_DEPTH: usize = 32;
 /// Text for the sender: bad JSON, with line and column; nested deeper than [`MAX_DEPTH`]; a key twice in an object; NUL in
 /// a string; an integer beyond 64 bits.
 pub fn parse(body: &[u8]) -> Result<Value, String> {
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let value = Strict { depth: 0 }
-        .deserialize(&mut deserializer)
-        .and_then(|value| deserializer.end().map(|()| value))
-        .map_err(|error| format!("the body is not valid JSON: {error}"))?;
+    let value = read(body).map_err(|error| format!("the body is not valid JSON: {error}"))?;
     refuse_wide_integers(body)?;
+    Ok(value)
+}
+
+/// The same for text that is no body, and integers of any size.
+pub(super) fn read(text: &[u8]) -> Result<Value, serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let value = Strict { depth: 0 }.deserialize(&mut deserializer)?;
+    deserializer.end()?;
     Ok(value)
 }
 

@@ -9,6 +9,7 @@
 //! Deliberately absent: what a sender does (`deliver`), the state's form (`store`).
 
 mod answer;
+mod example;
 mod extract;
 mod health;
 mod json;

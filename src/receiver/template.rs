@@ -85,6 +85,11 @@ impl Path {
         Ok(Path { segments })
     }
 
+    /// The names that lead there; at least one.
+    pub(super) fn segments(&self) -> &[String] {
+        &self.segments
+    }
+
     /// What stands there; `None` if nothing does. A null is something.
     pub fn find<'a>(&self, payload: &'a Map<String, Value>) -> Option<&'a Value> {
         let (last, parents) = self.segments.split_last()?;
@@ -109,10 +114,40 @@ pub struct PayloadTemplate {
     pub custom: BTreeMap<String, Path>,
 }
 
-/// A template that cannot be used: every problem that it has.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the payload template is not valid: {}", .0.join("; "))]
-pub struct TemplateError(pub Vec<String>);
+/// A template that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TemplateError {
+    /// It is not even the format that it should be.
+    Syntax {
+        /// `JSON` or `TOML`.
+        format: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// Every problem that it has; at least one.
+    Problems(Vec<String>),
+}
+
+impl TemplateError {
+    /// In words, about `what`, such as a file's name.
+    pub fn about(&self, what: &str) -> String {
+        match self {
+            TemplateError::Syntax { format, reason } => format!("{what} is not valid {format}: {reason}"),
+            TemplateError::Problems(problems) => {
+                let lines: Vec<String> = problems.iter().map(|problem| format!("\n  {problem}")).collect();
+                format!("{what} is not a payload template:{}", lines.concat())
+            }
+        }
+    }
+}
+
+impl fmt::Display for TemplateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.about("the payload template"))
+    }
+}
+
+impl std::error::Error for TemplateError {}
 
 /// The presets: what the guide's tables say (<https://docs.trailspark.ai/docs/cdp-product-org-setup>).
 const PRESETS: [(&str, &str); 2] = [
@@ -140,12 +175,22 @@ impl PayloadTemplate {
         PRESETS.iter().map(|(name, _)| *name)
     }
 
+    /// The preset that this is, if it is one.
+    pub fn preset_name(&self) -> Option<&'static str> {
+        Self::presets().find(|name| Self::preset(name).as_ref() == Some(self))
+    }
+
     /// Reads a template file in TOML.
     ///
     /// # Errors
     /// Every problem that it has.
     pub fn from_toml_text(text: &str) -> Result<PayloadTemplate, TemplateError> {
-        let value: Value = toml::from_str(text).map_err(|error| TemplateError(vec![error.to_string()]))?;
+        let syntax = |error: toml::de::Error| {
+            let before = text.get(..error.span().map_or(0, |span| span.start)).unwrap_or_default();
+            let reason = format!("{} (line {})", error.message(), before.matches('\n').count() + 1);
+            TemplateError::Syntax { format: "TOML", reason }
+        };
+        let value: Value = toml::from_str(text).map_err(syntax)?;
         Self::from_value(&value)
     }
 
@@ -154,13 +199,14 @@ impl PayloadTemplate {
     /// # Errors
     /// Every problem that it has.
     pub fn from_json_text(text: &str) -> Result<PayloadTemplate, TemplateError> {
-        let value = json::parse(text.as_bytes()).map_err(|error| TemplateError(vec![error]))?;
+        let syntax = |error: serde_json::Error| TemplateError::Syntax { format: "JSON", reason: error.to_string() };
+        let value = json::read(text.as_bytes()).map_err(syntax)?;
         Self::from_value(&value)
     }
 
     fn from_value(value: &Value) -> Result<PayloadTemplate, TemplateError> {
         let Some(object) = value.as_object() else {
-            return Err(TemplateError(vec!["it must be an object of `field = \"path\"`".to_owned()]));
+            return Err(TemplateError::Problems(vec!["it must be an object of `\"field\": \"path\"`".to_owned()]));
         };
         let mut reader = Reader::default();
         for (name, value) in object {
@@ -243,7 +289,7 @@ impl Reader {
             Some(product_org_id) if self.problems.is_empty() => {
                 Ok(PayloadTemplate { product_org_id, fields: self.fields, custom: self.custom })
             }
-            _ => Err(TemplateError(self.problems)),
+            _ => Err(TemplateError::Problems(self.problems)),
         }
     }
 }
@@ -266,7 +312,7 @@ mod tests {
 
     #[track_caller]
     fn check_problems(toml: &str, parts: &[&str]) {
-        let TemplateError(problems) = PayloadTemplate::from_toml_text(toml).expect_err(toml);
+        let Err(TemplateError::Problems(problems)) = PayloadTemplate::from_toml_text(toml) else { panic!("{toml}") };
         assert_eq!(problems.len(), parts.len(), "{problems:?}");
         for part in parts {
             assert!(problems.iter().any(|problem| problem.contains(part)), "{part}: {problems:?}");
@@ -277,7 +323,7 @@ mod tests {
     fn presets_are_valid_and_survive_the_store() {
         for name in PayloadTemplate::presets() {
             let template = PayloadTemplate::preset(name).expect(name);
-            assert_eq!(template.fields.len(), 6);
+            assert_eq!((template.fields.len(), template.preset_name()), (6, Some(name)));
             assert_eq!(PayloadTemplate::from_json_text(&template.to_json_text()), Ok(template));
         }
         assert_eq!(PayloadTemplate::preset("hubspot"), None);
@@ -303,7 +349,8 @@ mod tests {
             "product_org_id = 5\nname = \"a..b\"\ncustom = 1",
             &["product_org_id: a path", "empty segment", "`custom` must"],
         );
-        check_problems("product_org_id = \"a\"\nproduct_org_id = \"b\"", &["duplicate key"]);
+        let twice = PayloadTemplate::from_toml_text("product_org_id = \"a\"\nproduct_org_id = \"b\"").unwrap_err();
+        assert_eq!(twice.about("t.toml"), "t.toml is not valid TOML: duplicate key (line 2)");
         assert!(PayloadTemplate::from_json_text(r#"{"product_org_id": "a", "product_org_id": "b"}"#).is_err());
         assert!(PayloadTemplate::from_json_text("[]").is_err());
     }

@@ -344,6 +344,12 @@ fn a_template_is_checked_before_the_first_row() {
     check_problems("[1,{{ row.mrr ]", &["template 1:4: `{{` is never closed"]);
     check_problems("[1,\n{% if row.mrr }]", &["template 2:1: `{%` is never closed"]);
     check_problems("{% include 'x' %}", &["1:1: `{% include %}` cannot be used"]);
+    check_problems(
+        "{% if row.mrr %}1{% endfi %}{% x %}",
+        &["1:18: there is no tag `endfi` (did you mean `endif`?)", "1:29: there is no tag `x` (there are: "],
+    );
+    check_problems("{% for a in row.mrr %}1{% endif %}", &["1:27: `{% endif %}` stands outside"]);
+    check_problems("1{% endif %}", &["1:5: `{% endif %}` stands outside of its block"]);
     check_problems("{% assign row = 1 %}1", &["1:11: `row` is a name"]);
     check_problems("{{ 99999999999999999999 }}", &["1:4: the number 99999999999999999999 is too large"]);
     check_problems(r#"{{ row.mrr | date: "%!" }}"#, &["1:14: "]);

@@ -4,8 +4,8 @@ mod server;
 
 use async_trait::async_trait;
 use nightmark::clock::SystemClock;
-use nightmark::deliver::{Delivery, Ledger, Message, Observer, Options, Resolved, Summary};
-use nightmark::job::spec::{Destination, Part, Rate, Retry, Templated};
+use nightmark::deliver::{Delivery, FailureKind, Ledger, Message, Observer, Options, Resolved, Summary};
+use nightmark::job::spec::{Destination, Form, Part, Rate, Retry, Templated};
 use nightmark::receipt::{Outcome, Receipt};
 use secrecy::SecretString;
 use server::{Reply, Server, body, header, status};
@@ -62,11 +62,11 @@ struct Case {
 }
 
 fn literal(text: &str) -> Templated {
-    Templated { written: text.to_owned(), parts: vec![Part::Literal(text.to_owned())] }
+    Templated { written: text.to_owned(), parts: vec![Part::Literal(text.to_owned())], form: Form::Text }
 }
 
 fn from_env() -> Templated {
-    Templated { written: "${X}".to_owned(), parts: vec![Part::Env("X".to_owned())] }
+    Templated { written: "${X}".to_owned(), parts: vec![Part::Env("X".to_owned())], form: Form::Text }
 }
 
 impl Case {
@@ -177,6 +177,7 @@ async fn outcomes_after_the_last_attempt() {
         ("never well", |_| status(500), (Unknown, Some(500), 3)),
         ("not implemented is not repeated", |_| status(501), (Unknown, Some(501), 1)),
         ("too early is surely not applied", |_| status(425), (Refused, Some(425), 3)),
+        ("too busy is surely not applied", |_| status(429), (Refused, Some(429), 3)),
         ("closed after the body", |_| Reply::Close, (Unknown, None, 3)),
         ("reset after the body", |_| Reply::Reset, (Unknown, None, 3)),
         ("an answer that is not HTTP", |_| Reply::Gibberish, (Unknown, None, 3)),
@@ -196,6 +197,8 @@ async fn outcomes_after_the_last_attempt() {
         let summary = case.send(1).await;
         assert_eq!(case.only_receipt(), *expected, "{name}: {summary:?}");
         assert_eq!(summary.stopped, None, "{name}");
+        let never_taken = u64::from(expected.0 == Refused && matches!(expected.1, Some(408 | 425 | 429)));
+        assert_eq!(summary.undelivered, never_taken, "{name}");
         assert_eq!(server.seen().len(), expected.2 as usize, "{name}");
         let detail = case.receipts().remove(0).detail;
         assert!(detail.is_none_or(|d| d.chars().count() <= 500), "{name}");
@@ -208,7 +211,9 @@ async fn a_success_taken_back_is_reported_in_the_destinations_words() {
     let summary = Case::new(&server).send(12).await;
     assert_eq!((summary.refused, summary.failures.len()), (12, Summary::MAX_FAILURES));
     let first = &summary.failures[0];
-    assert_eq!((first.key.as_str(), first.status, first.detail.as_str()), ("org_0", Some(200), "plan is not known"));
+    assert_eq!((first.key.as_str(), first.status, first.kind), ("org_0", Some(200), FailureKind::Refused));
+    assert_eq!(first.detail, r#"answered 200 with "success": false: plan is not known"#);
+    assert_eq!(summary.undelivered, 0);
 }
 
 #[tokio::test]
@@ -227,10 +232,13 @@ async fn a_refused_connection_is_surely_not_sent() {
     drop(listener);
     let case = Case::at(&format!("http://{addr}/hook"));
     let summary = case.send(2).await;
-    assert_eq!((summary.refused, summary.unknown), (2, 0));
+    assert_eq!((summary.refused, summary.undelivered, summary.unknown), (2, 2, 0));
+    assert_eq!(summary.failures[0].kind, FailureKind::NotDelivered);
     let receipt = case.receipts().remove(0);
     assert_eq!((receipt.outcome, receipt.status, receipt.attempts), (Outcome::Refused, None, 3));
-    assert_eq!(receipt.detail.as_deref(), Some("no connection: connection refused"));
+    let detail = receipt.detail.unwrap();
+    let expected = format!("no connection to {addr} (connection refused) after 3 attempts; check ");
+    assert!(detail.starts_with(&expected) && !detail.contains("hook"), "{detail}");
 }
 
 #[tokio::test]
@@ -475,6 +483,7 @@ async fn planted_secrets_show_up_nowhere_but_at_the_destination() {
                 Part::Literal("?token=".to_owned()),
                 Part::Env("TOKEN".to_owned()),
             ],
+            form: Form::Address,
         };
         case.destination.secret = Some(from_env());
         case.destination.headers = BTreeMap::from([("authorization".to_owned(), from_env())]);

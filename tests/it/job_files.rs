@@ -132,7 +132,7 @@ fn all_jobs_come_sorted_and_no_two_share_a_name() {
     let (jobs, problems) = load_all(&home);
     assert_eq!(jobs.iter().map(|job| job.name.as_str()).collect::<Vec<_>>(), ["alpha", "zeta"]);
     let twins: Vec<String> = problems.iter().filter(|p| p.path == "name").map(ToString::to_string).collect();
-    assert!(twins[0].starts_with("jobs/3.toml:1:1: name: the name `twin` is taken by jobs/4.toml"), "{twins:?}");
+    assert!(twins[0].starts_with("jobs/3.toml: name: the name `twin` is taken by jobs/4.toml"), "{twins:?}");
     assert_eq!(twins.len(), 2);
     assert!(problems.iter().any(|p| p.file == Path::new("jobs/5.toml") && p.path == "bogus"));
     assert!(matches!(load_job(&home, "twin"), Err(JobError::Ambiguous { .. })));

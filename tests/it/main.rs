@@ -7,6 +7,7 @@ mod duckdb;
 mod file_sources;
 mod guide;
 mod job_files;
+mod messages;
 mod nightly;
 mod receiver;
 mod reference_bodies;

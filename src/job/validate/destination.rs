@@ -121,7 +121,7 @@ fn is_secret_header(lower: &str) -> bool {
 
 /// An address in which nothing secret is written out.
 fn address(written: &str) -> Result<Templated, Fault> {
-    let templated = Templated::parse(written)?;
+    let templated = Templated::parse_address(written)?;
     let url = Url::parse(&substituted(&templated)).map_err(|error| {
         Fault::new(format!("is not an address: {error}")).hint("such as `https://HOST/PATH/${API_KEY}`")
     })?;

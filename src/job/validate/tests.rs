@@ -187,15 +187,15 @@ fn a_key_in_the_wrong_place_is_shown_the_right_one() {
 #[test]
 fn what_is_missing_is_named() {
     insta::assert_snapshot!(shown(read("")), @r#"
-    jobs/x.toml:1:1: version: the key is missing
+    jobs/x.toml: version: the key is missing
         hint: version = 1
-    jobs/x.toml:1:1: source: the section is missing
+    jobs/x.toml: source: the section is missing
         hint: Where rows come from, one per org.
-    jobs/x.toml:1:1: diff: the section is missing
+    jobs/x.toml: diff: the section is missing
         hint: What is compared with what the destination is known to have.
-    jobs/x.toml:1:1: destination: the section is missing
+    jobs/x.toml: destination: the section is missing
         hint: Where webhooks go.
-    jobs/x.toml:1:1: payload: the section is missing
+    jobs/x.toml: payload: the section is missing
         hint: What a webhook says: a `preset` or a `template`.
     "#);
     one_problem(job("", "[source]\nkind = \"files\"\n"), "source.path", "the key is missing");

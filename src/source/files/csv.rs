@@ -19,10 +19,10 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 const SHORT: &str = "the file may be cut off; a value with a delimiter, quote or line break must be quoted";
-const QUOTING: &str = "quote the whole field and double the quotes in it, or turn quotes off with csv.quote";
+const QUOTING: &str = "quote the whole field and double the quotes in it, or turn quotes off with source.quote = \"\"";
 const LATIN1: &str = "convert the file to UTF-8, e.g. with: iconv -f latin1 -t utf8 IN > OUT";
 const HEADER: &str =
-    "every column needs a name of its own in the first line; without a header line set csv.header = false";
+    "every column needs a name of its own in the first line; without a header line set source.header = false";
 
 /// The rows of all files.
 pub struct CsvTable {
@@ -198,6 +198,7 @@ impl<'a> FileReader<'a> {
         if !self.options.header {
             return Ok((1..=self.record.len()).map(|n| format!("column_{n}")).collect());
         }
+        self.other_delimiter(place)?;
         self.quotes(place);
         let mut names: Vec<String> = Vec::with_capacity(self.record.len());
         let mut seen = HashSet::new();
@@ -214,6 +215,26 @@ impl<'a> FileReader<'a> {
             names.push(name);
         }
         if self.problems.is_empty() { Ok(names) } else { Err(std::mem::take(&mut self.problems).into_error(self.path)) }
+    }
+
+    /// Refuses a header that is one column with another delimiter in its name: no column is called `id;plan`, unless
+    /// quotes say so.
+    fn other_delimiter(&self, place: &Place<'_>) -> Result<(), SourceError> {
+        let delimiter = self.options.delimiter;
+        let meant = |quote| {
+            place.raw.first() == Some(&quote) && quoted_fields(place.raw, delimiter, quote, &mut Vec::new()).is_ok()
+        };
+        let name = self.record.get(0).filter(|_| self.record.len() == 1 && !self.options.quote.is_some_and(meant));
+        let found = name.and_then(|name| b";\t|,".iter().find(|byte| name.contains(byte)));
+        let (Some(name), Some(found)) = (name, found) else { return Ok(()) };
+        let shown = |byte: u8| if byte == b'\t' { "\\t".to_owned() } else { char::from(byte).to_string() };
+        let message = format!(
+            "{}, line 1: the header is a single column, `{}`: fields are not separated by `{}` in this file",
+            self.path.display(),
+            String::from_utf8_lossy(name).replace('\t', "\\t"),
+            shown(delimiter)
+        );
+        Err(SourceError::new(message).hint(format!("set source.delimiter = \"{}\"", shown(*found))))
     }
 
     /// Checks the record in hand and, as long as the file has no problem, adds it to the columns.

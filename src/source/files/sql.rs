@@ -1,7 +1,10 @@
 //! The SQL model: one SELECT over the table `extract`.
+//!
+//! SQL's floats know infinity and NaN (a division by zero); JSON does not, so the body has null there.
 
 use super::columns::names;
 use super::engine;
+use crate::job::problem::closest;
 use crate::source::SourceError;
 use polars::prelude::{DataFrame, IntoLazy};
 use polars::sql::SQLContext;
@@ -11,16 +14,29 @@ const TABLE: &str = "extract";
 
 /// Runs the model over a frame.
 pub fn run(frame: DataFrame, query: &str) -> Result<DataFrame, SourceError> {
-    let columns = names(&frame).join(", ");
+    let columns = names(&frame);
     engine::run("the query over `extract` failed", || {
         let mut context = SQLContext::new();
         context.register(TABLE, frame.lazy());
         context.execute(query)?.collect()
     })
-    .map_err(|error| {
-        let hint = format!("`extract` has the columns: {columns}");
-        SourceError { hint: Some(error.hint.map_or(hint.clone(), |own| format!("{own}; {hint}"))), ..error }
-    })
+    .map_err(|error| reworded(error, &columns))
+}
+
+/// Polars speaks to those who call it from a program.
+fn reworded(error: SourceError, columns: &[String]) -> SourceError {
+    const UNKNOWN: &str = "unable to find column \"";
+    if let Some((before, after)) = error.message.split_once(". It's possible that multiple expressions") {
+        let what = if after.contains(".alias(") { before } else { error.message.as_str() };
+        return SourceError::new(what).hint("give each column of the result a name of its own: … AS new_name");
+    }
+    let unknown = error.message.split_once(UNKNOWN).and_then(|(_, rest)| rest.split_once('"')).map(|(name, _)| name);
+    let near = unknown.and_then(|name| closest(name, columns.iter().map(String::as_str)));
+    let near = near.map_or_else(String::new, |name| format!("did you mean `{name}`? "));
+    let hint = format!("{near}`extract` has the columns: {}", columns.join(", "));
+    // The hint has the list.
+    let message = error.message.split("; valid columns: ").next().unwrap_or_default().to_owned();
+    SourceError { message, hint: Some(error.hint.map_or(hint.clone(), |own| format!("{own}; {hint}"))) }
 }
 
 /// Refuses what is no query before any file is read: polars would also take `TRUNCATE` or `SHOW TABLES`. That there is

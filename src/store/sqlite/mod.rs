@@ -40,12 +40,44 @@ impl SqliteStore {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        StoreError::Database(match error {
-            // Only the database's own words: sqlx puts "error returned from database" before them.
-            sqlx::Error::Database(error) => error.message().to_owned(),
-            other => other.to_string(),
-        })
+        StoreError::Database(words(&error))
     }
+}
+
+/// What went wrong and, where SQLite's own words do not say it, what to do.
+fn words(error: &sqlx::Error) -> String {
+    // Only the database's own words: sqlx puts "error returned from database" before them.
+    let said = error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
+    match code(error).and_then(remedy) {
+        Some(remedy) => format!("{said}; {remedy}"),
+        None => said,
+    }
+}
+
+/// SQLite's result code, without what an extended code adds to it in the higher bytes.
+fn code(error: &sqlx::Error) -> Option<u32> {
+    Some(error.as_database_error()?.code()?.parse::<u32>().ok()? & 0xff)
+}
+
+const BUSY: u32 = 5;
+const READ_ONLY: u32 = 8;
+const CORRUPT: u32 = 11;
+const FULL: u32 = 13;
+const CANNOT_OPEN: u32 = 14;
+const NOT_A_DATABASE: u32 = 26;
+
+/// What to do about an error, where SQLite's words do not say it.
+fn remedy(code: u32) -> Option<&'static str> {
+    Some(match code {
+        BUSY => "another process is writing it for long: try again once that has ended",
+        READ_ONLY => "the home folder, or nightmark.db in it, is not writable by this user",
+        FULL => "make room on the disk of the home folder",
+        CORRUPT | NOT_A_DATABASE => {
+            "put a backup of nightmark.db back, or move the file away to begin with an empty one (without it, keys, \
+             received orgs and past runs are gone, and what the last run sent is sent once more)"
+        }
+        _ => return None,
+    })
 }
 
 /// Microseconds since 1970.

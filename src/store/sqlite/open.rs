@@ -1,13 +1,13 @@
 //! Opening, creating and migrating the file.
 
-use super::SqliteStore;
+use super::{BUSY, CANNOT_OPEN, READ_ONLY, SqliteStore, code, words};
 use crate::store::StoreError;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqliteConnection};
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -35,32 +35,33 @@ impl SqliteStore {
     pub async fn open(path: &Path) -> Result<SqliteStore, StoreError> {
         create(path)?;
         let options = options(path).journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
-        let mut connection = connect(path, &options).await?;
-        if schema(path, &mut connection).await?.is_none_or(|found| found < newest()) {
+        let mut connection = connect(&options).await.map_err(|error| not_open_for_writing(path, &error))?;
+        let found = schema(&mut connection).await.map_err(|error| not_open_for_writing(path, &error))?;
+        if not_newer(path, found)?.is_none_or(|found| found < newest()) {
             migrate(path, &mut connection).await?;
         }
         connection.close().await?;
         Ok(SqliteStore { writer: pool(1, options), readers: pool(READERS, read_only(path)) })
     }
 
-    /// Opens the store for reading only. Nothing is created, migrated or written; writes fail. `None`: there is no file,
-    /// or nothing has been stored in it yet.
+    /// Opens the store for reading only, also for a user who may do no more. Nothing is created, migrated or written;
+    /// writes fail. `None`: there is no file, or nothing has been stored in it yet.
     ///
     /// # Errors
     /// [`StoreError::Open`], [`StoreError::Newer`], [`StoreError::Older`].
     pub async fn open_existing_readonly(path: &Path) -> Result<Option<SqliteStore>, StoreError> {
-        match std::fs::metadata(path) {
+        match File::open(path).and_then(|file| file.metadata()) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                return Err(cannot_open(path, "this user may not read it; run nightmark as the user that owns it"));
+            }
             Err(error) => return Err(cannot_open(path, error)),
             // What is left if a process died between creating the file and filling it.
             Ok(meta) if meta.len() == 0 => return Ok(None),
             Ok(_) => {}
         }
-        let options = read_only(path);
-        let mut connection = connect(path, &options).await?;
-        let found = schema(path, &mut connection).await?;
-        connection.close().await?;
-        match found {
+        let (options, found) = look(path).await?;
+        match not_newer(path, found)? {
             None => Ok(None),
             Some(found) if found < newest() => {
                 Err(StoreError::Older { path: path.display().to_string(), found, known: newest() })
@@ -94,6 +95,64 @@ fn cannot_open(path: &Path, reason: impl ToString) -> StoreError {
     StoreError::Open { path: path.display().to_string(), reason: reason.to_string() }
 }
 
+/// The best way in which this user can read the file, and the schema found that way.
+async fn look(path: &Path) -> Result<(SqliteConnectOptions, Option<i64>), StoreError> {
+    // Who may not write next to the file cannot make the `-shm` file that readers and writers share. SQLite's read-only
+    // mode then does with the one that a writer has made.
+    for way in [read_only(path), options(path).read_only(true)] {
+        match found_by(&way).await {
+            Ok(found) => return Ok((way, found)),
+            Err(error) if is_for_want_of_rights(&error) => {}
+            Err(error) => return Err(cannot_open(path, words(&error))),
+        }
+    }
+    // No writer, so the file holds everything and can be read as one that does not change. If one starts meanwhile, this
+    // look may fail, but nothing is harmed.
+    if std::fs::metadata(side_file(path, "-wal")).is_ok_and(|wal| wal.len() > 0) {
+        let reason = "another user's process is writing it, and this user may not read the files next to it; run \
+                      nightmark as that user";
+        return Err(cannot_open(path, reason));
+    }
+    let way = options(path).read_only(true).immutable(true);
+    match found_by(&way).await {
+        Ok(found) => Ok((way, found)),
+        Err(error) => Err(cannot_open(path, words(&error))),
+    }
+}
+
+async fn found_by(way: &SqliteConnectOptions) -> Result<Option<i64>, sqlx::Error> {
+    let mut connection = connect(way).await?;
+    let found = schema(&mut connection).await?;
+    connection.close().await?;
+    Ok(found)
+}
+
+fn is_for_want_of_rights(error: &sqlx::Error) -> bool {
+    matches!(code(error), Some(READ_ONLY | CANNOT_OPEN))
+}
+
+fn side_file(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn not_open_for_writing(path: &Path, error: &sqlx::Error) -> StoreError {
+    if path.is_file() && is_for_want_of_rights(error) {
+        return not_writable(path);
+    }
+    cannot_open(path, words(error))
+}
+
+fn not_writable(path: &Path) -> StoreError {
+    let home = path.parent().unwrap_or(path).display();
+    let reason = format!(
+        "the home folder {home} is not writable by this user; run nightmark as the user that owns it, or give another \
+         folder with --home"
+    );
+    cannot_open(path, reason)
+}
+
 /// SQLite would create the file with the umask's rights; it holds hashes and orgs. Its side files inherit the rights.
 fn create(path: &Path) -> Result<(), StoreError> {
     let mut options = OpenOptions::new();
@@ -106,31 +165,28 @@ fn create(path: &Path) -> Result<(), StoreError> {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             Err(cannot_open(path, "its folder does not exist; create it, or give another one with --home"))
         }
+        Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => {
+            Err(not_writable(path))
+        }
         Err(error) => Err(cannot_open(path, error)),
     }
 }
 
 /// The first switch to WAL needs the file for itself and does not honour the busy time-out, so two processes that start
 /// together on a new file would fail each other.
-async fn connect(path: &Path, options: &SqliteConnectOptions) -> Result<SqliteConnection, StoreError> {
+async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
     const PAUSE: Duration = Duration::from_millis(50);
     let mut left = BUSY_TIMEOUT;
     loop {
         match options.connect().await {
             Ok(connection) => return Ok(connection),
-            Err(error) if is_busy(&error) && !left.is_zero() => {
+            Err(error) if code(&error) == Some(BUSY) && !left.is_zero() => {
                 tokio::time::sleep(PAUSE).await;
                 left = left.saturating_sub(PAUSE);
             }
-            Err(error) => return Err(cannot_open(path, StoreError::from(error))),
+            Err(error) => return Err(error),
         }
     }
-}
-
-/// SQLITE_BUSY is 5; the extended codes have it in their low byte.
-fn is_busy(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|e| e.code()).and_then(|code| code.parse::<u32>().ok());
-    code.is_some_and(|code| code & 0xff == 5)
 }
 
 fn newest() -> i64 {
@@ -138,17 +194,20 @@ fn newest() -> i64 {
 }
 
 /// The schema's version; `None` before the first migration.
-async fn schema(path: &Path, connection: &mut SqliteConnection) -> Result<Option<i64>, StoreError> {
+async fn schema(connection: &mut SqliteConnection) -> Result<Option<i64>, sqlx::Error> {
     let (tables,): (i64,) =
         sqlx::query_as("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = '_sqlx_migrations'")
             .fetch_one(&mut *connection)
-            .await
-            .map_err(|error| cannot_open(path, StoreError::from(error)))?;
+            .await?;
     if tables == 0 {
         return Ok(None);
     }
     let (found,): (Option<i64>,) =
         sqlx::query_as("SELECT max(version) FROM _sqlx_migrations").fetch_one(&mut *connection).await?;
+    Ok(found)
+}
+
+fn not_newer(path: &Path, found: Option<i64>) -> Result<Option<i64>, StoreError> {
     match found {
         Some(found) if found > newest() => {
             Err(StoreError::Newer { path: path.display().to_string(), found, known: newest() })

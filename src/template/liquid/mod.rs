@@ -21,12 +21,13 @@ use chrono::SecondsFormat;
 use context::Slot;
 use liquid::model::Value;
 use liquid::reflection::ParserReflection;
-use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use view::Node;
 
 /// Characters of a body that an error may show.
 const EXCERPT: usize = 60;
+/// What the liquid crate says of a tag that it does not know, or not there.
+const UNKNOWN_TAG: &str = "Unknown tag.";
 
 /// A compiled template.
 pub(super) struct Liquid {
@@ -48,10 +49,7 @@ impl Liquid {
             .build()
             .map_err(|error| vec![syntax_error(template, &error.to_string())])?;
         let pieces = lex::pieces(template);
-        let private = [context::TO_JSON, context::TO_TEXT];
-        let filters: BTreeSet<String> =
-            parser.filters().map(|f| f.name().to_owned()).filter(|name| !private.contains(&name.as_str())).collect();
-        let names = names::check(template, &pieces, schema, &filters);
+        let names = names::check(template, &pieces, schema, &words(&parser));
         let rewritten = context::rewrite(template, &pieces, schema);
         let mut problems = names.problems;
         if names.huge_number {
@@ -60,7 +58,7 @@ impl Liquid {
         // The text as written is parsed first, so that a syntax error has the place that its author sees.
         match parse(&parser, template) {
             Err(_) if let Some(at) = lex::unclosed(template, &pieces) => problems.push(unclosed(template, at)),
-            Err(error) if !error.contains("Unknown filter") => problems.push(syntax_error(template, &error)),
+            Err(error) if !is_told(&error, &problems) => problems.push(syntax_error(template, &error)),
             _ => problems.extend(rewritten.problems),
         }
         if !problems.is_empty() {
@@ -114,6 +112,17 @@ impl Liquid {
     }
 }
 
+/// What a template may say.
+fn words(parser: &liquid::Parser) -> names::Words {
+    /// What stands inside of blocks; the parser does not tell.
+    const INNER: [&str; 3] = ["else", "elsif", "when"];
+    let private = [context::TO_JSON, context::TO_TEXT];
+    let filters = parser.filters().map(|filter| filter.name()).filter(|name| !private.contains(name));
+    let blocks = parser.blocks().flat_map(|block| [block.start_tag(), block.end_tag()]);
+    let tags = parser.tags().map(|tag| tag.tag()).chain(blocks).chain(INNER);
+    names::Words { filters: filters.map(str::to_owned).collect(), tags: tags.map(str::to_owned).collect() }
+}
+
 /// Parses; a panic of the parser is an error too.
 fn parse(parser: &liquid::Parser, text: &str) -> Result<liquid::Template, String> {
     match catch_unwind(AssertUnwindSafe(|| parser.parse(text))) {
@@ -129,6 +138,11 @@ fn unclosed(template: &str, at: usize) -> TemplateError {
         .hint(format!("a `{}` or a closing quote is missing", if open == "{{" { "}}" } else { "%}" }))
 }
 
+/// Whether the check of the names, which says more, has found the same.
+fn is_told(error: &str, problems: &[TemplateError]) -> bool {
+    error.contains("Unknown filter") || (error.contains(UNKNOWN_TAG) && !problems.is_empty())
+}
+
 /// The liquid crate has no structured errors: place and cause are read from its message.
 fn syntax_error(template: &str, error: &str) -> TemplateError {
     let place = error.lines().find_map(|line| {
@@ -140,7 +154,13 @@ fn syntax_error(template: &str, error: &str) -> TemplateError {
         let (line, column) = lex::line_column(template, template.find(filter?)?);
         Some(Place::Template { line, column })
     });
-    let cause = error.lines().find_map(|line| line.trim().strip_prefix("= ")).map(str::to_owned);
+    let cause = error.lines().find_map(|line| line.trim().strip_prefix("= "));
+    let tag = error.lines().find_map(|line| line.trim().strip_prefix("requested="));
+    let cause = match (cause, tag) {
+        // One that exists, or the check of the names had said so.
+        (Some(UNKNOWN_TAG), Some(tag)) => Some(format!("`{{% {tag} %}}` stands outside of its block")),
+        (cause, _) => cause.map(str::to_owned),
+    };
     TemplateError::new(place.unwrap_or(Place::Payload), cause.unwrap_or_else(|| summary(error)))
 }
 

@@ -31,6 +31,13 @@ pub(super) struct Names {
     pub(super) huge_number: bool,
 }
 
+/// What the parser knows.
+pub(super) struct Words {
+    pub(super) filters: BTreeSet<String>,
+    /// Tags, and the ends and inner tags of blocks.
+    pub(super) tags: BTreeSet<String>,
+}
+
 /// What an expression is.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Shape {
@@ -41,8 +48,8 @@ pub(super) enum Shape {
 }
 
 /// Checks every expression and tag.
-pub(super) fn check(template: &str, pieces: &[Piece], schema: &Schema, filters: &BTreeSet<String>) -> Names {
-    let mut checker = Checker { template, schema, filters, declared: BTreeSet::new(), names: Names::default() };
+pub(super) fn check(template: &str, pieces: &[Piece], schema: &Schema, words: &Words) -> Names {
+    let mut checker = Checker { template, schema, words, declared: BTreeSet::new(), names: Names::default() };
     for piece in pieces.iter().filter(|p| p.kind == PieceKind::Tag) {
         checker.declare(piece);
     }
@@ -86,7 +93,7 @@ pub(super) fn shape(tokens: &[Token<'_>], schema: &Schema) -> Shape {
 struct Checker<'t> {
     template: &'t str,
     schema: &'t Schema,
-    filters: &'t BTreeSet<String>,
+    words: &'t Words,
     declared: BTreeSet<&'t str>,
     names: Names,
 }
@@ -144,6 +151,14 @@ impl<'t> Checker<'t> {
         let name = tag_name(self.template, piece).unwrap_or_default();
         if let Some((tag, why)) = REFUSED.iter().find(|(tag, _)| *tag == name) {
             self.problem(piece.span.start, format!("`{{% {tag} %}}` cannot be used in a payload"), (*why).to_owned());
+        } else if !name.is_empty() && !self.words.tags.contains(&name) {
+            let known =
+                self.words.tags.iter().map(String::as_str).filter(|tag| REFUSED.iter().all(|(no, _)| no != tag));
+            let hint = match suggest(&name, known.clone()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("there are: {}", known.collect::<Vec<_>>().join(", ")),
+            };
+            self.problem(piece.span.start, format!("there is no tag `{name}`"), hint);
         }
         let tokens = tokens(self.template, &piece.inner);
         self.references(&tokens, true);
@@ -187,12 +202,13 @@ impl<'t> Checker<'t> {
     }
 
     fn filter(&mut self, name: &str, at: usize) {
-        if self.filters.contains(name) {
+        let filters = &self.words.filters;
+        if filters.contains(name) {
             return;
         }
-        let hint = match suggest(name, self.filters.iter().map(String::as_str)) {
+        let hint = match suggest(name, filters.iter().map(String::as_str)) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("there are: {}", self.filters.iter().cloned().collect::<Vec<_>>().join(", ")),
+            None => format!("there are: {}", filters.iter().cloned().collect::<Vec<_>>().join(", ")),
         };
         self.problem(at, format!("there is no filter `{name}`"), hint);
     }

@@ -32,7 +32,7 @@ fn models_that_cannot_run() {
         error.message.starts_with("the query over `extract` failed: ") && error.message.contains("sets"),
         "{error}"
     );
-    assert_eq!(error.hint.as_deref(), Some("`extract` has the columns: id, seats"));
+    assert_eq!(error.hint.as_deref(), Some("did you mean `seats`? `extract` has the columns: id, seats"));
     for (query, part) in [
         ("SELECT * FROM orgs", "orgs"),
         ("SELECT * FROM extract; SELECT 1", "one"),
