@@ -6,9 +6,11 @@ use std::process::ExitCode;
 #[tokio::main]
 async fn main() -> ExitCode {
     match cli::main().await {
+        // Webhooks that have left have left, also if the report could not be written.
+        Ok(cli::Exit::Done) if cli::out::lost() => cli::Exit::CouldNotRun.into(),
         Ok(exit) => exit.into(),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", cli::out::error_text(&error));
             cli::Exit::CouldNotRun.into()
         }
     }

@@ -1,12 +1,12 @@
 //! `nightmark check`: is a job file right, can its extract be read, what would a body look like?
 
+use super::report::plural;
+use super::table::shown;
 use super::{Context, Exit};
 use crate::job::load::{JobError, load_all, load_job};
 use crate::job::secrets::Secrets;
 use crate::job::spec::Job;
 use crate::pipeline;
-use crate::store::RunStore;
-use crate::store::sqlite::SqliteStore;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -28,22 +28,18 @@ struct Checked {
     body: Option<String>,
 }
 
-/// Runs the command. Exit 2 if any job has a problem.
+/// Runs the command: each job file, its secrets, the first 1,000 rows of its extract. Exit 2 if any job has a problem.
 ///
 /// # Errors
 /// Only what keeps the check itself from being done.
 pub async fn run(context: &Context, args: CheckArgs) -> anyhow::Result<Exit> {
     let (jobs, mut checked) = load(context, &args);
-    let store = SqliteStore::open_existing_readonly(&context.home.database()).await?;
     for job in jobs {
         let result = match args.syntax {
             true => Checked { name: job.name, problems: Vec::new(), notes: Vec::new(), body: None },
-            false => check(context, Arc::new(job), store.as_ref().map(|s| s as &dyn RunStore)).await,
+            false => check(context, Arc::new(job)).await,
         };
         checked.push(result);
-    }
-    if let Some(store) = &store {
-        store.close().await;
     }
     if checked.is_empty() {
         anyhow::bail!("there are no job files in {}", context.home.jobs().display());
@@ -61,9 +57,15 @@ fn load(context: &Context, args: &CheckArgs) -> (Vec<Job>, Vec<Checked>) {
     let broken = |name: &str, problems| Checked { name: name.to_owned(), problems, notes: Vec::new(), body: None };
     if args.jobs.is_empty() {
         let (jobs, problems) = load_all(&context.home);
-        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        let broken = if problems.is_empty() { Vec::new() } else { vec![broken("jobs/", problems)] };
-        return (jobs, broken);
+        let mut failed: Vec<Checked> = Vec::new();
+        for problem in &problems {
+            let file = problem.file.display().to_string();
+            match failed.iter_mut().find(|c| c.name == file) {
+                Some(checked) => checked.problems.push(problem.to_string()),
+                None => failed.push(broken(&file, vec![problem.to_string()])),
+            }
+        }
+        return (jobs, failed);
     }
     let mut jobs = Vec::new();
     let mut failed = Vec::new();
@@ -80,38 +82,52 @@ fn problem_text(error: &JobError) -> String {
     error.to_string()
 }
 
-async fn check(context: &Context, job: Arc<Job>, store: Option<&dyn RunStore>) -> Checked {
+/// Rows that are read of each extract.
+const SAMPLE: usize = 1000;
+
+async fn check(context: &Context, job: Arc<Job>) -> Checked {
     let mut checked = Checked { name: job.name.clone(), problems: Vec::new(), notes: Vec::new(), body: None };
-    let secrets = Secrets::new(&context.home);
-    checked.problems.extend(pipeline::missing_secrets(&secrets, &job));
-    match pipeline::preview(Arc::clone(&job), &context.home, store, &context.clock).await {
-        Ok(planned) => {
-            checked.notes.push(format!("{} rows, columns: {}", planned.counts.extracted, columns(&planned)));
-            checked.notes.extend(super::report::notes(&planned));
-            checked.notes.extend(planned.held.iter().map(|reason| format!("a run would be held: {reason}")));
-            match planned.sample_body() {
+    checked.problems.extend(secret_problems(context, &job));
+    match pipeline::sample(Arc::clone(&job), &context.home, &context.clock, SAMPLE).await {
+        Ok(sample) => {
+            let columns = sample.columns.iter().map(|(name, kind, purpose)| format!("{name} ({kind}, {purpose})"));
+            let columns = columns.collect::<Vec<_>>().join(", ");
+            checked.notes.push(shown(&format!("{} read; columns: {columns}", plural(sample.rows, "row"))));
+            checked.notes.extend(sample.rejects.listed().iter().map(super::report::reject_line));
+            match sample.body {
                 Some(Ok(body)) => checked.body = Some(body),
-                Some(Err(error)) => checked.problems.push(format!("the payload of the first row: {error}")),
+                Some(Err(error)) => checked.problems.push(format!("the first row: {error}")),
                 None => checked.notes.push("the extract has no rows, so no payload was rendered".to_owned()),
             }
         }
-        Err(error) => checked.problems.push(error.to_string()),
+        Err(error) => checked.problems.push(shown_lines(&error.to_string())),
     }
     checked
 }
 
-fn columns(planned: &pipeline::Planned) -> String {
-    let columns = planned.changes.schema.columns.iter();
-    columns.map(|c| format!("{} {}", c.name, c.kind)).collect::<Vec<_>>().join(", ")
+/// Missing secrets, or an address that is none once they are filled in.
+fn secret_problems(context: &Context, job: &Job) -> Vec<String> {
+    let secrets = Secrets::new(&context.home);
+    let missing = pipeline::missing_secrets(&secrets, job);
+    if !missing.is_empty() {
+        return missing;
+    }
+    let url = secrets.resolve("destination.url", &job.destination.url).ok();
+    url.and_then(|url| crate::deliver::check_url(&url).err()).map(|error| error.to_string()).into_iter().collect()
+}
+
+/// Escapes what may not reach a terminal, line by line.
+fn shown_lines(text: &str) -> String {
+    text.lines().map(shown).collect::<Vec<_>>().join("\n")
 }
 
 fn print_text(checked: &[Checked]) {
     for job in checked {
-        println!("{}: {}", job.name, if job.problems.is_empty() { "ok" } else { "not ok" });
-        job.problems.iter().for_each(|p| println!("{}", indent(p)));
-        job.notes.iter().for_each(|n| println!("{}", indent(n)));
+        crate::say!("{}: {}", job.name, if job.problems.is_empty() { "ok" } else { "not ok" });
+        job.problems.iter().for_each(|p| crate::say!("{}", indent(p)));
+        job.notes.iter().for_each(|n| crate::say!("{}", indent(n)));
         if let Some(body) = &job.body {
-            println!("{}", indent(&format!("a body: {body}")));
+            crate::say!("{}", indent(&format!("a body: {body}")));
         }
     }
 }
@@ -125,5 +141,5 @@ fn print_json(checked: &[Checked]) {
         let body = c.body.as_ref().map(|b| serde_json::from_str(b).unwrap_or_else(|_| Value::String(b.clone())));
         json!({ "job": c.name, "ok": c.problems.is_empty(), "problems": c.problems, "notes": c.notes, "body": body })
     });
-    println!("{}", Value::Array(jobs.collect()));
+    crate::say!("{}", Value::Array(jobs.collect()));
 }

@@ -18,7 +18,7 @@ use std::path::Path;
 #[derive(Debug, Args)]
 pub struct KeysArgs {
     #[command(subcommand)]
-    command: KeysCommand,
+    command: Option<KeysCommand>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -67,7 +67,7 @@ enum Endpoint {
 /// # Errors
 /// A state store that fails, a template that cannot be used, or an id that no key has.
 pub async fn run(context: &Context, args: KeysArgs) -> anyhow::Result<Exit> {
-    match args.command {
+    match args.command.unwrap_or(KeysCommand::List) {
         KeysCommand::Create(args) => create(context, args).await?,
         KeysCommand::List => list(context).await?,
         KeysCommand::Revoke { id } => revoke(context, &id).await?,
@@ -96,10 +96,8 @@ fn purpose(context: &Context, endpoint: Endpoint, template: Option<&str>) -> any
         (Endpoint::ProductOrgs, template) => {
             Ok(Purpose::ProductOrgs(load_template(context.home.dir(), template.unwrap_or("flat"))?))
         }
-        (Endpoint::SignalStaging, None) => Ok(Purpose::SignalStaging),
-        (Endpoint::SignalStaging, Some(_)) => {
-            bail!("a key of type signal-staging has no payload template; leave --template out")
-        }
+        // Signals have no payload template; one that is given is not used.
+        (Endpoint::SignalStaging, _) => Ok(Purpose::SignalStaging),
     }
 }
 
@@ -162,7 +160,7 @@ fn print_json(created: &CreatedKey) {
     let mut object = record_json(&created.record);
     object.insert("key".into(), json!(created.key.expose_secret()));
     object.insert("secret".into(), json!(secret));
-    println!("{}", Value::Object(object));
+    crate::say!("{}", Value::Object(object));
 }
 
 /// A key's record with the name of its template and whether there is a secret, without the hashes.
@@ -184,17 +182,17 @@ fn template_name(key: &KeyRecord) -> Option<&'static str> {
 
 fn print_text(context: &Context, created: &CreatedKey, now: DateTime<Utc>) {
     let key = created.key.expose_secret();
-    println!("The key is shown once, copy it now:\n\n    key     {key}");
+    crate::say!("The key is shown once, copy it now:\n\n    key     {key}");
     if let Some(secret) = &created.secret {
-        println!("    secret  {}    (to be sent as X-Api-Secret)", secret.expose_secret());
+        crate::say!("    secret  {}    (to be sent as X-Api-Secret)", secret.expose_secret());
     }
-    println!("\nIts id, for `nightmark keys revoke`: {}", created.record.id);
+    crate::say!("\nIts id, for `nightmark keys revoke`: {}", created.record.id);
     if let Some(end) = created.record.expires_at {
-        println!("It {} {}.", if end <= now { "HAS EXPIRED already, at" } else { "expires at" }, seconds(end));
+        crate::say!("It {} {}.", if end <= now { "HAS EXPIRED already, at" } else { "expires at" }, seconds(end));
     }
     if let Some(template) = created.record.template.as_deref().and_then(|t| PayloadTemplate::from_json_text(t).ok()) {
-        println!("\nWhile `nightmark serve` runs (at this address, or where it says that it listens):\n");
-        println!("{}", curl(context.settings.receiver.address, created, &template));
+        crate::say!("\nWhile `nightmark serve` runs (at this address, or where it says that it listens):\n");
+        crate::say!("{}", curl(context.settings.receiver.address, created, &template));
     }
 }
 
@@ -220,9 +218,9 @@ async fn list(context: &Context) -> anyhow::Result<()> {
         None => Vec::new(),
     };
     if context.json {
-        println!("{}", keys.iter().map(|key| Value::Object(record_json(key))).collect::<Value>());
+        crate::say!("{}", keys.iter().map(|key| Value::Object(record_json(key))).collect::<Value>());
     } else if keys.is_empty() {
-        println!("no keys yet; `nightmark keys create --name NAME` makes one");
+        crate::say!("no keys yet; `nightmark keys create --name NAME` makes one");
     } else {
         let mut out =
             table(&["id", "name", "type", "template", "secret", "key", "created", "expires", "last used", "state"]);
@@ -240,7 +238,7 @@ async fn list(context: &Context) -> anyhow::Result<()> {
                 state(key, context.clock.now()),
             ]);
         }
-        println!("{}", out.trim_fmt());
+        crate::say!("{}", out.trim_fmt());
     }
     Ok(())
 }
@@ -264,8 +262,8 @@ async fn revoke(context: &Context, id: &str) -> anyhow::Result<()> {
     store.close().await;
     let key = key.with_context(unknown)?;
     match context.json {
-        true => println!("{}", Value::Object(record_json(&key))),
-        false => println!("the key {} ({}) is revoked", key.id, shown(&key.name)),
+        true => crate::say!("{}", Value::Object(record_json(&key))),
+        false => crate::say!("the key {} ({}) is revoked", key.id, shown(&key.name)),
     }
     Ok(())
 }

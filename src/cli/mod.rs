@@ -8,6 +8,7 @@ pub mod check;
 pub mod demo;
 pub mod keys;
 pub mod orgs;
+pub mod out;
 pub mod preview;
 pub mod report;
 pub mod run;
@@ -104,10 +105,26 @@ impl From<Exit> for std::process::ExitCode {
 /// Parses the arguments and runs the command.
 ///
 /// # Errors
-/// Whatever kept the command from being done; `main` prints the chain once and exits with 2.
+/// Whatever kept the command from being done; `main` prints the chain once and exits with 2. With `--json` it stands on
+/// stdout as well, as `{"state": "failed", "error": …}`.
 pub async fn main() -> anyhow::Result<Exit> {
     let cli = Cli::parse();
+    let json = cli.json;
+    let outcome = command(cli).await;
+    if let Err(error) = &outcome
+        && json
+    {
+        // Scripts get one value on stdout whatever happens.
+        crate::say!("{}", serde_json::json!({ "state": "failed", "error": out::error_text(error) }));
+    }
+    outcome
+}
+
+async fn command(cli: Cli) -> anyhow::Result<Exit> {
     let home = Home::new(&cli.home)?;
+    if !home.dir().is_dir() && !matches!(cli.command, Command::Demo(_)) {
+        anyhow::bail!("the home folder {} does not exist; make it, or give another with --home", home.dir().display());
+    }
     let settings = Settings::load(&home)?;
     telemetry::init(cli.log.as_deref(), &settings)?;
     let context = Context { home, settings, json: cli.json, clock: Arc::new(SystemClock) };

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 #[derive(Debug, Args)]
 pub struct OrgsArgs {
     #[command(subcommand)]
-    command: OrgsCommand,
+    command: Option<OrgsCommand>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -40,7 +40,7 @@ enum OrgsCommand {
 /// A state store that cannot be read, or an id that no org has.
 pub async fn run(context: &Context, args: OrgsArgs) -> anyhow::Result<Exit> {
     let store = SqliteStore::open_existing_readonly(&context.home.database()).await?;
-    match args.command {
+    match args.command.unwrap_or(OrgsCommand::List { limit: 50, after: None }) {
         OrgsCommand::List { limit, after } => list(context, store.as_ref(), after.as_deref(), limit).await?,
         OrgsCommand::Show { id } => show(context, store.as_ref(), &id).await?,
     }
@@ -56,13 +56,13 @@ async fn list(context: &Context, store: Option<&SqliteStore>, after: Option<&str
         None => Vec::new(),
     };
     if context.json {
-        println!("{}", json!(orgs));
+        crate::say!("{}", json!(orgs));
     } else if orgs.is_empty() {
-        println!("no orgs{}", after.map(|id| format!(" behind {}", shown(id))).unwrap_or_default());
+        crate::say!("no orgs{}", after.map(|id| format!(" behind {}", shown(id))).unwrap_or_default());
     } else {
-        println!("{}", orgs_table(&orgs).trim_fmt());
+        crate::say!("{}", orgs_table(&orgs).trim_fmt());
         if let Some(last) = orgs.last().filter(|_| orgs.len() == limit as usize) {
-            println!("there may be more: --after '{}'", shown(&last.product_org_id));
+            crate::say!("there may be more: --after '{}'", shown(&last.product_org_id));
         }
     }
     Ok(())
@@ -98,7 +98,7 @@ async fn show(context: &Context, store: Option<&SqliteStore>, id: &str) -> anyho
     };
     let org = json!(org);
     if context.json {
-        println!("{org}");
+        crate::say!("{org}");
     } else if let Value::Object(fields) = org {
         let mut out = table(&["field", "value"]);
         for (name, value) in &fields {
@@ -109,7 +109,7 @@ async fn show(context: &Context, store: Option<&SqliteStore>, id: &str) -> anyho
             };
             out.add_row([name.as_str(), &value]);
         }
-        println!("{}", out.trim_fmt());
+        crate::say!("{}", out.trim_fmt());
     }
     Ok(())
 }

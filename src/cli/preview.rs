@@ -1,7 +1,7 @@
 //! `nightmark preview JOB`: what a run would send. Sends nothing, changes nothing.
 
-use super::report::{self, grouped, plural};
-use super::table::table;
+use super::report::{self, clipped, grouped, plural};
+use super::table::{shown, table};
 use super::{Context, Exit};
 use crate::diff::Operation;
 use crate::job::load::load_job;
@@ -45,12 +45,22 @@ pub async fn run(context: &Context, args: PreviewArgs) -> anyhow::Result<Exit> {
         },
     };
     let elapsed = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let unsendable = unsendable(&planned);
     if context.json {
         print_json(&planned, args.limit.unwrap_or(usize::MAX), elapsed);
     } else {
-        print_text(&planned, args.limit.unwrap_or(20), elapsed);
+        print_text(&planned, args.limit.unwrap_or(20), elapsed, unsendable);
     }
-    Ok(if planned.held.is_empty() { Exit::Done } else { Exit::Held })
+    Ok(match (planned.held.is_empty(), unsendable) {
+        (false, _) => Exit::Held,
+        (true, 0) => Exit::Done,
+        (true, _) => Exit::SomeFailed,
+    })
+}
+
+/// Changes whose body cannot be built, so that they would never leave.
+fn unsendable(planned: &Planned) -> u64 {
+    (0..planned.changes.len()).filter(|&seq| planned.body(seq).is_err()).count() as u64
 }
 
 fn held_without_plan(context: &Context, job: &str, reasons: &[String], started: Instant) -> Exit {
@@ -59,10 +69,10 @@ fn held_without_plan(context: &Context, job: &str, reasons: &[String], started: 
         let mut object = report::counts_json(None, job, &Counts::default(), elapsed);
         object.insert("held".into(), json!(reasons));
         object.insert("changes".into(), json!([]));
-        println!("{}", Value::Object(object));
+        crate::say!("{}", Value::Object(object));
     } else {
-        println!("{job}: a run would be held:");
-        reasons.iter().for_each(|r| println!("  {r}"));
+        crate::say!("{job}: a run would be held:");
+        reasons.iter().for_each(|r| crate::say!("  {r}"));
     }
     Exit::Held
 }
@@ -76,53 +86,59 @@ fn print_json(planned: &Planned, limit: usize, elapsed: u64) {
     object.insert("changes_by_column".into(), Value::Object(by_column.collect()));
     let shown = planned.changes.len().min(limit);
     object.insert("changes".into(), (0..shown).map(|seq| report::change_json(planned, seq)).collect());
-    println!("{}", Value::Object(object));
+    crate::say!("{}", Value::Object(object));
 }
 
-fn print_text(planned: &Planned, limit: usize, elapsed: u64) {
-    println!("{}", report::found_line(&planned.of.job.name, &planned.counts));
+fn print_text(planned: &Planned, limit: usize, elapsed: u64, unsendable: u64) {
+    crate::say!("{}", report::found_line(&planned.of.job.name, &planned.counts));
     let by_column = planned.changes_by_column();
     if !by_column.is_empty() {
         let columns: Vec<String> =
             by_column.iter().map(|(name, count)| format!("{name} {}", grouped(*count))).collect();
-        println!("changed columns: {}", columns.join(", "));
+        crate::say!("changed columns: {}", columns.join(", "));
     }
-    report::notes(planned).iter().for_each(|note| println!("note: {note}"));
+    report::notes(planned).iter().for_each(|note| crate::say!("note: {note}"));
     let shown = planned.changes.len().min(limit);
     if shown > 0 {
-        println!("\n{}", changes_table(planned, shown));
-        println!("\nbodies:");
+        crate::say!("\n{}", changes_table(planned, shown));
+        crate::say!("\nbodies:");
         for seq in 0..shown {
             match planned.body(seq) {
-                Ok(body) => println!("  {body}"),
+                Ok(body) => crate::say!("  {}", cut(&body, 2000)),
                 Err(error) => {
-                    println!("  {}: cannot be sent: {error}", key_text(planned.changes.row(seq), &planned.changes.key))
+                    crate::say!(
+                        "  {}: cannot be sent: {error}",
+                        clipped(&key_text(planned.changes.row(seq), &planned.changes.key))
+                    )
                 }
             }
         }
     }
     if planned.changes.len() > shown {
-        println!("… and {} more (--limit)", grouped((planned.changes.len() - shown) as u64));
+        crate::say!("… and {} more (--limit)", grouped((planned.changes.len() - shown) as u64));
     }
-    println!(
+    crate::say!(
         "\na run would send {}. Nothing was sent, nothing was changed ({elapsed} ms)",
-        plural(planned.counts.planned(), "webhook")
+        plural(planned.counts.planned() - unsendable, "webhook")
     );
+    if unsendable > 0 {
+        crate::say!("{} cannot be built into a body and would not leave", plural(unsendable, "change"));
+    }
     if !planned.held.is_empty() {
-        println!("It would be held:");
-        planned.held.iter().for_each(|reason| println!("  {reason}"));
-        println!("To send all the same: nightmark run {} --approve", planned.of.job.name);
+        crate::say!("It would be held:");
+        planned.held.iter().for_each(|reason| crate::say!("  {reason}"));
+        crate::say!("To send all the same: nightmark run {} --approve", planned.of.job.name);
     }
 }
 
 /// One line per changed column: before → after. Added and removed orgs have one line each.
 pub(super) fn changes_table(planned: &Planned, limit: usize) -> comfy_table::Table {
-    let shown = planned.changes.len().min(limit);
+    let count = planned.changes.len().min(limit);
     let mut out = table(&["KEY", "OPERATION", "COLUMN", "BEFORE", "AFTER"]);
-    for seq in 0..shown {
+    for seq in 0..count {
         let changes = &planned.changes;
         let row = changes.row(seq);
-        let (key, meta) = (key_text(row, &changes.key), &changes.rows[seq]);
+        let (key, meta) = (cut(&shown(&key_text(row, &changes.key)), 60), &changes.rows[seq]);
         let columns = changes.changed_columns(seq);
         if meta.operation != Operation::Changed || columns.is_empty() {
             let why = if meta.uncertain { "(an earlier send may have been applied)" } else { "" };
@@ -145,6 +161,14 @@ pub(super) fn shown_value(row: crate::row::RowRef<'_>, column: &str) -> String {
     match row.value(index) {
         crate::row::Value::Null => "NULL".to_owned(),
         crate::row::Value::Text("") => "\"\"".to_owned(),
-        value => value.text(),
+        value => cut(&shown(&value.text()), 60),
+    }
+}
+
+/// At most so many characters, and how many there are.
+fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}… ({} characters)", &text[..end], grouped(text.chars().count() as u64)),
+        None => text.to_owned(),
     }
 }

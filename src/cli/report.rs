@@ -1,5 +1,7 @@
 //! What `run` and `preview` print, as text and as JSON.
 
+use super::table::shown;
+use crate::normalise::Reject;
 use crate::pipeline::{PipelineError, Planned};
 use crate::receipt::Counts;
 use serde_json::{Map, Value, json};
@@ -21,6 +23,15 @@ pub fn grouped(number: u64) -> String {
 /// `1 org`, `2 orgs`
 pub fn plural(number: u64, one: &str) -> String {
     format!("{} {one}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
+/// Text from outside for a line of a report: no control characters, at most 200 characters.
+pub fn clipped(text: &str) -> String {
+    let text = shown(text);
+    match text.char_indices().nth(200) {
+        Some((cut, _)) => format!("{}…", &text[..cut]),
+        None => text,
+    }
 }
 
 /// The object that `run --json` and `preview --json` share.
@@ -54,14 +65,10 @@ pub fn found_line(job: &str, counts: &Counts) -> String {
 /// What should be said about a plan besides its counts: rejects, quarantined keys, columns that change too much.
 pub fn notes(planned: &Planned) -> Vec<String> {
     let mut notes = Vec::new();
-    for reject in planned.rejects.listed() {
-        notes.push(format!(
-            "row {} is rejected: {} = `{}` {}; its org keeps its place",
-            reject.row + 1,
-            reject.column,
-            reject.value,
-            reject.reason
-        ));
+    notes.extend(planned.rejects.listed().iter().map(reject_line));
+    let more = planned.rejects.count().saturating_sub(planned.rejects.listed().len() as u64);
+    if more > 0 {
+        notes.push(format!("… and {} more", plural(more, "rejected row")));
     }
     notes.extend(planned.bad_keys.listed.iter().map(|bad| format!("left out: {bad}")));
     if planned.suppressed > 0 {
@@ -73,8 +80,20 @@ pub fn notes(planned: &Planned) -> Vec<String> {
             ),
         });
     }
+    notes.extend(planned.notes());
     notes.extend(volatile(planned));
-    notes
+    notes.iter().map(|note| shown(note)).collect()
+}
+
+/// One rejected row.
+pub fn reject_line(reject: &Reject) -> String {
+    format!(
+        "row {} is rejected: {} = `{}` {}; its org keeps its place",
+        reject.row + 1,
+        reject.column,
+        reject.value,
+        reject.reason
+    )
 }
 
 /// Names the column that makes most orgs change, with what to do about it.
@@ -109,9 +128,9 @@ pub fn change_json(planned: &Planned, seq: usize) -> Value {
     };
     let meta = &changes.rows[seq];
     let removed = meta.operation == crate::diff::Operation::Removed;
-    let body = match planned.body(seq) {
-        Ok(body) => serde_json::from_str(&body).unwrap_or(Value::String(body)),
-        Err(error) => json!({ "error": error.to_string() }),
+    let (body, body_error) = match planned.body(seq) {
+        Ok(body) => (serde_json::from_str(&body).unwrap_or(Value::String(body)), Value::Null),
+        Err(error) => (Value::Null, Value::String(error.to_string())),
     };
     json!({
         "key": crate::row::key_json(row, &changes.key),
@@ -122,6 +141,7 @@ pub fn change_json(planned: &Planned, seq: usize) -> Value {
         "uncertain": meta.uncertain,
         "webhook_id": meta.webhook_id,
         "body": body,
+        "body_error": body_error,
     })
 }
 

@@ -1,6 +1,6 @@
 //! `nightmark run JOB`: extract, compare, publish, send.
 
-use super::report::{self, grouped, plural};
+use super::report::{self, clipped, grouped, plural};
 use super::{Context, Exit};
 use crate::deliver::Summary;
 use crate::job::load::load_job;
@@ -8,7 +8,7 @@ use crate::pipeline::{RunReport, Runner, SendProgress};
 use crate::receipt::Outcome;
 use crate::store::RunState;
 use crate::store::sqlite::SqliteStore;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -42,6 +42,8 @@ pub async fn run(context: &Context, args: RunArgs) -> anyhow::Result<Exit> {
         stop: stop_on_signal()?,
     };
     let outcome = runner.run(Arc::clone(&job), args.approve).await;
+    // With it goes the progress bar, which must be off the screen before anything else is printed.
+    drop(runner);
     store.close().await;
     let report = outcome?;
     let elapsed = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -77,23 +79,25 @@ fn print_json(job: &str, report: &RunReport, elapsed: u64) {
         let stopped = delivery.stopped.as_ref().map(|s| json!({ "reason": s.reason, "remedy": s.remedy }));
         object.insert("stopped".into(), stopped.unwrap_or(Value::Null));
         let failures = delivery.failures.iter();
-        let failures = failures.map(|f| json!({ "key": f.key, "status": f.status, "detail": f.detail }));
+        let failures =
+            failures.map(|f| json!({ "key": f.key, "kind": f.kind, "status": f.status, "detail": f.detail }));
         object.insert("failures".into(), failures.collect());
+        object.insert("undelivered".into(), json!(delivery.undelivered));
     }
-    println!("{}", Value::Object(object));
+    crate::say!("{}", Value::Object(object));
 }
 
 /// The report for people.
 pub fn print_text(job: &str, report: &RunReport, elapsed: u64) {
     if let Some(planned) = &report.planned {
-        println!("{}", report::found_line(job, &report.counts));
-        report::notes(planned).iter().for_each(|note| println!("note: {note}"));
+        crate::say!("{}", report::found_line(job, &report.counts));
+        report::notes(planned).iter().for_each(|note| crate::say!("note: {note}"));
     }
     if report.state == RunState::Held {
-        println!("{job}: HELD, nothing was sent:");
-        report.held.iter().for_each(|reason| println!("  {reason}"));
+        crate::say!("{job}: HELD, nothing was sent:");
+        report.held.iter().for_each(|reason| crate::say!("  {reason}"));
         if report.planned.is_some() {
-            println!("Look at it with: nightmark preview {job}\nSend all the same:  nightmark run {job} --approve");
+            crate::say!("Look at it with: nightmark preview {job}\nSend all the same:  nightmark run {job} --approve");
         }
         return;
     }
@@ -105,34 +109,45 @@ pub fn print_text(job: &str, report: &RunReport, elapsed: u64) {
 fn print_delivery(delivery: &Summary, report: &RunReport, elapsed: u64) {
     let counts = &report.counts;
     if counts.planned() == 0 {
-        println!("nothing to send ({elapsed} ms, run {})", report.run);
+        crate::say!("nothing to send ({elapsed} ms, run {})", report.run);
         return;
     }
     let mut line = format!("{} acknowledged", grouped(counts.acknowledged));
-    for (count, what) in [(counts.refused, "refused"), (counts.unknown, "unknown"), (counts.pending, "not sent")] {
+    let refused = counts.refused.saturating_sub(delivery.undelivered);
+    let rest = [
+        (refused, "refused"),
+        (delivery.undelivered, "not delivered"),
+        (counts.unknown, "unknown (may have been applied)"),
+        (counts.pending, "not sent"),
+    ];
+    for (count, what) in rest {
         if count > 0 {
             line.push_str(&format!(", {} {what}", grouped(count)));
         }
     }
-    println!("{}: {line} ({elapsed} ms, run {})", plural(counts.planned(), "webhook"), report.run);
+    crate::say!("{}: {line} ({elapsed} ms, run {})", plural(counts.planned(), "webhook"), report.run);
     for failure in &delivery.failures {
         let status = failure.status.map_or_else(String::new, |s| format!("HTTP {s}: "));
-        println!("  {}: {status}{}", failure.key, failure.detail);
+        crate::say!("  {}: {status}{}", clipped(&failure.key), clipped(&failure.detail));
+    }
+    let failed = counts.refused + counts.unknown;
+    if failed > delivery.failures.len() as u64 {
+        crate::say!("  … and {} more", grouped(failed - delivery.failures.len() as u64));
     }
     if let Some(stopped) = &delivery.stopped {
-        println!("delivery stopped: {}\n  what to do: {}", stopped.reason, stopped.remedy);
+        crate::say!("delivery stopped: {}\n  what to do: {}", stopped.reason, stopped.remedy);
     }
     if counts.planned() > counts.acknowledged {
-        println!("What was not acknowledged is sent by the next run.");
+        crate::say!("What was not acknowledged is sent by the next run.");
     }
 }
 
 /// A progress bar on a terminal, silence elsewhere.
 pub fn bar() -> Arc<dyn SendProgress> {
     if std::io::stderr().is_terminal() {
-        let style = ProgressStyle::with_template("{bar:40} {pos}/{len} sent  {per_sec}  {eta} left {msg}");
-        let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Arc::new(Bar(bar))
+        let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {eta}");
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        Arc::new(Bar(bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))))
     } else {
         Arc::new(Silent)
     }
@@ -150,10 +165,14 @@ struct Bar(ProgressBar);
 impl SendProgress for Bar {
     fn sending(&self, planned: u64) {
         self.0.set_length(planned);
+        if planned > 0 {
+            self.0.set_draw_target(ProgressDrawTarget::stderr());
+        }
     }
 
-    fn sent(&self, _: Option<Outcome>) {
-        self.0.inc(1);
+    fn sent(&self, outcome: Option<Outcome>) {
+        // What stays pending has not gone anywhere.
+        self.0.inc(u64::from(outcome.is_some()));
     }
 }
 
@@ -171,10 +190,14 @@ fn stop_on_signal() -> anyhow::Result<watch::Receiver<bool>> {
             _ = terminate.recv() => {}
             _ = tokio::signal::ctrl_c() => {}
         }
-        eprintln!("stopping: requests in flight finish, the rest stays pending");
+        eprintln!("stopping: requests in flight finish, the rest stays pending; once more to leave at once");
         let _ = sender.send(true);
-        // Kept alive: a dropped sender would look like an error to those who wait.
-        std::future::pending::<()>().await;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        // As after a crash: what was in flight counts as unknown and is sent again.
+        std::process::exit(1);
     });
     Ok(receiver)
 }

@@ -1,8 +1,9 @@
 //! `nightmark runs`: what happened.
 
 use super::report::grouped;
-use super::table::table;
+use super::table::{shown, table};
 use super::{Context, Exit};
+use crate::snapshot::JobLock;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{RunRecord, RunState, RunStore};
 use serde_json::json;
@@ -13,7 +14,7 @@ pub struct RunsArgs {
     /// Only the runs of this job
     pub job: Option<String>,
     /// At most so many, the newest first
-    #[arg(long, default_value_t = 20, value_name = "N")]
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
 }
 
@@ -31,27 +32,31 @@ pub async fn run(context: &Context, args: RunsArgs) -> anyhow::Result<Exit> {
         None => Vec::new(),
     };
     if context.json {
-        println!("{}", json!(runs));
+        crate::say!("{}", json!(runs));
     } else if runs.is_empty() {
-        println!("no runs yet in {}", context.home.dir().display());
+        match &args.job {
+            Some(job) => crate::say!("no runs of job `{job}` in {}", context.home.dir().display()),
+            None => crate::say!("no runs yet in {}", context.home.dir().display()),
+        }
     } else {
-        println!("{}", runs_table(&runs));
+        crate::say!("{}", runs_table(context, &runs));
         for run in &runs {
             if let Some(reason) = &run.reason {
-                println!("{}: {reason}", run.id);
+                crate::say!("{}: {}", run.id, reason.lines().map(shown).collect::<Vec<_>>().join("\n"));
             }
         }
     }
     Ok(Exit::Done)
 }
 
-fn runs_table(runs: &[RunRecord]) -> comfy_table::Table {
+fn runs_table(context: &Context, runs: &[RunRecord]) -> comfy_table::Table {
     let headers = [
         "RUN",
         "JOB",
         "STARTED",
         "STATE",
         "EXTRACTED",
+        "REJECTED",
         "ADDED",
         "CHANGED",
         "REMOVED",
@@ -62,12 +67,14 @@ fn runs_table(runs: &[RunRecord]) -> comfy_table::Table {
     let mut out = table(&headers);
     for run in runs {
         let counts = &run.counts;
+        let cut_off = run.state == RunState::Running && is_free(context, &run.job);
         out.add_row([
             run.id.clone(),
             run.job.clone(),
             run.started_at.format("%Y-%m-%d %H:%M:%S").to_string(),
-            state(run.state).to_owned(),
+            if cut_off { "cut off" } else { state(run.state) }.to_owned(),
             grouped(counts.extracted),
+            grouped(counts.rejected),
             grouped(counts.added),
             grouped(counts.changed),
             grouped(counts.removed),
@@ -79,9 +86,15 @@ fn runs_table(runs: &[RunRecord]) -> comfy_table::Table {
     out
 }
 
+/// Whether no process works on the job: its lock can be had. It is let go of at once.
+fn is_free(context: &Context, job: &str) -> bool {
+    let dir = context.home.snapshots(job);
+    !dir.join("lock").exists() || JobLock::take(&dir, job, "nightmark runs").is_ok()
+}
+
 fn state(state: RunState) -> &'static str {
     match state {
-        RunState::Running => "running or cut off",
+        RunState::Running => "running",
         RunState::Finished => "finished",
         RunState::Held => "HELD",
         RunState::Failed => "FAILED",

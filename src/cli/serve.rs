@@ -68,10 +68,10 @@ async fn bind(address: SocketAddr, argument: &str) -> anyhow::Result<TcpListener
 fn announce(context: &Context, args: &ServeArgs, receiver: SocketAddr, admin: SocketAddr) -> anyhow::Result<()> {
     let addresses = json!({ "receiver": receiver.to_string(), "admin": admin.to_string() });
     match context.json {
-        true => println!("{addresses}"),
+        true => crate::say!("{addresses}"),
         false => {
-            println!("receiver  http://{receiver}/api/product-orgs/webhook/{{apiKey}}");
-            println!("admin     http://{admin}/healthz, /readyz");
+            crate::say!("receiver  http://{receiver}/api/product-orgs/webhook/{{apiKey}}");
+            crate::say!("admin     http://{admin}/healthz, /readyz");
         }
     }
     match &args.ready_file {

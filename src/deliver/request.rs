@@ -4,6 +4,7 @@
 //! HTTP library's trace shows it.
 
 use super::{DeliverError, Message, Resolved};
+use crate::job::spec::RESERVED_HEADERS;
 use chrono::{DateTime, Utc};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use secrecy::{ExposeSecret, SecretString};
@@ -15,21 +16,6 @@ const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const OPERATION: HeaderName = HeaderName::from_static("nightmark-operation");
 
-/// Headers that a job may not set: they frame the message, or they are ours and mean something to a receiver.
-const RESERVED: [&str; 11] = [
-    "connection",
-    "content-length",
-    "host",
-    "idempotency-key",
-    "nightmark-operation",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-    "webhook-id",
-    "webhook-signature",
-    "webhook-timestamp",
-];
-
 /// The headers that are the same for every request of a destination.
 pub(super) fn fixed_headers(resolved: &Resolved) -> Result<HeaderMap, DeliverError> {
     let mut headers = HeaderMap::new();
@@ -40,7 +26,7 @@ pub(super) fn fixed_headers(resolved: &Resolved) -> Result<HeaderMap, DeliverErr
         let header: HeaderName = name
             .parse()
             .map_err(|_| DeliverError::Header { field: field.clone(), problem: "is not the name of a header" })?;
-        if RESERVED.contains(&header.as_str()) {
+        if RESERVED_HEADERS.contains(&header.as_str()) {
             return Err(DeliverError::Header { field, problem: "names a header that is set by Nightmark itself" });
         }
         headers.insert(header, sensitive(&field, value)?);

@@ -173,6 +173,23 @@ pub struct Destination {
     pub timeout: Duration,
 }
 
+/// Headers that a job may not set, in lower case: they frame the message, or they are ours and mean something to a
+/// receiver. `X-Api-Secret` comes from `destination.secret`.
+pub const RESERVED_HEADERS: [&str; 12] = [
+    "connection",
+    "content-length",
+    "host",
+    "idempotency-key",
+    "nightmark-operation",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+    "webhook-id",
+    "webhook-signature",
+    "webhook-timestamp",
+    "x-api-secret",
+];
+
 /// `rate = "50/s"`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {

@@ -6,7 +6,8 @@
 //! Always holds: the answer is sent after the commit; nothing of a refused body is stored; unknown, revoked and expired keys
 //! and wrong secrets get one and the same answer; our own trouble is 503 with Retry-After and never a 4xx; a key or secret
 //! is never logged, which is why no request line is.
-//! Deliberately absent: what a sender does (`deliver`), the state's form (`store`).
+//! Deliberately absent: what a sender does (`deliver`), the state's form (`store`); header time-outs, connection and rate
+//! limits and compressed bodies, which a receiver on the open internet needs: until then it belongs behind a proxy.
 
 mod answer;
 mod example;

@@ -115,3 +115,99 @@ fn unknown_jobs_and_empty_homes_are_explained() {
     assert!(empty.run(&["runs"]).expect(0).stdout.contains("no runs yet"));
     assert!(empty.run(&["check"]).expect(2).stderr.contains("no job files"));
 }
+
+#[test]
+fn a_reader_that_leaves_and_a_full_disk_change_nothing() {
+    use std::process::Stdio;
+    let destination = Destination::start();
+    let home = simple_home(&destination);
+    let rows: String = (0..5000).map(|i| format!("org_{i},pro\n")).collect();
+    home.write("orgs.csv", &format!("workspace_id,plan\n{rows}"));
+    let mut child = home
+        .command(&["preview", "orgs", "--limit", "5000"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let ran = crate::support::ran(child.wait_with_output().unwrap()).expect(0);
+    assert_eq!(ran.stderr, "");
+
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = home.command(&["run", "orgs", "--json"]).stdout(full).output().unwrap();
+    let ran = crate::support::ran(output).expect(2);
+    assert!(ran.stderr.contains("stdout cannot be written") && !ran.stderr.contains("panicked"), "{}", ran.stderr);
+    assert_eq!(destination.take().len(), 5000, "what was to be sent has been sent");
+}
+
+#[test]
+fn failures_are_one_json_value_and_each_cause_is_told_once() {
+    let destination = Destination::start();
+    let home = simple_home(&destination);
+    std::fs::write(home.path("orgs.csv"), b"workspace_id,plan\na,M\xfcller\n").unwrap();
+    for command in ["run", "preview"] {
+        let ran = home.run(&[command, "orgs", "--json"]).expect(2);
+        let text = ran.json()["error"].as_str().unwrap().to_owned();
+        assert_eq!(text.matches("line 2").count(), 1, "{text}");
+        assert!(ran.stderr.contains("iconv") && ran.stderr.trim_end().ends_with("OUT"), "{}", ran.stderr);
+    }
+    home.run(&["run", "nothing", "--json"]).expect(2).json();
+}
+
+#[test]
+fn control_characters_do_not_reach_the_terminal() {
+    let destination = Destination::start();
+    let home = simple_home(&destination);
+    home.write("orgs.csv", "workspace_id,plan\n\"a\u{1b}[31mred\u{7}\",\"pro\u{1b}[2J\"\n");
+    destination.set("a\u{1b}[31mred\u{7}", 400);
+    for args in [&["preview", "orgs"][..], &["run", "orgs"], &["runs"], &["check"]] {
+        let ran = home.run(args);
+        let raw = |text: &str| text.chars().any(|c| c.is_control() && c != '\n');
+        assert!(!raw(&ran.stdout) && !raw(&ran.stderr), "{args:?}: {:?} {:?}", ran.stdout, ran.stderr);
+    }
+}
+
+#[test]
+fn a_body_that_cannot_be_built_is_told_before_it_is_sent() {
+    let destination = Destination::start();
+    let home = simple_home(&destination);
+    let job = std::fs::read_to_string(home.path("jobs/orgs.toml")).unwrap();
+    home.write("jobs/orgs.toml", &job.replace("preset = \"flat\"", "template = '{\"id\": {{row.workspace_id}},}'"));
+    let preview = home.run(&["preview", "orgs", "--json"]).expect(1).json();
+    let change = &preview["changes"][0];
+    assert!(change["body"].is_null() && change["body_error"].is_string(), "{change}");
+    let run = home.job("orgs", 1);
+    assert_eq!((&run["refused"], &run["undelivered"]), (&json!(2), &json!(2)));
+    assert_eq!(destination.take().len(), 0);
+}
+
+#[test]
+fn the_interface_is_there() {
+    let home = Home::new();
+    for command in ["demo", "check", "preview", "run", "runs", "serve", "keys", "orgs"] {
+        assert!(home.run(&[command, "--help"]).expect(0).stdout.contains("--home"), "{command}");
+    }
+    assert!(home.run(&["--help"]).expect(0).stdout.contains("3 held by a guard"));
+    for list in ["keys", "orgs"] {
+        assert_eq!(home.run(&[list, "--json"]).expect(0).json(), json!([]));
+    }
+    let args = ["keys", "create", "--name", "n", "--type", "signal-staging", "--template", "flat", "--with-secret"];
+    let key = home.run(&[&args[..], &["--expires", "90d", "--json"]].concat()).expect(0).json();
+    assert!(key["key"].as_str().unwrap().starts_with("sk_") && key["secret"].is_string() && key["id"].is_string());
+    let nowhere = home.path("nowhere");
+    let ran = home.run(&["runs", "--home", nowhere.to_str().unwrap()]).expect(2);
+    assert!(ran.stderr.contains("does not exist"), "{}", ran.stderr);
+}
+
+#[test]
+fn runs_tell_a_cut_off_run_from_one_that_is_on() {
+    let destination = Destination::start();
+    let home = simple_home(&destination);
+    destination.set("a", 0);
+    let mut child = home.command(&["run", "orgs"]).stdout(std::process::Stdio::null()).spawn().unwrap();
+    destination.wait_for(2);
+    assert!(home.run(&["runs"]).expect(0).stdout.contains("running"));
+    crate::support::signal(child.id(), "KILL");
+    child.wait().unwrap();
+    assert!(home.run(&["runs"]).expect(0).stdout.contains("cut off"));
+}

@@ -99,8 +99,13 @@ fn sources() -> Vec<(PathBuf, String)> {
 
 /// The file without comments and without its tests, which may use anything.
 fn code_of(text: &str) -> String {
-    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-    let lines = code.lines().map(|l| if l.trim_start().starts_with("//") { "" } else { l });
+    // A module in place ends the code; `#[cfg(test)] mod tests;` names another file and ends nothing.
+    let ends = |at: usize| {
+        let rest = text[at..].trim_start_matches("#[cfg(test)]").trim_start();
+        rest.starts_with("mod ") && rest.lines().next().is_some_and(|line| line.trim_end().ends_with('{'))
+    };
+    let end = text.match_indices("#[cfg(test)]").map(|(at, _)| at).find(|&at| ends(at)).unwrap_or(text.len());
+    let lines = text[..end].lines().map(|l| if l.trim_start().starts_with("//") { "" } else { l });
     lines.collect::<Vec<_>>().join("\n")
 }
 
@@ -186,7 +191,8 @@ fn the_rules_can_fail() {
         ["store", "row", "a", "c"]
     );
     assert!(names("let x = sqlx::query(\"\");", "sqlx::") && !names("my_sqlx::query", "sqlx::"));
-    assert!(code_of("// tokio\nfn a() {}\n#[cfg(test)]\nuse tokio;").trim() == "fn a() {}");
+    assert_eq!(code_of("// tokio\nfn a() {}\n#[cfg(test)]\nmod tests {\nuse tokio;").trim(), "fn a() {}");
+    assert!(code_of("#[cfg(test)]\nmod tests;\nuse tokio;").contains("tokio"));
 }
 
 #[test]

@@ -15,3 +15,4 @@ mod snapshot_model;
 mod snapshots;
 mod store;
 mod support;
+mod values;

@@ -419,6 +419,7 @@ fn three_mistakes_are_three_problems() {
     for line in ["bad.toml:2:", "bad.toml:8:", "bad.toml:12:"] {
         assert!(ran.stderr.contains(line), "{line} in {}", ran.stderr);
     }
+    assert!(ran.stderr.contains("3 problems in "), "{}", ran.stderr);
     assert!(ran.stderr.contains("did you mean `compare`?"), "{}", ran.stderr);
     assert!(!ran.stderr.contains("not-a-reference"), "a literal secret is not repeated: {}", ran.stderr);
 }

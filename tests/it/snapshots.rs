@@ -110,7 +110,16 @@ fn orgs_that_are_not_removed_are_counted_in_a_note() {
 fn a_key_of_another_type_is_shown_with_its_value() {
     let destination = Destination::start();
     let home = home(&destination, REMOVED, WITH_OPERATION);
-    night(&home, &destination, HEAD, &["1,free", "2,pro", "7,pro"], 0);
+    // NDJSON declares its ids as numbers; CSV, which comes next, has them as text.
+    let csv = std::fs::read_to_string(home.path("jobs/orgs.toml")).unwrap();
+    home.write("jobs/orgs.toml", &csv.replace("orgs.csv", "orgs.ndjson"));
+    let org = |id: u8, plan: &str| format!("{{\"workspace_id\":{id},\"plan_id\":\"{plan}\"}}\n");
+    home.write("orgs.ndjson", &(org(1, "free") + &org(2, "pro") + &org(7, "pro")));
+    home.job("orgs", 0);
+    home.write("jobs/orgs.toml", &csv);
+    destination.take();
+    extract(&home, HEAD, &["1,free", "2,pro", "7,pro"]);
+    assert_eq!(home.job("orgs", 0)["unchanged"], json!(3), "the same orgs in another format");
     extract(&home, HEAD, &["1,free", "2,pro", "ws-7,pro"]);
     let ran = home.run(&["run", "orgs"]).expect(2);
     let said = "row 3: the key `ws-7` does not fit int, the type pinned with the first base";
@@ -120,6 +129,17 @@ fn a_key_of_another_type_is_shown_with_its_value() {
     set_job(&home, &destination, &format!("{REMOVED}\non_bad_key = \"quarantine\""), WITH_OPERATION);
     assert_eq!(home.job("orgs", 1)["removed"], json!(0));
     assert_eq!(destination.take().len(), 0, "org 7 may be behind the key that does not fit");
+}
+
+#[test]
+fn an_id_of_csv_is_a_name_and_may_have_a_letter_one_day() {
+    let destination = Destination::start();
+    let home = home(&destination, "", FLAT);
+    night(&home, &destination, HEAD, &["1,free", "007,pro"], 0);
+    extract(&home, HEAD, &["1,free", "007,pro", "7,pro", "ws-7,pro"]);
+    let report = home.job("orgs", 0);
+    assert_eq!((&report["unchanged"], &report["added"]), (&json!(2), &json!(2)));
+    assert_eq!(destination.take_orgs(), ["7", "ws-7"]);
 }
 
 /// A version that is not acknowledged on the first night and cannot be sent on the second goes out on the third night under

@@ -72,7 +72,7 @@ pub async fn run(context: &Context, args: DemoArgs) -> anyhow::Result<Exit> {
     let stage = set_up(context, &args).await?;
     let say = |line: String| {
         if !context.json {
-            println!("{line}");
+            crate::say!("{line}");
         }
     };
     say(format!(
@@ -106,7 +106,7 @@ pub async fn run(context: &Context, args: DemoArgs) -> anyhow::Result<Exit> {
     let held = stage.store.orgs(None, u32::MAX).await?.len() as u64;
     say(format!("\nThe receiver holds {}. {}", plural(held, "org"), next_steps(&stage.home)));
     if context.json {
-        println!("{}", summary(&stage, held, [&one, &two, &three]));
+        crate::say!("{}", summary(&stage, held, [&one, &two, &three]));
     }
     Ok([one, two, three].iter().map(|night| exit(&night.report)).find(|e| *e != Exit::Done).unwrap_or(Exit::Done))
 }

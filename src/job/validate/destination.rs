@@ -3,25 +3,13 @@
 use crate::job::document::{Document, join};
 use crate::job::problem::Fault;
 use crate::job::raw::{RawDestination, RawHttp, RawRetry};
-use crate::job::spec::{Destination, Part, Retry, Templated};
+use crate::job::spec::{Destination, Part, RESERVED_HEADERS, Retry, Templated};
 use crate::job::units;
 use std::collections::BTreeMap;
 use url::Url;
 
 /// Stands for a reference while an address is checked. It survives URL parsing as it is, in any part of a URL.
 const REFERENCE: &str = "nightmark-reference";
-/// Headers that the client writes; a second one would contradict it.
-const RESERVED: [&str; 9] = [
-    "connection",
-    "content-length",
-    "idempotency-key",
-    "nightmark-operation",
-    "transfer-encoding",
-    "webhook-id",
-    "webhook-signature",
-    "webhook-timestamp",
-    "x-api-secret",
-];
 const HOW: &str = "put it into an environment variable and write ${NAME}, or into a file and write ${file:PATH}";
 
 pub(super) fn check(doc: &mut Document<'_>, raw: RawDestination) -> Option<Destination> {
@@ -96,7 +84,7 @@ fn header(name: &str, value: &str) -> Result<Templated, Fault> {
     if lower == "x-api-secret" {
         return Err(Fault::new("this header has its own key").hint("use `secret` of [destination]"));
     }
-    if RESERVED.contains(&lower.as_str()) {
+    if RESERVED_HEADERS.contains(&lower.as_str()) {
         return Err(Fault::new("this header is written by Nightmark itself").hint("remove it"));
     }
     let templated = Templated::parse(value)?;
@@ -166,8 +154,9 @@ fn is_port(before: &str, next: &str) -> bool {
 
 fn literal_secret(url: &Url, templated: &Templated) -> Option<&'static str> {
     let is_literal = |text: &str| !text.is_empty() && !text.contains(REFERENCE);
-    if url.password().is_some_and(is_literal) {
-        return Some("a password");
+    // Segment's Basic auth has the write key as the user name.
+    if url.password().is_some_and(is_literal) || is_literal(url.username()) {
+        return Some("a user name or password");
     }
     if has_api_key(templated) {
         return Some("an API key");

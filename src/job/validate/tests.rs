@@ -343,7 +343,7 @@ fn addresses() {
         "https://${HOST}:${PORT}/x",
         "https://${HOST}:${PORT}",
         "https://${USER}:${PASSWORD}@h.example/",
-        "https://user@h.example/",
+        "https://${USER}@h.example/",
         "${WEBHOOK_URL}",
         "${BASE_URL}/webhook/${KEY}",
         "${SCHEME}://h.example/",
@@ -377,6 +377,8 @@ fn literal_secrets_are_refused_and_not_repeated() {
         assert!(text.contains(path) && text.contains("${NAME}") && !text.contains(LITERAL), "{text}");
     };
     for url in [
+        format!("https://{LITERAL}@h.example/"),
+        format!("https://{LITERAL}:@h.example/"),
         format!("https://h.example/api/product-orgs/webhook/{LITERAL}"),
         format!("https://h.example/webhook/{LITERAL}/more/${{X}}"),
         format!("https://user:{LITERAL}@h.example/"),
