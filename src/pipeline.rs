@@ -108,10 +108,11 @@ fn bad_keys_text(job: &str, key: &str, bad: &BadKeys) -> String {
         false => String::new(),
     };
     format!(
-        "the extract of job `{job}` has {} bad keys (diff.key = {key}); nothing was sent:\n{}{more}\n  hint: one row per \
+        "the extract of job `{job}` has {} bad {} (diff.key = {key}); nothing was sent:\n{}{more}\n  hint: one row per \
          org is needed; mend the extract or its query, or set diff.on_bad_key = \"quarantine\" to leave these orgs \
          out{retyped}",
         bad.count,
+        if bad.count == 1 { "key" } else { "keys" },
         listed.join("\n")
     )
 }
@@ -284,7 +285,8 @@ pub fn drift_reasons(drift: &Drift) -> Vec<String> {
     let mut reasons: Vec<String> = drift.problems.iter().map(ToString::to_string).collect();
     reasons.push(
         "the extract no longer fits the schema pinned with the first base: give the column its old name or type in the \
-         extract or its query, or take it out of diff.compare"
+         extract or its query, or leave the column out of the comparison (diff.ignore, or take it out of diff.compare). \
+         --approve does not apply here"
             .to_owned(),
     );
     reasons

@@ -88,6 +88,7 @@ impl Planner {
         let changes = ChangeSet::build(&tables, &view, &diff, &self.input.run)?;
         let counts = counts(&diff, &rows);
         Ok(Planned {
+            circumstances: self.circumstances(&before_schema, progress),
             counts,
             suppressed: diff.suppressed,
             held: guard::trips(&facts(&diff, &counts), &job.guard),
@@ -105,6 +106,30 @@ impl Planner {
             diff,
             of: self.input,
         })
+    }
+
+    /// What makes tonight different from other nights, for the report.
+    fn circumstances(&self, compared: &Schema, progress: &Progress) -> Vec<String> {
+        let Some(manifest) = &self.manifest else { return Vec::new() };
+        let mut notes = Vec::new();
+        if progress.attempted_before == u64::MAX && manifest.changes.rows > 0 {
+            notes.push(format!(
+                "the state store has no record of run {}, whose snapshot is here (was nightmark.db deleted?): its {} \
+                 changes count as not acknowledged and are sent again",
+                manifest.run, manifest.changes.rows
+            ));
+        }
+        let new = |name: &&str| !manifest.compared.iter().any(|c| c == name) && !manifest.key.iter().any(|c| c == name);
+        for name in compared.columns.iter().map(|c| c.name.as_str()).filter(new) {
+            notes.push(match self.input.job.diff.on_new_column {
+                Baseline::Send => format!(
+                    "column {name} is compared for the first time: every org that has a value in it counts as changed \
+                     (diff.on_new_column = \"adopt\" takes the values as known)"
+                ),
+                Baseline::Adopt => format!("column {name} is compared from the next run on (diff.on_new_column)"),
+            });
+        }
+        notes
     }
 
     pub(super) fn columns(&self) -> Columns<'_> {

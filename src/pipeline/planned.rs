@@ -1,6 +1,5 @@
 //! The plan of a run: what would be sent, and why.
 
-use super::sample::sample_body;
 use crate::diff::{BadKeys, Diff};
 use crate::job::spec::Job;
 use crate::normalise::Rejects;
@@ -55,6 +54,8 @@ pub struct Planned {
     pub input: Option<Schema>,
     /// Whether the job has no snapshot yet.
     pub first_run: bool,
+    /// What makes tonight different from other nights, in words.
+    pub(super) circumstances: Vec<String>,
     pub(super) tonight: RecordBatch,
     pub(super) before_schema: Schema,
     pub(super) seed: HashSeed,
@@ -111,16 +112,13 @@ impl Planned {
     /// What the comparison itself has to say besides its counts.
     pub fn notes(&self) -> Vec<String> {
         let (spared, keyless) = (self.diff.spared, self.bad_keys.keyless);
+        let mut notes = self.circumstances.clone();
         if spared == 0 {
-            return Vec::new();
+            return notes;
         }
         let orgs = if spared == 1 { "org is missing and was" } else { "orgs are missing and were" };
         let rows = if keyless == 1 { "row has" } else { "rows have" };
-        vec![format!("{spared} {orgs} not removed, because {keyless} {rows} no usable key")]
-    }
-
-    /// The body that the extract's first row would have if it were new; `None` for an empty extract.
-    pub fn sample_body(&self) -> Option<Result<String, RenderError>> {
-        sample_body(&self.of, &self.template, &self.changes.schema, &self.tonight)
+        notes.push(format!("{spared} {orgs} not removed, because {keyless} {rows} no usable key"));
+        notes
     }
 }

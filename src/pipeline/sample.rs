@@ -52,7 +52,7 @@ fn take(input: PlanInput, rows: usize) -> Result<Sample, PipelineError> {
 }
 
 /// The body of the first row of an extract, as if it were new.
-pub(super) fn sample_body(
+fn sample_body(
     input: &PlanInput,
     template: &Template,
     schema: &Schema,

@@ -43,7 +43,10 @@ pub(super) fn write(
 /// Reads a published file whole, as one batch. What does not match the manifest is refused.
 pub(super) fn read(dir: &Path, entry: &FileEntry) -> Result<RecordBatch, SnapshotError> {
     let path = dir.join(&entry.path);
-    let content = std::fs::read(&path).map_err(SnapshotError::io(&path))?;
+    let content = std::fs::read(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => SnapshotError::damaged(&path, "it is missing"),
+        _ => SnapshotError::io(&path)(error),
+    })?;
     let damaged = |problem: String| SnapshotError::damaged(&path, problem);
     if content.len() as u64 != entry.bytes {
         return Err(damaged(format!("it has {} bytes, the manifest says {}", content.len(), entry.bytes)));

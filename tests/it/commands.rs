@@ -75,7 +75,8 @@ fn a_damaged_snapshot_is_refused_and_nothing_is_sent() {
         std::fs::write(home.path(file), whole).unwrap();
     }
     std::fs::remove_file(home.path(&base)).unwrap();
-    home.run(&["run", "orgs"]).expect(2);
+    let ran = home.run(&["run", "orgs"]).expect(2);
+    assert!(ran.stderr.contains("it is missing") && ran.stderr.contains("backup"), "{}", ran.stderr);
     assert_eq!(destination.take().len(), 0);
 }
 
@@ -88,6 +89,8 @@ fn without_the_state_store_the_last_changes_are_sent_again_and_no_more() {
     home.job("orgs", 0);
     destination.take();
     std::fs::remove_file(home.path("nightmark.db")).unwrap();
+    let preview = home.run(&["preview", "orgs"]).expect(0).stdout;
+    assert!(preview.contains("was nightmark.db deleted?"), "{preview}");
     // Receipts are gone: whether b was acknowledged is not known any more, so b alone is sent.
     assert_eq!(home.job("orgs", 0)["changed"], json!(1));
     assert_eq!(destination.take_orgs(), ["b"]);
