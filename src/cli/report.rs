@@ -66,9 +66,10 @@ pub fn found_line(job: &str, counts: &Counts) -> String {
 pub fn notes(planned: &Planned) -> Vec<String> {
     let mut notes = Vec::new();
     notes.extend(planned.rejects.listed().iter().map(reject_line));
-    let more = planned.rejects.count().saturating_sub(planned.rejects.listed().len() as u64);
+    let listed: std::collections::BTreeSet<u64> = planned.rejects.listed().iter().map(|reject| reject.row).collect();
+    let more = planned.rejects.count().saturating_sub(listed.len() as u64);
     if more > 0 {
-        notes.push(format!("… and {} more", plural(more, "rejected row")));
+        notes.push(format!("and {}", plural(more, "more rejected row")));
     }
     notes.extend(planned.bad_keys.listed.iter().map(|bad| format!("left out: {bad}")));
     if planned.suppressed > 0 {

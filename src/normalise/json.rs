@@ -2,8 +2,7 @@
 //!
 //! It is made as text, not through a tree: a tree would round what does not fit its number types.
 
-use super::number::Decimal;
-use crate::row::{Column, Kind, RowRef, Schema};
+use crate::row::{Column, Decimal, Kind, RowRef, Schema};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::DataType;
 use serde_json::value::RawValue;

@@ -10,7 +10,6 @@
 mod convert;
 mod json;
 mod kinds;
-mod number;
 mod parse;
 mod plan;
 

@@ -1,6 +1,6 @@
 //! Text as a value of a kind, exactly or not at all.
 
-use super::number::Decimal;
+use crate::row::exact_f64;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 
 /// `true` and `false` in any case, as the common writers spell them.
@@ -27,14 +27,10 @@ pub(super) fn int(text: &str) -> Option<i64> {
 /// A double, if it holds the number that is written: more digits than a double can tell apart do not fit, since two
 /// such numbers would look the same. The spellings `NaN`, `inf`, `-inf` are accepted.
 pub(super) fn float(text: &str) -> Option<f64> {
-    let number: f64 = text.parse().ok()?;
-    if !text.bytes().any(|b| b.is_ascii_digit()) {
-        return Some(number);
+    match text.bytes().any(|b| b.is_ascii_digit()) {
+        true => exact_f64(text),
+        false => text.parse().ok(),
     }
-    let written = Decimal::parse(text)?;
-    // Fifteen digits always survive the way through a double.
-    let held = written.significant() <= 15 || Decimal::parse(&format!("{number:e}"))? == written;
-    (number.is_finite() && held).then_some(number)
 }
 
 /// `unscaled` of a decimal at this scale, if the text fits it without rounding (zeros at the end may go).

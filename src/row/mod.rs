@@ -6,9 +6,11 @@
 //! Deliberately absent: IO, parsing of text into values (that is `normalise`), anything about files or databases.
 
 mod fingerprint;
+mod number;
 mod schema;
 mod value;
 
 pub use fingerprint::{Fingerprint, Fingerprinter, HashSeed};
+pub use number::{Decimal, exact_f64};
 pub use schema::{Column, Kind, Schema, SchemaError};
 pub use value::{RowRef, Value, key_json, key_text};

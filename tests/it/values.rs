@@ -67,3 +67,18 @@ fn json_keeps_its_digits_and_is_compared_by_structure() {
     assert_eq!(night(r#"{ "on": true, "price": 1.01e1, "limit": 9007199254740993.0 }"#), json!(1));
     assert_eq!(night(r#"{"limit":9007199254740992,"price":10.10,"on":true}"#), json!(0), "one apart is a change");
 }
+
+#[test]
+fn a_number_of_ndjson_that_a_double_cannot_hold_is_refused_with_its_line() {
+    let destination = Destination::start();
+    let home = home(&destination, "orgs.ndjson", "");
+    for number in ["9007199254740992.5", "1e-400", "1e400"] {
+        home.write(
+            "orgs.ndjson",
+            &format!("{{\"workspace_id\":\"a\",\"v\":1.5}}\n{{\"workspace_id\":\"b\",\"v\":{number}}}\n"),
+        );
+        let ran = home.run(&["run", "orgs"]).expect(2);
+        assert!(ran.stderr.contains("line 2") && ran.stderr.contains(number), "{number}: {}", ran.stderr);
+    }
+    assert_eq!(destination.take().len(), 0);
+}

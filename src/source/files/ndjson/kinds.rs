@@ -2,7 +2,7 @@
 
 use super::cells::{Cell, Number, too_big, whole};
 use super::faults::{Fault, Place};
-use crate::row::Kind;
+use crate::row::{Kind, exact_f64};
 
 /// Every integer up to here is a double of its own.
 const EXACT: u64 = 1 << 53;
@@ -24,6 +24,8 @@ pub struct Seen {
     number: Option<Place>,
     /// An integer that 64 bits do not hold.
     too_big: Option<Example>,
+    /// A fraction that no double is.
+    inexact: Option<Example>,
     /// An integer that a double may not hold.
     large: Option<Example>,
     /// A number that is no integer.
@@ -47,6 +49,12 @@ impl Seen {
     fn see_number(&mut self, json: &str, at: Place) {
         let number = Number::of(json);
         self.float |= matches!(number, Number::Float(_));
+        if matches!(number, Number::Float(_))
+            && whole(json).is_none_or(|n| n.unsigned_abs() <= EXACT)
+            && exact_f64(json).is_none()
+        {
+            self.inexact.get_or_insert_with(|| Example { at, value: json.to_owned() });
+        }
         let first = match number {
             Number::TooBig => &mut self.too_big,
             Number::Int(int) if int.unsigned_abs() > EXACT => &mut self.large,
@@ -76,6 +84,10 @@ impl Seen {
     fn number_kind(&self) -> Result<Kind, Fault> {
         if let Some(Example { at, value }) = &self.too_big {
             return Err(Fault { at: *at, what: format!("is too large: {}", too_big(value)), beside: None });
+        }
+        if let Some(Example { at, value }) = &self.inexact {
+            let what = format!("cannot be read exactly: no double is {value} (write it as a string)");
+            return Err(Fault { at: *at, what, beside: None });
         }
         match (&self.large, &self.fraction) {
             _ if !self.float => Ok(Kind::Int),

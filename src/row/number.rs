@@ -2,7 +2,7 @@
 
 /// A decimal number: sign, digits without zeros at either end, power of ten of the last digit. Zero has no digits.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Decimal {
+pub struct Decimal {
     negative: bool,
     digits: String,
     exponent: i64,
@@ -13,7 +13,7 @@ const PLACES: i64 = 40;
 
 impl Decimal {
     /// Reads a literal: digits, an optional fraction and an exponent, as JSON and CSV write them. `None`: not a number.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let (mantissa, exponent) = match text.split_once(['e', 'E']) {
             Some((mantissa, exponent)) => (mantissa, exponent.parse::<i64>().ok().filter(|e| e.abs() < 1 << 40)?),
             None => (text, 0),
@@ -36,12 +36,12 @@ impl Decimal {
     }
 
     /// How many digits carry the value.
-    pub(super) fn significant(&self) -> usize {
+    pub fn significant(&self) -> usize {
         self.digits.len()
     }
 
     /// The one spelling of this value.
-    pub(super) fn canonical(&self) -> String {
+    pub fn canonical(&self) -> String {
         let length = i64::try_from(self.digits.len()).unwrap_or(i64::MAX);
         // Where the point stands, counted from the first digit.
         let point = length.saturating_add(self.exponent);
@@ -64,9 +64,39 @@ impl Decimal {
     }
 }
 
+/// The double that a literal stands for, if it holds the number that is written. More digits than a double can tell
+/// apart do not fit, since two such numbers would look the same; nor does what is too large or too small for one.
+pub fn exact_f64(text: &str) -> Option<f64> {
+    let written = Decimal::parse(text)?;
+    let number: f64 = text.parse().ok().filter(|n: &f64| n.is_finite())?;
+    // Fifteen digits always survive the way through a normal double.
+    let held = (written.significant() <= 15 && (number.is_normal() || written.significant() == 0))
+        || Decimal::parse(&format!("{number:e}"))? == written;
+    held.then_some(number)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_double_holds_what_is_written_or_is_none() {
+        for (text, number) in [
+            ("0", Some(0.0)),
+            ("1.50", Some(1.5)),
+            ("9007199254740992", Some(9_007_199_254_740_992.0)),
+            ("9007199254740993", None),
+            ("9007199254740992.5", None),
+            ("0.30000000000000004", Some(0.1 + 0.2)),
+            ("0.300000000000000041", None),
+            ("1e-400", None),
+            ("5e-324", Some(5e-324)),
+            ("1e999", None),
+            ("007x", None),
+        ] {
+            assert_eq!(exact_f64(text), number, "{text}");
+        }
+    }
 
     #[test]
     fn one_spelling_for_one_value() {
