@@ -35,6 +35,11 @@ impl Decimal {
         Some(Decimal { negative: mantissa.starts_with('-'), digits: significant.to_owned(), exponent })
     }
 
+    /// Whether it is below zero, its digits, and the power of ten of the last one.
+    pub(super) fn into_parts(self) -> (bool, String, i64) {
+        (self.negative, self.digits, self.exponent)
+    }
+
     /// How many digits carry the value.
     pub fn significant(&self) -> usize {
         self.digits.len()
