@@ -103,6 +103,9 @@ pub struct RawDiff {
     /// Columns that never trigger a webhook, such as `updated_at`.
     #[serde(default)]
     pub ignore: Vec<String>,
+    /// How single columns are compared. What is sent is always the value itself.
+    #[serde(default)]
+    pub columns: BTreeMap<String, RawForm>,
     /// Which differences are sent. "removed" needs a `template`.
     #[serde(default = "added_and_changed")]
     #[schemars(length(min = 1))]
@@ -116,6 +119,39 @@ pub struct RawDiff {
     /// What a null, empty or duplicate key does.
     #[serde(default)]
     pub on_bad_key: RawBadKey,
+}
+
+/// How one column is compared. Text: nfc, then case_fold, then trim. Numbers: round, then bucket.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawForm {
+    /// Text: without white space at both ends.
+    #[serde(default)]
+    pub trim: bool,
+    /// Text: without regard to upper and lower case (full case folding of Unicode: `STRASSE` is `straße`).
+    #[serde(default)]
+    pub case_fold: bool,
+    /// Text: by normalisation form C of Unicode, so that `é` is one text however it is composed.
+    #[serde(default)]
+    pub nfc: bool,
+    /// Numbers: rounded to so many decimal places, half away from zero; -3 rounds to thousands.
+    #[schemars(range(min = -18, max = 18))]
+    pub round: Option<i8>,
+    /// Numbers: by the bin that they are in. A width, or an ascending list of the lower bounds of bins.
+    pub bucket: Option<RawBucket>,
+    /// Numbers: what is at most this far from the value that the destination is known to have does not differ from it.
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub tolerance: Option<serde_json::Number>,
+}
+
+/// Bins of numbers.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RawBucket {
+    /// Bins of this width, from 0 upwards and downwards.
+    Width(#[schemars(extend("exclusiveMinimum" = 0))] serde_json::Number),
+    /// The lower bound of each bin but the first.
+    Bounds(#[schemars(length(min = 1))] Vec<serde_json::Number>),
 }
 
 fn added_and_changed() -> Vec<RawTrigger> {

@@ -1,5 +1,6 @@
 //! A job as the rest of the program sees it: validated, every default filled in, no IO done.
 
+use crate::row;
 use chrono_tz::Tz;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -92,6 +93,9 @@ pub struct Diff {
     pub compare: Option<Vec<String>>,
     /// Columns that never trigger a send.
     pub ignore: Vec<String>,
+    /// How single columns are compared, none of them a key or ignored one; the others are compared as they are. Whether
+    /// a form fits its column is known with the extract: [`row::Form::fits`].
+    pub columns: BTreeMap<String, row::Form>,
     /// Which differences are sent.
     pub on: Triggers,
     /// What the first run does.

@@ -50,7 +50,8 @@ impl Number {
     /// The number that a double stands for; `None` for NaN and the infinities.
     ///
     /// A whole double (below 2^127) is that integer, exactly. Any other is the number that its shortest decimal text
-    /// spells: 0.1 is a tenth and not 0.1000000000000000055…, since a tenth is what somebody wrote.
+    /// spells: 0.1 is a tenth and not 0.1000000000000000055…, since a tenth is what somebody wrote. Where the double lies
+    /// right between two such texts it is the one with the even last digit, which is also the one that is sent.
     pub fn from_f64(value: f64) -> Option<Self> {
         if !value.is_finite() {
             return None;

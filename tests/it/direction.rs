@@ -9,7 +9,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("receipt", &[]),
     ("config", &["job"]),
-    ("job", &["config"]),
+    ("job", &["config", "row"]),
     ("source", &["job", "row"]),
     ("normalise", &["row", "source"]),
     ("diff", &["job", "row"]),

@@ -1,5 +1,6 @@
 //! `[diff]`
 
+use super::columns::{self, Lists};
 use crate::job::document::Document;
 use crate::job::problem::Fault;
 use crate::job::raw::{OneOrMany, RawBadKey, RawBaseline, RawDiff, RawTrigger};
@@ -24,6 +25,8 @@ pub(super) fn check(doc: &mut Document<'_>, raw: RawDiff) -> Option<Diff> {
             seen.push((column, list));
         }
     }
+    let columns =
+        columns::check(doc, raw.columns, &Lists { key: &key, compare: raw.compare.as_deref(), ignore: &raw.ignore });
     let on = triggers(doc, &raw.on);
     if key.is_empty() {
         return None;
@@ -32,6 +35,7 @@ pub(super) fn check(doc: &mut Document<'_>, raw: RawDiff) -> Option<Diff> {
         key,
         compare: raw.compare,
         ignore: raw.ignore,
+        columns,
         on,
         first_run: baseline(raw.first_run),
         on_new_column: baseline(raw.on_new_column),

@@ -3,6 +3,7 @@
 //! Each section is judged by itself, so that a mistake in one does not hide those in another. A rule about something
 //! that is missing keeps quiet in a section whose shape is wrong: it may be there under a misspelt name.
 
+mod columns;
 mod destination;
 mod diff;
 mod payload;

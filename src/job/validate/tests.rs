@@ -49,7 +49,7 @@ fn every_default_is_as_documented() {
     assert_eq!((files.csv.delimiter, files.csv.quote), (b',', Some(b'"')));
     assert_eq!(files.csv.null_values, [""]);
     assert_eq!(job.diff.key, ["id"]);
-    assert!(job.diff.compare.is_none() && job.diff.ignore.is_empty());
+    assert!(job.diff.compare.is_none() && job.diff.ignore.is_empty() && job.diff.columns.is_empty());
     assert!(job.diff.on.added && job.diff.on.changed && !job.diff.on.removed);
     assert_eq!((job.diff.first_run, job.diff.on_new_column), (Baseline::Send, Baseline::Send));
     assert!(!job.diff.quarantine_bad_keys);
