@@ -40,7 +40,7 @@ fn a_double_is_the_number_that_somebody_wrote() {
         (f64::MAX, "1.7976931348623157e308"),
         (-1.5e-7, "-0.00000015"),
         // Right between two texts of the same length.
-        (649_150_575_463_468.25, "649150575463468.2"),
+        (649_150_575_463_468.3, "649150575463468.2"),
     ] {
         assert_eq!(Number::from_f64(double), Some(number(text)), "{text}");
     }
