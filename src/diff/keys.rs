@@ -1,8 +1,7 @@
 //! Keys: present, of the pinned type, not empty, unique.
 
-use crate::row::{Fingerprint, Kind, RowRef, Schema, Value, key_text};
-use arrow::array::RecordBatch;
-use std::collections::HashMap;
+use crate::row::{KeyHash, Kind};
+use arrow::array::{Array, ArrayRef, AsArray};
 
 /// What is wrong with a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,11 +24,13 @@ pub enum KeyFault {
     },
 }
 
-/// Why a value that reads as NULL is not one.
+/// A key that stands in several rows of tonight's extract.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unfit {
-    /// What the source has there, if it was kept.
-    pub value: Option<String>,
+pub struct Duplicate {
+    /// Its hash.
+    pub key: KeyHash,
+    /// Its rows, ascending; at least two.
+    pub rows: Vec<u32>,
 }
 
 /// One bad key.
@@ -67,116 +68,106 @@ pub struct BadKeys {
     pub listed: Vec<BadKey>,
     /// How many there are.
     pub count: u64,
-    /// The rows concerned, ascending: none of them can be judged.
-    pub rows: Vec<u64>,
-    /// How many of them have no usable key at all (NULL, empty, or no value of its kind), so that no org can be told.
+    /// Rows that have no usable key at all (NULL, empty, or no value of its kind), so that no org can be told.
     pub keyless: u64,
 }
 
 impl BadKeys {
     /// How many are listed with their values.
     pub const LISTED: usize = 20;
-}
 
-/// Finds NULL, unfit, empty and duplicate keys.
-///
-/// `hashes`: the key hash of each row, in the order of the batches. `unfit`: whether a NULL, by row of the extract and
-/// column of `schema`, stands for a value that did not fit.
-pub fn check_keys(
-    schema: &Schema,
-    batches: &[RecordBatch],
-    key: &[usize],
-    hashes: &[Fingerprint],
-    unfit: &dyn Fn(u64, usize) -> Option<Unfit>,
-) -> BadKeys {
-    let mut rows_of: HashMap<Fingerprint, u64> = HashMap::with_capacity(hashes.len());
-    for hash in hashes {
-        *rows_of.entry(*hash).or_default() += 1;
-    }
-    let mut bad = BadKeys::default();
-    let mut listed: HashMap<Fingerprint, ()> = HashMap::new();
-    let mut position = 0u64;
-    for batch in batches {
-        for row in 0..batch.num_rows() {
-            let row = RowRef { schema, batch, row };
-            let hash = hashes[usize::try_from(position).unwrap_or(usize::MAX)];
-            let rows = rows_of.get(&hash).copied().unwrap_or(1);
-            if let Some(fault) = fault(row, key, rows, &|column| unfit(position, column)) {
-                bad.rows.push(position);
-                let duplicate = matches!(fault, KeyFault::Duplicate { .. });
-                bad.keyless += u64::from(!duplicate);
-                let repeated = duplicate && listed.insert(hash, ()).is_some();
-                if !repeated {
-                    bad.count += 1;
-                    if bad.listed.len() < BadKeys::LISTED {
-                        bad.listed.push(BadKey { row: position, key: key_text(row, key), fault });
-                    }
-                }
-            }
-            position += 1;
+    /// Notes a row without a usable key. Rows come in order.
+    pub fn keyless(&mut self, bad: impl FnOnce() -> BadKey) {
+        self.count += 1;
+        self.keyless += 1;
+        if self.listed.len() < Self::LISTED {
+            self.listed.push(bad());
         }
     }
-    bad
+
+    /// Notes the keys that stand several times, in the order of their first rows; `texts` of the first [`Self::LISTED`].
+    pub fn duplicates(&mut self, duplicates: &[Duplicate], texts: Vec<String>) {
+        self.count += duplicates.len() as u64;
+        let listed = duplicates.iter().zip(texts).map(|(duplicate, key)| BadKey {
+            row: u64::from(duplicate.rows[0]),
+            key,
+            fault: KeyFault::Duplicate { rows: duplicate.rows.len() as u64 },
+        });
+        self.listed.extend(listed);
+        self.listed.sort_by_key(|bad| bad.row);
+        self.listed.truncate(Self::LISTED);
+    }
 }
 
-fn fault(row: RowRef<'_>, key: &[usize], rows: u64, unfit: &dyn Fn(usize) -> Option<Unfit>) -> Option<KeyFault> {
-    if let Some(&null) = key.iter().find(|&&column| row.value(column) == Value::Null) {
-        Some(match unfit(null) {
-            Some(Unfit { value }) => KeyFault::DoesNotFit { value, kind: row.schema.columns[null].kind },
-            None => KeyFault::Null,
-        })
-    } else if key.iter().any(|&column| row.value(column) == Value::Text("")) {
-        Some(KeyFault::Empty)
-    } else if rows > 1 {
-        Some(KeyFault::Duplicate { rows })
-    } else {
-        None
+/// The rows in which a key column is NULL or the empty text, ascending, with the position among `columns` of the first
+/// such column and whether it is NULL there. `columns`: canonical, or dictionaries of such.
+pub fn faulty_rows(columns: &[ArrayRef]) -> Vec<(u32, usize, bool)> {
+    let mut faults: Vec<(u32, usize, bool)> = Vec::new();
+    for (position, column) in columns.iter().enumerate() {
+        if let Some(nulls) = column.logical_nulls().filter(|nulls| nulls.null_count() > 0) {
+            faults.extend((0..column.len()).filter(|&row| nulls.is_null(row)).map(|row| (row as u32, position, true)));
+        }
+        faults.extend(empty_texts(column).into_iter().map(|row| (row, position, false)));
     }
+    // NULL in any column is said before empty in any.
+    faults.sort_unstable_by_key(|(row, position, null)| (*row, !null, *position));
+    faults.dedup_by_key(|(row, ..)| *row);
+    faults
+}
+
+fn empty_texts(column: &ArrayRef) -> Vec<u32> {
+    if let Some(dictionary) = column.as_any_dictionary_opt() {
+        let empty = empty_texts(dictionary.values());
+        if empty.is_empty() || dictionary.is_empty() {
+            return Vec::new();
+        }
+        let keys = dictionary.normalized_keys();
+        let is_empty = |row: &u32| column.is_valid(*row as usize) && empty.contains(&(keys[*row as usize] as u32));
+        return (0..column.len() as u32).filter(is_empty).collect();
+    }
+    let Some(texts) = column.as_string_view_opt() else { return Vec::new() };
+    // The length of a text is the low half of its view.
+    let views = texts.views().iter().zip(0u32..);
+    views.filter(|(view, row)| **view as u32 == 0 && texts.is_valid(*row as usize)).map(|(_, row)| row).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::row::{Column, Fingerprinter, HashSeed};
-    use arrow::array::{Int64Array, StringViewArray};
+    use crate::row::{KeyHash, Kind};
+    use arrow::array::{DictionaryArray, Int32Array, Int64Array, StringViewArray};
     use std::sync::Arc;
 
     #[test]
-    fn bad_keys_are_listed_once_with_their_first_row() {
-        let schema = Schema { columns: vec![Column { name: "id".into(), kind: Kind::Text }] };
-        let ids = StringViewArray::from(vec![Some("a"), None, Some("b"), Some("a"), Some(""), Some("A"), Some("a")]);
-        let batch = RecordBatch::try_new(schema.arrow(), vec![Arc::new(ids)]).unwrap();
-        let hashes = Fingerprinter::new(HashSeed([1; 16]), &schema, &[0]).fingerprints(&batch);
-        let bad = check_keys(&schema, &[batch], &[0], &hashes, &|_, _| None);
-        let shown: Vec<_> = bad.listed.iter().map(ToString::to_string).collect();
-        assert_eq!(
-            shown,
-            ["`a` stands in 3 rows (first in row 1)", "row 2: the key is NULL", "row 5: the key is empty"]
-        );
-        assert_eq!((bad.count, bad.rows, bad.keyless), (3, vec![0, 1, 3, 4, 6], 2));
+    fn null_and_empty_keys_are_found() {
+        let ids: ArrayRef = Arc::new(StringViewArray::from(vec![Some("a"), None, Some(""), Some("b"), Some("")]));
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), Some(2), None, None, Some(5)]));
+        assert_eq!(faulty_rows(&[Arc::clone(&ids)]), [(1, 0, true), (2, 0, false), (4, 0, false)]);
+        let both = faulty_rows(&[ids, numbers]);
+        assert_eq!(both, [(1, 0, true), (2, 1, true), (3, 1, true), (4, 0, false)]);
+        let values: ArrayRef = Arc::new(StringViewArray::from(vec!["", "x"]));
+        let keys = Int32Array::from(vec![Some(1), Some(0), None, Some(1)]);
+        let dictionary: ArrayRef = Arc::new(DictionaryArray::new(keys, values));
+        assert_eq!(faulty_rows(&[dictionary]), [(1, 0, false), (2, 0, true)]);
     }
 
     #[test]
-    fn a_value_that_does_not_fit_is_not_called_null() {
-        let schema = Schema { columns: vec![Column { name: "id".into(), kind: Kind::Int }] };
-        let ids = Int64Array::from(vec![Some(1), None, None, None]);
-        let batch = RecordBatch::try_new(schema.arrow(), vec![Arc::new(ids)]).unwrap();
-        let hashes = Fingerprinter::new(HashSeed([1; 16]), &schema, &[0]).fingerprints(&batch);
-        let unfit = |row, column| match (row, column) {
-            (1, 0) => Some(Unfit { value: Some("ws-7".into()) }),
-            (2, 0) => Some(Unfit { value: None }),
-            _ => None,
-        };
-        let bad = check_keys(&schema, &[batch], &[0], &hashes, &unfit);
+    fn bad_keys_are_listed_in_the_order_of_their_first_rows() {
+        let mut bad = BadKeys::default();
+        let key = |row, fault| BadKey { row, key: String::new(), fault };
+        bad.keyless(|| key(1, KeyFault::Null));
+        bad.keyless(|| key(4, KeyFault::DoesNotFit { value: Some("ws-7".into()), kind: Kind::Int }));
+        let duplicate = Duplicate { key: KeyHash { hi: 0, lo: 0 }, rows: vec![0, 3, 6] };
+        bad.duplicates(&[duplicate], vec!["a".into()]);
         let shown: Vec<_> = bad.listed.iter().map(ToString::to_string).collect();
         assert_eq!(
             shown,
             [
-                "row 2: the key `ws-7` does not fit int, the type pinned with the first base",
-                "row 3: the key is NULL or does not fit int, the type pinned with the first base",
-                "row 4: the key is NULL"
+                "`a` stands in 3 rows (first in row 1)",
+                "row 2: the key is NULL",
+                "row 5: the key `ws-7` does not fit int, the type pinned with the first base"
             ]
         );
-        assert_eq!(bad.keyless, 3);
+        assert_eq!((bad.count, bad.keyless), (3, 2));
     }
 }

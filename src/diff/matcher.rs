@@ -1,275 +1,374 @@
-//! The comparison: a hash join over key hashes.
+//! What was judged, taken in the extract's order, becomes changes and the state of every known row.
 
-use super::{Change, Diff, Extracted, Known, Next, Operation, Pending, Tonight};
+use super::bits::Bits;
+use super::{Added, Change, Duplicate, Flags, Judged, NOWHERE, Next, Notable, Operation, Origin, Pending, Table, Verdict};
+use super::added::{self, Fate};
 use crate::job::spec::Triggers;
-use crate::row::Fingerprint;
-use std::collections::HashMap;
+use crate::row::{KeyHash, Print};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// Compares tonight's rows with the known ones. Keys are unique on either side (`check_keys` and the base see to it).
-///
-/// `adopt_added`: new orgs become part of the baseline and are not sent (a first run that adopts).
-pub fn diff(known: &[Known], tonight: &Extracted<'_>, on: Triggers, adopt_added: bool) -> Diff {
-    let mut matcher = Matcher {
-        known,
-        tonight,
-        by_key: known.iter().enumerate().map(|(at, k)| (k.key, at)).collect(),
-        seen: vec![false; known.len()],
-        on: Triggers { added: on.added && !adopt_added, ..on },
-        diff: Diff { known: known.iter().filter(|k| k.fingerprint.is_some()).count() as u64, ..Diff::default() },
-    };
-    for (at, row) in tonight.rows.iter().enumerate() {
-        matcher.row(at, *row);
+/// What was counted on the way, in rows of tonight or orgs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Tonight's rows so far.
+    pub rows: u32,
+    /// The destination has them so.
+    pub unchanged: u64,
+    /// They differ and are not sent.
+    pub suppressed: u64,
+    /// Rows with a value that does not fit, or without a usable key.
+    pub rejected: u64,
+    /// Rows without a usable key.
+    pub keyless: u64,
+}
+
+/// What the extract no longer has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rest {
+    /// The removals, in the order of their origins.
+    pub removed: Vec<Change>,
+    /// Orgs that were there last night and are missing tonight, whether or not removals are sent.
+    pub vanished: u64,
+    /// Orgs that are missing and not removed, because some row has no usable key.
+    pub spared: u64,
+}
+
+/// Why a known row stays as it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// Its row cannot be judged; the row of tonight.
+    Rejected(u32),
+    /// It differs, and `on` leaves that out; the row of tonight.
+    Suppressed(u32),
+    /// It differs by no more than a tolerance; the row of tonight.
+    Within(u32),
+    /// It is not in tonight's extract.
+    Missing,
+    /// Its key stands several times in tonight's extract.
+    Duplicate,
+}
+
+/// The state of a comparison over one table.
+#[derive(Debug)]
+pub struct Matcher<'a> {
+    pub(super) table: &'a Table,
+    pending: &'a [Pending],
+    /// By position: the row in the base, or the position in `pending`; once seen, the row of tonight.
+    rows: Vec<u32>,
+    /// By basis: the basis of a row that is kept tonight.
+    rebased: &'a [u16],
+    seen: Bits,
+    kept: Vec<(u32, Why)>,
+    /// Seen, and neither kept nor part of the next base: the destination surely does not have them. With their rows.
+    dropped: HashMap<u32, u32>,
+    /// Tonight's fingerprints, where they are not the table's.
+    pub(super) renewed: Vec<(u32, Print)>,
+    pub(super) added: Vec<Added>,
+    /// Known entries that are sent.
+    sent: Bits,
+    /// Further rows of a known key: position, row of tonight, whether it is counted as rejected.
+    again: Vec<(u32, u32, bool)>,
+    /// Keys that stand several times in tonight's extract.
+    duplicates: HashSet<KeyHash>,
+    waiting: Vec<Pending>,
+    counted: Counted,
+    unclear: bool,
+}
+
+impl<'a> Matcher<'a> {
+    /// `rows`: of each entry of the table. `pending`: what those flagged so refer to. `rebased`: by basis, the basis of a row
+    /// that is not seen tonight (another one where columns are adopted tonight).
+    pub fn new(table: &'a Table, rows: Vec<u32>, pending: &'a [Pending], rebased: &'a [u16]) -> Self {
+        Matcher {
+            table,
+            pending,
+            rows,
+            rebased,
+            seen: Bits::new(table.len()),
+            kept: Vec::new(),
+            dropped: HashMap::new(),
+            renewed: Vec::new(),
+            added: Vec::new(),
+            sent: Bits::new(table.len()),
+            again: Vec::new(),
+            duplicates: HashSet::new(),
+            waiting: Vec::new(),
+            counted: Counted::default(),
+            unclear: false,
+        }
     }
-    matcher.rest();
-    matcher.diff
-}
 
-struct Matcher<'a> {
-    known: &'a [Known],
-    tonight: &'a Extracted<'a>,
-    by_key: HashMap<Fingerprint, usize>,
-    seen: Vec<bool>,
-    on: Triggers,
-    diff: Diff,
-}
-
-impl Matcher<'_> {
-    fn row(&mut self, at: usize, row: Tonight) {
-        let entry = self.by_key.get(&row.key).copied();
-        let first_sight = entry.is_some_and(|at| !std::mem::replace(&mut self.seen[at], true));
-        if row.rejected {
-            // Rows of a duplicate key come here several times; the org keeps its place once.
-            if let Some(at) = entry.filter(|_| first_sight) {
-                self.keep(at, false);
+    /// Takes the next rows. `number`: tonight's row of each, ascending. For each row to be sent its change, in order; `None`
+    /// where its key stood in an earlier row, so that nothing is to be sent.
+    pub fn take(&mut self, number: impl Fn(u32) -> u32, judged: &Judged) -> Vec<Option<Change>> {
+        let mut changes = Vec::new();
+        let mut notable = judged.notable.iter().peekable();
+        for (row, &at) in judged.at.iter().enumerate() {
+            let (row, tonight) = (row as u32, number(row as u32));
+            match notable.next_if(|n| n.row == row) {
+                Some(notable) => {
+                    let change = self.notable(at, tonight, notable);
+                    if matches!(notable.verdict, Verdict::Send(_)) {
+                        changes.push(change);
+                    }
+                }
+                None if self.seen.insert(at) => {
+                    self.rows[at as usize] = tonight;
+                    self.counted.unchanged += 1;
+                }
+                None => self.again.push((at, tonight, false)),
             }
-            return;
         }
-        let known = entry.map(|at| self.known[at]);
-        let before = known.and_then(|k| k.fingerprint);
-        let uncertain = known.is_some_and(|k| k.uncertain);
-        if before == Some(self.fingerprint(at, known.map_or(0, |k| k.basis))) && !uncertain {
-            self.diff.unchanged += 1;
-            self.diff.next.push(Next::Tonight(at));
-            return;
+        self.counted.rows += judged.at.len() as u32;
+        changes
+    }
+
+    fn notable(&mut self, at: u32, tonight: u32, notable: &Notable) -> Option<Change> {
+        let Notable { key, print, verdict, .. } = *notable;
+        self.counted.rejected += u64::from(matches!(verdict, Verdict::Rejected | Verdict::Keyless));
+        if verdict == Verdict::Keyless {
+            self.counted.keyless += 1;
+            return None;
         }
-        let (operation, wanted) = match before {
-            None => (Operation::Added, self.on.added),
-            Some(_) => (Operation::Changed, self.on.changed),
+        if at == NOWHERE {
+            let fate = match verdict {
+                Verdict::Rejected => Fate::Rejected,
+                Verdict::Send(_) => Fate::Sent,
+                _ => Fate::Adopted,
+            };
+            self.added.push(Added { key, print, row: tonight, fate });
+        } else if !self.seen.insert(at) {
+            self.again.push((at, tonight, verdict == Verdict::Rejected));
+            return None;
+        }
+        let change = match verdict {
+            Verdict::Send(operation) => Some(self.change(operation, at, Some(tonight), key, Some(print))),
+            _ => None,
         };
-        if !wanted {
-            self.diff.suppressed += 1;
-            match (operation, entry) {
-                (Operation::Changed, Some(known)) => self.keep(known, false),
-                (Operation::Added, Some(known)) if uncertain => self.keep(known, false),
-                // Without "added" a new org becomes part of the baseline, so that its later changes are seen.
-                _ => self.diff.next.push(Next::Tonight(at)),
-            }
-            return;
+        match verdict {
+            Verdict::Unchanged => self.counted.unchanged += 1,
+            Verdict::Adopt | Verdict::Keep => self.counted.suppressed += 1,
+            _ => {}
         }
-        self.diff.next.push(Next::Tonight(at));
-        self.diff.changes.push(Change {
-            operation,
-            key: row.key,
-            known: entry,
-            tonight: Some(at),
-            before,
-            after: Some(row.fingerprint),
-            uncertain,
-            repeats: known.and_then(|k| k.pending).filter(|p| p.after == Some(row.fingerprint)).map(|p| p.at),
-        });
+        if at == NOWHERE {
+            return change;
+        }
+        match verdict {
+            Verdict::Rejected => self.keep(at, Why::Rejected(tonight)),
+            Verdict::Keep => self.keep(at, Why::Suppressed(tonight)),
+            _ => {
+                if change.is_some() {
+                    self.sent.insert(at);
+                }
+                self.rows[at as usize] = tonight;
+                if self.table.print(at) != print {
+                    self.renewed.push((at, print));
+                }
+            }
+        }
+        change
     }
 
-    /// Tonight's fingerprint of a row over the columns that a known row's is over.
-    fn fingerprint(&self, at: usize, basis: usize) -> Fingerprint {
-        match basis {
-            0 => self.tonight.rows[at].fingerprint,
-            narrower => self.tonight.narrower[narrower - 1][at],
+    fn change(&self, operation: Operation, at: u32, tonight: Option<u32>, key: KeyHash, after: Option<Print>) -> Change {
+        let plain = Change {
+            operation,
+            key,
+            entry: None,
+            origin: None,
+            tonight,
+            before: None,
+            after,
+            uncertain: false,
+            basis: 0,
+            repeats: None,
+        };
+        if at == NOWHERE {
+            return plain;
         }
+        let flags = self.table.flags(at);
+        Change {
+            entry: Some((at, self.rows[at as usize])),
+            origin: Some(self.origin(at)),
+            before: (!flags.has(Flags::ABSENT)).then(|| self.table.print(at)),
+            uncertain: flags.has(Flags::UNCERTAIN),
+            basis: flags.basis(),
+            repeats: self.pending(at).filter(|p| p.after == after).map(|p| p.id),
+            ..plain
+        }
+    }
+
+    /// The unacknowledged change of an entry. Only before its row of tonight was taken.
+    fn pending(&self, at: u32) -> Option<&'a Pending> {
+        let is_pending = self.table.flags(at).has(Flags::PENDING);
+        is_pending.then(|| self.pending.get(self.rows[at as usize] as usize)).flatten()
+    }
+
+    /// Where an entry's known values are. Only before its row of tonight was taken.
+    fn origin(&self, at: u32) -> Origin {
+        self.pending(at).map_or(Origin::Base(self.rows[at as usize]), |p| p.origin)
+    }
+
+    /// Whether the destination has the org, or may have it.
+    fn is_there(&self, at: u32) -> bool {
+        let flags = self.table.flags(at);
+        !flags.has(Flags::ABSENT) || flags.has(Flags::UNCERTAIN)
     }
 
     /// The org stays as it is known, if it is, and its unacknowledged change goes on waiting for its repeat.
-    fn keep(&mut self, at: usize, gone: bool) {
-        let known = &self.known[at];
-        if known.is_there() {
-            self.diff.next.push(Next::Known { at, gone });
+    fn keep(&mut self, at: u32, why: Why) {
+        let there = self.is_there(at);
+        if there {
+            self.kept.push((at, why));
+        } else if let Why::Rejected(row) | Why::Suppressed(row) | Why::Within(row) = why {
+            self.dropped.insert(at, row);
+        } else if why == Why::Duplicate {
+            self.dropped.insert(at, NOWHERE);
         }
-        if known.pending.is_some_and(|p| known.is_there() || p.waited < Pending::MAX_WAIT) {
-            self.diff.waiting.push(at);
+        if let Some(pending) = self.pending(at).filter(|p| there || p.waited < Pending::MAX_WAIT) {
+            self.waiting.push(*pending);
         }
     }
 
-    /// What the extract no longer has.
-    fn rest(&mut self) {
-        let unclear = self.tonight.keyless > 0;
-        for (at, known) in self.known.iter().enumerate() {
-            if self.seen[at] {
+    /// Takes a change back, because its values are within a tolerance of what the destination has: the org stays as it is
+    /// known, so that a slow drift adds up until it counts.
+    pub fn withdraw(&mut self, change: &Change) {
+        if let (Some((at, row)), Some(tonight)) = (change.entry, change.tonight) {
+            self.rows[at as usize] = row;
+            self.keep(at, Why::Within(tonight));
+            self.counted.unchanged += 1;
+        }
+    }
+
+    /// The keys that stand several times in tonight's extract, each with its rows, in the order of their first rows. To be
+    /// called once, after the last rows. None of their rows is judged: their changes are to be dropped, and known orgs keep
+    /// their place. `original`: the rows that this was made with, asked for only if need be.
+    ///
+    /// # Errors
+    /// What `original` fails with.
+    pub fn duplicates<E>(&mut self, original: impl FnOnce() -> Result<Vec<u32>, E>) -> Result<Vec<Duplicate>, E> {
+        added::sort(&mut self.added);
+        let mut found = Vec::new();
+        for group in added::repeated(&self.added) {
+            found.push(Duplicate { key: group[0].key, rows: group.iter().map(|a| a.row).collect() });
+            self.counted.rejected += group.iter().filter(|a| a.fate != Fate::Rejected).count() as u64;
+            self.counted.suppressed -= group.iter().filter(|a| a.fate == Fate::Adopted).count() as u64;
+        }
+        let mut known: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for (at, row, rejected) in std::mem::take(&mut self.again) {
+            self.counted.rejected += u64::from(!rejected);
+            known.entry(at).or_default().push(row);
+        }
+        if !known.is_empty() {
+            let (original, kept) = (original()?, self.kept.iter().copied().collect::<BTreeMap<_, _>>());
+            for (at, mut rows) in known {
+                let first = self.withhold(at, kept.get(&at).copied(), &original);
+                rows.push(first);
+                rows.sort_unstable();
+                found.push(Duplicate { key: self.table.key(at), rows });
+            }
+        }
+        found.sort_unstable_by_key(|d| d.rows[0]);
+        self.duplicates = found.iter().map(|d| d.key).collect();
+        Ok(found)
+    }
+
+    /// Nothing is said of a known org whose key stands several times. Returns the first of its rows.
+    fn withhold(&mut self, at: u32, earlier: Option<Why>, original: &[u32]) -> u32 {
+        let rejected = match earlier {
+            Some(Why::Rejected(row)) => Some(row),
+            _ => self.dropped.get(&at).copied(),
+        };
+        if let Some(row) = rejected {
+            return row;
+        }
+        self.counted.rejected += 1;
+        match earlier {
+            Some(Why::Suppressed(row)) => {
+                self.counted.suppressed -= 1;
+                row
+            }
+            Some(Why::Within(row)) => {
+                self.counted.unchanged -= 1;
+                row
+            }
+            _ => {
+                self.counted.unchanged -= u64::from(!self.sent.contains(at));
+                let row = std::mem::replace(&mut self.rows[at as usize], original[at as usize]);
+                self.keep(at, Why::Duplicate);
+                row
+            }
+        }
+    }
+
+    /// What the extract no longer has. To be called once, after [`Matcher::duplicates`]. `keyless`: rows of the whole extract
+    /// without a usable key; any missing org may be behind one of them.
+    pub fn rest(&mut self, on: Triggers, keyless: u64) -> Rest {
+        self.unclear = keyless > 0;
+        let mut rest = Rest::default();
+        for at in 0..self.table.len() as u32 {
+            if self.seen.contains(at) {
                 continue;
             }
-            if known.fingerprint.is_some() && !known.gone {
-                self.diff.vanished += 1;
+            let (flags, there) = (self.table.flags(at), self.is_there(at));
+            if !flags.has(Flags::ABSENT) && !flags.has(Flags::GONE) {
+                rest.vanished += 1;
             }
-            if unclear || !self.on.removed || !known.is_there() {
-                self.diff.spared += u64::from(unclear && self.on.removed && known.is_there());
-                // An org that may be behind a damaged key is not called gone: the guards are to see it vanish later on.
-                self.keep(at, known.gone || !unclear);
-                continue;
+            if self.unclear || !on.removed || !there {
+                rest.spared += u64::from(self.unclear && on.removed && there);
+                self.keep(at, Why::Missing);
+            } else {
+                rest.removed.push(self.change(Operation::Removed, at, None, self.table.key(at), None));
             }
-            self.diff.changes.push(Change {
-                operation: Operation::Removed,
-                key: known.key,
-                known: Some(at),
-                tonight: None,
-                before: known.fingerprint,
-                after: None,
-                uncertain: known.uncertain,
-                repeats: known.pending.filter(|p| p.after.is_none()).map(|p| p.at),
-            });
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ALL: Triggers = Triggers { added: true, changed: true, removed: true };
-    const DEFAULT: Triggers = Triggers { removed: false, ..ALL };
-
-    fn known(key: u128, fingerprint: u128) -> Known {
-        Known { key, fingerprint: Some(fingerprint), basis: 0, uncertain: false, gone: false, pending: None }
+        rest.removed.sort_unstable_by_key(|change| change.origin);
+        rest
     }
 
-    fn pending(after: Option<u128>) -> Option<Pending> {
-        Some(Pending { after, at: 5, waited: 0 })
+    /// What was counted.
+    pub fn counted(&self) -> Counted {
+        self.counted
     }
 
-    fn row(key: u128, fingerprint: u128) -> Tonight {
-        Tonight { key, fingerprint, rejected: false }
+    /// Unacknowledged changes that are neither repeated nor superseded tonight: their ids are kept for their repeats.
+    pub fn waiting(&mut self) -> Vec<Pending> {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        waiting.sort_unstable_by_key(|p| p.version);
+        waiting
     }
 
-    fn of(rows: &[Tonight]) -> Extracted<'_> {
-        Extracted { rows, narrower: &[], keyless: 0 }
+    /// Where the kept rows' values are, in the order in which they are to be written; and the entries of the next sidecar,
+    /// whose rows count over `tonight` rows first, then over kept rows from `before` on.
+    pub fn next(&mut self, tonight: u32, before: u32) -> (Vec<Origin>, Next<'_>) {
+        let mut kept: Vec<(Origin, u32)> = self.kept.iter().map(|(at, _)| (self.origin(*at), *at)).collect();
+        kept.sort_unstable();
+        let mut ranks: Vec<(u32, u32)> = kept.iter().zip(0u32..).map(|((_, at), rank)| (*at, rank)).collect();
+        ranks.sort_unstable();
+        self.renewed.sort_by_key(|(at, _)| *at);
+        let origins = kept.into_iter().map(|(origin, _)| origin).collect();
+        (origins, Next::new(self, ranks, tonight + before))
     }
 
-    fn check(known: &[Known], tonight: &[Tonight], on: Triggers, changes: &[(Operation, u128)], next: &[Next]) {
-        let diff = diff(known, &of(tonight), on, false);
-        let got: Vec<_> = diff.changes.iter().map(|c| (c.operation, c.key)).collect();
-        assert_eq!(got, changes);
-        assert_eq!(diff.next, next);
+    /// The flags of an entry that is kept.
+    pub(super) fn kept_flags(&self, at: u32) -> Flags {
+        let flags = self.table.flags(at);
+        // An org that may be behind a damaged key is not called gone: the guards are to see it vanish later on.
+        let gone = !self.seen.contains(at) && (flags.has(Flags::GONE) || !self.unclear);
+        let basis = self.rebased.get(usize::from(flags.basis())).copied().unwrap_or(flags.basis());
+        flags.with(Flags::PENDING, false).with(Flags::GONE, gone).with_basis(basis)
     }
 
-    #[test]
-    fn added_changed_removed_unchanged() {
-        use Operation::{Added, Changed, Removed};
-        let snapshot = [known(1, 10), known(2, 20), known(3, 30)];
-        let tonight = [row(2, 21), row(4, 40), row(1, 10)];
-        check(
-            &snapshot,
-            &tonight,
-            ALL,
-            &[(Changed, 2), (Added, 4), (Removed, 3)],
-            &[Next::Tonight(0), Next::Tonight(1), Next::Tonight(2)],
-        );
-        let gone = Next::Known { at: 2, gone: true };
-        check(
-            &snapshot,
-            &tonight,
-            DEFAULT,
-            &[(Changed, 2), (Added, 4)],
-            &[Next::Tonight(0), Next::Tonight(1), Next::Tonight(2), gone],
-        );
+    /// The row of tonight that an entry of the next base has; `None` if it has none.
+    pub(super) fn tonight(&self, at: u32) -> Option<u32> {
+        (self.seen.contains(at) && !self.dropped.contains_key(&at)).then(|| self.rows[at as usize])
     }
 
-    #[test]
-    fn an_uncertain_row_is_sent_although_it_went_back() {
-        let uncertain = Known { uncertain: true, ..known(1, 10) };
-        check(&[uncertain], &[row(1, 10)], DEFAULT, &[(Operation::Changed, 1)], &[Next::Tonight(0)]);
-        let maybe_there = Known { fingerprint: None, ..uncertain };
-        check(&[maybe_there], &[], DEFAULT, &[], &[Next::Known { at: 0, gone: true }]);
-        check(&[maybe_there], &[], ALL, &[(Operation::Removed, 1)], &[]);
+    /// Whether a row of an unknown key is part of the next base.
+    pub(super) fn is_baseline(&self, added: &Added) -> bool {
+        added.fate != Fate::Rejected && (self.duplicates.is_empty() || !self.duplicates.contains(&added.key))
     }
 
-    #[test]
-    fn a_rejected_row_keeps_its_place_and_is_not_removed() {
-        let rejected = Tonight { rejected: true, ..row(1, 99) };
-        check(&[known(1, 10)], &[rejected], ALL, &[], &[Next::Known { at: 0, gone: false }]);
-        check(&[known(1, 10)], &[rejected, rejected], ALL, &[], &[Next::Known { at: 0, gone: false }]);
-        check(&[], &[rejected], ALL, &[], &[]);
-    }
-
-    #[test]
-    fn an_unsent_addition_that_disappears_is_not_known() {
-        let unsent = Known { fingerprint: None, ..known(1, 0) };
-        check(&[unsent], &[], ALL, &[], &[]);
-    }
-
-    #[test]
-    fn a_repeat_of_the_same_version_keeps_its_id_and_another_version_does_not() {
-        let pending = Known { pending: pending(Some(11)), ..known(1, 10) };
-        assert_eq!(diff(&[pending], &of(&[row(1, 11)]), DEFAULT, false).changes[0].repeats, Some(5));
-        assert_eq!(diff(&[pending], &of(&[row(1, 12)]), DEFAULT, false).changes[0].repeats, None);
-    }
-
-    #[test]
-    fn adopting_sends_nothing_and_knows_everything() {
-        let adopted = diff(&[], &of(&[row(1, 10), row(2, 20)]), DEFAULT, true);
-        assert_eq!((adopted.changes.len(), adopted.next.len(), adopted.suppressed), (0, 2, 2));
-    }
-
-    /// Whether the change of a known row goes on waiting, with tonight's rows as given.
-    #[track_caller]
-    fn check_waiting(known: Known, tonight: &[Tonight], on: Triggers, waits: bool) {
-        let waiting = diff(&[known], &of(tonight), on, false).waiting;
-        assert_eq!(waiting, if waits { vec![0] } else { vec![] });
-    }
-
-    #[test]
-    fn an_unacknowledged_change_waits_until_it_is_repeated_superseded_or_settled() {
-        let there = Known { pending: pending(Some(11)), ..known(1, 10) };
-        let refused_addition = Known { fingerprint: None, ..there };
-        let rejected = Tonight { rejected: true, ..row(1, 99) };
-        let adding_only = Triggers { changed: false, ..DEFAULT };
-        for known in [there, refused_addition] {
-            check_waiting(known, &[], DEFAULT, true);
-            check_waiting(known, &[rejected, rejected], ALL, true);
-            check_waiting(known, &[row(1, 11)], DEFAULT, false);
-            check_waiting(known, &[row(1, 12)], DEFAULT, false);
-        }
-        check_waiting(there, &[row(1, 10)], DEFAULT, false);
-        check_waiting(there, &[], ALL, false);
-        check_waiting(there, &[row(1, 11)], adding_only, true);
-        check_waiting(refused_addition, &[], ALL, true);
-        check_waiting(Known { pending: None, ..there }, &[], DEFAULT, false);
-    }
-
-    #[test]
-    fn refused_additions_that_never_come_back_are_forgotten_in_the_end() {
-        let waited = |waited| Some(Pending { after: Some(11), at: 0, waited });
-        let refused = Known { fingerprint: None, ..known(1, 0) };
-        check_waiting(Known { pending: waited(Pending::MAX_WAIT - 1), ..refused }, &[], DEFAULT, true);
-        check_waiting(Known { pending: waited(Pending::MAX_WAIT), ..refused }, &[], DEFAULT, false);
-        check_waiting(Known { pending: waited(Pending::MAX_WAIT), ..known(1, 10) }, &[], DEFAULT, true);
-    }
-
-    #[test]
-    fn nothing_is_removed_while_a_row_has_no_usable_key() {
-        let keyless = Extracted { keyless: 1, ..of(&[]) };
-        let left = Known { gone: true, ..known(2, 20) };
-        let spared = diff(&[known(1, 10), left], &keyless, ALL, false);
-        assert_eq!((spared.changes.len(), spared.spared, spared.vanished), (0, 2, 1));
-        assert_eq!(spared.next, [Next::Known { at: 0, gone: false }, Next::Known { at: 1, gone: true }]);
-        assert_eq!(diff(&[known(1, 10)], &keyless, DEFAULT, false).spared, 0, "removals are not sent anyway");
-    }
-
-    #[test]
-    fn a_row_is_compared_over_the_columns_that_are_known_of_it() {
-        let narrow = Known { basis: 2, ..known(1, 7) };
-        let rows = [row(3, 30), row(1, 10)];
-        let narrower = [vec![0, 0], vec![0, 7]];
-        let same = diff(&[narrow], &Extracted { narrower: &narrower, ..of(&rows) }, DEFAULT, false);
-        assert_eq!((same.unchanged, same.changes.len()), (1, 1));
-        let other = [vec![0, 7], vec![0, 8]];
-        let changed = diff(&[narrow], &Extracted { narrower: &other, ..of(&rows) }, DEFAULT, false);
-        assert_eq!((changed.unchanged, changed.changes[1].after), (0, Some(10)), "the version is all compared columns");
+    /// Whether nothing is to be said of a key tonight.
+    pub fn is_duplicate(&self, key: KeyHash) -> bool {
+        self.duplicates.contains(&key)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::PipelineError;
 use crate::job::spec::{Baseline, Job};
-use crate::row::Schema;
+use crate::row::{Compared, Schema};
 use crate::snapshot::{Manifest, RESERVED_PREFIX};
 use std::path::Path;
 
@@ -46,10 +46,12 @@ impl Columns<'_> {
     /// All columns that the job names and the extract lacks, at once, and what may not be compared.
     pub(super) fn check(&self, schema: &Schema) -> Result<(), PipelineError> {
         let diff = &self.job.diff;
+        let formed: Vec<String> = diff.columns.keys().cloned().collect();
         let named = [
             ("diff.key", Some(&diff.key)),
             ("diff.compare", diff.compare.as_ref()),
             ("diff.ignore", Some(&diff.ignore)),
+            ("diff.columns", Some(&formed)),
         ];
         let mut problems = Vec::new();
         for (field, names) in named {
@@ -89,12 +91,26 @@ impl Columns<'_> {
         Schema { columns: of_key.chain(compared).collect() }
     }
 
+    /// The compared columns of a schema that has the key first, with the forms that the job gives them.
+    pub(super) fn compared(&self, before: &Schema) -> Result<Vec<Compared>, PipelineError> {
+        let diff = &self.job.diff;
+        let (mut problems, mut compared) = (Vec::new(), Vec::new());
+        for column in &before.columns[diff.key.len().min(before.columns.len())..] {
+            let form = diff.columns.get(&column.name).cloned().unwrap_or_default();
+            if let Err(problem) = form.fits(column.kind) {
+                problems.push(format!("{}: diff.columns.{}: {problem}", self.job.file.display(), column.name));
+            }
+            compared.push(Compared { name: column.name.clone(), kind: column.kind, form });
+        }
+        if problems.is_empty() { Ok(compared) } else { Err(PipelineError::Columns(problems)) }
+    }
+
     /// The positions of the compared columns that are new tonight and adopted instead of sent.
-    pub(super) fn adopted(&self, before: &Schema) -> Vec<usize> {
+    pub(super) fn adopted(&self, compared: &[Compared]) -> Vec<usize> {
         let Some(manifest) = self.manifest.filter(|_| self.job.diff.on_new_column == Baseline::Adopt) else {
             return Vec::new();
         };
-        let is_new = |c: &usize| !manifest.compared.contains(&before.columns[*c].name);
-        (self.job.diff.key.len()..before.columns.len()).filter(is_new).collect()
+        let is_new = |c: &usize| !manifest.compared.iter().any(|then| then.name == compared[*c].name);
+        (0..compared.len()).filter(is_new).collect()
     }
 }

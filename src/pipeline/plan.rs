@@ -1,27 +1,48 @@
-//! From the extract to the change set: everything that happens before anything is written.
+//! From the extract to the change set: everything that happens before anything is published.
 
-use super::columns::Columns;
+use super::extract::Extract;
 use super::planned::{PlanInput, Planned};
-use super::{PipelineError, by_operation};
+use super::tally::Tally;
+use super::whole::{Comparing, Outcome};
+use super::{PipelineError, spill, texts};
 use crate::clock::Clock;
-use crate::diff::{self, BadKeys, Diff, Extracted, Tonight, Unfit};
-use crate::guard::{self, Facts};
+use crate::diff::{BadKeys, Rules};
+use crate::guard;
 use crate::job::spec::{Baseline, Job};
-use crate::normalise::{Plan, Rejects, Role};
-use crate::receipt::{Counts, Progress};
-use crate::row::{Column, Fingerprint, Fingerprinter, HashSeed, Schema};
-use crate::snapshot::{Basis, ChangeSet, Manifest, Tables, View};
-use crate::source::{self, Extract};
+use crate::receipt::Progress;
+use crate::row::{Column, HashSeed, Schema};
+use crate::snapshot::{Draft, Manifest, Publishing, Snapshot, Unknown, rewrite};
 use crate::store::RunStore;
 use crate::template::Template;
-use arrow::array::{Array, RecordBatch};
+use std::collections::{BTreeSet, HashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Plans a run. Reads the extract and the snapshot; writes nothing.
+/// How much a plan may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Resources {
+    /// Bytes of memory for what is known and what is new; beyond, partitions of the key space go to disk.
+    pub memory: u64,
+    /// Threads that decode and compare.
+    pub threads: usize,
+}
+
+/// What comes of a plan besides the change set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// It is shown: nothing is kept.
+    Preview,
+    /// It is to be published.
+    Run,
+}
+
+/// Plans a run. Reads the extract and the snapshot; what it writes is a draft that nobody refers to.
 pub(super) async fn plan(
     input: PlanInput,
     store: Option<&dyn RunStore>,
     clock: &Arc<dyn Clock>,
+    resources: Resources,
+    purpose: Purpose,
 ) -> Result<Planned, PipelineError> {
     let manifest = Manifest::load(&input.dir)?;
     let progress = match (&manifest, store) {
@@ -30,7 +51,10 @@ pub(super) async fn plan(
         _ => Progress { attempted_before: u64::MAX, ..Progress::default() },
     };
     let fresh_seed = HashSeed(clock.random().to_be_bytes());
-    let planning = tokio::task::spawn_blocking(move || Planner { input, manifest }.plan(&progress, fresh_seed));
+    let planning = tokio::task::spawn_blocking(move || {
+        let seed = manifest.as_ref().map_or(fresh_seed, |m| m.hash_seed);
+        Planner { input, manifest, seed, resources, purpose }.plan(&progress)
+    });
     planning.await.map_err(|e| PipelineError::Internal(e.to_string()))?
 }
 
@@ -43,68 +67,158 @@ pub(super) fn compile(job: &Job, schema: &Schema) -> Result<Template, PipelineEr
 pub(super) struct Planner {
     pub(super) input: PlanInput,
     pub(super) manifest: Option<Manifest>,
+    pub(super) seed: HashSeed,
+    pub(super) resources: Resources,
+    purpose: Purpose,
 }
 
-/// Tonight's extract in canonical form.
-pub(super) struct Canonical {
-    pub(super) batch: RecordBatch,
-    pub(super) schema: Schema,
-    key: Vec<usize>,
-    pub(super) rejects: Rejects,
-    input: Option<Schema>,
+/// Where a plan writes: the draft of the next snapshot, or a folder that goes with the plan.
+pub(super) enum Place {
+    Draft(Draft),
+    Scratch(tempfile::TempDir),
 }
 
-/// What a column is for, which decides what happens to a value that does not fit.
-fn role(columns: &Columns<'_>, name: &str) -> Role {
-    match () {
-        () if columns.is_key(name) => Role::Key,
-        () if columns.is_compared(name) => Role::Strict,
-        () if columns.is_ignored(name) => Role::Ignored,
-        () => Role::Payload,
+impl Place {
+    fn new(input: &PlanInput, purpose: Purpose) -> Result<Self, PipelineError> {
+        Ok(match purpose {
+            Purpose::Run => Place::Draft(Draft::new(&input.dir, &input.run)?),
+            Purpose::Preview => {
+                let made = tempfile::Builder::new().prefix("nightmark-").tempdir();
+                Place::Scratch(made.map_err(|e| PipelineError::Scratch(e.to_string()))?)
+            }
+        })
+    }
+
+    pub(super) fn draft(&mut self) -> Option<&mut Draft> {
+        match self {
+            Place::Draft(draft) => Some(draft),
+            Place::Scratch(_) => None,
+        }
+    }
+
+    /// A folder for what goes with the plan.
+    pub(super) fn folder(&self) -> PathBuf {
+        match self {
+            Place::Draft(draft) => draft.folder(),
+            Place::Scratch(dir) => dir.path().to_owned(),
+        }
+    }
+
+    /// The folder, and a file's name in it.
+    pub(super) fn file(&self, file: &str) -> (PathBuf, String) {
+        match self {
+            Place::Draft(draft) => (draft.dir().to_owned(), draft.name(file)),
+            Place::Scratch(dir) => (dir.path().to_owned(), file.to_owned()),
+        }
     }
 }
 
 impl Planner {
-    fn plan(self, progress: &Progress, fresh_seed: HashSeed) -> Result<Planned, PipelineError> {
-        let job = Arc::clone(&self.input.job);
-        let seed = self.manifest.as_ref().map_or(fresh_seed, |m| m.hash_seed);
-        let tonight = self.canonical(None)?;
-        let template = compile(&job, &tonight.schema)?;
-        let keys = Fingerprinter::new(seed, &tonight.schema, &tonight.key).fingerprints(&tonight.batch);
-        let bad_keys = self.check_keys(&tonight, &keys)?;
-        let before_schema = self.columns().before_schema(&tonight.schema);
-        let tables = Tables {
-            seed,
-            tonight: &tonight.batch,
-            schema: &tonight.schema,
-            key: &tonight.key,
-            before_schema: &before_schema,
+    /// For a look at the beginning of an extract.
+    pub(super) fn sampling(input: PlanInput, manifest: Option<Manifest>, resources: Resources) -> Self {
+        let seed = manifest.as_ref().map_or(HashSeed([0; 16]), |m| m.hash_seed);
+        Planner { input, manifest, seed, resources, purpose: Purpose::Preview }
+    }
+
+    fn plan(self, progress: &Progress) -> Result<Planned, PipelineError> {
+        // Every ignored column can be kept as text once; then the extract is read again from the start.
+        let mut text = BTreeSet::new();
+        loop {
+            match self.attempt(progress, &text) {
+                Err(PipelineError::KeptAsText(column)) if text.insert(column.clone()) => {}
+                other => return other,
+            }
+        }
+    }
+
+    fn attempt(&self, progress: &Progress, text: &BTreeSet<String>) -> Result<Planned, PipelineError> {
+        let manifest = self.manifest.as_ref();
+        let open = |files| Extract::open(&self.input, manifest, self.seed, files, text, None);
+        let mut extract = open(None)?;
+        let snapshot = manifest.map(|m| Snapshot::open(&self.input.dir, m.clone(), progress)).transpose()?;
+        let mut place = Place::new(&self.input, self.purpose)?;
+        let mut copied = false;
+        if let (Some(draft), Some(files)) = (place.draft(), extract.stream.files.clone())
+            && Draft::can_take_in(&files, &extract.basis.schema)
+        {
+            extract = open(Some(draft.take_in(&files)?))?;
+            copied = true;
+        }
+        let parts = spill::partition_bits(self.resources.memory, snapshot.as_ref(), extract.stream.rows.estimate());
+        let adopt_added = manifest.is_none() && self.input.job.diff.first_run == Baseline::Adopt;
+        let comparing = Comparing {
+            input: &self.input,
+            resources: self.resources,
+            extract: &extract,
+            snapshot: snapshot.as_ref(),
+            unknown: Unknown::new(manifest),
+            rules: Rules { on: self.input.job.diff.on, adopt_added },
+            writes_base: self.purpose == Purpose::Run && !copied,
         };
-        let (view, mut fingerprints) = self.view(&tables, progress)?;
-        let rows = tonight_rows(&tonight, fingerprints.remove(0), &keys, &bad_keys);
-        let extracted = Extracted { rows: &rows, narrower: &fingerprints, keyless: bad_keys.keyless };
-        let adopt = self.manifest.is_none() && job.diff.first_run == Baseline::Adopt;
-        let diff = diff::diff(view.known(), &extracted, job.diff.on, adopt);
-        let changes = ChangeSet::build(&tables, &view, &diff, &self.input.run)?;
-        let counts = counts(&diff, &rows);
+        let outcome = if parts == 0 { comparing.whole(&mut place)? } else { spill::compare(&comparing, &mut place, parts)? };
+        self.conclude(extract, snapshot, place, outcome, progress, text)
+    }
+
+    /// Duplicates are an error, or their changes are dropped; then everything is counted.
+    fn conclude(
+        &self,
+        extract: Extract,
+        snapshot: Option<Snapshot>,
+        place: Place,
+        outcome: Outcome,
+        progress: &Progress,
+        text: &BTreeSet<String>,
+    ) -> Result<Planned, PipelineError> {
+        let Outcome { mut seen, mut parts, unknown } = outcome;
+        let job = &self.input.job;
+        let mut duplicates: Vec<_> = parts.iter_mut().flat_map(|part| std::mem::take(&mut part.duplicates)).collect();
+        duplicates.sort_unstable_by_key(|d| d.rows[0]);
+        if !duplicates.is_empty() {
+            let rows: Vec<u32> = duplicates.iter().take(BadKeys::LISTED).map(|d| d.rows[0]).collect();
+            let again = Extract::open(&self.input, self.manifest.as_ref(), self.seed, None, text, None)?;
+            seen.bad_keys.duplicates(&duplicates, texts::keys(job, &again, &rows)?);
+        }
+        if seen.bad_keys.count > 0 && !job.diff.quarantine_bad_keys {
+            let bad = seen.bad_keys;
+            return Err(PipelineError::BadKeys { job: job.name.clone(), key: job.diff.key.join(", "), bad });
+        }
+        let tally = Tally::of(&parts);
+        let (changes, written) = match (parts.len(), duplicates.is_empty()) {
+            (1, true) => {
+                let part = parts.remove(0);
+                (part.changes, part.written)
+            }
+            _ => {
+                let dropped: HashSet<_> = duplicates.iter().map(|d| d.key).collect();
+                let (dir, name) = place.file("changes.parquet");
+                let drafts: Vec<_> = parts.iter().map(|part| part.changes.clone()).collect();
+                rewrite(&drafts, &dir, &name, &extract.basis, &dropped)?
+            }
+        };
+        let counts = tally.counts(seen.rows, &written);
         Ok(Planned {
-            circumstances: self.circumstances(&before_schema, progress),
-            counts,
-            suppressed: diff.suppressed,
-            held: guard::trips(&facts(&diff, &counts), &job.guard),
-            changes,
-            view,
-            template,
-            pinned: self.pinned(&tonight),
-            input: tonight.input,
-            rejects: tonight.rejects,
-            bad_keys,
+            held: guard::trips(&tally.facts(&counts), &job.guard),
+            circumstances: self.circumstances(&extract.basis.schema, progress),
+            pinned: self.pinned(&extract.shape.schema, &seen.valued),
+            suppressed: tally.suppressed,
+            spared: tally.spared,
+            known: tally.known,
+            of: self.input.clone(),
             first_run: self.manifest.is_none(),
-            tonight: tonight.batch,
-            before_schema,
-            seed,
-            diff,
-            of: self.input,
+            stats: written.stats,
+            template: extract.template,
+            rejects: seen.rejects,
+            bad_keys: seen.bad_keys,
+            publishing: Publishing {
+                basis: extract.basis,
+                unknown,
+                snapshot,
+                changes: written.entry,
+                input: extract.stream.input,
+            },
+            place,
+            changes,
+            counts,
         })
     }
 
@@ -119,7 +233,8 @@ impl Planner {
                 manifest.run, manifest.changes.rows
             ));
         }
-        let new = |name: &&str| !manifest.compared.iter().any(|c| c == name) && !manifest.key.iter().any(|c| c == name);
+        let new =
+            |name: &&str| !manifest.compared.iter().any(|c| c.name == *name) && !manifest.key.iter().any(|c| c == name);
         for name in compared.columns.iter().map(|c| c.name.as_str()).filter(new) {
             notes.push(match self.input.job.diff.on_new_column {
                 Baseline::Send => format!(
@@ -132,116 +247,14 @@ impl Planner {
         notes
     }
 
-    pub(super) fn columns(&self) -> Columns<'_> {
-        Columns { job: &self.input.job, manifest: self.manifest.as_ref(), dir: &self.input.dir }
-    }
-
-    /// Pulls the extract, or at most its first `limit` rows, and makes its values canonical.
-    pub(super) fn canonical(&self, limit: Option<usize>) -> Result<Canonical, PipelineError> {
-        let job = &self.input.job;
-        let pinned_input = self.manifest.as_ref().and_then(|m| m.input.as_ref());
-        let Extract { schema, batches, typing, input } = source::open(&job.source)
-            .pull(pinned_input, limit)
-            .map_err(|source| PipelineError::Source { job: job.name.clone(), source })?;
-        let role = |name: &str| role(&self.columns(), name);
-        let pinned = self.manifest.as_ref().map(|m| &m.schema);
-        let mut plan = Plan::new(&schema, &typing, pinned, &role)?;
-        self.columns().check(plan.schema())?;
-        let arrow = |e: arrow::error::ArrowError| PipelineError::Internal(e.to_string());
-        let (batches, rejects) = plan.normalise(&batches).map_err(arrow)?;
-        let schema = plan.schema().clone();
-        let batch = arrow::compute::concat_batches(&schema.arrow(), &batches).map_err(arrow)?;
-        let key = schema.indices_of(&job.diff.key).map_err(|e| PipelineError::Columns(vec![e.to_string()]))?;
-        Ok(Canonical { batch, schema, key, rejects, input })
-    }
-
-    fn check_keys(&self, tonight: &Canonical, keys: &[Fingerprint]) -> Result<BadKeys, PipelineError> {
-        let job = &self.input.job;
-        let unfit = |row, column: usize| unfit(&tonight.rejects, row, &tonight.schema.columns[column].name);
-        let batches = std::slice::from_ref(&tonight.batch);
-        let bad = diff::check_keys(&tonight.schema, batches, &tonight.key, keys, &unfit);
-        if bad.count > 0 && !job.diff.quarantine_bad_keys {
-            return Err(PipelineError::BadKeys { job: job.name.clone(), key: job.diff.key.join(", "), bad });
-        }
-        Ok(bad)
-    }
-
-    /// What is known, and tonight's fingerprints to compare with it: over all compared columns, then over fewer.
-    fn view(&self, tables: &Tables<'_>, progress: &Progress) -> Result<(View, Vec<Vec<Fingerprint>>), PipelineError> {
-        let key: Vec<usize> = (0..self.input.job.diff.key.len()).collect();
-        let adopted = self.columns().adopted(tables.before_schema);
-        let basis = Basis { seed: tables.seed, schema: tables.before_schema, key: &key, adopted: &adopted };
-        let view = match &self.manifest {
-            Some(manifest) => View::load(&self.input.dir, manifest, progress, &basis)?,
-            None => View::empty(),
-        };
-        let fingerprints = view.fingerprints(&basis, tables)?;
-        Ok((view, fingerprints))
-    }
-
     /// Kinds pinned earlier stay; new columns join once they hold a value, since a column of NULLs has no type to pin.
-    fn pinned(&self, tonight: &Canonical) -> Schema {
+    fn pinned(&self, tonight: &Schema, valued: &BTreeSet<usize>) -> Schema {
         let mut columns: Vec<Column> = self.manifest.as_ref().map(|m| m.schema.columns.clone()).unwrap_or_default();
-        for (index, column) in tonight.schema.columns.iter().enumerate() {
-            let array = tonight.batch.column(index);
-            if array.null_count() < array.len() && !columns.iter().any(|c| c.name == column.name) {
+        for (index, column) in tonight.columns.iter().enumerate() {
+            if valued.contains(&index) && !columns.iter().any(|c| c.name == column.name) {
                 columns.push(column.clone());
             }
         }
         Schema { columns }
-    }
-}
-
-/// Whether the NULL in a key column stands for a value that is no value of the column's kind.
-fn unfit(rejects: &Rejects, row: u64, column: &str) -> Option<Unfit> {
-    let listed = rejects.listed();
-    match listed.iter().find(|r| r.row == row && r.column == column) {
-        Some(reject) => Some(Unfit { value: Some(reject.value.clone()) }),
-        // Only the first rejects are listed; further ones may or may not be about the key.
-        None if rejects.contains(row) && listed.len() == Rejects::LISTED => Some(Unfit { value: None }),
-        None => None,
-    }
-}
-
-fn tonight_rows(
-    tonight: &Canonical,
-    fingerprints: Vec<Fingerprint>,
-    keys: &[Fingerprint],
-    bad_keys: &BadKeys,
-) -> Vec<Tonight> {
-    let row = |(row, (&key, fingerprint))| {
-        let rejected = tonight.rejects.contains(row as u64);
-        Tonight { key, fingerprint, rejected }
-    };
-    let mut rows: Vec<Tonight> = keys.iter().zip(fingerprints).enumerate().map(row).collect();
-    for &row in &bad_keys.rows {
-        if let Some(row) = usize::try_from(row).ok().and_then(|row| rows.get_mut(row)) {
-            row.rejected = true;
-        }
-    }
-    rows
-}
-
-fn counts(diff: &Diff, rows: &[Tonight]) -> Counts {
-    let (added, changed, removed) = by_operation(diff.changes.iter().map(|c| c.operation));
-    Counts {
-        extracted: rows.len() as u64,
-        rejected: rows.iter().filter(|r| r.rejected).count() as u64,
-        unchanged: diff.unchanged,
-        added,
-        changed,
-        removed,
-        pending: added + changed + removed,
-        ..Counts::default()
-    }
-}
-
-fn facts(diff: &Diff, counts: &Counts) -> Facts {
-    Facts {
-        extracted: counts.extracted,
-        rejected: counts.rejected,
-        known: diff.known,
-        changed: counts.changed,
-        vanished: diff.vanished,
     }
 }

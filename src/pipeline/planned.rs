@@ -1,13 +1,14 @@
 //! The plan of a run: what would be sent, and why.
 
-use crate::diff::{BadKeys, Diff};
+use super::plan::Place;
+use super::PipelineError;
+use crate::diff::{BadKeys, ColumnStats};
 use crate::job::spec::Job;
 use crate::normalise::Rejects;
 use crate::receipt::Counts;
-use crate::row::{HashSeed, Schema};
-use crate::snapshot::{ChangeSet, Tables, View};
+use crate::row::Schema;
+use crate::snapshot::{ChangeBatch, ChangeSet, Manifest, Publication, Publishing};
 use crate::template::{Meta, RenderError, Template};
-use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,14 +35,16 @@ pub struct Planned {
     pub counts: Counts,
     /// Differences that `on` leaves out, or that a first run adopts.
     pub suppressed: u64,
+    /// Orgs that are missing and not removed, because some row has no usable key.
+    pub spared: u64,
+    /// Orgs that the destination has, before this run.
+    pub known: u64,
     /// Why a guard would hold the run; empty: it may go on.
     pub held: Vec<String>,
     /// The rows to send.
     pub changes: ChangeSet,
-    /// The comparison.
-    pub diff: Diff,
-    /// What was known before.
-    pub view: View,
+    /// Which columns make orgs change.
+    pub stats: ColumnStats,
     /// The compiled payload.
     pub template: Template,
     /// Rows with values that do not fit.
@@ -50,26 +53,22 @@ pub struct Planned {
     pub bad_keys: BadKeys,
     /// The kinds to pin.
     pub pinned: Schema,
-    /// The input types to pin.
-    pub input: Option<Schema>,
     /// Whether the job has no snapshot yet.
     pub first_run: bool,
     /// What makes tonight different from other nights, in words.
     pub(super) circumstances: Vec<String>,
-    pub(super) tonight: RecordBatch,
-    pub(super) before_schema: Schema,
-    pub(super) seed: HashSeed,
+    pub(super) publishing: Publishing,
+    pub(super) place: Place,
 }
 
 impl Planned {
-    /// What the snapshot is built from.
-    pub fn tables(&self) -> Tables<'_> {
-        Tables {
-            seed: self.seed,
-            tonight: &self.tonight,
-            schema: &self.changes.schema,
-            key: &self.changes.key,
-            before_schema: &self.before_schema,
+    /// Makes the draft the current snapshot.
+    pub(super) fn publish(&mut self, at: DateTime<Utc>) -> Result<Manifest, PipelineError> {
+        let of = &self.publishing;
+        let publication = Publication { job: &self.of.job.name, at, of, pinned: &self.pinned };
+        match self.place.draft() {
+            Some(draft) => Ok(draft.publish(&publication)?),
+            None => Err(PipelineError::Internal("a preview cannot be published".to_owned())),
         }
     }
 
@@ -77,41 +76,41 @@ impl Planned {
     ///
     /// # Errors
     /// A value that the payload cannot carry.
-    pub fn body(&self, seq: usize) -> Result<String, RenderError> {
-        let row = &self.changes.rows[seq];
+    pub fn body(&self, batch: &ChangeBatch, at: usize) -> Result<String, RenderError> {
+        let row = &batch.rows[at];
         let meta = Meta {
             job: &self.of.job.name,
             webhook_id: &row.webhook_id,
             operation: row.operation.as_str(),
             at: self.of.at,
         };
-        self.template.render(self.changes.row(seq), &meta)
+        self.template.render(batch.row(at), &meta)
+    }
+
+    /// The changes in order, batch by batch.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn batches(&self) -> Result<impl Iterator<Item = Result<ChangeBatch, PipelineError>> + Send + use<>, PipelineError> {
+        Ok(self.changes.batches()?.map(|batch| Ok(batch?)))
     }
 
     /// The compared columns, in the extract's order.
     pub fn compared(&self) -> Vec<&str> {
-        let key = &self.of.job.diff.key;
-        self.before_schema.columns.iter().map(|c| c.name.as_str()).filter(|n| !key.iter().any(|k| k == n)).collect()
+        self.changes.shape().compared().collect()
     }
 
     /// How many of the changed orgs differ in each compared column, most first.
     pub fn changes_by_column(&self) -> Vec<(String, u64)> {
-        let mut counts: Vec<(String, u64)> = self.compared().into_iter().map(|c| (c.to_owned(), 0)).collect();
-        for seq in 0..self.changes.len() {
-            for column in self.changes.changed_columns(seq) {
-                if let Some(entry) = counts.iter_mut().find(|(name, _)| name == column) {
-                    entry.1 += 1;
-                }
-            }
-        }
-        counts.retain(|(_, count)| *count > 0);
+        let names = self.compared().into_iter().map(str::to_owned);
+        let mut counts: Vec<_> = names.zip(self.stats.changed.iter().copied()).filter(|(_, count)| *count > 0).collect();
         counts.sort_by_key(|entry| std::cmp::Reverse(entry.1));
         counts
     }
 
     /// What the comparison itself has to say besides its counts.
     pub fn notes(&self) -> Vec<String> {
-        let (spared, keyless) = (self.diff.spared, self.bad_keys.keyless);
+        let (spared, keyless) = (self.spared, self.bad_keys.keyless);
         let mut notes = self.circumstances.clone();
         if spared == 0 {
             return notes;

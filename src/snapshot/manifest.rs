@@ -1,7 +1,7 @@
 //! `manifest.json`: the one file whose rename publishes a run.
 
-use super::{SnapshotError, files};
-use crate::row::{HashSeed, Schema};
+use super::SnapshotError;
+use crate::row::{Compared, HashSeed, Schema};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -9,10 +9,10 @@ use sha2::{Digest, Sha256};
 use std::path::Path;
 
 /// The newest format that this version writes and reads.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// What a job's current snapshot consists of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// [`FORMAT`]
     pub format: u32,
@@ -26,14 +26,18 @@ pub struct Manifest {
     pub hash_seed: HashSeed,
     /// Key columns, in the job's order.
     pub key: Vec<String>,
-    /// Compared columns, sorted by name: the basis of the stored fingerprints.
-    pub compared: Vec<String>,
+    /// Compared columns, with the kinds and forms that the stored fingerprints were made with.
+    pub compared: Vec<Compared>,
+    /// Sets of compared columns that are not known of some rows; a row's flags have the number of its set, from 1 on.
+    pub unknown: Vec<Vec<String>>,
     /// Every column's kind, pinned when it was first seen.
     pub schema: Schema,
     /// The input types that the SQL model runs over, for sources that guess them.
     pub input: Option<Schema>,
-    /// `base.parquet`
-    pub base: FileEntry,
+    /// The files of the base, in order: the rows of that night's extract, then `kept.parquet`, if there is one.
+    pub base: Vec<FileEntry>,
+    /// `sidecar.parquet`
+    pub sidecar: FileEntry,
     /// `changes.parquet`
     pub changes: FileEntry,
     /// `waiting.parquet`, if any change of an earlier run waits for its repeat.
@@ -49,8 +53,8 @@ pub struct FileEntry {
     pub rows: u64,
     /// Its length in bytes.
     pub bytes: u64,
-    /// SHA-256 of its content, in hexadecimal digits.
-    pub sha256: String,
+    /// XXH3 of its content, 128 bits in hexadecimal digits. It finds damage, not forgery.
+    pub xxh3: String,
 }
 
 impl Manifest {
@@ -86,6 +90,9 @@ impl Manifest {
             let found = u32::try_from(found).unwrap_or(u32::MAX);
             return Err(SnapshotError::Newer { path: path.to_owned(), found, known: FORMAT });
         }
+        if fields.get("format").and_then(Value::as_u64).is_some_and(|found| found < u64::from(FORMAT)) {
+            return Err(SnapshotError::Older { path: path.to_owned() });
+        }
         let stored = fields.shift_remove(CHECKSUM);
         if stored != Some(Value::String(checksum(&fields).map_err(damaged)?)) {
             return Err(SnapshotError::damaged(path, "its content is not what was written (checksum)"));
@@ -103,16 +110,17 @@ const CHECKSUM: &str = "checksum";
 
 /// SHA-256, in hexadecimal digits, of the fields as JSON without white space, in the order in which the file has them.
 fn checksum(fields: &Map<String, Value>) -> serde_json::Result<String> {
-    Ok(files::hex(Sha256::new_with_prefix(serde_json::to_vec(fields)?)))
+    let hash = Sha256::new_with_prefix(serde_json::to_vec(fields)?).finalize();
+    Ok(hash.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::row::{Column, Kind};
+    use crate::row::{Column, Form, Kind};
 
     fn manifest() -> Manifest {
-        let file = |name: &str| FileEntry { path: format!("RUN/{name}"), rows: 12, bytes: 345, sha256: "0a1b".into() };
+        let file = |name: &str| FileEntry { path: format!("RUN/{name}"), rows: 12, bytes: 345, xxh3: "0a1b".into() };
         let column = |name: &str, kind| Column { name: name.into(), kind };
         let columns = vec![column("id", Kind::Int), column("mrr", Kind::Decimal { scale: 2 })];
         Manifest {
@@ -122,10 +130,12 @@ mod tests {
             published_at: "2026-01-15T10:30:00.000001Z".parse().unwrap(),
             hash_seed: HashSeed([0xa5; 16]),
             key: vec!["id".into()],
-            compared: vec!["mrr".into()],
+            compared: vec![Compared { name: "mrr".into(), kind: Kind::Int, form: Form::default() }],
+            unknown: vec![vec!["mrr".into()]],
             schema: Schema { columns },
             input: None,
-            base: file("base.parquet"),
+            base: vec![file("base.parquet"), file("kept.parquet")],
+            sidecar: file("sidecar.parquet"),
             changes: file("changes.parquet"),
             waiting: Some(file("waiting.parquet")),
         }
@@ -170,8 +180,9 @@ mod tests {
         check_refused(|_| (), false, "checksum");
         check_refused(|f| drop(f.insert("more".into(), Value::Null)), true, "fields that are not known");
         check_refused(|f| f["schema"]["columns"][0]["more"] = Value::Null, true, "fields that are not known");
-        check_refused(|f| f["base"]["more"] = Value::Null, true, "fields that are not known");
-        check_refused(|f| f["base"]["rows"] = Value::from("12"), true, "invalid type");
+        check_refused(|f| f["base"][0]["more"] = Value::Null, true, "fields that are not known");
+        check_refused(|f| f["base"][0]["rows"] = Value::from("12"), true, "invalid type");
         check_refused(|f| f["format"] = Value::from(FORMAT + 1), true, "upgrade nightmark");
+        check_refused(|f| f["format"] = Value::from(FORMAT - 1), true, "before the first release");
     }
 }

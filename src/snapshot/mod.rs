@@ -1,7 +1,7 @@
-//! What the destination is known to have, on disk: `base.parquet` ⊕ the unacknowledged part of `changes.parquet`.
+//! What the destination is known to have, on disk: base ⊕ the unacknowledged part of `changes.parquet` (docs/SNAPSHOT.md).
 //!
-//! In: canonical batches and a [`Diff`](crate::diff::Diff). Out: [`View`], the known rows of a job with the deliveries so
-//! far taken into account; [`ChangeSet`], the rows to send.
+//! In: the [`Change`](crate::diff::Change)s of a run and the entries of its next sidecar. Out: [`Snapshot`] and its [`Known`]
+//! rows, with the deliveries so far taken into account; [`ChangeSet`], the rows to send.
 //! Always holds: the files of a run become visible together, by one rename of `manifest.json`, after every byte of them and
 //! every folder entry that leads to them is on disk; once published they are never written again; a file that does not
 //! match its manifest is refused, and so is a manifest that does not match its own checksum.
@@ -9,31 +9,39 @@
 //!
 //! ```text
 //! snapshots/JOB/manifest.json            which run is current, the pinned schema, the hash seed, a checksum of itself
-//! snapshots/JOB/RUN/base.parquet         key and compared columns of each org, its fingerprint and flags
+//! snapshots/JOB/RUN/base.parquet         that night's rows: the extract's own file where it can serve, else ours
+//! snapshots/JOB/RUN/kept.parquet         orgs that are known and that the extract could say nothing about
+//! snapshots/JOB/RUN/sidecar.parquet      per known org: key hash, fingerprint, row in the base, flags; sorted by hash
 //! snapshots/JOB/RUN/changes.parquet      the change set in order: key, operation, before, after, webhook id
 //! snapshots/JOB/RUN/waiting.parquet      earlier changes whose org is not seen tonight; only if there are any
 //! snapshots/JOB/lock                     held while a run of the job is on
 //! ```
 
 mod base;
-mod bases;
+mod base_writer;
 mod changes;
+mod draft;
 mod files;
+mod known;
 mod lock;
 mod manifest;
-mod publish;
+mod read;
+mod sidecar;
 mod table;
-mod view;
+mod unknown;
 mod waiting;
 
-pub use changes::{ChangeRow, ChangeSet, Tables};
+pub use base_writer::{BaseEncoder, BaseWriter, EncodedRows, Encoding};
+pub use changes::{ChangeBatch, ChangeRow, ChangeSet, ChangeWriter, Shape, Target, Written, rewrite};
+pub use draft::{Draft, Publication, Publishing};
+pub use known::{Basis, Known, Snapshot};
 pub use lock::JobLock;
 pub use manifest::{FileEntry, Manifest};
-pub use publish::{Publication, publish};
-pub use view::{Basis, View};
+pub use sidecar::Partition;
+pub use unknown::Unknown;
 
 /// Columns whose names begin so are ours; an extract may not have such.
-pub const RESERVED_PREFIX: &str = base::PREFIX;
+pub const RESERVED_PREFIX: &str = "_nightmark_";
 
 use std::path::PathBuf;
 
@@ -67,6 +75,15 @@ pub enum SnapshotError {
         found: u32,
         /// The newest format that this version knows.
         known: u32,
+    },
+    /// Written before the first release.
+    #[error(
+        "{path} has a snapshot format from before the first release, which is not read any more: move the folder away to \
+         start anew with the job's first_run"
+    )]
+    Older {
+        /// The manifest.
+        path: PathBuf,
     },
     /// Another process works on the job.
     #[error("job `{job}` is being run by another process ({holder}); wait until it has ended")]

@@ -1,20 +1,42 @@
-//! What the snapshot's files have in common: columns picked by name, structs of columns, fingerprints, lists of names.
+//! What the snapshot's files have in common: columns picked by name, structs of columns, lists of names.
 
-use super::SnapshotError;
-use crate::row::{Fingerprint, Schema};
+use super::{Manifest, SnapshotError};
+use crate::normalise;
+use crate::row::Schema;
 use arrow::array::{
-    Array, AsArray, FixedSizeBinaryArray, FixedSizeBinaryBuilder, ListArray, ListBuilder, RecordBatch,
-    RecordBatchOptions, StringBuilder, StructArray, new_null_array,
+    Array, ArrayRef, AsArray, ListArray, ListBuilder, RecordBatch, RecordBatchOptions, StringBuilder, StructArray,
+    new_null_array,
 };
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field, Fields};
 use std::sync::Arc;
 
-/// The compared columns of a key-and-compared schema, ordered by name: the order does not depend on the extract's.
-pub(super) fn compared_of(schema: &Schema, key: &[usize]) -> Vec<usize> {
-    let mut compared: Vec<usize> = (0..schema.columns.len()).filter(|c| !key.contains(c)).collect();
-    compared.sort_by(|&a, &b| schema.columns[a].name.cmp(&schema.columns[b].name));
-    compared
+/// The columns of which a snapshot says what the destination has: those of the key and the compared ones.
+pub(super) fn known_columns(manifest: &Manifest) -> Vec<String> {
+    manifest.key.iter().cloned().chain(manifest.compared.iter().map(|c| c.name.clone())).collect()
+}
+
+fn batch_of(schema: &Schema, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch, SnapshotError> {
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    Ok(RecordBatch::try_new_with_options(schema.arrow(), columns, &options)?)
+}
+
+/// A column of a file in its kind of tonight. A value that does not fit the kind reads as NULL.
+fn canonical(array: &ArrayRef, kind: crate::row::Kind) -> Result<ArrayRef, SnapshotError> {
+    let (canonical, _) = normalise::canonical(array, kind)?;
+    Ok(normalise::plain(&canonical)?)
+}
+
+/// The columns of `schema` out of a decoded batch, in their kinds of tonight; NULL where the batch has none of the name or
+/// `known` does not list it.
+pub(super) fn named(batch: &RecordBatch, schema: &Schema, known: &[String]) -> Result<RecordBatch, SnapshotError> {
+    let columns = schema.columns.iter().map(|column| {
+        match batch.column_by_name(&column.name).filter(|_| known.contains(&column.name)) {
+            Some(array) => canonical(array, column.kind),
+            None => Ok(new_null_array(&column.kind.arrow_type(), batch.num_rows())),
+        }
+    });
+    batch_of(schema, columns.collect::<Result<_, _>>()?, batch.num_rows())
 }
 
 /// The columns of `to`, by name, out of a batch of `from`; NULL where `from` has none.
@@ -24,8 +46,7 @@ pub(super) fn project(batch: &RecordBatch, from: &Schema, to: &Schema) -> Result
         Some(index) => Arc::clone(batch.column(index)),
         None => new_null_array(&column.kind.arrow_type(), rows),
     });
-    let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    Ok(RecordBatch::try_new_with_options(to.arrow(), columns.collect(), &options)?)
+    batch_of(to, columns.collect(), rows)
 }
 
 /// Several columns as one; `present`: which rows have it.
@@ -40,35 +61,27 @@ pub(super) fn group(batch: &RecordBatch, columns: &[usize], present: Option<&[bo
     StructArray::new(fields, columns.iter().map(|&c| Arc::clone(batch.column(c))).collect(), nulls)
 }
 
-/// The columns of `schema` out of a key and a group of values; NULL where neither has the column, or in another kind.
+/// The columns of `schema` out of a key and a group of values, in their kinds of tonight; NULL where neither has the column
+/// and where a row has no group.
 pub(super) fn ungroup(schema: &Schema, key: &StructArray, values: &StructArray) -> Result<RecordBatch, SnapshotError> {
     let rows = key.len();
     let columns = schema.columns.iter().map(|column| {
-        let found = key.column_by_name(&column.name).or_else(|| values.column_by_name(&column.name));
-        match found.filter(|a| *a.data_type() == column.kind.arrow_type()) {
-            Some(array) => Arc::clone(array),
-            None => new_null_array(&column.kind.arrow_type(), rows),
+        if let Some(array) = key.column_by_name(&column.name) {
+            return canonical(array, column.kind);
+        }
+        match values.column_by_name(&column.name) {
+            Some(array) => canonical(&masked(array, values.nulls())?, column.kind),
+            None => Ok(new_null_array(&column.kind.arrow_type(), rows)),
         }
     });
-    let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    Ok(RecordBatch::try_new_with_options(schema.arrow(), columns.collect(), &options)?)
+    batch_of(schema, columns.collect::<Result<_, _>>()?, rows)
 }
 
-pub(super) fn fingerprint_array(
-    values: impl Iterator<Item = Option<Fingerprint>>,
-) -> Result<FixedSizeBinaryArray, SnapshotError> {
-    let mut builder = FixedSizeBinaryBuilder::new(16);
-    for value in values {
-        match value {
-            Some(fingerprint) => builder.append_value(fingerprint.to_be_bytes())?,
-            None => builder.append_null(),
-        }
-    }
-    Ok(builder.finish())
-}
-
-pub(super) fn fingerprint_at(array: &FixedSizeBinaryArray, row: usize) -> Option<Fingerprint> {
-    array.is_valid(row).then(|| array.value(row).try_into().ok().map(Fingerprint::from_be_bytes)).flatten()
+/// A struct's column, NULL where the struct is.
+fn masked(array: &ArrayRef, nulls: Option<&NullBuffer>) -> Result<ArrayRef, SnapshotError> {
+    let Some(nulls) = nulls.filter(|nulls| nulls.null_count() > 0) else { return Ok(Arc::clone(array)) };
+    let gone = arrow::array::BooleanArray::new(!nulls.inner(), None);
+    Ok(arrow::compute::nullif(array, &gone)?)
 }
 
 /// One list of names per row; NULL for none, which is what nearly all rows have.

@@ -1,75 +1,86 @@
 //! `waiting.parquet`: changes of earlier runs that are not acknowledged, not repeated tonight and not superseded either,
 //! because their org is missing or cannot be judged. When the org is back with the same version, it goes out under the
 //! same webhook id. What the destination has of such an org is in the base as ever; this file says nothing about that.
+//!
+//! Columns: `webhook_id, waited, key{…}, after{…}`; `after` is NULL for a removal.
 
-use super::SnapshotError;
-use super::changes::Tables;
-use super::table::{compared_of, fingerprint_array, fingerprint_at, group, ungroup};
-use super::view::View;
-use crate::diff::Diff;
-use crate::row::{Fingerprint, Fingerprinter, Schema};
+use super::changes::{id_of, id_text};
+use super::files::{self, TableWriter};
+use super::known::{Basis, Snapshot};
+use super::read::Table;
+use super::table::{group, ungroup};
+use super::{FileEntry, SnapshotError};
+use crate::diff::Pending;
+use crate::row::Schema;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, StringArray};
-use arrow::datatypes::{Field, SchemaRef};
+use arrow::datatypes::{Field, Int64Type};
+use std::path::Path;
 use std::sync::Arc;
 
 /// One waiting change, as read back.
 #[derive(Debug, Clone)]
-pub(super) struct Waiting {
-    pub(super) webhook_id: String,
-    /// `None` for a removal.
-    pub(super) after: Option<Fingerprint>,
+pub(super) struct WaitingRow {
+    pub(super) id: u128,
+    /// False for a removal.
+    pub(super) has_after: bool,
     /// For how many publications it has waited.
     pub(super) waited: u32,
 }
 
-/// The file's form: `webhook_id, waited, key{…}, after{…}, fingerprint_after`. `key`: its positions in
-/// [`Tables::before_schema`].
-pub(super) fn build(
-    input: &Tables<'_>,
-    key: &[usize],
-    view: &View,
-    diff: &Diff,
-) -> Result<(SchemaRef, RecordBatch), SnapshotError> {
-    let schema = input.before_schema;
-    let compared = compared_of(schema, key);
-    let changes: Vec<_> = diff.waiting.iter().filter_map(|&at| view.known()[at].pending).collect();
-    let picks: Vec<_> = changes.iter().map(|p| view.after(p.at)).collect();
-    let none = RecordBatch::new_empty(schema.arrow());
-    let sources: Vec<_> = std::iter::once(&none).chain(view.afters()).collect();
-    let picks: Vec<_> = picks.into_iter().map(|(source, row)| (source + 1, row)).collect();
-    let after = arrow::compute::interleave_record_batch(&sources, &picks)?;
-    let has: Vec<bool> = changes.iter().map(|p| p.after.is_some()).collect();
-    let fingerprints = Fingerprinter::new(input.seed, schema, &compared).fingerprints(&after);
-    let stored = fingerprint_array(has.iter().zip(fingerprints).map(|(has, f)| has.then_some(f)))?;
+/// Writes the file.
+pub(super) fn write(
+    dir: &Path,
+    name: &str,
+    snapshot: &Snapshot,
+    basis: &Basis,
+    waiting: &[Pending],
+) -> Result<FileEntry, SnapshotError> {
+    let versions: Vec<_> = waiting.iter().map(|p| p.version).collect();
+    let after = snapshot.versions(&basis.schema, &versions)?;
+    let has: Vec<bool> = waiting.iter().map(|p| p.after.is_some()).collect();
+    let key: Vec<usize> = (0..basis.key).collect();
+    let compared: Vec<usize> = (basis.key..basis.schema.columns.len()).collect();
     let columns: Vec<(&str, ArrayRef)> = vec![
-        ("webhook_id", Arc::new(changes.iter().map(|p| Some(view.webhook_id(p.at))).collect::<StringArray>())),
-        ("waited", Arc::new(Int64Array::from_iter_values(changes.iter().map(|p| i64::from(p.waited) + 1)))),
-        ("key", Arc::new(group(&after, key, None))),
+        ("webhook_id", Arc::new(waiting.iter().map(|p| Some(id_text(p.id))).collect::<StringArray>())),
+        ("waited", Arc::new(Int64Array::from_iter_values(waiting.iter().map(|p| i64::from(p.waited) + 1)))),
+        ("key", Arc::new(group(&after, &key, None))),
         ("after", Arc::new(group(&after, &compared, Some(&has)))),
-        ("fingerprint_after", Arc::new(stored)),
     ];
     let fields: Vec<Field> = columns.iter().map(|(n, a)| Field::new(*n, a.data_type().clone(), true)).collect();
-    let arrow = Arc::new(arrow::datatypes::Schema::new(fields));
-    let options = RecordBatchOptions::new().with_row_count(Some(changes.len()));
-    let arrays = columns.into_iter().map(|(_, a)| a).collect();
-    Ok((Arc::clone(&arrow), RecordBatch::try_new_with_options(arrow, arrays, &options)?))
+    let options = RecordBatchOptions::new().with_row_count(Some(waiting.len()));
+    let arrays = columns.into_iter().map(|(_, array)| array).collect();
+    let schema = Arc::new(arrow::datatypes::Schema::new(fields));
+    let batch = RecordBatch::try_new_with_options(Arc::clone(&schema), arrays, &options)?;
+    let mut writer = TableWriter::create(dir, name, &schema, files::properties().build())?;
+    writer.write(&batch)?;
+    writer.finish()
 }
 
-/// Reads the file back, with the versions' values as a batch of `schema`. `None` if it is not one.
-pub(super) fn from_batch(
-    batch: &RecordBatch,
-    schema: &Schema,
-) -> Option<Result<(Vec<Waiting>, RecordBatch), SnapshotError>> {
+/// Reads the file back, with the versions' values as a batch of `schema`.
+pub(super) fn read(table: &Table, schema: &Schema) -> Result<(Vec<WaitingRow>, RecordBatch), SnapshotError> {
+    let not_ours = || SnapshotError::damaged(table.path(), "columns of ours are missing");
+    let (mut rows, mut versions) = (Vec::new(), Vec::new());
+    for row_group in 0..table.groups().len() {
+        for batch in table.group(&["webhook_id", "waited", "key", "after"], row_group)? {
+            let batch = batch?;
+            rows.extend(rows_of(&batch).ok_or_else(not_ours)?);
+            let group = |name: &str| batch.column_by_name(name).and_then(|a| a.as_struct_opt()).ok_or_else(not_ours);
+            versions.push(ungroup(schema, group("key")?, group("after")?)?);
+        }
+    }
+    Ok((rows, arrow::compute::concat_batches(&schema.arrow(), &versions)?))
+}
+
+fn rows_of(batch: &RecordBatch) -> Option<Vec<WaitingRow>> {
     let ids = batch.column_by_name("webhook_id")?.as_string_opt::<i32>()?;
-    let waited = batch.column_by_name("waited")?.as_primitive_opt::<arrow::datatypes::Int64Type>()?;
-    let fingerprints = batch.column_by_name("fingerprint_after")?.as_fixed_size_binary_opt()?;
-    let key = batch.column_by_name("key")?.as_struct_opt()?;
+    let waited = batch.column_by_name("waited")?.as_primitive_opt::<Int64Type>()?;
     let after = batch.column_by_name("after")?.as_struct_opt()?;
-    let waiting = |row| Waiting {
-        webhook_id: ids.value(row).to_owned(),
-        after: fingerprint_at(fingerprints, row),
-        waited: u32::try_from(waited.value(row)).unwrap_or(u32::MAX),
+    let row = |row| {
+        Some(WaitingRow {
+            id: id_of(ids.value(row))?,
+            has_after: after.is_valid(row),
+            waited: u32::try_from(waited.value(row)).unwrap_or(u32::MAX),
+        })
     };
-    let rows = (0..batch.num_rows()).map(waiting).collect();
-    Some(ungroup(schema, key, after).map(|values| (rows, values)))
+    (0..batch.num_rows()).map(row).collect()
 }

@@ -4,13 +4,15 @@ use super::column::ColumnHasher;
 use super::secret::{self, Class};
 use crate::row::{Form, HashSeed, Kind};
 use arrow::array::{Array, ArrayRef};
+use serde::{Deserialize, Serialize};
 
 /// The wrapping sum over the compared columns of a keyed 64-bit hash of each value. NULL adds 0: a column that a row lacks
 /// and one that is NULL are alike, and what one column adds can be taken off again.
 pub type Print = u64;
 
 /// A column that is compared.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Compared {
     /// Its name: the same value adds something else in another column.
     pub name: String,

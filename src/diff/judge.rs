@@ -1,0 +1,139 @@
+//! The comparison of one batch with the table, on any thread.
+
+use super::{Flags, NOWHERE, Operation, Table};
+use crate::job::spec::Triggers;
+use crate::row::{KeyHash, Print};
+
+/// Which differences are sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// `diff.on`
+    pub on: Triggers,
+    /// New orgs become part of the baseline and are not sent: a first run that adopts.
+    pub adopt_added: bool,
+}
+
+/// One batch as the comparison sees it. All slices by row of the batch.
+#[derive(Clone, Copy)]
+pub struct Sight<'a> {
+    /// Key hashes; those of rows without a usable key are not looked at.
+    pub keys: &'a [KeyHash],
+    /// Fingerprints over all compared columns.
+    pub prints: &'a [Print],
+    /// The same over the columns that the table's plain entries are over, where columns are adopted tonight.
+    pub against: Option<&'a [Print]>,
+    /// Rows with a value that does not fit, ascending.
+    pub rejected: &'a [u32],
+    /// Rows without a usable key, ascending.
+    pub keyless: &'a [u32],
+    /// The fingerprint of a row over the columns that are known by this basis ([`Flags::basis`], not 0).
+    pub narrow: &'a dyn Fn(u16, u32) -> Print,
+}
+
+/// What is to become of one row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The destination has it so.
+    Unchanged,
+    /// It is sent.
+    Send(Operation),
+    /// It differs and is not sent: the org stays as it is known.
+    Keep,
+    /// It is new and not sent: it becomes part of the baseline, so that its later changes are seen.
+    Adopt,
+    /// A value does not fit: nothing is said of the org.
+    Rejected,
+    /// There is no usable key: any org may be meant.
+    Keyless,
+}
+
+/// A row of which there is more to say than that the destination has it so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Notable {
+    /// The row of the batch.
+    pub row: u32,
+    /// The hash of its key.
+    pub key: KeyHash,
+    /// Its fingerprint over all compared columns.
+    pub print: Print,
+    /// What is to become of it.
+    pub verdict: Verdict,
+}
+
+/// A judged batch.
+#[derive(Debug, Default)]
+pub struct Judged {
+    /// For each row its position in the table, or [`NOWHERE`].
+    pub at: Vec<u32>,
+    /// In the order of rows; every row that is [`NOWHERE`] is among them.
+    pub notable: Vec<Notable>,
+}
+
+impl Judged {
+    /// The rows that are to be sent.
+    pub fn sent(&self) -> impl Iterator<Item = u32> + '_ {
+        self.notable.iter().filter(|n| matches!(n.verdict, Verdict::Send(_))).map(|n| n.row)
+    }
+}
+
+/// Judges batches against one table.
+#[derive(Debug, Clone, Copy)]
+pub struct Judge<'a> {
+    /// What is known.
+    pub table: &'a Table,
+    /// What is sent.
+    pub rules: Rules,
+}
+
+impl Judge<'_> {
+    /// Judges a batch. Whether a key stands twice in the extract is for the [`Matcher`](super::Matcher) to find.
+    pub fn batch(&self, sight: &Sight<'_>) -> Judged {
+        let mut judged = Judged { at: sight.keys.iter().map(|key| self.table.find(*key)).collect(), notable: Vec::new() };
+        let (mut rejected, mut keyless) = (sight.rejected.iter().peekable(), sight.keyless.iter().peekable());
+        for row in 0..sight.keys.len() as u32 {
+            let i = row as usize;
+            let is_keyless = keyless.next_if_eq(&&row).is_some();
+            let is_rejected = rejected.next_if_eq(&&row).is_some();
+            let (at, print) = (judged.at[i], sight.prints[i]);
+            if at != NOWHERE && self.table.print(at) == print && self.table.flags(at).is_plain() {
+                // Nearly every row of nearly every night. With columns adopted tonight it goes on only if they are NULL.
+                let as_known = sight.against.is_none_or(|against| against[i] == print);
+                if as_known && !is_rejected && !is_keyless {
+                    continue;
+                }
+            }
+            let verdict = match (is_keyless, is_rejected) {
+                (true, _) => Verdict::Keyless,
+                (_, true) => Verdict::Rejected,
+                _ => self.verdict(sight, at, i),
+            };
+            judged.notable.push(Notable { row, key: sight.keys[i], print, verdict });
+        }
+        judged
+    }
+
+    fn verdict(&self, sight: &Sight<'_>, at: u32, row: usize) -> Verdict {
+        let on = self.rules.on;
+        let flags = if at == NOWHERE { Flags::ABSENT } else { self.table.flags(at) };
+        let uncertain = flags.has(Flags::UNCERTAIN);
+        if flags.has(Flags::ABSENT) {
+            return match (on.added && !self.rules.adopt_added, uncertain) {
+                (true, _) => Verdict::Send(Operation::Added),
+                (false, true) => Verdict::Keep,
+                (false, false) => Verdict::Adopt,
+            };
+        }
+        let tonight = match (flags.basis(), sight.against) {
+            (0, None) => sight.prints[row],
+            (0, Some(against)) => against[row],
+            (basis, _) => (sight.narrow)(basis, row as u32),
+        };
+        if tonight == self.table.print(at) && !uncertain {
+            Verdict::Unchanged
+        } else if on.changed {
+            Verdict::Send(Operation::Changed)
+        } else {
+            Verdict::Keep
+        }
+    }
+}

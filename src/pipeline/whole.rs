@@ -1,0 +1,133 @@
+//! The comparison of an extract with all that is known, in one go: what is known is a table in memory, and every batch is
+//! judged by the thread that decoded it.
+
+use super::compare::{Compared, Comparison, Side};
+use super::extract::{Extract, NotReady, Ready, source_error};
+use super::plan::{Place, Resources};
+use super::planned::PlanInput;
+use super::scan::{Emit, scan};
+use super::seen::{Noted, Seen};
+use super::PipelineError;
+use crate::diff::{Judged, Rules};
+use crate::snapshot::{BaseEncoder, BaseWriter, EncodedRows, Partition, Snapshot, Target, Unknown};
+use crate::source::Piece;
+use arrow::array::RecordBatch;
+
+/// Bytes of changed rows that are held before they are written.
+const WINDOW: u64 = 64 << 20;
+
+/// What is compared with what.
+pub(super) struct Comparing<'a> {
+    pub(super) input: &'a PlanInput,
+    pub(super) resources: Resources,
+    pub(super) extract: &'a Extract,
+    pub(super) snapshot: Option<&'a Snapshot>,
+    pub(super) unknown: Unknown,
+    pub(super) rules: Rules,
+    /// Whether tonight's rows are written as the next base.
+    pub(super) writes_base: bool,
+}
+
+/// What a comparison came to.
+pub(super) struct Outcome {
+    pub(super) seen: Seen,
+    pub(super) parts: Vec<Compared>,
+    pub(super) unknown: Unknown,
+}
+
+/// What a thread yields.
+enum Yield {
+    Batch { rows: usize, noted: Noted, judged: Judged, after: Option<RecordBatch> },
+    Encoded(EncodedRows),
+}
+
+impl<'a> Comparing<'a> {
+    /// Bytes of changed rows that may be held.
+    pub(super) fn window(&self) -> usize {
+        usize::try_from((self.resources.memory / 4).clamp(1 << 12, WINDOW)).unwrap_or(usize::MAX)
+    }
+
+    pub(super) fn ready(&self, batch: &RecordBatch) -> Result<Ready, PipelineError> {
+        self.extract.ready(batch).map_err(|error| match error {
+            NotReady::Text(column) => PipelineError::KeptAsText(column),
+            NotReady::Failed(error) => error,
+        })
+    }
+
+    pub(super) fn source_error(&self, error: crate::source::SourceError) -> PipelineError {
+        source_error(&self.input.job, error)
+    }
+
+    pub(super) fn base_writer(&self, place: &mut Place) -> Result<Option<BaseWriter>, PipelineError> {
+        match place.draft().filter(|_| self.writes_base) {
+            Some(draft) => Ok(Some(draft.base_writer(&self.extract.basis.schema)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Compares everything in one go.
+    pub(super) fn whole(&self, place: &mut Place) -> Result<Outcome, PipelineError> {
+        let basis = &self.extract.basis;
+        let mut side = Side::load(self.snapshot, basis, &self.unknown, Partition::ALL)?;
+        let rows = std::mem::take(&mut side.known.rows);
+        let mut base = self.base_writer(place)?;
+        let encoder = base.as_ref().map(BaseWriter::encoder);
+        let (dir, name) = place.file("changes.parquet");
+        let (run, seed, limit) = (self.input.run.as_str(), basis.seed, self.window());
+        let target = Target { dir: &dir, name: &name, run, seed, limit, ordered: false };
+        let mut comparison = Comparison::new(&side, self.extract, rows, target);
+        let mut seen = Seen::default();
+        let work = |piece: Piece, emit: Emit<'_, Yield>| self.piece(&side, encoder.as_ref(), piece, emit);
+        let mut take = |yielded| {
+            match yielded {
+                Yield::Encoded(rows) => {
+                    if let Some(base) = &mut base {
+                        base.append(rows)?;
+                    }
+                }
+                Yield::Batch { rows, noted, judged, after } => {
+                    let first = seen.take(rows, noted)?;
+                    comparison.take(|row| first + row, &judged, after)?;
+                }
+            }
+            Ok(())
+        };
+        let failed = |error| self.source_error(error);
+        scan(&*self.extract.stream.rows, self.resources.threads, &failed, &work, &mut take)?;
+        if let (Some(base), Some(draft)) = (base, place.draft()) {
+            draft.take_base(base.finish()?);
+        }
+        let compared =
+            comparison.finish(basis, self.rules.on, seen.rows, seen.bad_keys.keyless, place.draft())?;
+        Ok(Outcome { seen, parts: vec![compared], unknown: side.unknown })
+    }
+
+    fn piece(
+        &self,
+        side: &Side<'_>,
+        encoder: Option<&BaseEncoder>,
+        piece: Piece,
+        emit: Emit<'_, Yield>,
+    ) -> Result<(), PipelineError> {
+        let mut encoding = encoder.map(BaseEncoder::start).transpose()?;
+        for batch in piece.batches {
+            let batch = batch.map_err(|error| self.source_error(error))?;
+            let mut ready = self.ready(&batch)?;
+            drop(batch);
+            if let Some(encoding) = &mut encoding {
+                encoding.write(&ready.hashed, ready.batch.num_rows())?;
+            }
+            let judged = side.judge(self.extract, self.rules, &ready);
+            let sent: Vec<u32> = judged.sent().collect();
+            let after = if sent.is_empty() { None } else { Some(self.extract.rows(&ready.batch, sent)?) };
+            let (rows, noted) = (ready.batch.num_rows(), Noted::of(&mut ready));
+            if !emit(Yield::Batch { rows, noted, judged, after }) {
+                return Ok(());
+            }
+        }
+        if let Some(encoding) = encoding {
+            emit(Yield::Encoded(encoding.finish()?));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,301 @@
+//! A snapshot in the making: a folder that nobody refers to until one rename makes it the current one.
+
+use super::base_writer::BaseWriter;
+use super::files::{self, TableWriter};
+use super::known::{Basis, Snapshot};
+use super::manifest::FORMAT;
+use super::sidecar::SidecarWriter;
+use super::unknown::Unknown;
+use super::{FileEntry, Manifest, SnapshotError, waiting};
+use crate::diff::{Entry, Origin, Pending};
+use crate::row::Schema;
+use chrono::{DateTime, Utc};
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+
+/// Published runs that are kept, the current one included.
+const KEPT: usize = 3;
+
+/// Kept rows that are read and written at a time.
+const KEPT_AT_ONCE: usize = 1 << 18;
+
+/// The files of a run before it is published. Dropped unpublished, it leaves nothing behind.
+#[derive(Debug)]
+pub struct Draft {
+    dir: PathBuf,
+    run: String,
+    base: Vec<FileEntry>,
+    /// Files that are being made durable while the comparison goes on.
+    syncing: Vec<JoinHandle<Result<(), SnapshotError>>>,
+    sidecar: Option<SidecarWriter>,
+    kept: Option<TableWriter>,
+    waiting: Vec<Pending>,
+    published: bool,
+}
+
+/// What a comparison leaves for a publication.
+#[derive(Debug)]
+pub struct Publishing {
+    /// What the comparison rested on.
+    pub basis: Basis,
+    /// What is not known of some rows.
+    pub unknown: Unknown,
+    /// What was known before.
+    pub snapshot: Option<Snapshot>,
+    /// `changes.parquet`
+    pub changes: Option<FileEntry>,
+    /// The input types to pin.
+    pub input: Option<Schema>,
+}
+
+/// What a publication says besides its files.
+#[derive(Debug)]
+pub struct Publication<'a> {
+    /// The job's name.
+    pub job: &'a str,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// What the comparison left.
+    pub of: &'a Publishing,
+    /// The kinds to pin, payload-only columns included.
+    pub pinned: &'a Schema,
+}
+
+impl Draft {
+    /// Makes the folder of a run.
+    ///
+    /// # Errors
+    /// A full or read-only disk.
+    pub fn new(dir: &Path, run: &str) -> Result<Self, SnapshotError> {
+        files::create_dir(&dir.join(run))?;
+        Ok(Draft {
+            dir: dir.to_owned(),
+            run: run.to_owned(),
+            base: Vec::new(),
+            syncing: Vec::new(),
+            sidecar: None,
+            kept: None,
+            waiting: Vec::new(),
+            published: false,
+        })
+    }
+
+    /// The job's snapshot folder, which file names are relative to.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The run's folder.
+    pub fn folder(&self) -> PathBuf {
+        self.dir.join(&self.run)
+    }
+
+    /// A file's name, relative to the job's folder.
+    pub fn name(&self, file: &str) -> String {
+        format!("{}/{file}", self.run)
+    }
+
+    /// Takes copies of the extract's own Parquet files as the base. What is compared from now on must be the copies, so that
+    /// what is compared and what is published are the same bytes.
+    ///
+    /// # Errors
+    /// Files that cannot be copied.
+    pub fn take_in(&mut self, files: &[PathBuf]) -> Result<Vec<PathBuf>, SnapshotError> {
+        let mut copies = Vec::new();
+        for (number, file) in files.iter().enumerate() {
+            let name = self.name(&if number == 0 { "base.parquet".into() } else { format!("base-{}.parquet", number + 1) });
+            let (mut entry, path) = (files::copy_in(file, &self.dir, &name)?, self.dir.join(&name));
+            entry.rows = super::read::Table::unchecked(path.clone())?.rows();
+            self.base.push(entry);
+            copies.push(path);
+            self.sync_later(&name);
+        }
+        Ok(copies)
+    }
+
+    /// Whether the extract's own Parquet files can serve as the base: what is compared must be half of their bytes at least,
+    /// since all of them are copied and kept. `schema`: the columns that a base has.
+    pub fn can_take_in(files: &[PathBuf], schema: &Schema) -> bool {
+        let share = |file: &PathBuf| super::read::Table::unchecked(file.clone()).ok().map(|table| table.bytes(schema));
+        let shares: Option<Vec<(i64, i64)>> = files.iter().map(share).collect();
+        let (needed, all) = shares.unwrap_or_default().iter().fold((0, 0), |sum, s| (sum.0 + s.0, sum.1 + s.1));
+        needed * 2 >= all && all > 0
+    }
+
+    /// A writer for the rows of tonight's extract, where its own files do not serve.
+    ///
+    /// # Errors
+    /// A file that cannot be created.
+    pub fn base_writer(&self, schema: &Schema) -> Result<BaseWriter, SnapshotError> {
+        BaseWriter::create(&self.dir, &self.name("base.parquet"), schema)
+    }
+
+    /// Takes a finished base.
+    pub fn take_base(&mut self, entry: FileEntry) {
+        let name = entry.path.clone();
+        self.base.push(entry);
+        self.sync_later(&name);
+    }
+
+    fn sync_later(&mut self, name: &str) {
+        let path = self.dir.join(name);
+        self.syncing.push(std::thread::spawn(move || files::sync(&path)));
+    }
+
+    /// How many kept rows were written so far.
+    pub fn kept_rows(&self) -> u32 {
+        self.kept.as_ref().map_or(0, |kept| u32::try_from(kept.rows()).unwrap_or(u32::MAX))
+    }
+
+    /// Adds the entries of one partition, in order, and the kept rows that they refer to.
+    ///
+    /// # Errors
+    /// Values that cannot be read, files that cannot be written.
+    pub fn add(
+        &mut self,
+        snapshot: Option<&Snapshot>,
+        schema: &Schema,
+        kept: &[Origin],
+        entries: impl Iterator<Item = Entry>,
+    ) -> Result<(), SnapshotError> {
+        if let Some(snapshot) = snapshot {
+            for origins in kept.chunks(KEPT_AT_ONCE) {
+                let origins: Vec<Option<Origin>> = origins.iter().copied().map(Some).collect();
+                let batch = snapshot.values(schema, &origins)?;
+                let writer = match &mut self.kept {
+                    Some(writer) => writer,
+                    none => {
+                        let name = format!("{}/kept.parquet", self.run);
+                        none.insert(TableWriter::create(&self.dir, &name, &batch.schema(), files::properties().build())?)
+                    }
+                };
+                writer.write(&batch)?;
+            }
+        }
+        let name = self.name("sidecar.parquet");
+        let sidecar = match &mut self.sidecar {
+            Some(sidecar) => sidecar,
+            none => none.insert(SidecarWriter::create(&self.dir, &name)?),
+        };
+        for entry in entries {
+            sidecar.push(entry)?;
+        }
+        Ok(())
+    }
+
+    /// Notes changes that wait for their repeat.
+    pub fn wait(&mut self, waiting: Vec<Pending>) {
+        self.waiting.extend(waiting);
+    }
+
+    /// Makes everything durable and switches the manifest to it. Before it returns, a crash leaves the earlier snapshot in
+    /// force; after it, this one.
+    ///
+    /// # Errors
+    /// A full or read-only disk; the earlier snapshot stays in force.
+    pub fn publish(&mut self, publication: &Publication<'_>) -> Result<Manifest, SnapshotError> {
+        let mut late = Vec::new();
+        if let Some(kept) = self.kept.take() {
+            self.base.push(kept.finish()?);
+            late.extend(self.base.last().cloned());
+        }
+        let none = || SidecarWriter::create(&self.dir, &self.name("sidecar.parquet"));
+        let sidecar = match self.sidecar.take() {
+            Some(sidecar) => sidecar.finish()?,
+            None => none()?.finish()?,
+        };
+        let Publishing { basis, unknown, snapshot, changes, input } = publication.of;
+        let waiting = match snapshot.as_ref().filter(|_| !self.waiting.is_empty()) {
+            None => None,
+            Some(snapshot) => {
+                let name = self.name("waiting.parquet");
+                Some(waiting::write(&self.dir, &name, snapshot, basis, &self.waiting)?)
+            }
+        };
+        let missing = || SnapshotError::damaged(self.dir.join(&self.run), "it has no change set");
+        let changes = changes.clone().ok_or_else(missing)?;
+        late.extend([sidecar.clone(), changes.clone()].into_iter().chain(waiting.clone()));
+        late.iter().try_for_each(|entry| files::sync(&self.dir.join(&entry.path)))?;
+        for syncing in self.syncing.drain(..) {
+            syncing.join().unwrap_or_else(|_| Err(SnapshotError::io(&self.dir)(std::io::Error::other("fsync failed"))))?;
+        }
+        let manifest = Manifest {
+            format: FORMAT,
+            job: publication.job.to_owned(),
+            run: self.run.clone(),
+            published_at: publication.at,
+            hash_seed: basis.seed,
+            key: basis.schema.columns[..basis.key].iter().map(|c| c.name.clone()).collect(),
+            compared: basis.compared.clone(),
+            unknown: unknown.stored(),
+            schema: publication.pinned.clone(),
+            input: input.clone(),
+            base: self.base.clone(),
+            sidecar,
+            changes,
+            waiting,
+        };
+        self.switch(&manifest)?;
+        Ok(manifest)
+    }
+
+    fn switch(&mut self, manifest: &Manifest) -> Result<(), SnapshotError> {
+        files::sync_dir(&self.dir.join(&self.run))?;
+        if !self.dir.join(Manifest::FILE).exists() {
+            // Another process may have made these folders and been killed before their entries were durable.
+            self.dir.ancestors().skip(1).take(2).try_for_each(files::sync_dir)?;
+        }
+        // The folder's own entry must be there before a manifest refers to it.
+        files::sync_dir(&self.dir)?;
+        manifest.store(&self.dir)?;
+        self.published = true;
+        retire(&self.dir, &self.run);
+        Ok(())
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if self.published {
+            return;
+        }
+        // Threads that still hold the files open come first.
+        self.syncing.drain(..).for_each(|syncing| drop(syncing.join()));
+        let folder = self.dir.join(&self.run);
+        if let Err(error) = fs::remove_dir_all(&folder) {
+            tracing::warn!(folder = %folder.display(), %error, "an unpublished snapshot could not be removed");
+        }
+    }
+}
+
+impl Manifest {
+    /// Makes this the current manifest, by one rename.
+    pub(super) fn store(&self, dir: &Path) -> Result<(), SnapshotError> {
+        let path = dir.join(Self::FILE);
+        let draft = dir.join("manifest.json.new");
+        let text = self.sealed().map_err(|e| SnapshotError::damaged(&path, e))?;
+        let mut file = fs::File::create(&draft).map_err(SnapshotError::io(&draft))?;
+        file.write_all(&text).and_then(|()| file.sync_all()).map_err(SnapshotError::io(&draft))?;
+        fs::rename(&draft, &path).map_err(SnapshotError::io(&path))?;
+        files::sync_dir(dir)
+    }
+}
+
+/// Removes all but the newest published runs. A folder that cannot be removed is tried again next time.
+fn retire(dir: &Path, current: &str) {
+    let Ok(entries) = fs::read_dir(dir) else { return };
+    // Run ids are ULIDs: their order is that of time, and nothing else in the folder looks like one.
+    let mut runs: Vec<String> = entries
+        .filter_map(|e| e.ok()?.file_name().into_string().ok())
+        .filter(|name| ulid::Ulid::from_string(name).is_ok() && name.as_str() < current)
+        .collect();
+    runs.sort();
+    let surplus = runs.len().saturating_sub(KEPT - 1);
+    for run in &runs[..surplus] {
+        if let Err(error) = fs::remove_dir_all(dir.join(run)) {
+            tracing::warn!(run, %error, "an old snapshot could not be removed");
+        }
+    }
+}

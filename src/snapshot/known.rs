@@ -1,0 +1,379 @@
+//! What the destination is known to have: the sidecar, with every unacknowledged change put back.
+
+use super::base::Base;
+use super::changes::{self, Earlier, EarlierChanges};
+use super::read::Table;
+use super::sidecar::{Partition, Sidecar};
+use super::table::named;
+use super::unknown::Unknown;
+use super::waiting::{self, WaitingRow};
+use super::{Manifest, SnapshotError};
+use crate::diff::{self, Entry, Flags, NOWHERE, Origin, Pending, TableBuilder, Version};
+use crate::receipt::{Progress, Unacknowledged};
+use crate::row::{Compared, HashSeed, KeyHash, KeyHasher, Kind, PrintHasher, Schema};
+use arrow::array::{ArrayRef, RecordBatch};
+use std::iter::Peekable;
+use std::path::{Path, PathBuf};
+
+/// Which columns a comparison rests on tonight.
+#[derive(Debug, Clone)]
+pub struct Basis {
+    /// The job's hash seed.
+    pub seed: HashSeed,
+    /// Key columns in the job's order, then the compared ones.
+    pub schema: Schema,
+    /// How many columns of `schema` are the key.
+    pub key: usize,
+    /// The compared columns, in the order of `schema`.
+    pub compared: Vec<Compared>,
+    /// Positions in `compared` of columns that are new tonight and taken over from each org's next row instead of being sent.
+    pub adopted: Vec<usize>,
+}
+
+impl Basis {
+    /// Hashes keys.
+    pub fn keys(&self) -> KeyHasher {
+        let kinds: Vec<Kind> = self.schema.columns[..self.key].iter().map(|c| c.kind).collect();
+        KeyHasher::new(self.seed, &kinds)
+    }
+
+    /// Hashes compared columns.
+    pub fn prints(&self) -> PrintHasher {
+        PrintHasher::new(self.seed, &self.compared)
+    }
+
+    fn hash(&self, batch: &RecordBatch) -> (Vec<KeyHash>, Vec<u64>) {
+        let (key, compared): (&[ArrayRef], &[ArrayRef]) = batch.columns().split_at(self.key);
+        (self.keys().hashes(key), self.prints().prints(batch.num_rows(), compared))
+    }
+}
+
+/// An opened snapshot.
+#[derive(Debug)]
+pub struct Snapshot {
+    dir: PathBuf,
+    manifest: Manifest,
+    pub(super) base: Base,
+    sidecar: Sidecar,
+    changes: Option<Table>,
+    waiting: Option<Table>,
+    unacknowledged: Vec<(u64, Unacknowledged)>,
+}
+
+/// The known rows of one partition, ready to be compared with.
+#[derive(Debug)]
+pub struct Known {
+    /// The lookup table.
+    pub table: diff::Table,
+    /// Of each entry its row in the base, or the position of its pending change.
+    pub rows: Vec<u32>,
+    /// The unacknowledged changes.
+    pub pending: Vec<Pending>,
+}
+
+impl Known {
+    /// Before the first publication.
+    pub fn nothing() -> Self {
+        let (table, rows) = TableBuilder::new(0).finish(0);
+        Known { table, rows, pending: Vec::new() }
+    }
+}
+
+impl Snapshot {
+    /// Opens and verifies the files that the comparison needs. `progress`: what is known about the deliveries of its run.
+    ///
+    /// # Errors
+    /// Files that are missing, damaged or do not match the manifest.
+    pub fn open(dir: &Path, manifest: Manifest, progress: &Progress) -> Result<Self, SnapshotError> {
+        let unacknowledged: Vec<_> =
+            (0..manifest.changes.rows).filter_map(|seq| Some((seq, progress.unacknowledged(seq)?))).collect();
+        let changes = match unacknowledged.is_empty() {
+            true => None,
+            false => Some(Table::open(dir, &manifest.changes)?),
+        };
+        let waiting = manifest.waiting.as_ref().map(|entry| Table::open(dir, entry)).transpose()?;
+        Ok(Snapshot {
+            base: Base::open(dir, &manifest)?,
+            sidecar: Sidecar::open(dir, &manifest.sidecar)?,
+            changes,
+            waiting,
+            unacknowledged,
+            dir: dir.to_owned(),
+            manifest,
+        })
+    }
+
+    /// What was published.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The job's snapshot folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Orgs in the sidecar, and changes that are to be put back.
+    pub fn size(&self) -> u64 {
+        self.sidecar.rows() + self.unacknowledged.len() as u64
+    }
+
+    /// The known rows of a partition. `unknown`: the sets of columns that are not known of some rows; more may join.
+    ///
+    /// # Errors
+    /// Damaged files.
+    pub fn known(&self, basis: &Basis, unknown: &mut Unknown, part: Partition) -> Result<Known, SnapshotError> {
+        let overlay = self.overlay(basis, unknown, part)?;
+        let mut builder = TableBuilder::new(usize::try_from(self.size() >> part.bits).unwrap_or(0));
+        let mut pending = Vec::with_capacity(overlay.len());
+        let mut merge = Merge { entries: self.sidecar.entries(part).peekable(), overlay: overlay.into_iter().peekable() };
+        while let Some(entry) = merge.next(&mut pending)? {
+            if !builder.push(entry) {
+                return Err(SnapshotError::damaged(self.sidecar.path(), "its keys are not in order"));
+            }
+        }
+        let (mut table, rows) = builder.finish(part.bits);
+        if self.is_stale(basis) {
+            self.renew(basis, part, &mut table, &rows)?;
+        }
+        Ok(Known { table, rows, pending })
+    }
+
+    /// The unacknowledged changes and those that wait, by key hash.
+    fn overlay(&self, basis: &Basis, unknown: &mut Unknown, part: Partition) -> Result<Vec<Overlaid>, SnapshotError> {
+        let mut overlay = Vec::new();
+        if let Some(table) = &self.changes {
+            let seqs: Vec<u64> = self.unacknowledged.iter().map(|(seq, _)| *seq).collect();
+            let changes = changes::read(table, &basis.schema, &seqs)?;
+            overlay.extend(self.unacknowledged(basis, unknown, changes).filter(|o| part.has(o.key)));
+        }
+        if let Some(table) = &self.waiting {
+            let (rows, versions) = waiting::read(table, &basis.schema)?;
+            overlay.extend(waiting_of(basis, &rows, &versions).filter(|o| part.has(o.key)));
+        }
+        // A change of the last run comes before an older one that waits.
+        overlay.sort_by_key(|o| (o.key, o.known.is_none()));
+        overlay.dedup_by_key(|o| o.key);
+        Ok(overlay)
+    }
+
+    fn unacknowledged(
+        &self,
+        basis: &Basis,
+        unknown: &mut Unknown,
+        EarlierChanges { rows, before, after }: EarlierChanges,
+    ) -> impl Iterator<Item = Overlaid> {
+        let (keys, old) = basis.hash(&before);
+        let (_, new) = basis.hash(&after);
+        let overlaid = rows.into_iter().zip(&self.unacknowledged).enumerate().map(|(i, (change, (seq, state)))| {
+            let Earlier { operation, id, uncertain, had_before, unknown_before } = change;
+            let removed = operation == diff::Operation::Removed;
+            let flags = Flags::default()
+                .with(Flags::ABSENT, !had_before)
+                .with(Flags::UNCERTAIN, uncertain || *state == Unacknowledged::MaybeApplied)
+                .with(Flags::GONE, removed)
+                .with_basis(unknown.number(&unknown_before));
+            // A change set has fewer rows than a sidecar may have, which are counted by 32 bits.
+            let seq = u32::try_from(*seq).unwrap_or(NOWHERE);
+            Overlaid {
+                key: keys[i],
+                known: Some((old[i], flags)),
+                pending: Pending {
+                    origin: Origin::Before(seq),
+                    after: (!removed).then_some(new[i]),
+                    version: Version::After(seq),
+                    id,
+                    waited: 0,
+                },
+            }
+        });
+        overlaid.collect::<Vec<_>>().into_iter()
+    }
+
+    /// Whether the stored fingerprints are over columns that are not compared tonight, or not in the same way. Columns that
+    /// are compared for the first time are NULL in what is known, and NULL adds nothing.
+    pub(super) fn is_stale(&self, basis: &Basis) -> bool {
+        self.manifest.compared.iter().any(|then| !basis.compared.iter().any(|now| alike(then, now)))
+    }
+
+    /// Makes the fingerprints anew, from the values of the base.
+    fn renew(&self, basis: &Basis, part: Partition, table: &mut diff::Table, rows: &[u32]) -> Result<(), SnapshotError> {
+        for (file, group, positions) in self.base.groups() {
+            let mut row = positions.start;
+            for batch in self.base.group(&basis.schema, file, group)? {
+                let (keys, prints) = basis.hash(&batch?);
+                for (key, print) in keys.into_iter().zip(prints) {
+                    let at = if part.has(key) { table.find(key) } else { NOWHERE };
+                    // A row of the extract that could not be judged is in the file, and no entry refers to it.
+                    if at != NOWHERE && !table.flags(at).has(Flags::PENDING) && u64::from(rows[at as usize]) == row {
+                        table.set_print(at, print);
+                    }
+                    row += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The values of known rows, in the order asked for; NULL in columns that were not compared, and where there is no
+    /// origin.
+    ///
+    /// # Errors
+    /// Damaged files.
+    pub fn values(&self, schema: &Schema, origins: &[Option<Origin>]) -> Result<RecordBatch, SnapshotError> {
+        let mut base = Vec::new();
+        let mut before = Vec::new();
+        let mut waiting = Vec::new();
+        for origin in origins.iter().flatten() {
+            match origin {
+                Origin::Base(row) => base.push(*row),
+                Origin::Before(seq) => before.push(*seq),
+                Origin::Waiting(row) => waiting.push(*row),
+            }
+        }
+        let lists = [&mut base, &mut before, &mut waiting].map(|list| {
+            list.sort_unstable();
+            list.dedup();
+            std::mem::take(list)
+        });
+        let nothing = named(&RecordBatch::new_empty(schema.arrow()), schema, &[])?;
+        let none = super::table::project(&one_null(), &Schema::default(), schema)?;
+        let sources = [
+            none,
+            if lists[0].is_empty() { nothing.clone() } else { self.base.pick(schema, &lists[0])? },
+            self.changed(schema, &lists[1], nothing.clone(), true)?,
+            self.waiting_rows(schema, &lists[2], nothing)?,
+        ];
+        let place = |list: usize, row: &u32| (list + 1, lists[list].binary_search(row).unwrap_or(0));
+        let picks: Vec<(usize, usize)> = origins
+            .iter()
+            .map(|origin| match origin {
+                None => (0, 0),
+                Some(Origin::Base(row)) => place(0, row),
+                Some(Origin::Before(seq)) => place(1, seq),
+                Some(Origin::Waiting(row)) => place(2, row),
+            })
+            .collect();
+        Ok(arrow::compute::interleave_record_batch(&sources.iter().collect::<Vec<_>>(), &picks)?)
+    }
+
+    /// The versions that unacknowledged changes lead to, in the order asked for.
+    pub(super) fn versions(&self, schema: &Schema, versions: &[Version]) -> Result<RecordBatch, SnapshotError> {
+        let (mut after, mut waiting) = (Vec::new(), Vec::new());
+        for version in versions {
+            match version {
+                Version::After(seq) => after.push(*seq),
+                Version::Waiting(row) => waiting.push(*row),
+            }
+        }
+        after.sort_unstable();
+        waiting.sort_unstable();
+        let nothing = RecordBatch::new_empty(schema.arrow());
+        let sources =
+            [self.changed(schema, &after, nothing.clone(), false)?, self.waiting_rows(schema, &waiting, nothing)?];
+        let picks: Vec<(usize, usize)> = versions
+            .iter()
+            .map(|version| match version {
+                Version::After(seq) => (0, after.binary_search(seq).unwrap_or(0)),
+                Version::Waiting(row) => (1, waiting.binary_search(row).unwrap_or(0)),
+            })
+            .collect();
+        Ok(arrow::compute::interleave_record_batch(&sources.iter().collect::<Vec<_>>(), &picks)?)
+    }
+
+    fn changed(
+        &self,
+        schema: &Schema,
+        seqs: &[u32],
+        nothing: RecordBatch,
+        before: bool,
+    ) -> Result<RecordBatch, SnapshotError> {
+        let Some(table) = self.changes.as_ref().filter(|_| !seqs.is_empty()) else { return Ok(nothing) };
+        let seqs: Vec<u64> = seqs.iter().map(|seq| u64::from(*seq)).collect();
+        let changes = changes::read(table, schema, &seqs)?;
+        Ok(if before { changes.before } else { changes.after })
+    }
+
+    fn waiting_rows(&self, schema: &Schema, rows: &[u32], nothing: RecordBatch) -> Result<RecordBatch, SnapshotError> {
+        let Some(table) = self.waiting.as_ref().filter(|_| !rows.is_empty()) else { return Ok(nothing) };
+        let (_, versions) = waiting::read(table, schema)?;
+        let rows = arrow::array::UInt32Array::from(rows.to_vec());
+        Ok(arrow::compute::take_record_batch(&versions, &rows)?)
+    }
+}
+
+/// A batch of one row without columns.
+fn one_null() -> RecordBatch {
+    let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(1));
+    RecordBatch::try_new_with_options(Schema::default().arrow(), Vec::new(), &options)
+        .unwrap_or_else(|_| RecordBatch::new_empty(Schema::default().arrow()))
+}
+
+/// Whether two columns give the same fingerprints for the same values. All kinds of numbers do.
+fn alike(a: &Compared, b: &Compared) -> bool {
+    let number = |kind: Kind| matches!(kind, Kind::Int | Kind::Decimal { .. } | Kind::Float);
+    a.name == b.name
+        && (a.kind == b.kind || (number(a.kind) && number(b.kind)))
+        && a.form.without_tolerance() == b.form.without_tolerance()
+}
+
+/// A key of which more is known than the sidecar has.
+struct Overlaid {
+    key: KeyHash,
+    /// What the destination has by it; `None`: what the sidecar says, if it says anything.
+    known: Option<(u64, Flags)>,
+    pending: Pending,
+}
+
+/// The changes that wait for their repeat. If the destination surely does not have the org, only the id is worth keeping.
+fn waiting_of(basis: &Basis, rows: &[WaitingRow], versions: &RecordBatch) -> impl Iterator<Item = Overlaid> {
+    let (keys, prints) = basis.hash(versions);
+    let overlaid = rows.iter().enumerate().map(move |(i, change)| {
+        let row = u32::try_from(i).unwrap_or(NOWHERE);
+        let pending = Pending {
+            origin: Origin::Waiting(row),
+            after: change.has_after.then_some(prints[i]),
+            version: Version::Waiting(row),
+            id: change.id,
+            waited: change.waited,
+        };
+        Overlaid { key: keys[i], known: None, pending }
+    });
+    overlaid.collect::<Vec<_>>().into_iter()
+}
+
+/// Walks sidecar and overlay in one order.
+struct Merge<S: Iterator<Item = Result<Entry, SnapshotError>>, O: Iterator<Item = Overlaid>> {
+    entries: Peekable<S>,
+    overlay: Peekable<O>,
+}
+
+impl<S: Iterator<Item = Result<Entry, SnapshotError>>, O: Iterator<Item = Overlaid>> Merge<S, O> {
+    fn next(&mut self, pending: &mut Vec<Pending>) -> Result<Option<Entry>, SnapshotError> {
+        let stored = match self.entries.peek() {
+            Some(Ok(entry)) => Some(*entry),
+            Some(Err(_)) => None,
+            None => None,
+        };
+        if let Some(error) = self.entries.next_if(Result::is_err) {
+            return error.map(Some);
+        }
+        let first = self.overlay.next_if(|o| stored.is_none_or(|s| o.key <= s.key));
+        let Some(Overlaid { key, known, pending: change }) = first else {
+            self.entries.next();
+            return Ok(stored);
+        };
+        let stored = stored.filter(|s| s.key == key);
+        if stored.is_some() {
+            self.entries.next();
+        }
+        let row = u32::try_from(pending.len()).unwrap_or(NOWHERE);
+        let (print, flags, origin) = match (known, stored) {
+            (Some((print, flags)), _) => (print, flags, change.origin),
+            (None, Some(stored)) => (stored.print, stored.flags, Origin::Base(stored.row)),
+            (None, None) => (0, Flags::ABSENT.with(Flags::GONE, true), change.origin),
+        };
+        pending.push(Pending { origin, ..change });
+        Ok(Some(Entry { key, print, row, flags: flags.with(Flags::PENDING, true) }))
+    }
+}

@@ -1,0 +1,196 @@
+//! `sidecar.parquet`: one row per known org, sorted by the hash of its key, so that it is the lookup table.
+//!
+//! | column | what |
+//! |---|---|
+//! | `key_hi`, `key_lo` | 96 bits of the keyed hash of the key, ascending |
+//! | `fingerprint` | 64 bits over the compared columns |
+//! | `row` | where its values are in the base |
+//! | `flags` | 1 absent, 2 uncertain, 4 gone; from 16 on which columns are not known ([`Flags`]) |
+
+use super::files::{self, TableWriter};
+use super::read::Table;
+use super::{FileEntry, SnapshotError};
+use crate::diff::{Entry, Flags};
+use crate::row::KeyHash;
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt16Array, UInt32Array, UInt64Array};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt16Type, UInt32Type, UInt64Type};
+use parquet::basic::Compression;
+use parquet::file::statistics::Statistics;
+use parquet::schema::types::ColumnPath;
+use std::path::Path;
+use std::sync::Arc;
+
+const COLUMNS: [&str; 5] = ["key_hi", "key_lo", "fingerprint", "row", "flags"];
+
+/// Entries that are collected before they are written: with them goes what a reader must hold.
+const GROUP: usize = 1 << 18;
+
+/// A part of the key space: all hashes that begin with these bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Partition {
+    /// Which one.
+    pub number: u64,
+    /// How many leading bits say so; 0: all keys.
+    pub bits: u32,
+}
+
+impl Partition {
+    /// The whole key space.
+    pub const ALL: Partition = Partition { number: 0, bits: 0 };
+
+    /// The partition of a key among `2^bits`.
+    pub fn of(key: KeyHash, bits: u32) -> u64 {
+        if bits == 0 { 0 } else { key.hi >> (64 - bits) }
+    }
+
+    /// Whether a key belongs to it.
+    pub fn has(self, key: KeyHash) -> bool {
+        Self::of(key, self.bits) == self.number
+    }
+
+    /// The smallest and the largest leading half of its keys.
+    fn range(self) -> (u64, u64) {
+        if self.bits == 0 {
+            return (0, u64::MAX);
+        }
+        let start = self.number << (64 - self.bits);
+        (start, start | (u64::MAX >> self.bits))
+    }
+}
+
+/// Takes entries in the order of their keys.
+#[derive(Debug)]
+pub(super) struct SidecarWriter {
+    writer: TableWriter,
+    schema: SchemaRef,
+    hi: Vec<u64>,
+    lo: Vec<u32>,
+    print: Vec<u64>,
+    row: Vec<u32>,
+    flags: Vec<u16>,
+}
+
+impl SidecarWriter {
+    pub(super) fn create(dir: &Path, name: &str) -> Result<Self, SnapshotError> {
+        let types = [DataType::UInt64, DataType::UInt32, DataType::UInt64, DataType::UInt32, DataType::UInt16];
+        let fields = COLUMNS.iter().zip(types).map(|(name, data_type)| Field::new(*name, data_type, false));
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        // Hashes cannot be made smaller; only the flags, which are nearly always 0, can.
+        let properties = files::properties()
+            .set_compression(Compression::UNCOMPRESSED)
+            .set_dictionary_enabled(false)
+            .set_column_dictionary_enabled(ColumnPath::from("flags"), true)
+            .set_data_page_row_count_limit(1 << 17)
+            .set_write_batch_size(1 << 14)
+            .set_max_row_group_row_count(Some(GROUP))
+            .build();
+        let writer = TableWriter::create(dir, name, &schema, properties)?;
+        let (hi, lo, print, row, flags) = Default::default();
+        Ok(SidecarWriter { writer, schema, hi, lo, print, row, flags })
+    }
+
+    pub(super) fn push(&mut self, entry: Entry) -> Result<(), SnapshotError> {
+        self.hi.push(entry.key.hi);
+        self.lo.push(entry.key.lo);
+        self.print.push(entry.print);
+        self.row.push(entry.row);
+        self.flags.push(entry.flags.bits());
+        if self.hi.len() == GROUP { self.write() } else { Ok(()) }
+    }
+
+    fn write(&mut self) -> Result<(), SnapshotError> {
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(UInt64Array::from(std::mem::take(&mut self.hi))),
+            Arc::new(UInt32Array::from(std::mem::take(&mut self.lo))),
+            Arc::new(UInt64Array::from(std::mem::take(&mut self.print))),
+            Arc::new(UInt32Array::from(std::mem::take(&mut self.row))),
+            Arc::new(UInt16Array::from(std::mem::take(&mut self.flags))),
+        ];
+        self.writer.write(&RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
+    }
+
+    pub(super) fn finish(mut self) -> Result<FileEntry, SnapshotError> {
+        self.write()?;
+        self.writer.finish()
+    }
+}
+
+/// An opened sidecar.
+#[derive(Debug)]
+pub(super) struct Sidecar(Table);
+
+impl Sidecar {
+    pub(super) fn open(dir: &Path, entry: &FileEntry) -> Result<Self, SnapshotError> {
+        Ok(Sidecar(Table::open(dir, entry)?))
+    }
+
+    pub(super) fn rows(&self) -> u64 {
+        self.0.rows()
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// The entries of a partition, in the order of their keys.
+    pub(super) fn entries(&self, part: Partition) -> impl Iterator<Item = Result<Entry, SnapshotError>> + '_ {
+        let groups = (0..self.0.groups().len()).filter(move |group| self.overlaps(*group, part));
+        let batches = groups.flat_map(|group| match self.0.group(&COLUMNS, group) {
+            Ok(batches) => Box::new(batches) as Box<dyn Iterator<Item = _>>,
+            Err(error) => Box::new(std::iter::once(Err(error))),
+        });
+        let entries = batches.flat_map(|batch| match batch.and_then(|batch| self.columns(&batch)) {
+            Ok(columns) => Box::new(columns.entries().map(Ok)) as Box<dyn Iterator<Item = _>>,
+            Err(error) => Box::new(std::iter::once(Err(error))),
+        });
+        entries.filter(move |entry| entry.as_ref().map_or(true, |entry: &Entry| part.has(entry.key)))
+    }
+
+    /// By the smallest and largest hash that the file says the row group has. The file's checksum is verified.
+    fn overlaps(&self, group: usize, part: Partition) -> bool {
+        let column = self.0.metadata().metadata().row_group(group).column(0);
+        let (start, end) = part.range();
+        match column.statistics() {
+            // The unsigned numbers are stored in signed ones, bit for bit, and compared as unsigned.
+            Some(Statistics::Int64(range)) => {
+                let bound = |value: Option<&i64>| value.map(|v| v.cast_unsigned());
+                bound(range.min_opt()).is_none_or(|min| min <= end) && bound(range.max_opt()).is_none_or(|max| max >= start)
+            }
+            _ => true,
+        }
+    }
+
+    fn columns(&self, batch: &RecordBatch) -> Result<Columns, SnapshotError> {
+        let columns = || {
+            let column = |index: usize| Some(batch.columns().get(index)?.clone());
+            let flags = column(4)?.as_primitive_opt::<UInt16Type>()?.values().to_vec();
+            Some(Columns {
+                hi: column(0)?.as_primitive_opt::<UInt64Type>()?.clone(),
+                lo: column(1)?.as_primitive_opt::<UInt32Type>()?.clone(),
+                print: column(2)?.as_primitive_opt::<UInt64Type>()?.clone(),
+                row: column(3)?.as_primitive_opt::<UInt32Type>()?.clone(),
+                flags: flags.into_iter().map(Flags::from_bits).collect::<Option<_>>()?,
+            })
+        };
+        columns().ok_or_else(|| SnapshotError::damaged(self.0.path(), "it is no sidecar of this version"))
+    }
+}
+
+struct Columns {
+    hi: UInt64Array,
+    lo: UInt32Array,
+    print: UInt64Array,
+    row: UInt32Array,
+    flags: Vec<Flags>,
+}
+
+impl Columns {
+    fn entries(self) -> impl Iterator<Item = Entry> {
+        (0..self.hi.len()).map(move |i| Entry {
+            key: KeyHash { hi: self.hi.value(i), lo: self.lo.value(i) },
+            print: self.print.value(i),
+            row: self.row.value(i),
+            flags: self.flags[i],
+        })
+    }
+}
