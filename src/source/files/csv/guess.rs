@@ -71,7 +71,9 @@ impl Sum {
                 self.rows += rows;
                 self.guesses.iter_mut().zip(guesses).for_each(|(sum, guess)| sum.merge(guess));
             }
-            Err(error) => drop(self.error.get_or_insert(error)),
+            Err(error) => {
+                self.error.get_or_insert(error);
+            }
         }
     }
 }
