@@ -1,8 +1,15 @@
 //! Where rows come from.
 //!
-//! In: the `[source]` of a job. Out: [`Extract`], a schema and Arrow record batches, one row per org.
-//! Always holds: an extract is complete or an error, never a part; values are as the source typed them (the canonical
-//! form is made by `normalise`); no type of an adapter's library crosses this boundary.
+//! In: the `[source]` of a job and an [`Ask`]. Out: a [`Stream`], a schema and Arrow record batches, one row per org, in
+//! [`Piece`]s that several threads decode at once.
+//!
+//! Always holds:
+//! - An extract is complete or an error, never a part. It is complete when [`Rows::next`] has said `None` and every piece
+//!   has been read to its end without an error.
+//! - Values are as the source typed them (the canonical form is made by `normalise`); no type of an adapter's library
+//!   crosses this boundary.
+//! - Memory does not grow with the extract, but for sources that say so (`files`: NDJSON and SQL models).
+//!
 //! Deliberately absent: keys, comparison, any knowledge of last night but the pinned types.
 //!
 //! A new source is a folder here with one [`Source`], one line in [`open`], one page in docs/, one conformance line.
@@ -13,6 +20,7 @@ use crate::job::spec;
 use crate::row::Schema;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use std::path::PathBuf;
 
 /// The key of Arrow field metadata by which a source says what a text column holds, where the Arrow type cannot.
 pub const KIND_KEY: &str = "nightmark.kind";
@@ -42,9 +50,64 @@ pub enum Typing {
     Guess(Schema),
 }
 
+/// What is asked of a source.
+pub struct Ask<'a> {
+    /// The kinds that were pinned with earlier bases. A source that guesses need not guess these columns: its guess for
+    /// them is the pinned kind.
+    pub pinned: Option<&'a Schema>,
+    /// The input types of a SQL model, if they were pinned ([`Stream::input`] of that night).
+    pub pinned_input: Option<&'a Schema>,
+    /// At most so many rows, for `check`'s sample, without reading much more than those where that is possible. The schema
+    /// and the guesses then rest on that part: they are to be shown, not to be pinned.
+    pub limit: Option<usize>,
+    /// Which columns the batches must have. A source may leave the others out of the batches, and need not guess them
+    /// (their guess is text then); they stand in the schema all the same.
+    pub wanted: &'a (dyn Fn(&str) -> bool + Sync),
+}
+
+/// An extract that is read piece by piece.
+pub struct Stream {
+    /// All columns of the extract, nullable, with the source's own Arrow types and perhaps [`KIND_KEY`]. Names are unique.
+    pub schema: SchemaRef,
+    /// What the values of text columns are worth: [`Typing::Guess`] for CSV, whose columns arrive as text with a guess.
+    pub typing: Typing,
+    /// The input types to pin with the base, for sources whose SQL model runs over guessed types; `None` elsewhere.
+    pub input: Option<Schema>,
+    /// The rows.
+    pub rows: Box<dyn Rows>,
+    /// The extract's own Parquet files in order, where the rows are exactly theirs (no model, no limit); else `None`.
+    pub files: Option<Vec<PathBuf>>,
+}
+
+/// The rows of an extract in pieces, which several threads decode at once.
+pub trait Rows: Send + Sync {
+    /// The next piece in the extract's order; `None` after the last. Several threads may call it; a call is short beside
+    /// the decoding of the piece. There may be no piece at all.
+    ///
+    /// # Errors
+    /// The extract cannot be read on. Every later call is an error too.
+    fn next(&self) -> Result<Option<Piece>, SourceError>;
+
+    /// About how many rows there are; exact where known.
+    fn estimate(&self) -> u64;
+}
+
+/// Some consecutive rows.
+pub struct Piece {
+    /// 0, 1, 2, … in the extract's order.
+    pub number: u64,
+    /// The rows in order. There may be no batch; after an error there is none.
+    ///
+    /// A batch has the wanted columns, in the schema's order, under their names; it may have others. A column has the type
+    /// that the schema says (of nested types, inner fields may differ in whether they are nullable and in metadata), or,
+    /// where the schema says `Utf8View`, it may be `Dictionary(Int32, Utf8)`. The values of such a dictionary are mostly the
+    /// same array (the same buffers) in all batches of a piece, so what is derived from them can be derived once.
+    pub batches: Box<dyn Iterator<Item = Result<RecordBatch, SourceError>> + Send>,
+}
+
 /// A place that rows can be pulled from. Blocking; callers run it off the async threads.
 pub trait Source: Send + std::fmt::Debug {
-    /// Pulls the extract.
+    /// Pulls the whole extract into memory.
     ///
     /// `pinned_input`: the input types of the first base, if one is published ([`Extract::input`] of that night).
     /// `limit`: at most so many rows, for `check`'s sample, without reading much more than those where that is possible.
@@ -53,6 +116,13 @@ pub trait Source: Send + std::fmt::Debug {
     /// # Errors
     /// Anything that keeps the extract from being complete, named with file and line where there is one.
     fn pull(&self, pinned_input: Option<&Schema>, limit: Option<usize>) -> Result<Extract, SourceError>;
+
+    /// Opens the extract. What needs a look at every row beforehand (guesses) is done here.
+    ///
+    /// # Errors
+    /// Anything that keeps the extract from being complete, named with file and line where there is one. Errors that only
+    /// the rows show come from these.
+    fn stream(&self, ask: &Ask<'_>) -> Result<Stream, SourceError>;
 
     /// How the source reads in messages: the path or address, without secrets.
     fn describe(&self) -> String;
@@ -87,4 +157,9 @@ pub fn open(source: &spec::Source) -> Box<dyn Source> {
     match source {
         spec::Source::Files(files) => Box::new(files::Files::new(files.clone())),
     }
+}
+
+/// A source that reads exactly these Parquet files, in this order: a private copy of an extract.
+pub fn parquet_files(paths: Vec<PathBuf>) -> Box<dyn Source> {
+    Box::new(files::Files::of_parquet(paths))
 }

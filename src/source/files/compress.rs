@@ -1,8 +1,9 @@
 //! A file's bytes, unpacked. gzip and zstd are recognised by their first bytes, whatever the file is called.
 
+use super::stamp::{Stamp, unreadable};
 use crate::source::SourceError;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 const GZIP: &[u8] = &[0x1f, 0x8b];
@@ -17,7 +18,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, SourceError> {
     let mut file = Unpacked::open(path)?;
     let mut bytes = Vec::with_capacity(file.size);
     let read = file.reader.read_to_end(&mut bytes);
-    read.map_err(|e| file.fault(path, &bytes, &e))?;
+    read.map_err(|e| file.fault(path, bytes.len(), &e))?;
     Ok(bytes)
 }
 
@@ -28,7 +29,7 @@ pub fn first_lines(path: &Path, count: usize) -> Result<Vec<u8>, SourceError> {
     while left > 0 {
         let start = bytes.len();
         let read = file.reader.read_until(b'\n', &mut bytes);
-        if read.map_err(|e| file.fault(path, &bytes, &e))? == 0 {
+        if read.map_err(|e| file.fault(path, bytes.len(), &e))? == 0 {
             break;
         }
         left -= usize::from(!bytes[start..].trim_ascii().is_empty());
@@ -37,38 +38,67 @@ pub fn first_lines(path: &Path, count: usize) -> Result<Vec<u8>, SourceError> {
 }
 
 /// A file that is unpacked as it is read.
-struct Unpacked {
-    reader: Box<dyn BufRead>,
+pub struct Unpacked {
+    reader: Box<dyn BufRead + Send>,
     /// How it is packed, if it is.
     packed: Option<&'static str>,
     /// Its bytes if it is not packed, else 0.
     size: usize,
+    /// The file again, to ask whether it has changed.
+    file: File,
+    /// What it was when it was opened.
+    pub stamp: Stamp,
+    /// Unpacked bytes handed out by [`Unpacked::append`].
+    read: usize,
 }
 
 impl Unpacked {
-    fn open(path: &Path) -> Result<Self, SourceError> {
-        let fail = |e: io::Error| SourceError::new(format!("cannot read {}: {e}", path.display()));
+    /// Opens a file and finds out how it is packed.
+    pub fn open(path: &Path) -> Result<Self, SourceError> {
+        let fail = |e: io::Error| unreadable(path, &e);
         let file = File::open(path).map_err(fail)?;
-        let size = usize::try_from(file.metadata().map_err(fail)?.len()).unwrap_or(0);
-        let mut reader = BufReader::with_capacity(BUFFER, file);
+        let stamp = Stamp::of(&file).map_err(fail)?;
+        let mut reader = BufReader::with_capacity(BUFFER, file.try_clone().map_err(fail)?);
         let start = reader.fill_buf().map_err(fail)?;
-        Ok(if start.starts_with(GZIP) {
-            let reader = BufReader::with_capacity(BUFFER, flate2::bufread::MultiGzDecoder::new(reader));
-            Unpacked { reader: Box::new(reader), packed: Some("gzip"), size: 0 }
+        let (packed, reader): (_, Box<dyn BufRead + Send>) = if start.starts_with(GZIP) {
+            (Some("gzip"), Box::new(BufReader::with_capacity(BUFFER, flate2::bufread::MultiGzDecoder::new(reader))))
         } else if start.starts_with(ZSTD) {
             let decoder = zstd::stream::read::Decoder::with_buffer(reader).map_err(fail)?;
-            Unpacked { reader: Box::new(BufReader::with_capacity(BUFFER, decoder)), packed: Some("zstd"), size: 0 }
+            (Some("zstd"), Box::new(BufReader::with_capacity(BUFFER, decoder)))
         } else {
-            Unpacked { reader: Box::new(reader), packed: None, size }
-        })
+            (None, Box::new(reader))
+        };
+        let size = if packed.is_none() { usize::try_from(stamp.length).unwrap_or(0) } else { 0 };
+        Ok(Unpacked { reader, packed, size, file, stamp, read: 0 })
     }
 
-    fn fault(&self, path: &Path, bytes: &[u8], error: &io::Error) -> SourceError {
+    /// Whether it is gzip or zstd.
+    pub fn is_packed(&self) -> bool {
+        self.packed.is_some()
+    }
+
+    /// Appends up to `count` further bytes. Returns whether the file's end was reached.
+    pub fn append(&mut self, path: &Path, count: usize, bytes: &mut Vec<u8>) -> Result<bool, SourceError> {
+        let before = bytes.len();
+        bytes.reserve(count);
+        let read = self.reader.by_ref().take(count as u64).read_to_end(bytes);
+        self.read += bytes.len() - before;
+        match read {
+            Ok(read) => Ok(read < count),
+            Err(error) => Err(self.fault(path, self.read, &error)),
+        }
+    }
+
+    /// Whether the file is still what it was when it was opened.
+    pub fn unchanged(&self, path: &Path) -> Result<(), SourceError> {
+        self.stamp.check(&self.file, path)
+    }
+
+    fn fault(&self, path: &Path, read: usize, error: &io::Error) -> SourceError {
         let path = path.display();
         match self.packed {
             None => SourceError::new(format!("cannot read {path}: {error}")),
             Some(kind) => {
-                let read = bytes.len();
                 SourceError::new(format!("{path} is not a complete {kind} file: {error} (after {read} bytes)"))
                     .hint("it is cut off or damaged; write it again, and under another name until it is complete")
             }

@@ -1,9 +1,10 @@
-//! Calls into polars: its errors and its panics become [`SourceError`]s.
+//! Calls into polars and the Parquet decoder: their errors and their panics become [`SourceError`]s.
 
 use crate::source::SourceError;
 use polars::prelude::PolarsResult;
 use std::any::Any;
 use std::cell::Cell;
+use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
@@ -11,7 +12,7 @@ use std::sync::Once;
 const THREADS: &str = "polars-";
 
 thread_local! {
-    /// How many calls into polars this thread is in.
+    /// How many calls of [`caught`] this thread is in.
     static CALLS: Cell<u32> = const { Cell::new(0) };
 }
 
@@ -21,17 +22,31 @@ thread_local! {
 /// the process with it, which serves other jobs. What `call` has touched is dropped with it, so nothing is seen in a
 /// broken state afterwards. A panic that becomes an error here is not printed too.
 pub fn run<T>(what: &str, call: impl FnOnce() -> PolarsResult<T>) -> Result<T, SourceError> {
-    install_hook();
-    let caught = {
-        let _quiet = Quiet::begin();
-        catch_unwind(AssertUnwindSafe(call))
-    };
-    match caught {
+    match caught(call) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(SourceError::new(format!("{what}: {}", brief(&error.to_string())))),
         Err(panic) => Err(SourceError::new(format!("{what}: polars cannot handle this: {}", panic_text(&*panic)))
             .hint("this is a limit of the polars library in this build; please report it with the columns' types")),
     }
+}
+
+/// Runs a decoder over bytes that may be damaged or hostile; a panic is one more way of saying so. The error is its text.
+pub fn decode<T, E: Display>(call: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
+    match caught(call) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => {
+            let text = error.to_string();
+            let known = ["Parquet argument error: ", "Parquet error: "];
+            Err(known.iter().fold(text.as_str(), |text, prefix| text.strip_prefix(prefix).unwrap_or(text)).to_owned())
+        }
+        Err(panic) => Err(format!("the decoder stopped: {}", panic_text(&*panic))),
+    }
+}
+
+fn caught<T>(call: impl FnOnce() -> T) -> std::thread::Result<T> {
+    install_hook();
+    let _quiet = Quiet::begin();
+    catch_unwind(AssertUnwindSafe(call))
 }
 
 /// The part of an error of polars that a user can act on: it appends query plans and tracing after an empty line.
@@ -73,7 +88,7 @@ fn install_hook() {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             if is_ours() {
-                tracing::debug!("polars panicked, which is reported as an error: {panic}");
+                tracing::debug!("a library panicked, which is reported as an error: {panic}");
             } else {
                 before(panic);
             }
@@ -81,7 +96,7 @@ fn install_hook() {
     });
 }
 
-/// Whether a panic of this thread becomes an error in [`run`].
+/// Whether a panic of this thread becomes an error in [`run`] or [`decode`].
 fn is_ours() -> bool {
     let calling = CALLS.try_with(|calls| calls.get() > 0).unwrap_or(false);
     calling || std::thread::current().name().is_some_and(|name| name.starts_with(THREADS))

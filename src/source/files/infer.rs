@@ -33,6 +33,17 @@ impl Guess {
         self.open != 0
     }
 
+    /// Whether further values can still change the guess.
+    pub fn is_open(self) -> bool {
+        self.open != 0
+    }
+
+    /// Takes into account what other values of the same column are guessed to be.
+    pub fn merge(&mut self, other: Guess) {
+        self.open &= other.open;
+        self.seen |= other.seen;
+    }
+
     /// The kind: of bool, int and float the first that all values have; without any value, text.
     pub fn kind(self) -> Kind {
         match self.open {

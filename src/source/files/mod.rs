@@ -1,10 +1,10 @@
 //! Local files: CSV, Parquet and NDJSON, one file or a glob, with an optional SQL model.
 //!
-//! In: [`FilesSource`]. Out: an [`Extract`] of Arrow batches.
+//! In: [`FilesSource`]. Out: a [`Stream`] of Arrow batches.
 //!
-//! The path of a file: `discover` (which files) → `compress` (gzip, zstd) → `csv`, `parquet` or `ndjson` (a polars
-//! frame) → `infer` and `typed` (what CSV text is worth) → `sql` (the model) → `json_text` (nested NDJSON) → `bridge`
-//! (Arrow batches).
+//! The path of a file: `discover` (which files) → `compress` (gzip, zstd) → `csv` or `parquet`, in pieces. With a SQL
+//! model, and for NDJSON: → a polars frame → `infer` and `typed` (what CSV text is worth) → `sql` (the model) →
+//! `json_text` (nested NDJSON) → `bridge` (Arrow batches) → `memory` (pieces of these).
 //!
 //! Always holds:
 //! - An extract that could be cut off or garbled is an error that names file and line. Nothing is filled in, skipped or
@@ -17,27 +17,31 @@
 //!   Guessed and inferred types rest on those rows then. With a model every row is read, since any may count.
 //! - Several files are one table: CSV and Parquet files must have the same columns (the first file's order counts);
 //!   NDJSON objects may lack fields, so NDJSON files may too.
+//! - CSV and Parquet without a model are read in flat memory: a few MiB (CSV) or the pages at hand (Parquet) for each
+//!   thread. NDJSON and every model hold the whole extract in memory: a kind rests on all values of a column, and any row
+//!   may count for a model.
 //! - No polars type leaves this folder, and no panic of polars does (`engine`).
 //!
-//! Deliberately absent: object stores, streaming (a file is read whole), writing.
+//! Deliberately absent: object stores, writing.
 
 mod bridge;
 mod columns;
 mod compress;
 mod csv;
-mod csv_check;
 mod discover;
 mod engine;
 mod infer;
 mod json_text;
+mod memory;
 mod ndjson;
 mod parquet;
 mod sql;
+mod stamp;
 mod typed;
 
-use crate::job::spec::{FileFormat, FilesSource};
+use crate::job::spec::{CsvOptions, FileFormat, FilesSource};
 use crate::row::Schema;
-use crate::source::{Extract, Source, SourceError, Typing};
+use crate::source::{Ask, Extract, Source, SourceError, Stream, Typing};
 use polars::prelude::DataFrame;
 use std::path::PathBuf;
 
@@ -45,6 +49,10 @@ use std::path::PathBuf;
 #[derive(Debug)]
 pub struct Files {
     spec: FilesSource,
+    /// The files, where they are known already.
+    paths: Option<Vec<PathBuf>>,
+    /// The size of CSV blocks in bytes.
+    block: usize,
 }
 
 /// A table as read, before the model and the bridge.
@@ -57,7 +65,27 @@ struct Table {
 impl Files {
     /// A source for these files. Nothing is opened yet.
     pub fn new(spec: FilesSource) -> Self {
-        Files { spec }
+        Files { spec, paths: None, block: csv::BLOCK }
+    }
+
+    /// A source for exactly these Parquet files.
+    pub fn of_parquet(paths: Vec<PathBuf>) -> Self {
+        let path = paths.first().cloned().unwrap_or_default();
+        let csv = CsvOptions { header: true, delimiter: b',', quote: None, null_values: Vec::new() };
+        let written = path.display().to_string();
+        let spec = FilesSource { written, path, format: FileFormat::Parquet, csv, query: None };
+        Files { paths: Some(paths), ..Files::new(spec) }
+    }
+
+    /// Cuts CSV into blocks of about so many bytes, for tests.
+    #[must_use]
+    pub fn with_block(mut self, bytes: usize) -> Self {
+        self.block = bytes;
+        self
+    }
+
+    fn paths(&self) -> Result<Vec<PathBuf>, SourceError> {
+        self.paths.clone().map_or_else(|| discover::paths(&self.spec), Ok)
     }
 
     /// Reads the files. `limit` holds only without a model: a model needs every row to decide which ones it yields.
@@ -92,7 +120,7 @@ impl Source for Files {
         if let Some(query) = &self.spec.query {
             sql::only_select(query)?;
         }
-        let paths = discover::paths(&self.spec)?;
+        let paths = self.paths()?;
         let Table { frame, typing, input } = self.read(&paths, pinned_input, limit)?;
         let frame = match &self.spec.query {
             Some(query) => sql::run(frame, query)?,
@@ -104,6 +132,17 @@ impl Source for Files {
         };
         let (schema, batches) = bridge::batches(frame, self.spec.format == FileFormat::Ndjson)?;
         Ok(Extract { schema, batches, typing, input })
+    }
+
+    fn stream(&self, ask: &Ask<'_>) -> Result<Stream, SourceError> {
+        match self.spec.format {
+            FileFormat::Csv if self.spec.query.is_none() => {
+                let (paths, options) = (self.paths()?, self.spec.csv.clone());
+                csv::stream(csv::Input { paths, options, block: self.block, limit: ask.limit }, ask)
+            }
+            FileFormat::Parquet if self.spec.query.is_none() => parquet::stream(&self.paths()?, ask),
+            _ => Ok(memory::stream(self.pull(ask.pinned_input, ask.limit)?)),
+        }
     }
 
     fn describe(&self) -> String {

@@ -1,6 +1,6 @@
 //! CSV: values, NULLs, and faults named by line.
 
-use super::{Case, kinds, whole};
+use super::{Case, kinds};
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::DataType;
 use nightmark::job::spec::CsvOptions;
@@ -37,15 +37,15 @@ fn csv_null_is_unquoted() {
     let case = Case::csv("id,a,b,c\n1,NULL,\"NULL\",null\n2,\\N,,\"x\"\n").options(null);
     // In the first row, `NULL` in quotes is text.
     case.check(&["1|NULL|NULL|null", "2|NULL||x"]);
-    let batch = whole(&case.pull().unwrap());
+    let batch = case.read().unwrap().batch;
     assert!(batch.column(1).is_null(0) && batch.column(2).is_valid(0));
 }
 
 #[test]
 fn a_large_csv_comes_through_in_order() {
     let text: String = (0..50_000).map(|n| format!("{n},\"org \"\"{n}\"\"\nline two\",{}\n", n % 7)).collect();
-    let extract = Case::csv(format!("id,name,seats\n{text}")).pull().unwrap();
-    let batch = whole(&extract);
+    let extract = Case::csv(format!("id,name,seats\n{text}")).read().unwrap();
+    let batch = &extract.batch;
     assert_eq!(batch.num_rows(), 50_000);
     for row in [0, 1, 777, 49_999] {
         assert_eq!(batch.column(0).as_string_view().value(row), row.to_string());
@@ -76,7 +76,7 @@ fn csv_faults_are_named_by_line() {
     Case::csv("id,name\n1,\"a\n2,\"b\"\n")
         .check_error("orgs.csv, line 3: a quoted field goes on after its closing quote (field 2)");
     let many = format!("id,n\n{}", "1\n".repeat(8));
-    let error = Case::csv(many).pull().unwrap_err();
+    let error = Case::csv(many).read().unwrap_err();
     assert!(error.message.contains("has 8 problems, the first 5:") && error.message.matches("\n  line ").count() == 5);
 }
 

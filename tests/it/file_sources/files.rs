@@ -27,13 +27,13 @@ fn files_that_are_not_there() {
     let folder = case.folder.path().display().to_string();
     case.check_error(&format!("no file matches: \"orgs_*.csv\" in {folder}"));
     let case = Case::new(FileFormat::Csv, "data/orgs.csv");
-    let message = case.pull().unwrap_err().message;
+    let message = case.read().unwrap_err().message;
     assert!(
         message.starts_with("no such file: \"data/orgs.csv\" in ") && message.ends_with("data (which does not exist)")
     );
     let case = Case::new(FileFormat::Csv, "data");
     std::fs::create_dir(case.folder.path().join("data")).unwrap();
-    assert!(case.pull().unwrap_err().message.ends_with("data is a folder, not a file"));
+    assert!(case.read().unwrap_err().message.ends_with("data is a folder, not a file"));
 }
 
 #[test]
@@ -54,13 +54,13 @@ fn compression_is_recognised_by_content() {
     let text = "id,name\n1,a\n2,b\n";
     for (name, packed) in [("orgs.csv.gz", gzip(text)), ("orgs.csv.zst", zstd(text)), ("plain.csv", zstd(text))] {
         Case::new(FileFormat::Csv, name).file(name, &packed).check(&["1|a", "2|b"]);
-        let error = Case::new(FileFormat::Csv, name).file(name, &packed[..packed.len() - 3]).pull().unwrap_err();
+        let error = Case::new(FileFormat::Csv, name).file(name, &packed[..packed.len() - 3]).read().unwrap_err();
         assert!(error.message.contains(&format!("{name} is not a complete ")), "{error}");
     }
     let mut corrupt = gzip(&"id\n1\n".repeat(100));
     let middle = corrupt.len() / 2;
     corrupt[middle] ^= 0xff;
-    assert!(Case::csv(&corrupt).pull().is_err());
+    assert!(Case::csv(&corrupt).read().is_err());
     let mut members = gzip("id\n1\n");
     members.extend(gzip("2\n"));
     Case::csv(&members).check(&["1", "2"]);
@@ -89,7 +89,7 @@ fn limit_takes_the_first_rows() {
         let cut = &packed[..packed.len() / 2];
         let case = || Case::new(FileFormat::Ndjson, "*.ndjson").file("a.ndjson", cut).file("b.ndjson", "junk");
         case().limit(2).check(&["0", "7919"]);
-        case().pull().unwrap_err();
+        case().read().unwrap_err();
     }
     Case::new(FileFormat::Parquet, "*.parquet")
         .parquet("a.parquet", &numbers(&[1, 2, 3]))

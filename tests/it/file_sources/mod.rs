@@ -6,17 +6,19 @@ mod model;
 mod ndjson;
 mod nights;
 mod parquet;
+mod streams;
 
 use ::parquet::arrow::ArrowWriter;
 use ::parquet::file::properties::WriterProperties;
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
-use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow::compute::{cast, concat_batches};
+use arrow::datatypes::{DataType, Float64Type, Int64Type, Schema as ArrowSchema, SchemaRef};
 use nightmark::job::spec::{CsvOptions, FileFormat, FilesSource};
 use nightmark::row::{Column, Kind, Schema};
 use nightmark::source::files::Files;
-use nightmark::source::{Extract, Source, SourceError, Typing};
-use std::sync::Arc;
+use nightmark::source::{Ask, Source, SourceError, Stream, Typing};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
 /// Files in a folder of their own, and a source over them.
@@ -78,14 +80,43 @@ impl Case {
         self
     }
 
-    fn pull(&self) -> Result<Extract, SourceError> {
-        Files::new(self.spec.clone()).pull(self.pinned.as_ref(), self.limit)
+    /// The source, with blocks so small that records span them.
+    fn source(&self) -> Files {
+        Files::new(self.spec.clone()).with_block(64)
+    }
+
+    fn ask(&self) -> Ask<'_> {
+        Ask { pinned: None, pinned_input: self.pinned.as_ref(), limit: self.limit, wanted: &|_| true }
+    }
+
+    /// The extract, read by two threads.
+    fn read(&self) -> Result<Table, SourceError> {
+        let read = self.source().stream(&self.ask()).and_then(|stream| collect(stream, 2));
+        self.compare_with_pull(&read);
+        read
+    }
+
+    /// As long as there is `pull`, it finds the same rows and faults.
+    fn compare_with_pull(&self, read: &Result<Table, SourceError>) {
+        match (read, Files::new(self.spec.clone()).pull(self.pinned.as_ref(), self.limit)) {
+            (Ok(table), Ok(pulled)) => {
+                assert_eq!((&table.typing, &table.input), (&pulled.typing, &pulled.input));
+                if table.schema == pulled.schema {
+                    assert_eq!(table.batch, concat_batches(&pulled.schema, &pulled.batches).unwrap());
+                }
+            }
+            (Err(error), Err(pulled)) if self.spec.format == FileFormat::Parquet => {
+                assert_eq!(error.message.split(": ").next(), pulled.message.split(": ").next());
+            }
+            (Err(error), Err(pulled)) => assert_eq!((&error.message, &error.hint), (&pulled.message, &pulled.hint)),
+            (read, pulled) => panic!("{read:?} but {pulled:?}"),
+        }
     }
 
     /// The rows as text: columns by `|`, NULL as `NULL`.
     #[track_caller]
-    fn check(&self, expected: &[&str]) -> Extract {
-        let extract = self.pull().unwrap();
+    fn check(&self, expected: &[&str]) -> Table {
+        let extract = self.read().unwrap();
         assert_eq!(rows(&extract), expected);
         extract
     }
@@ -93,7 +124,7 @@ impl Case {
     /// The error, with the folder's name taken out of it.
     #[track_caller]
     fn check_error(&self, expected: &str) -> SourceError {
-        let error = self.pull().unwrap_err();
+        let error = self.read().unwrap_err();
         let folder = format!("{}/", self.folder.path().display());
         assert_eq!(error.message.replace(&folder, ""), expected);
         error
@@ -104,13 +135,66 @@ fn schema(kinds: &[(&str, Kind)]) -> Schema {
     Schema { columns: kinds.iter().map(|&(name, kind)| Column { name: name.to_owned(), kind }).collect() }
 }
 
-fn whole(extract: &Extract) -> RecordBatch {
-    assert!(!extract.batches.is_empty());
-    concat_batches(&extract.schema, &extract.batches).unwrap()
+/// An extract in one batch, dictionaries as the text that they stand for.
+#[derive(Debug)]
+struct Table {
+    schema: SchemaRef,
+    typing: Typing,
+    input: Option<Schema>,
+    files: Option<Vec<PathBuf>>,
+    batch: RecordBatch,
 }
 
-fn rows(extract: &Extract) -> Vec<String> {
-    let batch = whole(extract);
+/// Reads a stream by several threads and puts the pieces in order.
+fn collect(stream: Stream, threads: usize) -> Result<Table, SourceError> {
+    let Stream { schema, typing, input, rows, files } = stream;
+    let (pieces, error) = (Mutex::new(Vec::new()), Mutex::new(None));
+    let work = || -> Result<(), SourceError> {
+        while let Some(piece) = rows.next()? {
+            let batches: Result<Vec<RecordBatch>, SourceError> = piece.batches.collect();
+            pieces.lock().unwrap().push((piece.number, batches?));
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                if let Err(fault) = work() {
+                    error.lock().unwrap().get_or_insert(fault);
+                }
+            });
+        }
+    });
+    if let Some(error) = error.into_inner().unwrap() {
+        return Err(error);
+    }
+    let mut pieces = pieces.into_inner().unwrap();
+    pieces.sort_by_key(|(number, _)| *number);
+    assert!(pieces.iter().map(|(number, _)| *number).eq(0..pieces.len() as u64), "numbers run from 0");
+    let batches: Vec<RecordBatch> =
+        pieces.into_iter().flat_map(|(_, batches)| batches).map(|batch| plain(&schema, &batch)).collect();
+    let kept = batches.first().map_or(Arc::clone(&schema), RecordBatch::schema);
+    let batch = concat_batches(&kept, &batches).unwrap();
+    Ok(Table { schema, typing, input, files, batch })
+}
+
+/// The batch with the columns that it has of the schema, as the schema has them.
+fn plain(schema: &ArrowSchema, batch: &RecordBatch) -> RecordBatch {
+    let fields: Vec<_> = schema.fields().iter().filter(|f| batch.column_by_name(f.name()).is_some()).cloned().collect();
+    let column = |name: &str, wanted: &DataType| {
+        let column = batch.column_by_name(name).unwrap();
+        let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+        let fits = column.data_type() == wanted || (*wanted == DataType::Utf8View && *column.data_type() == dictionary);
+        assert!(fits, "{name} is {} and not {wanted}", column.data_type());
+        cast(column, wanted).unwrap()
+    };
+    let columns = fields.iter().map(|field| column(field.name(), field.data_type())).collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(Arc::new(ArrowSchema::new(fields)), columns, &options).unwrap()
+}
+
+fn rows(extract: &Table) -> Vec<String> {
+    let batch = &extract.batch;
     let cell = |column: &ArrayRef, row: usize| {
         if column.is_null(row) {
             return "NULL".to_owned();
@@ -127,7 +211,7 @@ fn rows(extract: &Extract) -> Vec<String> {
     (0..batch.num_rows()).map(line).collect()
 }
 
-fn kinds(extract: &Extract) -> Vec<Kind> {
+fn kinds(extract: &Table) -> Vec<Kind> {
     match &extract.typing {
         Typing::Guess(schema) => schema.columns.iter().map(|c| c.kind).collect(),
         Typing::Declared => panic!("declared"),

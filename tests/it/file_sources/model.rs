@@ -27,7 +27,7 @@ fn a_model_over_csv_has_types() {
 #[test]
 fn models_that_cannot_run() {
     let case = |query: &str| Case::csv("id,seats\n1,2\n").query(query);
-    let error = case("SELECT id, sets FROM extract").pull().unwrap_err();
+    let error = case("SELECT id, sets FROM extract").read().unwrap_err();
     assert!(
         error.message.starts_with("the query over `extract` failed: ") && error.message.contains("sets"),
         "{error}"
@@ -41,7 +41,7 @@ fn models_that_cannot_run() {
         ("SELECT id, id FROM extract", "id"),
         ("SELECT * FROM read_csv('/etc/passwd')", "read_csv"),
     ] {
-        let error = case(query).pull().unwrap_err();
+        let error = case(query).read().unwrap_err();
         assert!(error.message.contains(part), "{query}: {error}");
     }
 }
@@ -67,7 +67,7 @@ fn pinned_input_types_hold() {
     // A pinned column that is gone is a fault only for a query that needs it; its pin stays.
     let gone = |query: &str| Case::csv("id\n1\n").query(query).pinned(&pins);
     assert_eq!(gone("SELECT id FROM extract").check(&["1"]).input, Some(schema(&pins)));
-    let error = gone("SELECT id, seats FROM extract").pull().unwrap_err();
+    let error = gone("SELECT id, seats FROM extract").read().unwrap_err();
     assert!(error.message.contains("failed") && error.message.contains("seats"), "{error}");
     // Without a query the pins are normalise's business.
     Case::csv("id\n1\n").pinned(&pins).check(&["1"]);

@@ -1,11 +1,11 @@
 //! NDJSON: kinds, nested values, and faults named by line.
 
-use super::{Case, schema, whole};
+use super::{Case, Table, schema};
 use arrow::array::AsArray;
 use arrow::datatypes::DataType;
 use nightmark::job::spec::FileFormat;
 use nightmark::row::Kind;
-use nightmark::source::{Extract, KIND_JSON, KIND_KEY, Typing};
+use nightmark::source::{KIND_JSON, KIND_KEY, Typing};
 
 #[test]
 fn ndjson_values() {
@@ -18,8 +18,8 @@ fn ndjson_values() {
     Case::ndjson("").check(&[]);
     Case::ndjson("\n \n").query("SELECT id FROM extract").pinned(&[("id", Kind::Int)]).check(&[]);
     let late: String = (0..3000).map(|n| format!("{{\"id\":{n}}}\n")).collect();
-    let extract = Case::ndjson(&format!("{late}{{\"id\":1,\"late\":\"x\"}}\n")).pull().unwrap();
-    assert_eq!(whole(&extract).column(1).as_string_view().value(3000), "x");
+    let extract = Case::ndjson(&format!("{late}{{\"id\":1,\"late\":\"x\"}}\n")).read().unwrap();
+    assert_eq!(extract.batch.column(1).as_string_view().value(3000), "x");
     Case::new(FileFormat::Ndjson, "*.ndjson")
         .file("a.ndjson", "{\"id\":1}")
         .file("b.ndjson", "{\"id\":2,\"n\":\"x\"}")
@@ -27,7 +27,7 @@ fn ndjson_values() {
 }
 
 /// Each column's `nightmark.kind`.
-fn marks(extract: &Extract) -> Vec<Option<&str>> {
+fn marks(extract: &Table) -> Vec<Option<&str>> {
     extract.schema.fields().iter().map(|f| f.metadata().get(KIND_KEY).map(String::as_str)).collect()
 }
 
@@ -69,7 +69,7 @@ fn nested_values_go_through_a_model_as_they_are() {
         "NULL|NULL|NULL|NULL",
     ]);
     assert_eq!(marks(&extract), [None, None, Some(KIND_JSON), None]);
-    let error = case("SELECT ARRAY_AGG(flags) AS all_flags FROM extract").pull().unwrap_err();
+    let error = case("SELECT ARRAY_AGG(flags) AS all_flags FROM extract").read().unwrap_err();
     assert!(error.message.contains("`all_flags` collects nested JSON values"), "{error}");
 }
 
@@ -80,9 +80,9 @@ fn members_without_one_type_stay_json() {
     assert_eq!(marks(&extract.check(&["true|0.5", "1|9007199254740993", "NULL|NULL"])), [Some(KIND_JSON); 2]);
     // Keys that are data are no members.
     let map: String = (0..300).map(|n| format!("{{\"o\":{{\"k{n}\":{n}}}}}\n")).collect();
-    let extract = Case::ndjson(&map).query("SELECT * FROM extract").pull().unwrap();
-    assert_eq!(whole(&extract).column(0).as_string_view().value(299), "{\"k299\":299}");
-    Case::ndjson(&map).query("SELECT o.k1 FROM extract").pull().unwrap_err();
+    let extract = Case::ndjson(&map).query("SELECT * FROM extract").read().unwrap();
+    assert_eq!(extract.batch.column(0).as_string_view().value(299), "{\"k299\":299}");
+    Case::ndjson(&map).query("SELECT o.k1 FROM extract").read().unwrap_err();
 }
 
 #[test]
@@ -135,9 +135,9 @@ fn ndjson_faults_are_named_by_line() {
     );
     assert_eq!(error.hint.as_deref(), Some("write a field's values as the same JSON type on every line"));
     Case::ndjson("{\"n\":1e999}\n").check_error("orgs.ndjson, line 1: `n`: 1e999 does not fit a double");
-    Case::ndjson("{\"t\":\"\\ud800\"}\n").pull().unwrap_err();
+    Case::ndjson("{\"t\":\"\\ud800\"}\n").read().unwrap_err();
     let deep = format!("{{\"d\":{}{}}}\n", "[".repeat(200), "]".repeat(200));
-    assert!(Case::ndjson(&deep).pull().unwrap_err().message.contains("recursion limit"));
+    assert!(Case::ndjson(&deep).read().unwrap_err().message.contains("recursion limit"));
 }
 
 #[test]
@@ -148,11 +148,11 @@ fn ndjson_pins() {
     case("{\"n\":1}\n{\"n\":1.5}\n{\"n\":\"x\"}\n", &[("n", Kind::Int)]).check_error(
         "orgs.ndjson has 2 faulty lines:\n  line 2: column `n` is int, found 1.5\n  line 3: column `n` is int, found \"x\"",
     );
-    case("{\"n\":{}}\n", &[("n", Kind::Int)]).pull().unwrap_err();
+    case("{\"n\":{}}\n", &[("n", Kind::Int)]).read().unwrap_err();
     // A pinned column that no line has is gone: a query that needs it fails, and its pin stays.
     let extract = case("{\"n\":1}\n", &[("m", Kind::Int)]).check(&["1"]);
     assert_eq!(extract.input, Some(schema(&[("n", Kind::Int), ("m", Kind::Int)])));
-    case("{\"n\":1}\n", &[("m", Kind::Int)]).query("SELECT m FROM extract").pull().unwrap_err();
+    case("{\"n\":1}\n", &[("m", Kind::Int)]).query("SELECT m FROM extract").read().unwrap_err();
     case("{\"n\":7.0}\n{\"n\":-0}\n", &[("n", Kind::Int)]).check(&["7", "0"]);
     case("{\"n\":\"a\"}\n{\"n\":null}\n", &[("n", Kind::Json)]).check(&["\"a\"", "NULL"]);
     let extract = case("{\"id\":1,\"n\":null}\n", &[("id", Kind::Int), ("n", Kind::Int)]).check(&["1|NULL"]);

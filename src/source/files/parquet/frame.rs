@@ -1,8 +1,8 @@
-//! Parquet files as one frame.
+//! Parquet files as one frame, for a SQL model.
 
-use super::columns::{names, same_columns};
-use super::{compress, engine};
 use crate::source::SourceError;
+use crate::source::files::columns::{names, same_columns};
+use crate::source::files::{compress, engine};
 use polars::prelude::{Column, DataFrame, DataType, PolarsResult};
 use polars_io::SerReader;
 use polars_io::parquet::read::ParquetReader;
