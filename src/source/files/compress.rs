@@ -89,6 +89,12 @@ impl Unpacked {
         }
     }
 
+    /// How many bytes were unpacked.
+    #[cfg(test)]
+    pub fn read(&self) -> usize {
+        self.read
+    }
+
     /// Whether the file is still what it was when it was opened.
     pub fn unchanged(&self, path: &Path) -> Result<(), SourceError> {
         self.stamp.check(&self.file, path)

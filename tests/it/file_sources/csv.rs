@@ -85,6 +85,10 @@ fn csv_headers_must_be_names() {
     Case::csv("id,,id\n1,2,3\n").check_error(
         "orgs.csv has 2 problems:\n  line 1: column 2 has no name\n  line 1: the column name `id` occurs twice",
     );
+    let delimiter =
+        "orgs.csv, line 1: the header is a single column, `id;\"name\"`: fields are not separated by `,` in this file";
+    Case::csv("\"id\";\"name\"\n1;2\n").check_error(delimiter);
+    Case::csv("\"id;name\"\n1\n").check(&["1"]);
     Case::csv("").check_error("orgs.csv is empty: it has no header line");
     Case::csv("\n\n").check_error("orgs.csv is empty: it has no header line");
     Case::csv(b"\xff\xfei\0d\0").check_error("orgs.csv is UTF-16, not UTF-8");

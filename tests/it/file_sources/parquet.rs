@@ -1,13 +1,18 @@
 //! Parquet: every type, several files, and faults.
 
-use super::{Case, numbers};
+use super::{Case, collect, numbers, rows};
+use ::parquet::data_type::{ByteArrayType, DataType as DataTypeOf, Int96, Int96Type};
+use ::parquet::file::writer::SerializedFileWriter;
+use ::parquet::schema::parser::parse_message_type;
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Float64Array,
     Int8Array, Int64Array, ListArray, RecordBatch, StringArray, StructArray, TimestampMicrosecondArray, UInt64Array,
 };
-use arrow::datatypes::{DataType, Field, Int8Type, Int32Type, Int64Type, TimeUnit, UInt64Type};
+use arrow::datatypes::{
+    DataType, Field, Int8Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType, UInt64Type,
+};
 use nightmark::job::spec::FileFormat;
-use nightmark::source::Typing;
+use nightmark::source::{Source, Typing};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -106,5 +111,60 @@ fn parquet_faults_name_the_file() {
         let error = Case::new(FileFormat::Parquet, "a.parquet").file("a.parquet", bytes).read().unwrap_err();
         let file = Path::new(&error.message);
         assert!(file.to_string_lossy().contains("a.parquet as Parquet: ") && error.hint.is_some(), "{error}");
+    }
+}
+
+/// A file of one column as the low-level writer takes it.
+fn one_column<T: DataTypeOf>(column: &str, values: &[T::T]) -> Vec<u8> {
+    let schema = Arc::new(parse_message_type(&format!("message m {{ required {column}; }}")).unwrap());
+    let mut bytes = Vec::new();
+    let mut file = SerializedFileWriter::new(&mut bytes, schema, Arc::default()).unwrap();
+    let mut group = file.next_row_group().unwrap();
+    let mut writer = group.next_column().unwrap().unwrap();
+    writer.typed::<T>().write_batch(values, None, None).unwrap();
+    writer.close().unwrap();
+    group.close().unwrap();
+    file.close().unwrap();
+    bytes
+}
+
+#[test]
+fn old_timestamps_reach_beyond_the_nanoseconds() {
+    let (mut far, mut epoch) = (Int96::new(), Int96::new());
+    far.set_data(0, 0, 2_440_588 + 2_932_896);
+    epoch.set_data(1_999, 0, 2_440_588);
+    let file = one_column::<Int96Type>("int96 at", &[far, epoch]);
+    let case = Case::new(FileFormat::Parquet, "a.parquet").file("a.parquet", file);
+    let table = collect(case.source().stream(&case.ask()).unwrap(), 1).unwrap();
+    let at = table.batch.column(0).as_primitive::<TimestampMicrosecondType>();
+    assert_eq!(at.values(), &[253_402_214_400_000_000, 1]);
+}
+
+#[test]
+fn text_by_annotation_only_is_checked() {
+    let read = |value: &'static [u8]| {
+        let file = one_column::<ByteArrayType>("binary j (JSON)", &[value.into()]);
+        let case = Case::new(FileFormat::Parquet, "a.parquet").file("a.parquet", file);
+        collect(case.source().stream(&case.ask()).unwrap(), 1).map(|table| rows(&table))
+    };
+    assert_eq!(read(b"{\"a\":1}").unwrap(), ["{\"a\":1}"]);
+    let error = read(b"\"\xff\xfe\"").unwrap_err();
+    assert!(error.message.contains("a.parquet as Parquet: ") && error.hint.is_some(), "{error}");
+}
+
+#[test]
+fn damage_is_an_error_and_never_a_panic() {
+    let case = Case::new(FileFormat::Parquet, "a.parquet").parquet("a.parquet", &every_type());
+    let path = case.folder.path().join("a.parquet");
+    let whole = std::fs::read(&path).unwrap();
+    let good = case.read().unwrap();
+    for at in (4..whole.len()).step_by(3) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x55;
+        std::fs::write(&path, &bytes).unwrap();
+        match case.source().stream(&case.ask()).and_then(|stream| collect(stream, 1)) {
+            Ok(table) => assert!(table.batch.num_rows() <= good.batch.num_rows(), "{at}"),
+            Err(error) => assert!(error.message.contains("a.parquet"), "{error}"),
+        }
     }
 }

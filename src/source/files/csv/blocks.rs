@@ -17,6 +17,7 @@ pub struct Blocks {
     file: Unpacked,
     dialect: Dialect,
     size: usize,
+    longest: usize,
     /// The beginning of the record that the last block was cut before.
     rest: Vec<u8>,
     begun: bool,
@@ -27,7 +28,8 @@ impl Blocks {
     /// Opens a file; blocks are to have `size` bytes.
     pub fn open(path: &Path, dialect: Dialect, size: usize) -> Result<Self, SourceError> {
         let file = Unpacked::open(path)?;
-        Ok(Blocks { path: path.to_owned(), file, dialect, size, rest: Vec::new(), begun: false, ended: false })
+        let (path, rest) = (path.to_owned(), Vec::new());
+        Ok(Blocks { path, file, dialect, size, longest: LONGEST, rest, begun: false, ended: false })
     }
 
     /// The file.
@@ -60,7 +62,7 @@ impl Blocks {
                 self.rest = block.split_off(cut);
                 return Ok(Some(block));
             }
-            if block.len() > LONGEST {
+            if block.len() > self.longest {
                 return Err(self.too_long(&block));
             }
             target = target.max(block.len()) * 2;
@@ -69,7 +71,7 @@ impl Blocks {
 
     fn too_long(&self, block: &[u8]) -> SourceError {
         let start: String = String::from_utf8_lossy(&block[..block.len().min(60)]).into_owned();
-        let (path, limit) = (self.path.display(), LONGEST >> 20);
+        let (path, limit) = (self.path.display(), self.longest >> 20);
         SourceError::new(format!("{path} has a record of more than {limit} MiB; it begins with {start:?}"))
             .hint("a quote may be opened and never closed: double the quotes in a field, or set source.quote = \"\"")
     }
@@ -85,4 +87,22 @@ fn begin(path: &Path, block: &mut Vec<u8>) -> Result<(), SourceError> {
         block.drain(..3);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quote_that_is_never_closed_does_not_fill_the_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        std::fs::write(&path, format!("id,name\n1,a\n2,\"open\n{}", "3,b\n".repeat(10_000))).unwrap();
+        let dialect = Dialect { delimiter: b',', quote: Some(b'"') };
+        let mut blocks = Blocks { longest: 1000, ..Blocks::open(&path, dialect, 64).unwrap() };
+        assert_eq!(blocks.next().unwrap().unwrap(), b"id,name\n1,a\n");
+        let error = blocks.next().unwrap_err();
+        assert!(error.message.contains("it begins with \"2,\\\"open\\n3,b"), "{error}");
+        assert!(blocks.file.read() < 3000 && error.hint.is_some());
+    }
 }

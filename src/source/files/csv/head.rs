@@ -1,7 +1,7 @@
 //! The names of a CSV file's columns. Pure.
 
 use super::check::{Checked, LATIN1, Problems};
-use super::lexer::{Dialect, Lexer, line_breaks};
+use super::lexer::{Dialect, Fault, FaultKind, Lexer, line_breaks};
 use crate::job::spec::CsvOptions;
 use crate::source::SourceError;
 use std::collections::HashSet;
@@ -70,7 +70,10 @@ fn names(path: &Path, header: &Checked<'_>) -> Result<Vec<String>, SourceError> 
 /// say so.
 fn other_delimiter(path: &Path, header: &Checked<'_>, options: &CsvOptions) -> Result<(), SourceError> {
     let [field] = header.fields else { return Ok(()) };
-    let name = &header.bytes[field.start..field.end];
+    let mut name = header.bytes[field.start..field.end].to_vec();
+    if let Some(Fault { kind: FaultKind::After, at, .. }) = header.record.fault {
+        name.extend(&header.bytes[at..header.record.end]);
+    }
     let meant = field.quoted && header.record.fault.is_none();
     let found = if meant { None } else { b";\t|,".iter().find(|byte| name.contains(byte)) };
     let Some(found) = found else { return Ok(()) };
@@ -78,7 +81,7 @@ fn other_delimiter(path: &Path, header: &Checked<'_>, options: &CsvOptions) -> R
     let message = format!(
         "{}, line 1: the header is a single column, `{}`: fields are not separated by `{}` in this file",
         path.display(),
-        String::from_utf8_lossy(name).replace('\t', "\\t"),
+        String::from_utf8_lossy(&name).replace('\t', "\\t"),
         shown(options.delimiter)
     );
     Err(SourceError::new(message).hint(format!("set source.delimiter = \"{}\"", shown(*found))))

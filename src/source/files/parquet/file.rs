@@ -131,12 +131,11 @@ impl ParquetFile {
     /// The type that a column of a row group is asked for: text that is a dictionary in the file stays one.
     fn hinted(&self, columns: &SchemaDescriptor, field: &FieldRef, group: usize) -> FieldRef {
         let mut chunks = leaves(columns, field.name()).map(|leaf| self.metadata.row_group(group).column(leaf));
-        if *field.data_type() != DataType::Utf8View || !chunks.all(is_dictionary) {
+        // Of text by annotation only the decoder would make a dictionary of bytes.
+        if *field.data_type() != DataType::Utf8View || self.unchecked(field) || !chunks.all(is_dictionary) {
             return Arc::clone(field);
         }
-        // Not of `Utf8View`: the decoder would make these views anew for every batch.
-        let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-        Arc::new(field.as_ref().clone().with_data_type(dictionary))
+        Arc::new(field.as_ref().clone().with_data_type(types::dictionary()))
     }
 }
 

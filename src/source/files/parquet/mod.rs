@@ -150,11 +150,13 @@ impl Group {
         for field in self.wanted.iter() {
             let found = batch.column_by_name(field.name()).filter(|found| !found.data_type().is_null());
             let column = match found {
-                Some(found) if self.file.unchecked(field) => {
-                    found.to_data().validate_full()?;
+                Some(found) => {
+                    types::arrives(found.data_type(), field)?;
+                    if self.file.unchecked(field) {
+                        found.to_data().validate_full()?;
+                    }
                     Arc::clone(found)
                 }
-                Some(found) => Arc::clone(found),
                 None => new_null_array(field.data_type(), batch.num_rows()),
             };
             fields.push(nullable(field.name(), column.data_type()));

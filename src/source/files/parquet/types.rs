@@ -1,6 +1,7 @@
 //! Which Arrow types Parquet columns arrive as. Pure.
 
 use arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
+use arrow::error::ArrowError;
 use std::sync::Arc;
 
 /// The type of a column: text as `Utf8View` and bytes as `BinaryView`, whatever the file says of offsets; categories as
@@ -49,6 +50,24 @@ fn loose(data_type: &DataType) -> DataType {
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(|field| named(field, field.name())).collect()),
         other => other.clone(),
     }
+}
+
+/// The type that text is read as where it is a dictionary in the file. Its values are not `Utf8View`: the decoder would make
+/// these views anew for every batch.
+pub fn dictionary() -> DataType {
+    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
+}
+
+/// Whether a decoded column has the type that was asked for.
+///
+/// # Errors
+/// It has not, which the decoder should have refused.
+pub fn arrives(found: &DataType, field: &Field) -> Result<(), ArrowError> {
+    let wanted = field.data_type();
+    if same(found, wanted) || (*wanted == DataType::Utf8View && *found == dictionary()) {
+        return Ok(());
+    }
+    Err(ArrowError::SchemaError(format!("column `{}` came as {found} instead of {wanted}", field.name())))
 }
 
 /// A type as messages call it.
