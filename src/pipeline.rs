@@ -8,11 +8,20 @@
 //! Deliberately absent: printing, schedules; the stages themselves.
 
 mod columns;
+mod compare;
+mod extract;
 mod plan;
 mod planned;
 mod sample;
+mod scan;
+mod seen;
 mod send;
+mod spill;
+mod tally;
+mod texts;
+mod whole;
 
+pub use plan::Resources;
 pub use planned::{PlanInput, Planned};
 pub use sample::{Sample, sample};
 pub use send::{Progress as SendProgress, missing_secrets};
@@ -20,12 +29,12 @@ pub use send::{Progress as SendProgress, missing_secrets};
 use crate::clock::Clock;
 use crate::config::{Home, Settings};
 use crate::deliver::{DeliverError, Summary};
-use crate::diff::{BadKey, BadKeys, KeyFault, Operation};
+use crate::diff::{BadKey, BadKeys, KeyFault};
 use crate::job::secrets::SecretError;
 use crate::job::spec::Job;
 use crate::normalise::{Drift, PlanError};
 use crate::receipt::Counts;
-use crate::snapshot::{JobLock, Manifest, Publication, SnapshotError, publish};
+use crate::snapshot::{JobLock, SnapshotError};
 use crate::source::SourceError;
 use crate::store::{RunRecord, RunState, RunStore, StoreError};
 use crate::template::TemplateError;
@@ -82,6 +91,15 @@ pub enum PipelineError {
     /// Delivery broke off; what was sent is in the receipts, the rest is sent by the next run.
     #[error("delivery broke off: {0}")]
     Delivery(String),
+    /// Rows that are put aside, or a change set that is only shown, cannot be written or read.
+    #[error("the folder for temporary files cannot be used: {0}\n  hint: it is that of TMPDIR for a preview, and the job's snapshot folder for a run")]
+    Scratch(String),
+    /// Positions have 32 bits.
+    #[error("the extract has more than 2,147,483,646 rows, which one job cannot have; split it into several jobs")]
+    TooManyRows,
+    /// An ignored column is to be kept as text; the plan starts over. Never seen outside.
+    #[error("column `{0}` is kept as text")]
+    KeptAsText(String),
     /// A bug of ours or of a library, contained.
     #[error("internal error: {0}")]
     Internal(String),
@@ -128,6 +146,8 @@ pub struct Runner {
     pub store: Arc<dyn RunStore>,
     /// Time and ids.
     pub clock: Arc<dyn Clock>,
+    /// How much planning may take.
+    pub resources: Resources,
     /// Told as the run goes.
     pub progress: Arc<dyn SendProgress>,
     /// True: stop in order; in-flight requests end, the rest stays pending.
@@ -151,12 +171,27 @@ pub struct RunReport {
     pub delivery: Option<Summary>,
 }
 
+/// How a run is to go.
+#[derive(Debug, Clone, Copy)]
+pub struct How {
+    /// Go on although a guard would hold it.
+    pub approved: bool,
+    /// Send what is published; else it stays pending.
+    pub sends: bool,
+}
+
+impl Default for How {
+    fn default() -> Self {
+        How { approved: false, sends: true }
+    }
+}
+
 impl Runner {
-    /// Runs a job from extract to receipts. `approved`: go on although a guard would hold the run.
+    /// Runs a job from extract to receipts.
     ///
     /// # Errors
     /// Whatever kept it from being done; the run's record has the reason too.
-    pub async fn run(&self, job: Arc<Job>, approved: bool) -> Result<RunReport, PipelineError> {
+    pub async fn run(&self, job: Arc<Job>, how: How) -> Result<RunReport, PipelineError> {
         let dir = self.home.snapshots(&job.name);
         let run = self.clock.run_id();
         let _lock = JobLock::take(&dir, &job.name, &format!("process {}, run {run}", std::process::id()))?;
@@ -171,7 +206,7 @@ impl Runner {
         };
         self.store.put_run(&record).await?;
         tracing::info!(job = job.name, run, "run started");
-        let outcome = self.stages(&job, approved, &mut record).await;
+        let outcome = self.stages(&job, how, &mut record).await;
         match &outcome {
             Ok(report) => {
                 record.state = report.state;
@@ -189,27 +224,32 @@ impl Runner {
         outcome
     }
 
-    async fn stages(&self, job: &Arc<Job>, approved: bool, record: &mut RunRecord) -> Result<RunReport, PipelineError> {
+    async fn stages(&self, job: &Arc<Job>, how: How, record: &mut RunRecord) -> Result<RunReport, PipelineError> {
         let dir = self.home.snapshots(&job.name);
         // Secrets are looked up first: a missing one should be known before an hour of extraction.
         let delivery = send::client(self, job)?;
         let input = PlanInput { job: Arc::clone(job), dir: dir.clone(), run: record.id.clone(), at: record.started_at };
-        let planned = match plan::plan(input, Some(&*self.store), &self.clock).await {
+        let planned =
+            plan::plan(input, Some(&*self.store), &self.clock, self.resources, plan::Purpose::Run).await;
+        let planned = match planned {
             Err(PipelineError::Drift(drift)) => return Ok(held_by_drift(&record.id, &drift)),
-            other => Arc::new(other?),
+            other => other?,
         };
         record.counts = planned.counts;
-        if !planned.held.is_empty() && !approved {
+        if !planned.held.is_empty() && !how.approved {
             return Ok(RunReport {
                 run: record.id.clone(),
                 state: RunState::Held,
                 counts: Counts { pending: planned.counts.planned(), ..planned.counts },
                 held: planned.held.clone(),
-                planned: Some(planned),
+                planned: Some(Arc::new(planned)),
                 delivery: None,
             });
         }
-        self.publish(&dir, job, &planned, record).await?;
+        let planned = Arc::new(self.publish(planned).await?);
+        if !how.sends {
+            return Ok(unsent(record, planned));
+        }
         let summary = send::send(self, &planned, delivery, record).await?;
         let counts = Counts {
             acknowledged: summary.acknowledged,
@@ -228,30 +268,10 @@ impl Runner {
         })
     }
 
-    async fn publish(
-        &self,
-        dir: &std::path::Path,
-        job: &Arc<Job>,
-        planned: &Arc<Planned>,
-        record: &RunRecord,
-    ) -> Result<Manifest, PipelineError> {
-        let (dir, job, planned, run) = (dir.to_owned(), Arc::clone(job), Arc::clone(planned), record.id.clone());
+    async fn publish(&self, mut planned: Planned) -> Result<Planned, PipelineError> {
         let at = self.clock.now();
-        let written = tokio::task::spawn_blocking(move || {
-            let publication = Publication {
-                job: &job.name,
-                run: &run,
-                at,
-                tables: planned.tables(),
-                view: &planned.view,
-                diff: &planned.diff,
-                changes: &planned.changes,
-                pinned: &planned.pinned,
-                input: planned.input.as_ref(),
-            };
-            publish(&dir, &publication)
-        });
-        Ok(written.await.map_err(|e| PipelineError::Internal(e.to_string()))??)
+        let published = tokio::task::spawn_blocking(move || planned.publish(at).map(|_| planned));
+        published.await.map_err(|e| PipelineError::Internal(e.to_string()))?
     }
 }
 
@@ -264,9 +284,22 @@ pub async fn preview(
     home: &Home,
     store: Option<&dyn RunStore>,
     clock: &Arc<dyn Clock>,
+    resources: Resources,
 ) -> Result<Planned, PipelineError> {
     let input = PlanInput { dir: home.snapshots(&job.name), job, run: clock.run_id(), at: clock.now() };
-    plan::plan(input, store, clock).await
+    plan::plan(input, store, clock, resources, plan::Purpose::Preview).await
+}
+
+/// A run that publishes and leaves everything pending.
+fn unsent(record: &RunRecord, planned: Arc<Planned>) -> RunReport {
+    RunReport {
+        run: record.id.clone(),
+        state: RunState::Finished,
+        counts: planned.counts,
+        held: Vec::new(),
+        planned: Some(planned),
+        delivery: None,
+    }
 }
 
 fn held_by_drift(run: &str, drift: &Drift) -> RunReport {
@@ -307,13 +340,4 @@ impl From<PlanError> for PipelineError {
             other @ PlanError::Unsupported { .. } => PipelineError::Columns(vec![other.to_string()]),
         }
     }
-}
-
-/// Counts of a change set by operation: added, changed, removed.
-fn by_operation(operations: impl Iterator<Item = Operation>) -> (u64, u64, u64) {
-    operations.fold((0, 0, 0), |(added, changed, removed), operation| match operation {
-        Operation::Added => (added + 1, changed, removed),
-        Operation::Changed => (added, changed + 1, removed),
-        Operation::Removed => (added, changed, removed + 1),
-    })
 }

@@ -11,6 +11,7 @@ pub mod orgs;
 pub mod out;
 pub mod preview;
 pub mod report;
+pub mod resources;
 pub mod run;
 pub mod runs;
 pub mod serve;

@@ -1,6 +1,7 @@
 //! `nightmark preview JOB`: what a run would send. Sends nothing, changes nothing.
 
 use super::report::{self, clipped, grouped, plural};
+use super::resources::ResourceArgs;
 use super::table::{shown, table};
 use super::{Context, Exit};
 use crate::diff::Operation;
@@ -8,9 +9,12 @@ use crate::job::load::load_job;
 use crate::pipeline::{self, Planned};
 use crate::receipt::Counts;
 use crate::row::key_text;
+use crate::snapshot::ChangeBatch;
 use crate::store::RunStore;
 use crate::store::sqlite::SqliteStore;
 use serde_json::{Value, json};
+use anyhow::Context as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -22,6 +26,11 @@ pub struct PreviewArgs {
     /// Show at most so many changes [default: 20 as text, all as JSON]
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
+    /// Write the whole change set, with before and after, to this file as Parquet; bodies are not tried
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub resources: ResourceArgs,
 }
 
 /// Runs the command.
@@ -33,7 +42,7 @@ pub async fn run(context: &Context, args: PreviewArgs) -> anyhow::Result<Exit> {
     let job = Arc::new(load_job(&context.home, &args.job)?);
     let store = SqliteStore::open_existing_readonly(&context.home.database()).await?;
     let state = store.as_ref().map(|s| s as &dyn RunStore);
-    let outcome = pipeline::preview(Arc::clone(&job), &context.home, state, &context.clock).await;
+    let outcome = pipeline::preview(Arc::clone(&job), &context.home, state, &context.clock, args.resources.resources()).await;
     if let Some(store) = &store {
         store.close().await;
     }
@@ -45,11 +54,14 @@ pub async fn run(context: &Context, args: PreviewArgs) -> anyhow::Result<Exit> {
         },
     };
     let elapsed = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let unsendable = unsendable(&planned);
+    if let Some(file) = &args.output {
+        return output(context, &planned, file, elapsed);
+    }
+    let unsendable = unsendable(&planned)?;
     if context.json {
-        print_json(&planned, args.limit.unwrap_or(usize::MAX), elapsed);
+        print_json(&planned, &report::first_changes(&planned, args.limit.unwrap_or(usize::MAX))?, elapsed);
     } else {
-        print_text(&planned, args.limit.unwrap_or(20), elapsed, unsendable);
+        print_text(&planned, &report::first_changes(&planned, args.limit.unwrap_or(20))?, elapsed, unsendable);
     }
     Ok(match (planned.held.is_empty(), unsendable) {
         (false, _) => Exit::Held,
@@ -58,9 +70,32 @@ pub async fn run(context: &Context, args: PreviewArgs) -> anyhow::Result<Exit> {
     })
 }
 
+/// The change set as a file, for whoever wants to look at all of it.
+fn output(context: &Context, planned: &Planned, file: &Path, elapsed: u64) -> anyhow::Result<Exit> {
+    let copied = std::fs::copy(planned.changes.path(), file);
+    copied.with_context(|| format!("the change set cannot be written to {}", file.display()))?;
+    if context.json {
+        let mut object = report::counts_json(None, &planned.of.job.name, &planned.counts, elapsed);
+        object.insert("held".into(), json!(planned.held));
+        object.insert("output".into(), json!(file));
+        crate::say!("{}", Value::Object(object));
+    } else {
+        crate::say!("{}", report::found_line(&planned.of.job.name, &planned.counts));
+        report::notes(planned).iter().for_each(|note| crate::say!("note: {note}"));
+        let written = plural(planned.changes.len(), "change");
+        crate::say!("{written} written to {}. Nothing was sent ({elapsed} ms)", file.display());
+    }
+    Ok(if planned.held.is_empty() { Exit::Done } else { Exit::Held })
+}
+
 /// Changes whose body cannot be built, so that they would never leave.
-fn unsendable(planned: &Planned) -> u64 {
-    (0..planned.changes.len()).filter(|&seq| planned.body(seq).is_err()).count() as u64
+fn unsendable(planned: &Planned) -> anyhow::Result<u64> {
+    let mut count = 0;
+    for batch in planned.batches()? {
+        let batch = batch?;
+        count += (0..batch.len()).filter(|&at| planned.body(&batch, at).is_err()).count() as u64;
+    }
+    Ok(count)
 }
 
 fn held_without_plan(context: &Context, job: &str, reasons: &[String], started: Instant) -> Exit {
@@ -77,19 +112,19 @@ fn held_without_plan(context: &Context, job: &str, reasons: &[String], started: 
     Exit::Held
 }
 
-fn print_json(planned: &Planned, limit: usize, elapsed: u64) {
+fn print_json(planned: &Planned, first: &[ChangeBatch], elapsed: u64) {
     let mut object = report::counts_json(None, &planned.of.job.name, &planned.counts, elapsed);
     object.insert("suppressed".into(), json!(planned.suppressed));
     object.insert("held".into(), json!(planned.held));
     object.insert("notes".into(), json!(report::notes(planned)));
     let by_column = planned.changes_by_column().into_iter().map(|(name, count)| (name, json!(count)));
     object.insert("changes_by_column".into(), Value::Object(by_column.collect()));
-    let shown = planned.changes.len().min(limit);
-    object.insert("changes".into(), (0..shown).map(|seq| report::change_json(planned, seq)).collect());
+    let changes = first.iter().flat_map(|batch| (0..batch.len()).map(|at| report::change_json(planned, batch, at)));
+    object.insert("changes".into(), changes.collect());
     crate::say!("{}", Value::Object(object));
 }
 
-fn print_text(planned: &Planned, limit: usize, elapsed: u64, unsendable: u64) {
+fn print_text(planned: &Planned, first: &[ChangeBatch], elapsed: u64, unsendable: u64) {
     crate::say!("{}", report::found_line(&planned.of.job.name, &planned.counts));
     let by_column = planned.changes_by_column();
     if !by_column.is_empty() {
@@ -98,24 +133,22 @@ fn print_text(planned: &Planned, limit: usize, elapsed: u64, unsendable: u64) {
         crate::say!("changed columns: {}", columns.join(", "));
     }
     report::notes(planned).iter().for_each(|note| crate::say!("note: {note}"));
-    let shown = planned.changes.len().min(limit);
+    let shown: u64 = first.iter().map(|batch| batch.len() as u64).sum();
     if shown > 0 {
-        crate::say!("\n{}", changes_table(planned, shown));
+        crate::say!("\n{}", changes_table(first));
         crate::say!("\nbodies:");
-        for seq in 0..shown {
-            match planned.body(seq) {
+        for (batch, at) in first.iter().flat_map(|batch| (0..batch.len()).map(move |at| (batch, at))) {
+            match planned.body(batch, at) {
                 Ok(body) => crate::say!("  {}", cut(&body, 2000)),
                 Err(error) => {
-                    crate::say!(
-                        "  {}: cannot be sent: {error}",
-                        clipped(&key_text(planned.changes.row(seq), &planned.changes.key))
-                    )
+                    let key = clipped(&key_text(batch.row(at), &batch.shape().key));
+                    crate::say!("  {key}: cannot be sent: {error}");
                 }
             }
         }
     }
     if planned.changes.len() > shown {
-        crate::say!("… and {} more (--limit)", grouped((planned.changes.len() - shown) as u64));
+        crate::say!("… and {} more (--limit)", grouped(planned.changes.len() - shown));
     }
     crate::say!(
         "\na run would send {}. Nothing was sent, nothing was changed ({elapsed} ms)",
@@ -132,21 +165,19 @@ fn print_text(planned: &Planned, limit: usize, elapsed: u64, unsendable: u64) {
 }
 
 /// One line per changed column: before → after. Added and removed orgs have one line each.
-pub(super) fn changes_table(planned: &Planned, limit: usize) -> comfy_table::Table {
-    let count = planned.changes.len().min(limit);
+pub(super) fn changes_table(first: &[ChangeBatch]) -> comfy_table::Table {
     let mut out = table(&["KEY", "OPERATION", "COLUMN", "BEFORE", "AFTER"]);
-    for seq in 0..count {
-        let changes = &planned.changes;
-        let row = changes.row(seq);
-        let (key, meta) = (cut(&shown(&key_text(row, &changes.key)), 60), &changes.rows[seq]);
-        let columns = changes.changed_columns(seq);
+    for (batch, at) in first.iter().flat_map(|batch| (0..batch.len()).map(move |at| (batch, at))) {
+        let row = batch.row(at);
+        let (key, meta) = (cut(&shown(&key_text(row, &batch.shape().key)), 60), &batch.rows[at]);
+        let columns = batch.changed_columns(at);
         if meta.operation != Operation::Changed || columns.is_empty() {
             let why = if meta.uncertain { "(an earlier send may have been applied)" } else { "" };
             out.add_row([key.as_str(), meta.operation.as_str(), why, "", ""]);
             continue;
         }
         for (index, name) in columns.into_iter().enumerate() {
-            let before = changes.before(seq).map_or_else(String::new, |b| shown_value(b, name));
+            let before = batch.before(at).map_or_else(String::new, |b| shown_value(b, name));
             let first = index == 0;
             let (key, operation) = if first { (key.as_str(), meta.operation.as_str()) } else { ("", "") };
             out.add_row([key, operation, name, &before, &shown_value(row, name)]);

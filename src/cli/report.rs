@@ -4,6 +4,7 @@ use super::table::shown;
 use crate::normalise::Reject;
 use crate::pipeline::{PipelineError, Planned};
 use crate::receipt::Counts;
+use crate::snapshot::ChangeBatch;
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 
@@ -100,7 +101,7 @@ pub fn reject_line(reject: &Reject) -> String {
 /// Names the column that makes most orgs change, with what to do about it.
 fn volatile(planned: &Planned) -> Option<String> {
     let changed = planned.counts.changed;
-    if changed < 20 || changed * 2 < planned.diff.known {
+    if changed < 20 || changed * 2 < planned.known {
         return None;
     }
     let by_column = planned.changes_by_column();
@@ -116,10 +117,26 @@ fn volatile(planned: &Planned) -> Option<String> {
     })
 }
 
+/// The first changes, at most `limit`.
+///
+/// # Errors
+/// A change set that cannot be read.
+pub fn first_changes(planned: &Planned, limit: usize) -> Result<Vec<ChangeBatch>, PipelineError> {
+    let (mut first, mut left) = (Vec::new(), limit);
+    let mut batches = planned.batches()?;
+    while left > 0
+        && let Some(batch) = batches.next()
+    {
+        let batch = batch?.first_rows(left);
+        left -= batch.len();
+        first.push(batch);
+    }
+    Ok(first)
+}
+
 /// A change for `--json`: `key`, `op`, `before`, `after`, `changed`, `body`.
-pub fn change_json(planned: &Planned, seq: usize) -> Value {
-    let changes = &planned.changes;
-    let row = changes.row(seq);
+pub fn change_json(planned: &Planned, batch: &ChangeBatch, at: usize) -> Value {
+    let row = batch.row(at);
     let compared = planned.compared();
     let object = |of: crate::row::RowRef<'_>| -> Value {
         let entries = compared
@@ -127,18 +144,18 @@ pub fn change_json(planned: &Planned, seq: usize) -> Value {
             .filter_map(|name| Some(((*name).to_owned(), of.value(of.schema.index_of(name)?).to_json())));
         Value::Object(entries.collect())
     };
-    let meta = &changes.rows[seq];
+    let meta = &batch.rows[at];
     let removed = meta.operation == crate::diff::Operation::Removed;
-    let (body, body_error) = match planned.body(seq) {
+    let (body, body_error) = match planned.body(batch, at) {
         Ok(body) => (serde_json::from_str(&body).unwrap_or(Value::String(body)), Value::Null),
         Err(error) => (Value::Null, Value::String(error.to_string())),
     };
     json!({
-        "key": crate::row::key_json(row, &changes.key),
+        "key": crate::row::key_json(row, &batch.shape().key),
         "op": meta.operation.as_str(),
-        "before": changes.before(seq).map_or(Value::Null, object),
+        "before": batch.before(at).map_or(Value::Null, object),
         "after": if removed { Value::Null } else { object(row) },
-        "changed": changes.changed_columns(seq),
+        "changed": batch.changed_columns(at),
         "uncertain": meta.uncertain,
         "webhook_id": meta.webhook_id,
         "body": body,

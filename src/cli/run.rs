@@ -1,10 +1,11 @@
 //! `nightmark run JOB`: extract, compare, publish, send.
 
 use super::report::{self, clipped, grouped, plural};
+use super::resources::ResourceArgs;
 use super::{Context, Exit};
 use crate::deliver::Summary;
 use crate::job::load::load_job;
-use crate::pipeline::{RunReport, Runner, SendProgress};
+use crate::pipeline::{How, RunReport, Runner, SendProgress};
 use crate::receipt::Outcome;
 use crate::store::RunState;
 use crate::store::sqlite::SqliteStore;
@@ -23,6 +24,11 @@ pub struct RunArgs {
     /// Go on although a guard holds the run (never for a drifted schema)
     #[arg(long)]
     pub approve: bool,
+    /// Publish the change set and send nothing: every change stays pending, and the next run sends it
+    #[arg(long)]
+    pub no_send: bool,
+    #[command(flatten)]
+    pub resources: ResourceArgs,
 }
 
 /// Runs the command. Ctrl-C or SIGTERM ends it in order: requests in flight finish, the rest stays pending.
@@ -39,9 +45,11 @@ pub async fn run(context: &Context, args: RunArgs) -> anyhow::Result<Exit> {
         store: Arc::clone(&store) as _,
         clock: Arc::clone(&context.clock),
         progress: bar(),
+        resources: args.resources.resources(),
         stop: stop_on_signal()?,
     };
-    let outcome = runner.run(Arc::clone(&job), args.approve).await;
+    let how = How { approved: args.approve, sends: !args.no_send };
+    let outcome = runner.run(Arc::clone(&job), how).await;
     // With it goes the progress bar, which must be off the screen before anything else is printed.
     drop(runner);
     store.close().await;

@@ -1,8 +1,8 @@
 //! What was judged, taken in the extract's order, becomes changes and the state of every known row.
 
 use super::bits::Bits;
-use super::{Added, Change, Duplicate, Flags, Judged, NOWHERE, Next, Notable, Operation, Origin, Pending, Table, Verdict};
-use super::added::{self, Fate};
+use super::{Change, Duplicate, Flags, Judged, NOWHERE, Next, Notable, Operation, Origin, Pending, Table, Verdict};
+use super::added::{self, Added, Fate};
 use crate::job::spec::Triggers;
 use crate::row::{KeyHash, Print};
 use std::collections::{BTreeMap, HashMap, HashSet};

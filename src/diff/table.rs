@@ -160,7 +160,7 @@ impl TableBuilder {
     pub fn push(&mut self, entry: Entry) -> bool {
         let table = &mut self.table;
         if let (Some(&hi), Some(&lo)) = (table.hi.last(), table.lo.last())
-            && KeyHash { hi, lo } >= entry.key
+            && (KeyHash { hi, lo }) >= entry.key
         {
             return false;
         }

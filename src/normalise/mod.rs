@@ -7,12 +7,14 @@
 //! [`Drift`] and holds the run.
 //! Deliberately absent: IO, keys, comparison.
 
+mod batch;
 mod convert;
 mod json;
 mod kinds;
 mod parse;
 mod plan;
 
+pub use batch::{BatchError, Misfit, Normalised, canonical, plain};
 pub use plan::{Drift, DriftProblem, Plan, PlanError, Role};
 
 /// A value that does not fit its column, and with it its row.
@@ -39,7 +41,8 @@ impl Rejects {
     /// How many rejects are kept with their values; beyond, rows are only counted.
     pub const LISTED: usize = 20;
 
-    fn push(&mut self, reject: Reject) {
+    /// Adds one.
+    pub fn push(&mut self, reject: Reject) {
         self.rows.insert(reject.row);
         if self.listed.len() < Self::LISTED {
             self.listed.push(reject);

@@ -7,7 +7,7 @@ use super::planned::PlanInput;
 use crate::diff::{BadKey, KeyFault, faulty_rows};
 use crate::job::spec::{Job, Payload};
 use crate::normalise::{self, BatchError, Misfit, Plan, Role};
-use crate::row::{Compared, HashSeed, KeyHash, KeyHasher, Print, PrintHasher, RowRef, Schema, key_text};
+use crate::row::{HashSeed, KeyHash, KeyHasher, Print, PrintHasher, RowRef, Schema, key_text};
 use crate::snapshot::{Basis, Manifest, Shape};
 use crate::source::{self, Ask, Source, Stream};
 use crate::template::Template;

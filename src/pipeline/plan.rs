@@ -11,7 +11,7 @@ use crate::guard;
 use crate::job::spec::{Baseline, Job};
 use crate::receipt::Progress;
 use crate::row::{Column, HashSeed, Schema};
-use crate::snapshot::{Draft, Manifest, Publishing, Snapshot, Unknown, rewrite};
+use crate::snapshot::{Draft, Finished, Manifest, Publishing, Snapshot, Unknown, rewrite};
 use crate::store::RunStore;
 use crate::template::Template;
 use std::collections::{BTreeSet, HashSet};
@@ -73,12 +73,28 @@ pub(super) struct Planner {
 }
 
 /// Where a plan writes: the draft of the next snapshot, or a folder that goes with the plan.
+#[derive(Debug)]
 pub(super) enum Place {
     Draft(Draft),
     Scratch(tempfile::TempDir),
 }
 
+/// What a plan leaves on disk.
+#[derive(Debug)]
+pub(super) enum Left {
+    Finished(Finished),
+    /// Removed with the plan.
+    Scratch(#[expect(dead_code, reason = "it only has to live as long")] tempfile::TempDir),
+}
+
 impl Place {
+    fn finish(self) -> Result<Left, PipelineError> {
+        Ok(match self {
+            Place::Draft(draft) => Left::Finished(draft.finish()?),
+            Place::Scratch(dir) => Left::Scratch(dir),
+        })
+    }
+
     fn new(input: &PlanInput, purpose: Purpose) -> Result<Self, PipelineError> {
         Ok(match purpose {
             Purpose::Run => Place::Draft(Draft::new(&input.dir, &input.run)?),
@@ -114,12 +130,6 @@ impl Place {
 }
 
 impl Planner {
-    /// For a look at the beginning of an extract.
-    pub(super) fn sampling(input: PlanInput, manifest: Option<Manifest>, resources: Resources) -> Self {
-        let seed = manifest.as_ref().map_or(HashSeed([0; 16]), |m| m.hash_seed);
-        Planner { input, manifest, seed, resources, purpose: Purpose::Preview }
-    }
-
     fn plan(self, progress: &Progress) -> Result<Planned, PipelineError> {
         // Every ignored column can be kept as text once; then the extract is read again from the start.
         let mut text = BTreeSet::new();
@@ -216,7 +226,7 @@ impl Planner {
                 changes: written.entry,
                 input: extract.stream.input,
             },
-            place,
+            place: place.finish()?,
             changes,
             counts,
         })

@@ -1,6 +1,6 @@
 //! The plan of a run: what would be sent, and why.
 
-use super::plan::Place;
+use super::plan::Left;
 use super::PipelineError;
 use crate::diff::{BadKeys, ColumnStats};
 use crate::job::spec::Job;
@@ -58,7 +58,7 @@ pub struct Planned {
     /// What makes tonight different from other nights, in words.
     pub(super) circumstances: Vec<String>,
     pub(super) publishing: Publishing,
-    pub(super) place: Place,
+    pub(super) place: Left,
 }
 
 impl Planned {
@@ -66,9 +66,9 @@ impl Planned {
     pub(super) fn publish(&mut self, at: DateTime<Utc>) -> Result<Manifest, PipelineError> {
         let of = &self.publishing;
         let publication = Publication { job: &self.of.job.name, at, of, pinned: &self.pinned };
-        match self.place.draft() {
-            Some(draft) => Ok(draft.publish(&publication)?),
-            None => Err(PipelineError::Internal("a preview cannot be published".to_owned())),
+        match &mut self.place {
+            Left::Finished(draft) => Ok(draft.publish(&publication)?),
+            Left::Scratch(_) => Err(PipelineError::Internal("a preview cannot be published".to_owned())),
         }
     }
 

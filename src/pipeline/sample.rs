@@ -1,16 +1,18 @@
 //! A look at the beginning of an extract: what `check` shows. No snapshot rows, no comparison, no uniqueness of keys.
 
 use super::PipelineError;
-use super::plan::{Planner, compile};
+use super::columns::Columns;
+use super::extract::{Extract, NotReady, source_error};
 use super::planned::PlanInput;
 use crate::clock::Clock;
 use crate::config::Home;
 use crate::job::spec::Job;
 use crate::normalise::Rejects;
-use crate::row::{RowRef, Schema};
+use crate::row::{HashSeed, RowRef, Schema};
 use crate::snapshot::Manifest;
 use crate::template::{Meta, RenderError, Template};
 use arrow::array::RecordBatch;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What the first rows of an extract look like.
@@ -37,18 +39,41 @@ pub async fn sample(job: Arc<Job>, home: &Home, clock: &Arc<dyn Clock>, rows: us
 }
 
 fn take(input: PlanInput, rows: usize) -> Result<Sample, PipelineError> {
+    let mut text = BTreeSet::new();
+    loop {
+        match attempt(&input, rows, &text) {
+            Err(PipelineError::KeptAsText(column)) if text.insert(column.clone()) => {}
+            other => return other,
+        }
+    }
+}
+
+fn attempt(input: &PlanInput, rows: usize, text: &BTreeSet<String>) -> Result<Sample, PipelineError> {
     let manifest = Manifest::load(&input.dir)?;
-    let planner = Planner { input, manifest };
-    let extract = planner.canonical(Some(rows))?;
-    let template = compile(&planner.input.job, &extract.schema)?;
-    let rules = planner.columns();
-    let columns = extract.schema.columns.iter();
-    Ok(Sample {
-        rows: extract.batch.num_rows() as u64,
-        columns: columns.map(|c| (c.name.clone(), c.kind.to_string(), rules.purpose(&c.name))).collect(),
-        body: sample_body(&planner.input, &template, &extract.schema, &extract.batch),
-        rejects: extract.rejects,
-    })
+    let seed = manifest.as_ref().map_or(HashSeed([0; 16]), |m| m.hash_seed);
+    let extract = Extract::open(input, manifest.as_ref(), seed, None, text, Some(rows))?;
+    let mut sample = Sample { rows: 0, columns: Vec::new(), rejects: Rejects::default(), body: None };
+    while let Some(piece) = extract.stream.rows.next().map_err(|e| source_error(&input.job, e))? {
+        for batch in piece.batches {
+            let batch = batch.map_err(|e| source_error(&input.job, e))?;
+            let ready = extract.ready(&batch).map_err(|error| match error {
+                NotReady::Text(column) => PipelineError::KeptAsText(column),
+                NotReady::Failed(error) => error,
+            })?;
+            for misfit in &ready.misfits {
+                sample.rejects.push(misfit.reject(sample.rows));
+            }
+            if sample.body.is_none() && ready.batch.num_rows() > 0 {
+                let first = extract.rows(&ready.batch, vec![0])?;
+                sample.body = sample_body(input, &extract.template, &extract.shape.schema, &first);
+            }
+            sample.rows += ready.batch.num_rows() as u64;
+        }
+    }
+    let rules = Columns { job: &input.job, manifest: manifest.as_ref(), dir: &input.dir };
+    let columns = extract.shape.schema.columns.iter();
+    sample.columns = columns.map(|c| (c.name.clone(), c.kind.to_string(), rules.purpose(&c.name))).collect();
+    Ok(sample)
 }
 
 /// The body of the first row of an extract, as if it were new.

@@ -4,7 +4,7 @@
 use super::PipelineError;
 use super::extract::Ready;
 use crate::diff::{BadKey, BadKeys};
-use crate::normalise::{Misfit, Reject, Rejects};
+use crate::normalise::{Misfit, Rejects};
 use std::collections::BTreeSet;
 
 /// What was seen of the rows besides the comparison.
@@ -24,12 +24,7 @@ impl Seen {
         let next = u64::from(first) + rows as u64;
         self.rows = u32::try_from(next).ok().filter(|rows| *rows < u32::MAX / 2).ok_or(PipelineError::TooManyRows)?;
         for misfit in ready.misfits {
-            self.rejects.push(Reject {
-                row: u64::from(first) + misfit.row as u64,
-                column: misfit.column,
-                value: misfit.value.unwrap_or_default(),
-                reason: misfit.reason,
-            });
+            self.rejects.push(misfit.reject(u64::from(first)));
         }
         for mut bad in ready.keyless {
             bad.row += u64::from(first);

@@ -5,6 +5,7 @@ use crate::deliver::{Delivery, Ledger, Message, Observer, Options, Resolved, Sum
 use crate::job::secrets::Secrets;
 use crate::job::spec::Job;
 use crate::receipt::{Outcome, Receipt};
+use crate::snapshot::ChangeBatch;
 use crate::store::{RunRecord, RunStore};
 use async_trait::async_trait;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -60,18 +61,25 @@ pub(super) async fn send(
     delivery: Delivery,
     record: &RunRecord,
 ) -> Result<Summary, PipelineError> {
-    runner.progress.sending(planned.changes.len() as u64);
+    runner.progress.sending(planned.changes.len());
     let ledger = Arc::new(StoreLedger { store: Arc::clone(&runner.store), run: record.id.clone() });
     let unsendable = Arc::new(Mutex::new(Vec::new()));
+    let broken = Arc::new(Mutex::new(None));
     let messages = Messages {
         planned: Arc::clone(planned),
+        batches: Box::new(planned.batches()?),
+        batch: None,
         next: 0,
         unsendable: Arc::clone(&unsendable),
+        broken: Arc::clone(&broken),
         progress: Arc::clone(&runner.progress),
     };
     let observer = Arc::new(Relay(Arc::clone(&runner.progress)));
     let sent = delivery.run(messages, Arc::clone(&ledger) as Arc<dyn Ledger>, observer, runner.stop.clone()).await;
     let mut summary = sent.map_err(|e| PipelineError::Delivery(format!("{e:#}")))?;
+    if let Some(error) = broken.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        return Err(PipelineError::Delivery(error.to_string()));
+    }
     let unsendable = std::mem::take(&mut *unsendable.lock().unwrap_or_else(PoisonError::into_inner));
     if !unsendable.is_empty() {
         let now = runner.clock.now();
@@ -91,7 +99,7 @@ pub(super) async fn send(
         ledger.record(receipts.collect()).await.map_err(|e| PipelineError::Delivery(format!("{e:#}")))?;
     }
     let told = summary.acknowledged + summary.refused + summary.unknown;
-    summary.pending = (planned.changes.len() as u64).saturating_sub(told);
+    summary.pending = planned.changes.len().saturating_sub(told);
     Ok(summary)
 }
 
@@ -105,39 +113,52 @@ struct Unsendable {
 /// Renders the change set row by row, as delivery asks for it.
 struct Messages {
     planned: Arc<Planned>,
+    batches: Box<dyn Iterator<Item = Result<ChangeBatch, PipelineError>> + Send>,
+    batch: Option<ChangeBatch>,
     next: usize,
     unsendable: Arc<Mutex<Vec<Unsendable>>>,
+    broken: Arc<Mutex<Option<PipelineError>>>,
     progress: Arc<dyn Progress>,
+}
+
+impl Messages {
+    /// Goes on to the batch with the next row; `None` after the last, or when the file cannot be read on.
+    fn turn(&mut self) -> Option<()> {
+        while self.batch.as_ref().is_none_or(|batch| self.next >= batch.len()) {
+            match self.batches.next()? {
+                Ok(batch) => (self.batch, self.next) = (Some(batch), 0),
+                Err(error) => {
+                    *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    return None;
+                }
+            }
+        }
+        Some(())
+    }
 }
 
 impl Iterator for Messages {
     type Item = Message;
 
     fn next(&mut self) -> Option<Message> {
-        while self.next < self.planned.changes.len() {
-            let at = self.next;
+        loop {
+            self.turn()?;
+            let (planned, batch, at) = (&self.planned, self.batch.as_ref()?, self.next);
             self.next += 1;
-            let changes = &self.planned.changes;
-            let key = crate::row::key_text(changes.row(at), &changes.key);
-            match self.planned.body(at) {
+            let (seq, row) = (batch.first + at as u64, &batch.rows[at]);
+            let key = crate::row::key_text(batch.row(at), &batch.shape().key);
+            match planned.body(batch, at) {
                 Ok(body) => {
-                    let row = &changes.rows[at];
-                    return Some(Message {
-                        seq: at as u64,
-                        key,
-                        id: row.webhook_id.clone(),
-                        operation: row.operation.as_str(),
-                        body,
-                    });
+                    let (id, operation) = (row.webhook_id.clone(), row.operation.as_str());
+                    return Some(Message { seq, key, id, operation, body });
                 }
                 Err(error) => {
                     self.progress.sent(Some(Outcome::Refused));
-                    let row = Unsendable { seq: at as u64, key, problem: format!("the payload: {error}") };
+                    let row = Unsendable { seq, key, problem: format!("the payload: {error}") };
                     self.unsendable.lock().unwrap_or_else(PoisonError::into_inner).push(row);
                 }
             }
         }
-        None
     }
 }
 

@@ -54,7 +54,8 @@ impl Base {
     pub(super) fn groups(&self) -> impl Iterator<Item = (&Table, usize, Range<u64>)> {
         self.tables.iter().flat_map(|(table, range)| {
             let groups = table.groups().iter().enumerate();
-            groups.map(|(group, rows)| (table, group, range.start + rows.start..range.start + rows.end))
+            let start = range.start;
+            groups.map(move |(group, rows)| (table, group, start + rows.start..start + rows.end))
         })
     }
 

@@ -21,18 +21,39 @@ const KEPT: usize = 3;
 /// Kept rows that are read and written at a time.
 const KEPT_AT_ONCE: usize = 1 << 18;
 
-/// The files of a run before it is published. Dropped unpublished, it leaves nothing behind.
+/// The files of a run while they are written.
 #[derive(Debug)]
 pub struct Draft {
+    folder: Folder,
+    sidecar: Option<SidecarWriter>,
+    kept: Option<TableWriter>,
+    waiting: Vec<Pending>,
+}
+
+/// The files of a run that are written and not published yet.
+#[derive(Debug)]
+pub struct Finished {
+    folder: Folder,
+    sidecar: FileEntry,
+    waiting: Vec<Pending>,
+}
+
+/// The folder of a run. Dropped unpublished, it leaves nothing behind.
+#[derive(Debug)]
+struct Folder {
     dir: PathBuf,
     run: String,
     base: Vec<FileEntry>,
     /// Files that are being made durable while the comparison goes on.
     syncing: Vec<JoinHandle<Result<(), SnapshotError>>>,
-    sidecar: Option<SidecarWriter>,
-    kept: Option<TableWriter>,
-    waiting: Vec<Pending>,
     published: bool,
+}
+
+impl Folder {
+    fn sync_later(&mut self, name: &str) {
+        let path = self.dir.join(name);
+        self.syncing.push(std::thread::spawn(move || files::sync(&path)));
+    }
 }
 
 /// What a comparison leaves for a publication.
@@ -70,31 +91,24 @@ impl Draft {
     /// A full or read-only disk.
     pub fn new(dir: &Path, run: &str) -> Result<Self, SnapshotError> {
         files::create_dir(&dir.join(run))?;
-        Ok(Draft {
-            dir: dir.to_owned(),
-            run: run.to_owned(),
-            base: Vec::new(),
-            syncing: Vec::new(),
-            sidecar: None,
-            kept: None,
-            waiting: Vec::new(),
-            published: false,
-        })
+        let (dir, run) = (dir.to_owned(), run.to_owned());
+        let folder = Folder { dir, run, base: Vec::new(), syncing: Vec::new(), published: false };
+        Ok(Draft { folder, sidecar: None, kept: None, waiting: Vec::new() })
     }
 
     /// The job's snapshot folder, which file names are relative to.
     pub fn dir(&self) -> &Path {
-        &self.dir
+        &self.folder.dir
     }
 
     /// The run's folder.
     pub fn folder(&self) -> PathBuf {
-        self.dir.join(&self.run)
+        self.folder.dir.join(&self.folder.run)
     }
 
     /// A file's name, relative to the job's folder.
     pub fn name(&self, file: &str) -> String {
-        format!("{}/{file}", self.run)
+        format!("{}/{file}", self.folder.run)
     }
 
     /// Takes copies of the extract's own Parquet files as the base. What is compared from now on must be the copies, so that
@@ -106,11 +120,11 @@ impl Draft {
         let mut copies = Vec::new();
         for (number, file) in files.iter().enumerate() {
             let name = self.name(&if number == 0 { "base.parquet".into() } else { format!("base-{}.parquet", number + 1) });
-            let (mut entry, path) = (files::copy_in(file, &self.dir, &name)?, self.dir.join(&name));
+            let (mut entry, path) = (files::copy_in(file, &self.folder.dir, &name)?, self.folder.dir.join(&name));
             entry.rows = super::read::Table::unchecked(path.clone())?.rows();
-            self.base.push(entry);
+            self.folder.base.push(entry);
             copies.push(path);
-            self.sync_later(&name);
+            self.folder.sync_later(&name);
         }
         Ok(copies)
     }
@@ -129,19 +143,14 @@ impl Draft {
     /// # Errors
     /// A file that cannot be created.
     pub fn base_writer(&self, schema: &Schema) -> Result<BaseWriter, SnapshotError> {
-        BaseWriter::create(&self.dir, &self.name("base.parquet"), schema)
+        BaseWriter::create(&self.folder.dir, &self.name("base.parquet"), schema)
     }
 
     /// Takes a finished base.
     pub fn take_base(&mut self, entry: FileEntry) {
         let name = entry.path.clone();
-        self.base.push(entry);
-        self.sync_later(&name);
-    }
-
-    fn sync_later(&mut self, name: &str) {
-        let path = self.dir.join(name);
-        self.syncing.push(std::thread::spawn(move || files::sync(&path)));
+        self.folder.base.push(entry);
+        self.folder.sync_later(&name);
     }
 
     /// How many kept rows were written so far.
@@ -167,8 +176,8 @@ impl Draft {
                 let writer = match &mut self.kept {
                     Some(writer) => writer,
                     none => {
-                        let name = format!("{}/kept.parquet", self.run);
-                        none.insert(TableWriter::create(&self.dir, &name, &batch.schema(), files::properties().build())?)
+                        let name = format!("{}/kept.parquet", self.folder.run);
+                        none.insert(TableWriter::create(&self.folder.dir, &name, &batch.schema(), files::properties().build())?)
                     }
                 };
                 writer.write(&batch)?;
@@ -177,7 +186,7 @@ impl Draft {
         let name = self.name("sidecar.parquet");
         let sidecar = match &mut self.sidecar {
             Some(sidecar) => sidecar,
-            none => none.insert(SidecarWriter::create(&self.dir, &name)?),
+            none => none.insert(SidecarWriter::create(&self.folder.dir, &name)?),
         };
         for entry in entries {
             sidecar.push(entry)?;
@@ -190,41 +199,50 @@ impl Draft {
         self.waiting.extend(waiting);
     }
 
+    /// Ends the files.
+    ///
+    /// # Errors
+    /// Files that cannot be written.
+    pub fn finish(mut self) -> Result<Finished, SnapshotError> {
+        if let Some(kept) = self.kept.take() {
+            self.folder.base.push(kept.finish()?);
+        }
+        let name = self.name("sidecar.parquet");
+        let sidecar = match self.sidecar.take() {
+            Some(sidecar) => sidecar,
+            None => SidecarWriter::create(&self.folder.dir, &name)?,
+        };
+        Ok(Finished { sidecar: sidecar.finish()?, folder: self.folder, waiting: self.waiting })
+    }
+}
+
+impl Finished {
     /// Makes everything durable and switches the manifest to it. Before it returns, a crash leaves the earlier snapshot in
     /// force; after it, this one.
     ///
     /// # Errors
     /// A full or read-only disk; the earlier snapshot stays in force.
     pub fn publish(&mut self, publication: &Publication<'_>) -> Result<Manifest, SnapshotError> {
-        let mut late = Vec::new();
-        if let Some(kept) = self.kept.take() {
-            self.base.push(kept.finish()?);
-            late.extend(self.base.last().cloned());
-        }
-        let none = || SidecarWriter::create(&self.dir, &self.name("sidecar.parquet"));
-        let sidecar = match self.sidecar.take() {
-            Some(sidecar) => sidecar.finish()?,
-            None => none()?.finish()?,
-        };
         let Publishing { basis, unknown, snapshot, changes, input } = publication.of;
         let waiting = match snapshot.as_ref().filter(|_| !self.waiting.is_empty()) {
             None => None,
             Some(snapshot) => {
-                let name = self.name("waiting.parquet");
-                Some(waiting::write(&self.dir, &name, snapshot, basis, &self.waiting)?)
+                let name = format!("{}/waiting.parquet", self.folder.run);
+                Some(waiting::write(&self.folder.dir, &name, snapshot, basis, &self.waiting)?)
             }
         };
-        let missing = || SnapshotError::damaged(self.dir.join(&self.run), "it has no change set");
+        let missing = || SnapshotError::damaged(self.folder.dir.join(&self.folder.run), "it has no change set");
         let changes = changes.clone().ok_or_else(missing)?;
-        late.extend([sidecar.clone(), changes.clone()].into_iter().chain(waiting.clone()));
-        late.iter().try_for_each(|entry| files::sync(&self.dir.join(&entry.path)))?;
-        for syncing in self.syncing.drain(..) {
-            syncing.join().unwrap_or_else(|_| Err(SnapshotError::io(&self.dir)(std::io::Error::other("fsync failed"))))?;
+        let late = [self.sidecar.clone(), changes.clone()].into_iter().chain(waiting.clone());
+        let late = late.chain(self.folder.base.last().cloned());
+        late.map(|entry| files::sync(&self.folder.dir.join(&entry.path))).collect::<Result<(), _>>()?;
+        for syncing in self.folder.syncing.drain(..) {
+            syncing.join().unwrap_or_else(|_| Err(SnapshotError::io(&self.folder.dir)(std::io::Error::other("fsync failed"))))?;
         }
         let manifest = Manifest {
             format: FORMAT,
             job: publication.job.to_owned(),
-            run: self.run.clone(),
+            run: self.folder.run.clone(),
             published_at: publication.at,
             hash_seed: basis.seed,
             key: basis.schema.columns[..basis.key].iter().map(|c| c.name.clone()).collect(),
@@ -232,8 +250,8 @@ impl Draft {
             unknown: unknown.stored(),
             schema: publication.pinned.clone(),
             input: input.clone(),
-            base: self.base.clone(),
-            sidecar,
+            base: self.folder.base.clone(),
+            sidecar: self.sidecar.clone(),
             changes,
             waiting,
         };
@@ -242,21 +260,21 @@ impl Draft {
     }
 
     fn switch(&mut self, manifest: &Manifest) -> Result<(), SnapshotError> {
-        files::sync_dir(&self.dir.join(&self.run))?;
-        if !self.dir.join(Manifest::FILE).exists() {
+        files::sync_dir(&self.folder.dir.join(&self.folder.run))?;
+        if !self.folder.dir.join(Manifest::FILE).exists() {
             // Another process may have made these folders and been killed before their entries were durable.
-            self.dir.ancestors().skip(1).take(2).try_for_each(files::sync_dir)?;
+            self.folder.dir.ancestors().skip(1).take(2).try_for_each(files::sync_dir)?;
         }
         // The folder's own entry must be there before a manifest refers to it.
-        files::sync_dir(&self.dir)?;
-        manifest.store(&self.dir)?;
-        self.published = true;
-        retire(&self.dir, &self.run);
+        files::sync_dir(&self.folder.dir)?;
+        manifest.store(&self.folder.dir)?;
+        self.folder.published = true;
+        retire(&self.folder.dir, &self.folder.run);
         Ok(())
     }
 }
 
-impl Drop for Draft {
+impl Drop for Folder {
     fn drop(&mut self) {
         if self.published {
             return;

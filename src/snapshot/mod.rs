@@ -33,7 +33,7 @@ mod waiting;
 
 pub use base_writer::{BaseEncoder, BaseWriter, EncodedRows, Encoding};
 pub use changes::{ChangeBatch, ChangeRow, ChangeSet, ChangeWriter, Shape, Target, Written, rewrite};
-pub use draft::{Draft, Publication, Publishing};
+pub use draft::{Draft, Finished, Publication, Publishing};
 pub use known::{Basis, Known, Snapshot};
 pub use lock::JobLock;
 pub use manifest::{FileEntry, Manifest};

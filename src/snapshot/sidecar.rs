@@ -12,7 +12,7 @@ use super::read::Table;
 use super::{FileEntry, SnapshotError};
 use crate::diff::{Entry, Flags};
 use crate::row::KeyHash;
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt16Array, UInt32Array, UInt64Array};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt16Array, UInt32Array, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt16Type, UInt32Type, UInt64Type};
 use parquet::basic::Compression;
 use parquet::file::statistics::Statistics;

@@ -4,12 +4,13 @@ mod extract;
 
 use super::preview::changes_table;
 use super::report::{self, grouped, plural};
+use super::resources::ResourceArgs;
 use super::run::exit;
 use super::{Context, Exit};
 use crate::config::Home;
 use crate::diff::Operation;
 use crate::job::load_job;
-use crate::pipeline::{Planned, RunReport, Runner, SendProgress};
+use crate::pipeline::{How, Planned, RunReport, Runner, SendProgress};
 use crate::receipt::Outcome;
 use crate::receiver::keys::{self, NewKey, Purpose};
 use crate::receiver::{self, PayloadTemplate, ReceiverState};
@@ -148,6 +149,7 @@ async fn set_up(context: &Context, args: &DemoArgs) -> anyhow::Result<Stage> {
         store: Arc::clone(&store) as _,
         clock: Arc::clone(&context.clock),
         progress: Arc::new(Silent),
+        resources: ResourceArgs { memory: None }.resources(),
         stop,
     };
     Ok(Stage { home, store, address, runner, _shutdown: shutdown })
@@ -169,7 +171,7 @@ impl Stage {
         let path = format!("extract/orgs.{format}");
         std::fs::write(&file, text.replace("extract/orgs.parquet", &path))?;
         let started = Instant::now();
-        let report = self.runner.run(Arc::new(load_job(&self.home, JOB)?), false).await?;
+        let report = self.runner.run(Arc::new(load_job(&self.home, JOB)?), How::default()).await?;
         Ok(Night { report, millis: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX) })
     }
 }
@@ -185,13 +187,17 @@ fn run_lines(night: &Night) -> String {
 
 /// What was sent on night two and why: a few changes as a table, and one body.
 fn why(planned: &Planned) -> anyhow::Result<String> {
-    let changed = |seq: &usize| planned.changes.rows[*seq].operation == Operation::Changed;
+    let first = report::first_changes(planned, 4)?;
     let by_column: Vec<String> =
         planned.changes_by_column().into_iter().map(|(column, count)| format!("{column} {count}")).collect();
     let mut lines = vec![format!("  changed columns: {}; the first changes:", by_column.join(", "))];
-    lines.extend(changes_table(planned, 4).to_string().lines().map(|line| format!("    {line}")));
-    if let Some(seq) = (0..planned.changes.len()).find(changed) {
-        lines.push(format!("  the body of the first: {}", planned.body(seq)?));
+    lines.extend(changes_table(&first).to_string().lines().map(|line| format!("    {line}")));
+    for batch in planned.batches()? {
+        let batch = batch?;
+        if let Some(at) = (0..batch.len()).find(|at| batch.rows[*at].operation == Operation::Changed) {
+            lines.push(format!("  the body of the first: {}", planned.body(&batch, at)?));
+            break;
+        }
     }
     Ok(lines.join("\n"))
 }

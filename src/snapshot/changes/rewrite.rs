@@ -10,7 +10,7 @@ use super::writer::{ORDER, Written, create};
 use crate::diff::{ColumnStats, Operation};
 use crate::normalise;
 use crate::row::KeyHash;
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch};
 use arrow::datatypes::UInt64Type;
 use std::collections::HashSet;
 use std::fs;

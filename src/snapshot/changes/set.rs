@@ -105,7 +105,7 @@ impl ChangeSet {
     }
 
     /// Its file.
-    pub(super) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
@@ -164,6 +164,14 @@ impl ChangeBatch {
             after = arrow::compute::interleave_record_batch(&[&after, &last_known], &picks)?;
         }
         Ok(ChangeBatch { shape, first, rows, after, before })
+    }
+
+    /// The same with at most so many rows.
+    #[must_use]
+    pub fn first_rows(mut self, rows: usize) -> Self {
+        let rows = rows.min(self.rows.len());
+        self.rows.truncate(rows);
+        ChangeBatch { after: self.after.slice(0, rows), before: self.before.slice(0, rows), ..self }
     }
 
     /// How many changes it has.
