@@ -44,11 +44,6 @@ from scattered
 """
 
 
-def expected(rows):
-    """What every engine has to find."""
-    return {"added": rows // 1000, "changed": rows // 100, "removed": rows // 1000}
-
-
 def places(rows, order):
     """SQL for the places 0 … rows-1, in order or permuted."""
     if order == "same":
@@ -61,11 +56,6 @@ def places(rows, order):
         p = f"(({p} * {factor} + {seed}) & {mask})"
         p = f"xor({p}, {p} >> {half})"
     return f"select {p} as p from range({mask + 1}) where {p} < {rows}"
-
-
-def path(folder, rows, ext, night, order):
-    """Where a night is kept. Night 1 has one order."""
-    return folder / (f"orgs-{rows}-night1.{ext}" if night == 1 else f"orgs-{rows}-night2-{order}.{ext}")
 
 
 def write(rows, ext, night, order, target):
