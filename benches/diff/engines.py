@@ -1,7 +1,6 @@
 """What is timed, as commands: decoding alone, Nightmark, DuckDB, polars. Nothing is run here but what prepares a command."""
 
 import dataclasses
-import os
 import pathlib
 import shutil
 import sys
@@ -73,7 +72,6 @@ class Nightmark:
         shutil.rmtree(self.home)
         shutil.copytree(self.known, self.home)
         self.point_at(night2)
-        os.sync()
 
     def timed(self, night2):
         """The comparison alone, and the run that publishes it. What a run leaves pending may make its exit code 1."""

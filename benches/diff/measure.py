@@ -1,4 +1,4 @@
-"""One child process: wall seconds, peak resident memory as the kernel accounts it, and the JSON that it printed.
+"""One child process: wall and CPU seconds, peak resident memory as the kernel accounts it, and the JSON that it printed.
 
 The kernel starts a child's peak at the memory of the process that forks it. So this process must stay small: whatever needs
 DuckDB or polars is a child too. Memory-mapped files count where a program maps its input.
@@ -18,6 +18,7 @@ SMALL = 64 * 1024  # kilobytes
 @dataclasses.dataclass
 class Measured:
     wall: float
+    cpu: float
     megabytes: float
     printed: dict
 
@@ -36,4 +37,4 @@ def child(args, codes=(0,)):
             errors.seek(0)
             said = output[-2000:] + errors.read()[-4000:].decode(errors="replace")
             raise SystemExit(f"exit code {process.returncode} of {' '.join(map(str, args))}\n{said}")
-    return Measured(wall, usage.ru_maxrss / 1024, json.loads(output) if output.strip() else {})
+    return Measured(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, json.loads(output) if output.strip() else {})

@@ -57,8 +57,8 @@ def machine(binary, args):
     commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("duckdb", "polars") if name in args.engine]
     load = "%.1f" % os.getloadavg()[0]
-    print(f"Machine: {os.cpu_count()} × {cpu}, {memory:.0f} GiB, load {load} before the start; "
-          + ", ".join([f"nightmark {commit}", *versions]) + f"; medians of {args.runs}, `{' '.join(sys.argv[1:])}`")
+    print(f"Machine: {os.cpu_count()} × {cpu}, {memory:.0f} GiB, load {load} at the start; "
+          + ", ".join([f"commit {commit}", *versions]) + f"; medians of {args.runs}, `{' '.join(sys.argv[1:])}`")
 
 
 def extract(data, rows, ext, night, order):
@@ -94,13 +94,19 @@ def check(timed, measured, rows, digests):
             raise SystemExit(f"{timed.label}: found {counts}, but there are {expected}")
 
 
+def timed_child(one):
+    """Starts from a disk at rest: an fsync would wait for what an engine before it has written."""
+    os.sync()
+    return child(one.args, one.codes)
+
+
 def measure(timed, args, rows):
     """All engines in turn, as often as asked for."""
     measured, digests = {}, {}
     for turn in range(args.runs):
         for one in timed:
             one.prepare()
-            result = child(one.args, one.codes)
+            result = timed_child(one)
             check(one, result, rows, digests)
             measured.setdefault(one.label, []).append(result)
             say(f"  {turn + 1}/{args.runs} {one.label}: {result.wall:.2f} s, {result.megabytes:.0f} MB")
@@ -116,8 +122,7 @@ def cases(args, data, work, binary, decode):
             night1 = extract(data, rows, ext, 1, "same")
             if "nightmark" in args.engine:
                 nightmark = Nightmark(binary, work, args.memory, args.query, args.old_binary)
-                adopting = nightmark.adopt(night1)
-                found[rows, ext, ""] = {ADOPT: [child(adopting.args)]}
+                found[rows, ext, ""] = {ADOPT: [timed_child(nightmark.adopt(night1))]}
                 report.figures((rows, ext, ""), found[rows, ext, ""])
                 nightmark.keep()
             for order in args.order:
@@ -143,6 +148,7 @@ def main():
         machine(binary, args)
         report.figures_head()
         found = cases(args, data.absolute(), work, binary, decode)
+    print(f"\nLoad at the end: {os.getloadavg()[0]:.1f}; with more than the engine's own threads read CPU and fastest, not wall.")
     report.ratios(found)
     report.growth(found)
 
