@@ -35,6 +35,10 @@ fi
 export NIGHTMARK_TEST_PYTHON=$tools/venv/bin/python
 
 if [ "${1:-}" = --tools ]; then
+  if ! "$tools/venv/bin/python" -c 'import polars' 2>/dev/null; then
+    step "installing polars (the benchmark compares with it)"
+    "$tools/venv/bin/pip" install --quiet --disable-pip-version-check 'polars==2.*'
+  fi
   exit
 fi
 if [ $# -gt 0 ]; then
@@ -51,10 +55,10 @@ if ! "$deny" --version 2>/dev/null | grep -qF "$deny_version"; then
   CARGO_TARGET_DIR=$build cargo install cargo-deny --version "$deny_version" --locked --quiet --root "$(dirname "$(dirname "$deny")")"
 fi
 
-step "cargo fmt --check"
-cargo fmt --check
+step "cargo fmt --all --check"
+cargo fmt --all --check
 step "cargo clippy"
-cargo clippy --all-targets --quiet -- -D warnings
+cargo clippy --workspace --all-targets --quiet -- -D warnings
 step "cargo deny: licences, bans, sources"
 # Advisories need the network at large: run `cargo deny check advisories` where there is one.
 "$deny" --log-level error check licenses bans sources
