@@ -21,7 +21,7 @@ mod tally;
 mod texts;
 mod whole;
 
-pub use plan::Resources;
+pub use plan::{Purpose, Resources, plan_blocking};
 pub use planned::{PlanInput, Planned};
 pub use sample::{Sample, sample};
 pub use send::{Progress as SendProgress, missing_secrets};
@@ -92,7 +92,9 @@ pub enum PipelineError {
     #[error("delivery broke off: {0}")]
     Delivery(String),
     /// Rows that are put aside, or a change set that is only shown, cannot be written or read.
-    #[error("the folder for temporary files cannot be used: {0}\n  hint: it is that of TMPDIR for a preview, and the job's snapshot folder for a run")]
+    #[error(
+        "the folder for temporary files cannot be used: {0}\n  hint: it is that of TMPDIR for a preview, and the job's snapshot folder for a run"
+    )]
     Scratch(String),
     /// Positions have 32 bits.
     #[error("the extract has more than 2,147,483,646 rows, which one job cannot have; split it into several jobs")]
@@ -229,8 +231,7 @@ impl Runner {
         // Secrets are looked up first: a missing one should be known before an hour of extraction.
         let delivery = send::client(self, job)?;
         let input = PlanInput { job: Arc::clone(job), dir: dir.clone(), run: record.id.clone(), at: record.started_at };
-        let planned =
-            plan::plan(input, Some(&*self.store), &self.clock, self.resources, plan::Purpose::Run).await;
+        let planned = plan::plan(input, Some(&*self.store), &self.clock, self.resources, plan::Purpose::Run).await;
         let planned = match planned {
             Err(PipelineError::Drift(drift)) => return Ok(held_by_drift(&record.id, &drift)),
             other => other?,

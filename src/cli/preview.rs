@@ -12,8 +12,8 @@ use crate::row::key_text;
 use crate::snapshot::ChangeBatch;
 use crate::store::RunStore;
 use crate::store::sqlite::SqliteStore;
-use serde_json::{Value, json};
 use anyhow::Context as _;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,6 +29,7 @@ pub struct PreviewArgs {
     /// Write the whole change set, with before and after, to this file as Parquet; bodies are not tried
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// How much it may take.
     #[command(flatten)]
     pub resources: ResourceArgs,
 }
@@ -42,7 +43,8 @@ pub async fn run(context: &Context, args: PreviewArgs) -> anyhow::Result<Exit> {
     let job = Arc::new(load_job(&context.home, &args.job)?);
     let store = SqliteStore::open_existing_readonly(&context.home.database()).await?;
     let state = store.as_ref().map(|s| s as &dyn RunStore);
-    let outcome = pipeline::preview(Arc::clone(&job), &context.home, state, &context.clock, args.resources.resources()).await;
+    let outcome =
+        pipeline::preview(Arc::clone(&job), &context.home, state, &context.clock, args.resources.resources()).await;
     if let Some(store) = &store {
         store.close().await;
     }

@@ -27,6 +27,7 @@ pub struct RunArgs {
     /// Publish the change set and send nothing: every change stays pending, and the next run sends it
     #[arg(long)]
     pub no_send: bool,
+    /// How much it may take.
     #[command(flatten)]
     pub resources: ResourceArgs,
 }

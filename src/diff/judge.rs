@@ -88,7 +88,8 @@ pub struct Judge<'a> {
 impl Judge<'_> {
     /// Judges a batch. Whether a key stands twice in the extract is for the [`Matcher`](super::Matcher) to find.
     pub fn batch(&self, sight: &Sight<'_>) -> Judged {
-        let mut judged = Judged { at: sight.keys.iter().map(|key| self.table.find(*key)).collect(), notable: Vec::new() };
+        let mut judged =
+            Judged { at: sight.keys.iter().map(|key| self.table.find(*key)).collect(), notable: Vec::new() };
         let (mut rejected, mut keyless) = (sight.rejected.iter().peekable(), sight.keyless.iter().peekable());
         for row in 0..sight.keys.len() as u32 {
             let i = row as usize;

@@ -1,8 +1,8 @@
 //! What was judged, taken in the extract's order, becomes changes and the state of every known row.
 
+use super::added::{self, Added, Fate};
 use super::bits::Bits;
 use super::{Change, Duplicate, Flags, Judged, NOWHERE, Next, Notable, Operation, Origin, Pending, Table, Verdict};
-use super::added::{self, Added, Fate};
 use crate::job::spec::Triggers;
 use crate::row::{KeyHash, Print};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -169,7 +169,14 @@ impl<'a> Matcher<'a> {
         change
     }
 
-    fn change(&self, operation: Operation, at: u32, tonight: Option<u32>, key: KeyHash, after: Option<Print>) -> Change {
+    fn change(
+        &self,
+        operation: Operation,
+        at: u32,
+        tonight: Option<u32>,
+        key: KeyHash,
+        after: Option<Print>,
+    ) -> Change {
         let plain = Change {
             operation,
             key,

@@ -21,8 +21,6 @@ mod matcher;
 mod next;
 mod stats;
 mod table;
-#[cfg(test)]
-mod tests;
 
 pub use judge::{Judge, Judged, Notable, Rules, Sight, Verdict};
 pub use keys::{BadKey, BadKeys, Duplicate, KeyFault, faulty_rows};

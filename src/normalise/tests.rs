@@ -1,9 +1,10 @@
 use super::*;
 use crate::row::{Fingerprinter, HashSeed};
 use arrow::array::{
-    BooleanArray, Decimal128Array, Float64Array, Int32Array, Int64Array, StringArray, StringViewArray, StructArray,
-    TimestampMillisecondArray, UInt64Array,
+    ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int32Array, Int64Array, StringArray, StringViewArray, StructArray,
+    RecordBatch, TimestampMillisecondArray, UInt64Array,
 };
+use std::sync::Arc;
 use arrow::datatypes::{Field, Fields};
 
 fn schema(kind: Kind) -> Schema {

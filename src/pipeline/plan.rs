@@ -29,7 +29,7 @@ pub struct Resources {
 
 /// What comes of a plan besides the change set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub enum Purpose {
     /// It is shown: nothing is kept.
     Preview,
     /// It is to be published.
@@ -51,11 +51,25 @@ pub(super) async fn plan(
         _ => Progress { attempted_before: u64::MAX, ..Progress::default() },
     };
     let fresh_seed = HashSeed(clock.random().to_be_bytes());
-    let planning = tokio::task::spawn_blocking(move || {
-        let seed = manifest.as_ref().map_or(fresh_seed, |m| m.hash_seed);
-        Planner { input, manifest, seed, resources, purpose }.plan(&progress)
-    });
+    let planning = tokio::task::spawn_blocking(move || plan_blocking(input, &progress, fresh_seed, resources, purpose));
     planning.await.map_err(|e| PipelineError::Internal(e.to_string()))?
+}
+
+/// The same without a state store and an async runtime. `progress`: what is known about the deliveries of the snapshot's
+/// run. `fresh_seed`: the seed of the job's hashes if it has none yet.
+///
+/// # Errors
+/// Whatever would keep a run from being done.
+pub fn plan_blocking(
+    input: PlanInput,
+    progress: &Progress,
+    fresh_seed: HashSeed,
+    resources: Resources,
+    purpose: Purpose,
+) -> Result<Planned, PipelineError> {
+    let manifest = Manifest::load(&input.dir)?;
+    let seed = manifest.as_ref().map_or(fresh_seed, |m| m.hash_seed);
+    Planner { input, manifest, seed, resources, purpose }.plan(progress)
 }
 
 pub(super) fn compile(job: &Job, schema: &Schema) -> Result<Template, PipelineError> {
@@ -165,7 +179,8 @@ impl Planner {
             rules: Rules { on: self.input.job.diff.on, adopt_added },
             writes_base: self.purpose == Purpose::Run && !copied,
         };
-        let outcome = if parts == 0 { comparing.whole(&mut place)? } else { spill::compare(&comparing, &mut place, parts)? };
+        let outcome =
+            if parts == 0 { comparing.whole(&mut place)? } else { spill::compare(&comparing, &mut place, parts)? };
         self.conclude(extract, snapshot, place, outcome, progress, text)
     }
 

@@ -1,7 +1,7 @@
 //! The plan of a run: what would be sent, and why.
 
-use super::plan::Left;
 use super::PipelineError;
+use super::plan::Left;
 use crate::diff::{BadKeys, ColumnStats};
 use crate::job::spec::Job;
 use crate::normalise::Rejects;
@@ -63,7 +63,10 @@ pub struct Planned {
 
 impl Planned {
     /// Makes the draft the current snapshot.
-    pub(super) fn publish(&mut self, at: DateTime<Utc>) -> Result<Manifest, PipelineError> {
+    ///
+    /// # Errors
+    /// A full or read-only disk, and a plan that is only shown.
+    pub fn publish(&mut self, at: DateTime<Utc>) -> Result<Manifest, PipelineError> {
         let of = &self.publishing;
         let publication = Publication { job: &self.of.job.name, at, of, pinned: &self.pinned };
         match &mut self.place {
@@ -91,7 +94,9 @@ impl Planned {
     ///
     /// # Errors
     /// A file that cannot be read.
-    pub fn batches(&self) -> Result<impl Iterator<Item = Result<ChangeBatch, PipelineError>> + Send + use<>, PipelineError> {
+    pub fn batches(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<ChangeBatch, PipelineError>> + Send + use<>, PipelineError> {
         Ok(self.changes.batches()?.map(|batch| Ok(batch?)))
     }
 
@@ -103,7 +108,8 @@ impl Planned {
     /// How many of the changed orgs differ in each compared column, most first.
     pub fn changes_by_column(&self) -> Vec<(String, u64)> {
         let names = self.compared().into_iter().map(str::to_owned);
-        let mut counts: Vec<_> = names.zip(self.stats.changed.iter().copied()).filter(|(_, count)| *count > 0).collect();
+        let mut counts: Vec<_> =
+            names.zip(self.stats.changed.iter().copied()).filter(|(_, count)| *count > 0).collect();
         counts.sort_by_key(|entry| std::cmp::Reverse(entry.1));
         counts
     }

@@ -12,9 +12,7 @@ use super::whole::{Comparing, Outcome};
 use crate::row::KeyHash;
 use crate::snapshot::{BaseEncoder, BaseWriter, EncodedRows, Partition, Snapshot, Target};
 use crate::source::Piece;
-use arrow::array::{
-    ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array, UInt64Array,
-};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array, UInt64Array};
 use arrow::datatypes::{Field, Schema, SchemaRef, UInt32Type, UInt64Type};
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
@@ -136,8 +134,14 @@ fn piece_of(
 }
 
 /// The columns that a row is put aside with besides those of the extract.
-const OURS: [&str; 6] =
-    ["_nightmark_hi", "_nightmark_lo", "_nightmark_print", "_nightmark_against", "_nightmark_rejected", "_nightmark_row"];
+const OURS: [&str; 6] = [
+    "_nightmark_hi",
+    "_nightmark_lo",
+    "_nightmark_print",
+    "_nightmark_against",
+    "_nightmark_rejected",
+    "_nightmark_row",
+];
 
 /// The rows of each partition, with what was found out about them. Rows without a usable key belong nowhere.
 fn split(
@@ -170,7 +174,11 @@ fn split(
     parts.map(batch).collect()
 }
 
-fn with_columns(batch: RecordBatch, names: &[&str], arrays: &[ArrayRef]) -> Result<RecordBatch, arrow::error::ArrowError> {
+fn with_columns(
+    batch: RecordBatch,
+    names: &[&str],
+    arrays: &[ArrayRef],
+) -> Result<RecordBatch, arrow::error::ArrowError> {
     let rows = batch.num_rows();
     let mut fields: Vec<Field> = batch.schema().fields().iter().map(|f| f.as_ref().clone()).collect();
     fields.extend(names.iter().zip(arrays).map(|(name, array)| Field::new(*name, array.data_type().clone(), true)));

@@ -1,13 +1,13 @@
 //! The comparison of an extract with all that is known, in one go: what is known is a table in memory, and every batch is
 //! judged by the thread that decoded it.
 
+use super::PipelineError;
 use super::compare::{Compared, Comparison, Side};
 use super::extract::{Extract, NotReady, Ready, source_error};
 use super::plan::{Place, Resources};
 use super::planned::PlanInput;
 use super::scan::{Emit, scan};
 use super::seen::{Noted, Seen};
-use super::PipelineError;
 use crate::diff::{Judged, Rules};
 use crate::snapshot::{BaseEncoder, BaseWriter, EncodedRows, Partition, Snapshot, Target, Unknown};
 use crate::source::Piece;
@@ -97,8 +97,7 @@ impl<'a> Comparing<'a> {
         if let (Some(base), Some(draft)) = (base, place.draft()) {
             draft.take_base(base.finish()?);
         }
-        let compared =
-            comparison.finish(basis, self.rules.on, seen.rows, seen.bad_keys.keyless, place.draft())?;
+        let compared = comparison.finish(basis, self.rules.on, seen.rows, seen.bad_keys.keyless, place.draft())?;
         Ok(Outcome { seen, parts: vec![compared], unknown: side.unknown })
     }
 

@@ -119,7 +119,8 @@ impl Draft {
     pub fn take_in(&mut self, files: &[PathBuf]) -> Result<Vec<PathBuf>, SnapshotError> {
         let mut copies = Vec::new();
         for (number, file) in files.iter().enumerate() {
-            let name = self.name(&if number == 0 { "base.parquet".into() } else { format!("base-{}.parquet", number + 1) });
+            let name =
+                self.name(&if number == 0 { "base.parquet".into() } else { format!("base-{}.parquet", number + 1) });
             let (mut entry, path) = (files::copy_in(file, &self.folder.dir, &name)?, self.folder.dir.join(&name));
             entry.rows = super::read::Table::unchecked(path.clone())?.rows();
             self.folder.base.push(entry);
@@ -177,7 +178,12 @@ impl Draft {
                     Some(writer) => writer,
                     none => {
                         let name = format!("{}/kept.parquet", self.folder.run);
-                        none.insert(TableWriter::create(&self.folder.dir, &name, &batch.schema(), files::properties().build())?)
+                        none.insert(TableWriter::create(
+                            &self.folder.dir,
+                            &name,
+                            &batch.schema(),
+                            files::properties().build(),
+                        )?)
                     }
                 };
                 writer.write(&batch)?;
@@ -237,7 +243,9 @@ impl Finished {
         let late = late.chain(self.folder.base.last().cloned());
         late.map(|entry| files::sync(&self.folder.dir.join(&entry.path))).collect::<Result<(), _>>()?;
         for syncing in self.folder.syncing.drain(..) {
-            syncing.join().unwrap_or_else(|_| Err(SnapshotError::io(&self.folder.dir)(std::io::Error::other("fsync failed"))))?;
+            syncing
+                .join()
+                .unwrap_or_else(|_| Err(SnapshotError::io(&self.folder.dir)(std::io::Error::other("fsync failed"))))?;
         }
         let manifest = Manifest {
             format: FORMAT,

@@ -126,7 +126,8 @@ impl Snapshot {
         let overlay = self.overlay(basis, unknown, part)?;
         let mut builder = TableBuilder::new(usize::try_from(self.size() >> part.bits).unwrap_or(0));
         let mut pending = Vec::with_capacity(overlay.len());
-        let mut merge = Merge { entries: self.sidecar.entries(part).peekable(), overlay: overlay.into_iter().peekable() };
+        let mut merge =
+            Merge { entries: self.sidecar.entries(part).peekable(), overlay: overlay.into_iter().peekable() };
         while let Some(entry) = merge.next(&mut pending)? {
             if !builder.push(entry) {
                 return Err(SnapshotError::damaged(self.sidecar.path(), "its keys are not in order"));
@@ -197,7 +198,13 @@ impl Snapshot {
     }
 
     /// Makes the fingerprints anew, from the values of the base.
-    fn renew(&self, basis: &Basis, part: Partition, table: &mut diff::Table, rows: &[u32]) -> Result<(), SnapshotError> {
+    fn renew(
+        &self,
+        basis: &Basis,
+        part: Partition,
+        table: &mut diff::Table,
+        rows: &[u32],
+    ) -> Result<(), SnapshotError> {
         for (file, group, positions) in self.base.groups() {
             let mut row = positions.start;
             for batch in self.base.group(&basis.schema, file, group)? {

@@ -38,9 +38,10 @@ impl Table {
         let table = Self::unchecked(files::verified(dir, entry)?)?;
         match table.rows() {
             rows if rows == entry.rows => Ok(table),
-            rows => {
-                Err(SnapshotError::damaged(&table.path, format!("it has {rows} rows, the manifest says {}", entry.rows)))
-            }
+            rows => Err(SnapshotError::damaged(
+                &table.path,
+                format!("it has {rows} rows, the manifest says {}", entry.rows),
+            )),
         }
     }
 
@@ -105,7 +106,8 @@ impl Table {
         if let Some(row) = rest.first() {
             return Err(SnapshotError::damaged(&self.path, format!("it has {} rows and no row {row}", self.rows())));
         }
-        let done = in_parallel(tasks, |task| self.read_task(columns, task)?.map(|b| make(b?)).collect::<Result<Vec<_>, _>>())?;
+        let done =
+            in_parallel(tasks, |task| self.read_task(columns, task)?.map(|b| make(b?)).collect::<Result<Vec<_>, _>>())?;
         Ok(done.into_iter().flatten().collect())
     }
 

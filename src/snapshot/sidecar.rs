@@ -154,7 +154,8 @@ impl Sidecar {
             // The unsigned numbers are stored in signed ones, bit for bit, and compared as unsigned.
             Some(Statistics::Int64(range)) => {
                 let bound = |value: Option<&i64>| value.map(|v| v.cast_unsigned());
-                bound(range.min_opt()).is_none_or(|min| min <= end) && bound(range.max_opt()).is_none_or(|max| max >= start)
+                bound(range.min_opt()).is_none_or(|min| min <= end)
+                    && bound(range.max_opt()).is_none_or(|max| max >= start)
             }
             _ => true,
         }

@@ -1,12 +1,13 @@
 //! Nights of changes, outcomes and crashes against a naive map: what is planned, what is known, what id it goes out under.
 //! The extract may have rejected rows, rows that stand twice and rows without a key; the compared columns come and go.
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray};
-use nightmark::diff::{self, Extracted, Operation, Tonight};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use nightmark::diff::Operation;
 use nightmark::job::spec::Triggers;
+use nightmark::pipeline::{PlanInput, Purpose, Resources, plan_blocking};
 use nightmark::receipt::{Outcome, Progress};
-use nightmark::row::{Column, Fingerprinter, HashSeed, Kind, RowRef, Schema, Value};
-use nightmark::snapshot::{Basis, ChangeSet, Manifest, Publication, Tables, View, publish};
+use nightmark::row::{HashSeed, RowRef, Value};
+use parquet::arrow::ArrowWriter;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
@@ -160,93 +161,95 @@ impl Model {
     }
 }
 
-/// The key is `id` and `region`; the extract always has every column, only some are compared.
-fn schema(columns: [bool; 3]) -> Schema {
-    let column = |name: &str, kind| Column { name: name.into(), kind };
-    let kinds = [Kind::Text, Kind::Int, Kind::Int];
-    let others = (0..3).filter(|&c| columns[c]).map(|c| column(COLUMNS[c], kinds[c]));
-    Schema { columns: [column("id", Kind::Int), column("region", Kind::Text)].into_iter().chain(others).collect() }
-}
-
-/// The extract's rows, each with its key; doubled ones stand twice, and rows without a key are at the end.
-fn rows_of(night: &Night) -> Vec<(Option<u8>, Row)> {
+/// The extract's rows, each with its key and whether it cannot be judged; doubled ones stand twice, and rows without a key
+/// are at the end.
+fn rows_of(night: &Night) -> Vec<(Option<u8>, Row, bool)> {
     let times = |key: &u8| if night.doubled.contains(key) { 2 } else { 1 };
-    let keyed = night.extract.iter().flat_map(|(key, row)| vec![(Some(*key), *row); times(key)]);
-    keyed.chain(vec![(None, [Some(1); 3]); night.keyless]).collect()
+    let keyed = night.extract.iter();
+    let keyed = keyed.flat_map(|(key, row)| vec![(Some(*key), *row, night.rejected.contains(key)); times(key)]);
+    keyed.chain(vec![(None, [Some(1); 3], false); night.keyless]).collect()
 }
 
-fn batch(rows: &[(Option<u8>, Row)]) -> RecordBatch {
-    let ids: ArrayRef = Arc::new(rows.iter().map(|(k, _)| k.map(|k| i64::from(k / 2))).collect::<Int64Array>());
+/// Writes the extract. The key is `id` and `region`; every column is always there, only some are compared. A row that cannot
+/// be judged has an instant that no calendar has.
+fn write_extract(path: &Path, rows: &[(Option<u8>, Row, bool)]) {
     let region = |k: u8| REGIONS[usize::from(k % 2)];
-    let regions: ArrayRef =
-        Arc::new(rows.iter().map(|(k, _)| Some(region(k.unwrap_or(0)))).collect::<StringViewArray>());
     let plan = |p: i64| PLANS[usize::try_from(p % 2).unwrap()];
-    let plans: ArrayRef = Arc::new(rows.iter().map(|(_, r)| r[0].map(plan)).collect::<StringViewArray>());
-    let users: ArrayRef = Arc::new(rows.iter().map(|(_, r)| r[1]).collect::<Int64Array>());
-    let seats: ArrayRef = Arc::new(rows.iter().map(|(_, r)| r[2]).collect::<Int64Array>());
-    RecordBatch::try_new(schema([true; 3]).arrow(), vec![ids, regions, plans, users, seats]).unwrap()
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("id", Arc::new(rows.iter().map(|(k, ..)| k.map(|k| i64::from(k / 2))).collect::<Int64Array>())),
+        ("region", Arc::new(rows.iter().map(|(k, ..)| Some(region(k.unwrap_or(0)))).collect::<StringArray>())),
+        ("plan", Arc::new(rows.iter().map(|(_, r, _)| r[0].map(plan)).collect::<StringArray>())),
+        ("users", Arc::new(rows.iter().map(|(_, r, _)| r[1]).collect::<Int64Array>())),
+        ("seats", Arc::new(rows.iter().map(|(_, r, _)| r[2]).collect::<Int64Array>())),
+        (
+            "seen",
+            Arc::new(
+                rows.iter()
+                    .map(|(.., bad)| Some(if *bad { i64::MAX } else { 0 }))
+                    .collect::<TimestampMicrosecondArray>(),
+            ),
+        ),
+    ];
+    let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true))).unwrap();
+    let mut writer = ArrowWriter::try_new(std::fs::File::create(path).unwrap(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
 }
 
 fn read_row(row: RowRef<'_>) -> (u8, Row) {
-    let (Value::Int(id), Value::Text(region)) = (row.value(0), row.value(1)) else { panic!("a key") };
+    let value = |name: &str| row.schema.index_of(name).map_or(Value::Null, |at| row.value(at));
+    let (Value::Int(id), Value::Text(region)) = (value("id"), value("region")) else { return (u8::MAX, [None; 3]) };
     let key = u8::try_from(id).unwrap() * 2 + u8::from(region == REGIONS[1]);
-    let value = |name: &str| match row.value(row.schema.index_of(name)?) {
+    let number = |name: &str| match value(name) {
         Value::Int(number) => Some(number),
         Value::Text(text) => PLANS.iter().position(|p| *p == text).map(|p| p as i64),
         _ => None,
     };
-    (key, COLUMNS.map(value))
+    (key, COLUMNS.map(number))
 }
 
 const SEED: HashSeed = HashSeed([9; 16]);
 
+fn job(dir: &Path, night: &Night) -> nightmark::job::spec::Job {
+    let names = (0..3).filter(|&c| night.compared[c]).map(|c| format!("\"{}\"", COLUMNS[c])).collect::<Vec<_>>();
+    let on = [(night.on.added, "added"), (night.on.changed, "changed"), (night.on.removed, "removed")];
+    let on = on.iter().filter(|(on, _)| *on).map(|(_, name)| format!("\"{name}\"")).collect::<Vec<_>>();
+    let text = format!(
+        "version = 1\n[source]\nkind = \"files\"\npath = \"orgs.parquet\"\n[diff]\nkey = [\"id\", \"region\"]\n\
+         compare = [{}]\non = [{}]\non_new_column = \"{}\"\non_bad_key = \"quarantine\"\n\
+         [destination]\nkind = \"http\"\nurl = \"http://127.0.0.1:9/\"\n[payload]\ntemplate = '{{\"op\": \"{{{{op}}}}\"}}'\n",
+        names.join(", "),
+        on.join(", "),
+        if night.adopt_columns { "adopt" } else { "send" }
+    );
+    nightmark::job::parse(&text, Path::new("model.toml"), dir).unwrap()
+}
+
 /// Plans and publishes one night for real; returns what it planned and the ids.
 fn real_night(dir: &Path, number: usize, night: &Night, progress: &Progress) -> (Vec<Planned>, Vec<String>) {
-    let (schema, before_schema) = (schema([true; 3]), schema(night.compared));
-    let extract = rows_of(night);
-    let tonight = batch(&extract);
-    let tables = Tables { seed: SEED, tonight: &tonight, schema: &schema, key: &[0, 1], before_schema: &before_schema };
-    let manifest = Manifest::load(dir).unwrap();
-    let is_new = |c: &usize| manifest.as_ref().is_some_and(|m| !m.compared.contains(&before_schema.columns[*c].name));
-    let adopted: Vec<usize> = (2..before_schema.columns.len()).filter(|c| night.adopt_columns && is_new(c)).collect();
-    let basis = Basis { seed: SEED, schema: &before_schema, key: &[0, 1], adopted: &adopted };
-    let view = match &manifest {
-        Some(manifest) => View::load(dir, manifest, progress, &basis).unwrap(),
-        None => View::empty(),
-    };
-    let keys = Fingerprinter::new(SEED, &schema, &[0, 1]).fingerprints(&tonight);
-    let bad = diff::check_keys(&schema, std::slice::from_ref(&tonight), &[0, 1], &keys, &|_, _| None);
-    let mut prints = view.fingerprints(&basis, &tables).unwrap();
-    let rows: Vec<Tonight> = (0..extract.len())
-        .map(|row| Tonight {
-            key: keys[row],
-            fingerprint: prints[0][row],
-            rejected: bad.rows.contains(&(row as u64)) || extract[row].0.is_some_and(|k| night.rejected.contains(&k)),
-        })
-        .collect();
-    let extracted = Extracted { rows: &rows, narrower: &prints.split_off(1), keyless: bad.keyless };
-    let diff = diff::diff(view.known(), &extracted, night.on, false);
-    let run = format!("{:026}", number + 1);
-    let changes = ChangeSet::build(&tables, &view, &diff, &run).unwrap();
-    let publication = Publication {
-        job: "model",
-        run: &run,
+    write_extract(&dir.join("orgs.parquet"), &rows_of(night));
+    let input = PlanInput {
+        job: Arc::new(job(dir, night)),
+        dir: dir.join("model"),
+        run: format!("{:026}", number + 1),
         at: chrono::DateTime::UNIX_EPOCH,
-        tables,
-        view: &view,
-        diff: &diff,
-        changes: &changes,
-        pinned: &schema,
-        input: None,
     };
-    publish(dir, &publication).unwrap();
-    let planned = (0..changes.len()).map(|seq| {
-        let row = &changes.rows[seq];
-        let (key, after) = read_row(changes.row(seq));
-        let after = (row.operation != Operation::Removed).then_some(after);
-        (row.operation, key, changes.before(seq).map(|b| read_row(b).1), after, row.uncertain)
-    });
-    (planned.collect(), changes.rows.iter().map(|r| r.webhook_id.clone()).collect())
+    // Half of the nights do without memory, and some with several threads.
+    let resources = Resources { memory: if number % 2 == 0 { 1 << 30 } else { 64 }, threads: 1 + number % 3 };
+    let mut planned = plan_blocking(input, progress, SEED, resources, Purpose::Run).unwrap();
+    planned.publish(chrono::DateTime::UNIX_EPOCH).unwrap();
+    let (mut changes, mut ids) = (Vec::new(), Vec::new());
+    for batch in planned.batches().unwrap() {
+        let batch = batch.unwrap();
+        for at in 0..batch.len() {
+            let row = &batch.rows[at];
+            let (key, after) = read_row(batch.row(at));
+            let after = (row.operation != Operation::Removed).then_some(after);
+            changes.push((row.operation, key, batch.before(at).map(|b| read_row(b).1), after, row.uncertain));
+            ids.push(row.webhook_id.clone());
+        }
+    }
+    (changes, ids)
 }
 
 /// Plans, publishes and delivers one night on both sides; returns what was planned and how delivery went.

@@ -1,8 +1,8 @@
 //! Changes of an earlier run, read back to be put into what is known.
 
+use super::super::SnapshotError;
 use super::super::read::Table;
 use super::super::table::ungroup;
-use super::super::SnapshotError;
 use super::id_of;
 use super::set::change_rows;
 use crate::diff::Operation;

@@ -35,7 +35,15 @@ pub fn rewrite(
         return Err(SnapshotError::damaged(dir.join(name), "there is nothing to put together"));
     };
     let draft = format!("{name}.new");
-    let mut output = Output { dir, draft: &draft, shape: Arc::clone(&shape), basis, dropped, writer: None, written: Written::default() };
+    let mut output = Output {
+        dir,
+        draft: &draft,
+        shape: Arc::clone(&shape),
+        basis,
+        dropped,
+        writer: None,
+        written: Written::default(),
+    };
     output.written.stats = ColumnStats::new(shape.forms.len());
     let mut inputs = parts.iter().map(Input::open).collect::<Result<Vec<_>, _>>()?;
     let mut picks = Vec::with_capacity(ROWS);
@@ -167,7 +175,8 @@ impl Output<'_> {
     }
 
     fn finish(self) -> Result<(FileEntry, Written), SnapshotError> {
-        let writer = self.writer.ok_or_else(|| SnapshotError::damaged(self.dir.join(self.draft), "it was not written"))?;
+        let writer =
+            self.writer.ok_or_else(|| SnapshotError::damaged(self.dir.join(self.draft), "it was not written"))?;
         Ok((writer.finish()?, self.written))
     }
 }

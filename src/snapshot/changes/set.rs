@@ -1,8 +1,8 @@
 //! A change set as it is sent: read from its file batch by batch.
 
+use super::super::SnapshotError;
 use super::super::read::{Batches, Table};
 use super::super::table::{names_at, project, ungroup};
-use super::super::SnapshotError;
 use super::id_of;
 use crate::diff::Operation;
 use crate::row::{Form, RowRef, Schema, within};
@@ -46,11 +46,15 @@ impl Shape {
 
     /// Which compared columns differ in a row, by their position among the compared ones. `unknown`: those of which the
     /// destination's value is not known.
-    pub(super) fn differing(&self, before: &RecordBatch, after: &RecordBatch, row: usize, unknown: &[String]) -> Vec<usize> {
-        let (old, new) = (
-            RowRef { schema: &self.before, batch: before, row },
-            RowRef { schema: &self.schema, batch: after, row },
-        );
+    pub(super) fn differing(
+        &self,
+        before: &RecordBatch,
+        after: &RecordBatch,
+        row: usize,
+        unknown: &[String],
+    ) -> Vec<usize> {
+        let (old, new) =
+            (RowRef { schema: &self.before, batch: before, row }, RowRef { schema: &self.schema, batch: after, row });
         let differs = |(i, name): &(usize, &str)| {
             let at = self.key.len() + i;
             let tonight = self.schema.index_of(name);
@@ -113,15 +117,18 @@ impl ChangeSet {
     ///
     /// # Errors
     /// A file that cannot be opened; each batch may fail too.
-    pub fn batches(&self) -> Result<impl Iterator<Item = Result<ChangeBatch, SnapshotError>> + Send + use<>, SnapshotError> {
+    pub fn batches(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<ChangeBatch, SnapshotError>> + Send + use<>, SnapshotError> {
         let table = if self.rows > 0 { Some(Table::unchecked(self.path.clone())?) } else { None };
         let groups = table.as_ref().map_or(0, |table| table.groups().len());
         let (shape, mut first) = (Arc::clone(&self.shape), 0);
-        let batches = (0..groups).flat_map(move |group| match table.as_ref().map(|table| table.group(&COLUMNS, group)) {
-            Some(Ok(batches)) => Group::Rows(Box::new(batches)),
-            Some(Err(error)) => Group::Failed(Some(error)),
-            None => Group::Failed(None),
-        });
+        let batches =
+            (0..groups).flat_map(move |group| match table.as_ref().map(|table| table.group(&COLUMNS, group)) {
+                Some(Ok(batches)) => Group::Rows(Box::new(batches)),
+                Some(Err(error)) => Group::Failed(Some(error)),
+                None => Group::Failed(None),
+            });
         Ok(batches.map(move |batch| {
             let batch = ChangeBatch::read(Arc::clone(&shape), first, &batch?)?;
             first += batch.rows.len() as u64;

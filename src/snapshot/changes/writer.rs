@@ -6,8 +6,8 @@ use super::super::known::Snapshot;
 use super::super::table::{group, names_array, project};
 use super::super::unknown::Unknown;
 use super::super::{FileEntry, SnapshotError};
-use super::set::{ChangeSet, Shape};
 use super::id_text;
+use super::set::{ChangeSet, Shape};
 use crate::diff::{Change, ColumnStats, Operation, Origin};
 use crate::row::{HashSeed, KeyHash};
 use arrow::array::{
@@ -204,7 +204,12 @@ impl<'a> ChangeWriter<'a> {
     }
 
     /// The file's form of some changes.
-    fn batch(&self, changes: &[Change], before: &RecordBatch, after: &RecordBatch) -> Result<RecordBatch, SnapshotError> {
+    fn batch(
+        &self,
+        changes: &[Change],
+        before: &RecordBatch,
+        after: &RecordBatch,
+    ) -> Result<RecordBatch, SnapshotError> {
         let shape = &self.shape;
         let had: Vec<bool> = changes.iter().map(|c| c.before.is_some()).collect();
         let has: Vec<bool> = changes.iter().map(|c| c.operation != Operation::Removed).collect();
