@@ -3,11 +3,13 @@
 //! tests/it/fixtures/*.json are the guide's own JSON blocks, copied: the body of its cURL call (which is also what its
 //! Hightouch template makes of that row) and what it says that Segment delivers.
 
+use arrow::array::RecordBatch;
 use nightmark::config::Home;
 use nightmark::job::load_job;
 use nightmark::job::spec::{Baseline, Job};
-use nightmark::normalise::{Plan, Role};
+use nightmark::normalise::{Plan, Role, plain};
 use nightmark::row::{RowRef, Schema};
+use nightmark::source::Ask;
 use nightmark::template::{Meta, Template};
 use std::path::Path;
 
@@ -27,11 +29,19 @@ fn bodies(name: &str) -> Vec<String> {
 }
 
 /// The job's extract in its canonical form.
-fn canonical(job: &Job) -> (Schema, Vec<arrow::array::RecordBatch>) {
-    let extract = nightmark::source::open(&job.source).pull(None, None).unwrap();
-    let mut plan = Plan::new(&extract.schema, &extract.typing, None, &|_| Role::Strict).unwrap();
-    let (batches, rejects) = plan.normalise(&extract.batches).unwrap();
-    assert_eq!(rejects.count(), 0);
+fn canonical(job: &Job) -> (Schema, Vec<RecordBatch>) {
+    let ask = Ask { pinned: None, pinned_input: None, limit: None, wanted: &|_| true };
+    let stream = nightmark::source::open(&job.source).stream(&ask).unwrap();
+    let plan = Plan::new(&stream.schema, &stream.typing, None, &|_| Role::Strict).unwrap();
+    let mut batches = Vec::new();
+    while let Some(piece) = stream.rows.next().unwrap() {
+        for batch in piece.batches {
+            let normalised = plan.batch(&batch.unwrap()).unwrap();
+            assert!(normalised.misfits.is_empty());
+            let columns = normalised.batch.columns().iter().map(|array| plain(array).unwrap());
+            batches.push(RecordBatch::try_new(plan.schema().arrow(), columns.collect()).unwrap());
+        }
+    }
     (plan.schema().clone(), batches)
 }
 

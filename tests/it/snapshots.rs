@@ -95,8 +95,9 @@ fn orgs_that_are_not_removed_are_counted_in_a_note() {
     let notes = |lines: &[&str]| {
         extract(&home, HEAD, lines);
         let (config, job, clock, runtime) = library(&home);
+        let resources = pipeline::Resources { memory: 1 << 30, threads: 2 };
         // Without the state store there is a note about that too; another test has it.
-        let notes = runtime.block_on(pipeline::preview(job, &config, None, &clock)).unwrap().notes();
+        let notes = runtime.block_on(pipeline::preview(job, &config, None, &clock, resources)).unwrap().notes();
         notes.into_iter().filter(|note| !note.contains("state store")).collect::<Vec<_>>()
     };
     night(&home, &destination, HEAD, &["ws_1,free", "ws_2,pro", "ws_3,pro"], 0);
