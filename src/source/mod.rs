@@ -28,19 +28,6 @@ pub const KIND_KEY: &str = "nightmark.kind";
 /// The value of [`KIND_KEY`] on a text column whose every value is JSON.
 pub const KIND_JSON: &str = "json";
 
-/// What a source yields.
-#[derive(Debug)]
-pub struct Extract {
-    /// The schema of every batch, with the source's own Arrow types and perhaps [`KIND_KEY`]. Names are unique.
-    pub schema: SchemaRef,
-    /// All rows, in the source's order. At least one batch, which may be empty.
-    pub batches: Vec<RecordBatch>,
-    /// What the values of text columns are worth: [`Typing::Guess`] for CSV, whose columns arrive as text with a guess.
-    pub typing: Typing,
-    /// The input types to pin with the base, for sources whose SQL model runs over guessed types; `None` elsewhere.
-    pub input: Option<Schema>,
-}
-
 /// Whether the source knows its types.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Typing {
@@ -107,16 +94,6 @@ pub struct Piece {
 
 /// A place that rows can be pulled from. Blocking; callers run it off the async threads.
 pub trait Source: Send + std::fmt::Debug {
-    /// Pulls the whole extract into memory.
-    ///
-    /// `pinned_input`: the input types of the first base, if one is published ([`Extract::input`] of that night).
-    /// `limit`: at most so many rows, for `check`'s sample, without reading much more than those where that is possible.
-    /// The schema and the guesses then rest on that part: they are to be shown, not to be pinned.
-    ///
-    /// # Errors
-    /// Anything that keeps the extract from being complete, named with file and line where there is one.
-    fn pull(&self, pinned_input: Option<&Schema>, limit: Option<usize>) -> Result<Extract, SourceError>;
-
     /// Opens the extract. What needs a look at every row beforehand (guesses) is done here.
     ///
     /// # Errors

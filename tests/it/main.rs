@@ -2,6 +2,7 @@
 
 mod commands;
 mod delivery;
+mod diff_model;
 mod direction;
 mod duckdb;
 mod file_sources;

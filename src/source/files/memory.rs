@@ -1,6 +1,7 @@
 //! Rows that are in memory already.
 
-use crate::source::{Extract, Piece, Rows, SourceError, Stream};
+use crate::row::Schema;
+use crate::source::{Piece, Rows, SourceError, Stream, Typing};
 use arrow::array::RecordBatch;
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -9,8 +10,8 @@ use std::sync::{Mutex, PoisonError};
 const ROWS: usize = 64 << 10;
 
 /// An extract as a stream. What was handed out is freed by whoever took it.
-pub fn stream(extract: Extract) -> Stream {
-    let Extract { schema, batches, typing, input } = extract;
+pub fn stream(whole: Whole) -> Stream {
+    let Whole { schema, batches, typing, input } = whole;
     let rows = batches.iter().map(RecordBatch::num_rows).sum::<usize>() as u64;
     let left = Left { batches: batches.into(), at: 0, number: 0 };
     Stream { schema, typing, input, rows: Box::new(Memory { left: Mutex::new(left), rows }), files: None }

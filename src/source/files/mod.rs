@@ -41,7 +41,7 @@ mod typed;
 
 use crate::job::spec::{CsvOptions, FileFormat, FilesSource};
 use crate::row::Schema;
-use crate::source::{Ask, Extract, Source, SourceError, Stream, Typing};
+use crate::source::{Ask, Source, SourceError, Stream, Typing};
 use polars::prelude::DataFrame;
 use std::path::PathBuf;
 
@@ -94,11 +94,7 @@ impl Files {
         let limit = if query { None } else { limit };
         match self.spec.format {
             FileFormat::Csv => {
-                let table = csv::read(paths, &self.spec.csv, query && pinned.is_some(), limit)?;
-                if !query {
-                    let guess = typed::guess(&table.frame)?;
-                    return Ok(Table { frame: table.frame, typing: Typing::Guess(guess), input: None });
-                }
+                let table = csv::read(paths, &self.spec.csv, pinned.is_some(), limit)?;
                 let (frame, input) = typed::apply(table, pinned)?;
                 Ok(Table { frame, typing: Typing::Declared, input: Some(input) })
             }
@@ -115,8 +111,9 @@ impl Files {
     }
 }
 
-impl Source for Files {
-    fn pull(&self, pinned_input: Option<&Schema>, limit: Option<usize>) -> Result<Extract, SourceError> {
+impl Files {
+    /// The whole extract in memory: a model may need every row, and so does the kind of a JSON field.
+    fn whole(&self, pinned_input: Option<&Schema>, limit: Option<usize>) -> Result<memory::Whole, SourceError> {
         if let Some(query) = &self.spec.query {
             sql::only_select(query)?;
         }
@@ -131,9 +128,11 @@ impl Source for Files {
             _ => frame,
         };
         let (schema, batches) = bridge::batches(frame, self.spec.format == FileFormat::Ndjson)?;
-        Ok(Extract { schema, batches, typing, input })
+        Ok(memory::Whole { schema, batches, typing, input })
     }
+}
 
+impl Source for Files {
     fn stream(&self, ask: &Ask<'_>) -> Result<Stream, SourceError> {
         match self.spec.format {
             FileFormat::Csv if self.spec.query.is_none() => {
@@ -141,7 +140,7 @@ impl Source for Files {
                 csv::stream(csv::Input { paths, options, block: self.block, limit: ask.limit }, ask)
             }
             FileFormat::Parquet if self.spec.query.is_none() => parquet::stream(&self.paths()?, ask),
-            _ => Ok(memory::stream(self.pull(ask.pinned_input, ask.limit)?)),
+            _ => Ok(memory::stream(self.whole(ask.pinned_input, ask.limit)?)),
         }
     }
 
