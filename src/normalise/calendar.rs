@@ -10,7 +10,7 @@ pub(super) fn date(text: &str) -> Option<i32> {
     if let Some((day, [])) = short_date(text.as_bytes()) {
         return Some(day);
     }
-    let date = NaiveDate::parse_from_str(text, "%Y-%m-%d")
+    let date = NaiveDate::parse_from_str(full_year(text)?, "%Y-%m-%d")
         .ok()
         .or_else(|| local(text).filter(|t| t.time() == NaiveTime::MIN).map(|t| t.date()))?;
     Some(days(date))
@@ -35,6 +35,7 @@ pub(super) fn timestamp(text: &str) -> Option<i64> {
     {
         return Some(micros - offset);
     }
+    let text = full_year(text)?;
     let parsed = DateTime::parse_from_rfc3339(text)
         .or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%#z"))
         .or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f%#z"))
@@ -51,9 +52,17 @@ pub(super) fn local_timestamp(text: &str) -> Option<i64> {
 }
 
 fn local(text: &str) -> Option<NaiveDateTime> {
+    let text = full_year(text)?;
     NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f")
         .or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f"))
         .ok()
+}
+
+/// The text, unless its year has fewer than four digits: `24-01-15` is hardly a day under Tiberius, which is how chrono
+/// reads it.
+fn full_year(text: &str) -> Option<&str> {
+    let digits = text.trim_start_matches(['+', '-']).bytes().take_while(u8::is_ascii_digit).count();
+    (digits >= 4).then_some(text)
 }
 
 /// `YYYY-MM-DDTHH:MM:SS`, with a blank for the `T` and a fraction if you like; and what comes after.
@@ -66,8 +75,8 @@ fn short_local(text: &[u8]) -> Option<(i64, &[u8])> {
 
 fn short_date(text: &[u8]) -> Option<(i32, &[u8])> {
     let (date, rest) = text.split_at_checked(10)?;
-    let [c, y, b'-', b'-', ..] = [date[0], date[1], date[4], date[7]] else { return None };
-    let year = two(c, y)? * 100 + two(date[2], date[3])?;
+    let [b'-', b'-'] = [date[4], date[7]] else { return None };
+    let year = two(date[0], date[1])? * 100 + two(date[2], date[3])?;
     let date = NaiveDate::from_ymd_opt(year.cast_signed(), two(date[5], date[6])?, two(date[8], date[9])?)?;
     Some((days(date), rest))
 }

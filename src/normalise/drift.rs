@@ -46,29 +46,35 @@ pub enum DriftProblem {
 impl Drift {
     /// What to do about all the problems, as a sentence without a full stop.
     pub fn remedy(&self) -> String {
-        let mut ways = Vec::new();
-        for problem in &self.problems {
-            ways.push(match problem {
-                DriftProblem::Gone { column, candidates, .. } => match candidates.first() {
-                    Some(candidate) => {
-                        format!("give `{candidate}` its old name back (`{candidate} AS {column}` in a query)")
-                    }
-                    None => format!("bring `{column}` back"),
-                },
-                DriftProblem::Retyped { column, pinned, .. } => {
-                    format!("make `{column}` {pinned} again, in the extract or its query")
-                }
-            });
-        }
+        let from_text = |p: &DriftProblem| matches!(p, DriftProblem::Retyped { pinned: Kind::Text, .. });
+        let text = self.problems.iter().any(from_text);
+        let accept = if text {
+            "pin tonight's schema with `nightmark schema … accept`, if text was pinned only since the extract had no types \
+             then (CSV)"
+        } else {
+            "pin tonight's schema with `nightmark schema … accept`"
+        };
+        let restore = self.restore();
+        let (first, second) = if text { (accept, restore.as_str()) } else { (restore.as_str(), accept) };
+        format!("{first}; or {second}; or take what is not the key out of the comparison (diff.ignore)")
+    }
+
+    /// How to make the extract what it was.
+    fn restore(&self) -> String {
         // A list of everything would bury the one command that mends it all.
-        if ways.len() > 3 {
-            ways = vec!["give the columns their old names and types back, in the extract or its query".to_owned()];
+        if self.problems.len() > 3 {
+            return "give the columns their old names and types back, in the extract or its query".to_owned();
         }
-        format!(
-            "{}; or pin tonight's schema with `nightmark schema … accept`; or take the column out of the comparison \
-             (diff.ignore)",
-            ways.join("; ")
-        )
+        let way = |problem: &DriftProblem| match problem {
+            DriftProblem::Gone { column, candidates, .. } => match candidates.first() {
+                Some(new) => format!("give `{new}` its old name back (`{new} AS {column}` in a query)"),
+                None => format!("bring `{column}` back"),
+            },
+            DriftProblem::Retyped { column, pinned, .. } => {
+                format!("make `{column}` {pinned} again, in the extract or its query")
+            }
+        };
+        self.problems.iter().map(way).collect::<Vec<_>>().join("; ")
     }
 }
 

@@ -110,6 +110,7 @@ mod tests {
     mod drift;
     mod properties;
     mod types;
+    mod whole;
 
     use super::{Plan, Role};
     use crate::row::{RowRef, Value};

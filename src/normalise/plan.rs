@@ -164,7 +164,3 @@ fn tonight_kind(field: &Field, typing: &Typing) -> Result<Kind, PlanError> {
 fn untyped(field: &Field, typing: &Typing) -> bool {
     matches!(typing, Typing::Guess(_)) || *field.data_type() == DataType::Null
 }
-
-#[cfg(test)]
-#[path = "tests.rs"]
-mod tests;

@@ -53,9 +53,9 @@ fn the_likeliest_new_name_comes_first() {
 
 #[test]
 fn the_text_names_the_remedy() {
-    insta::assert_snapshot!(drift("id text,at text", "id text,at timestamp"), @"");
-    insta::assert_snapshot!(drift("id text,seats int,mrr int", "id text,seat_count int,users int,mrr bool"), @"");
-    insta::assert_snapshot!(drift("a int,b int,c int,d int", "e text"), @"");
+    insta::assert_snapshot!(drift("id text,at text", "id text,at timestamp"), @"the extract's schema has drifted: column `at` was text and is timestamp now; pin tonight's schema with `nightmark schema … accept`, if text was pinned only since the extract had no types then (CSV); or make `at` text again, in the extract or its query; or take what is not the key out of the comparison (diff.ignore)");
+    insta::assert_snapshot!(drift("id text,seats int,mrr int", "id text,seat_count int,users int,mrr bool"), @"the extract's schema has drifted: column `mrr` was int and is bool now; column `seats` (int) is gone; was it renamed to `seat_count`? (or to `users`); make `mrr` int again, in the extract or its query; give `seat_count` its old name back (`seat_count AS seats` in a query); or pin tonight's schema with `nightmark schema … accept`; or take what is not the key out of the comparison (diff.ignore)");
+    insta::assert_snapshot!(drift("a int,b int,c int,d int", "e text"), @"the extract's schema has drifted: column `a` (int) is gone; column `b` (int) is gone; column `c` (int) is gone; column `d` (int) is gone; give the columns their old names and types back, in the extract or its query; or pin tonight's schema with `nightmark schema … accept`; or take what is not the key out of the comparison (diff.ignore)");
 }
 
 #[test]

@@ -94,7 +94,7 @@ proptest! {
         let utc = Some("UTC");
         let millis = TimestampMillisecondArray::from(values.clone()).with_timezone_opt(utc);
         let micros: TimestampMicrosecondArray = values.iter().map(|v| Some(v * 1_000)).collect();
-        let nanos = values.iter().map(|v| (v % 9_000_000_000_000 == *v).then_some(v * 1_000_000));
+        let nanos = values.iter().map(|v| v.checked_mul(1_000_000));
         let text = |v: &i64| chrono::DateTime::from_timestamp_millis(*v).unwrap();
         let iso: StringArray = values.iter().map(|v| Some(text(v).to_rfc3339())).collect();
         let blank: StringArray = values.iter().map(|v| Some(text(v).format("%Y-%m-%d %H:%M:%S%.9f UTC").to_string())).collect();
@@ -107,7 +107,7 @@ proptest! {
         if nanos.clone().all(|v| v.is_some()) {
             spellings.push(Arc::new(nanos.collect::<TimestampNanosecondArray>().with_timezone("UTC")));
         }
-        all_equal(spellings, &[Kind::Timestamp, Kind::Text])?;
+        all_equal(spellings, &[Kind::Timestamp])?;
     }
 
     #[test]
