@@ -12,6 +12,7 @@ use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float64Type, Int64Type, Time64MicrosecondType, TimestampMicrosecondType,
 };
 use arrow::error::ArrowError;
+use arrow::util::display::array_value_to_string;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -72,16 +73,25 @@ fn convert_other(array: &ArrayRef, kind: Kind) -> Result<Conversion, ArrowError>
 
 /// A value as the source had it, for messages; cut at 80 characters.
 pub(super) fn shown(array: &ArrayRef, row: usize) -> String {
-    let text = kinds::kind_of(array.data_type())
-        .ok()
-        .and_then(|kind| convert(&array.slice(row, 1), kind).ok().map(|c| (c.array, kind)))
-        .and_then(|(array, kind)| texts(&array, kind).ok())
-        .filter(|texts| texts.is_valid(0))
-        .map_or_else(|| "?".to_owned(), |texts| texts.value(0).to_owned());
+    let one = array.slice(row, 1);
+    let text = shown_as_kind(&one).unwrap_or_else(|| {
+        // No canonical form, and so that of Arrow; for what no calendar has, the number that it is stored as.
+        let raw = match cast(&one, &DataType::Int64) {
+            Ok(number) if one.data_type().is_temporal() => number,
+            _ => one,
+        };
+        array_value_to_string(&raw, 0).unwrap_or_else(|_| "?".to_owned())
+    });
     match text.char_indices().nth(80) {
         Some((cut, _)) => format!("{}…", &text[..cut]),
         None => text,
     }
+}
+
+fn shown_as_kind(one: &ArrayRef) -> Option<String> {
+    let kind = kinds::kind_of(one.data_type()).ok()?;
+    let texts = texts(&convert(one, kind).ok()?.array, kind).ok()?;
+    texts.is_valid(0).then(|| texts.value(0).to_owned())
 }
 
 /// Arrow's own cast, for casts that lose nothing.

@@ -129,3 +129,19 @@ fn a_plan_is_shared_by_threads() {
     fn shared<T: Send + Sync>() {}
     shared::<Plan>();
 }
+
+#[test]
+fn a_misfit_without_a_canonical_form_is_shown_as_it_is_stored() {
+    #[track_caller]
+    fn check(array: ArrayRef, expected: &str) {
+        let batch = batch([array]);
+        let normalised = plan(&batch).batch(&batch).unwrap();
+        let values: Vec<_> = normalised.misfits.iter().map(|m| (m.value.as_deref(), &*m.reason)).collect();
+        let kind = plan(&batch).schema().columns[0].kind;
+        assert_eq!(values, [(Some(expected), &*format!("does not fit {kind}"))]);
+    }
+    check(Arc::new(TimestampMicrosecondArray::from(vec![0, i64::MAX])), "9223372036854775807");
+    check(Arc::new(Date32Array::from(vec![i32::MIN])), "-2147483648");
+    let wide = Decimal128Array::from(vec![i128::MAX / 3]).with_precision_and_scale(38, -2).unwrap();
+    check(Arc::new(wide), &format!("{}00", i128::MAX / 3));
+}
