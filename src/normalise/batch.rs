@@ -1,8 +1,8 @@
 //! One batch in canonical form: what each thread of a run does with the batch that it holds.
 
+use super::Misfit;
 use super::convert::{self, Conversion};
 use super::plan::{Plan, Role};
-use super::{Misfit, dictionary};
 use crate::row::Kind;
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Field, Schema};
@@ -49,7 +49,7 @@ impl Plan {
         let mut found: Vec<(usize, usize)> = Vec::new();
         for (index, column) in self.schema.columns.iter().enumerate() {
             let Some(array) = batch.column_by_name(&column.name) else { continue };
-            let Conversion { array, failures } = keeping_dictionaries(array, column.kind)?;
+            let Conversion { array, failures } = self.keeping_dictionaries(array, column.kind)?;
             match self.roles[index] {
                 _ if failures.is_empty() => {}
                 Role::Ignored if !self.text_kept[index] => {
@@ -96,11 +96,11 @@ impl Plan {
             format!("does not fit {kind}")
         }
     }
-}
 
-fn keeping_dictionaries(array: &ArrayRef, kind: Kind) -> Result<Conversion, ArrowError> {
-    match array.data_type() {
-        DataType::Dictionary(_, _) => dictionary::convert(array, kind),
-        _ => convert::convert(array, kind),
+    fn keeping_dictionaries(&self, array: &ArrayRef, kind: Kind) -> Result<Conversion, ArrowError> {
+        match array.data_type() {
+            DataType::Dictionary(_, _) => self.dictionaries.convert(array, kind),
+            _ => convert::convert(array, kind),
+        }
     }
 }

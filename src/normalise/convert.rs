@@ -17,6 +17,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 /// A canonical array, and the rows that had a value which has no place in it (they read as NULL), in ascending order.
+#[derive(Debug)]
 pub(super) struct Conversion {
     pub(super) array: ArrayRef,
     pub(super) failures: Vec<usize>,

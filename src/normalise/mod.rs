@@ -22,6 +22,7 @@ mod nested;
 mod number;
 mod parse;
 mod plan;
+mod shortest;
 mod temporal;
 mod whole;
 

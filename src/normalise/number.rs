@@ -5,7 +5,7 @@
 //! number which it holds (`2^60`, written 1152921504606847000) is neither, and fits no integer and no decimal.
 
 use super::convert::{Conversion, map};
-use super::parse;
+use super::{parse, shortest};
 use crate::row::{Kind, exact_f64};
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray};
 use arrow::datatypes::{
@@ -13,7 +13,6 @@ use arrow::datatypes::{
     Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type, i256,
 };
 use arrow::error::ArrowError;
-use std::fmt::Write;
 use std::sync::Arc;
 
 /// The powers of ten that a double holds exactly.
@@ -63,8 +62,8 @@ pub(super) fn convert(array: &ArrayRef, kind: Kind) -> Result<Conversion, ArrowE
         DataType::Decimal256(_, scale) => {
             exact(array.as_primitive::<Decimal256Type>(), |value| narrow(value, scale), kind)
         }
-        DataType::Float16 => float(array.as_primitive::<Float16Type>(), half, kind),
-        DataType::Float32 => float(array.as_primitive::<Float32Type>(), single, kind),
+        DataType::Float16 => float(array.as_primitive::<Float16Type>(), shortest::half, kind),
+        DataType::Float32 => float(array.as_primitive::<Float32Type>(), shortest::single, kind),
         DataType::Float64 => float(array.as_primitive::<Float64Type>(), |value| value, kind),
         ref other => Err(ArrowError::CastError(format!("{other} is not a number"))),
     }
@@ -170,53 +169,6 @@ fn decimal_of(value: f64, scale: i8) -> Option<i128> {
     (!ambiguous).then_some(unscaled)
 }
 
-/// The double of the shortest decimal that reads back as this float.
-fn single(value: f32) -> f64 {
-    // Up to 2^24 all whole numbers are their own shortest decimal.
-    if !value.is_finite() || (value == value.trunc() && value.abs() < 16_777_216.0) {
-        return f64::from(value);
-    }
-    let mut digits = Digits::default();
-    let written = write!(digits, "{value:e}").is_ok();
-    digits.number().filter(|_| written).unwrap_or(f64::from(value))
-}
-
-/// As [`single`]. The type's own text is that of the single-precision float, which has too many digits.
-fn half(value: <Float16Type as ArrowPrimitiveType>::Native) -> f64 {
-    let exact = value.to_f64();
-    if !exact.is_finite() || exact == exact.trunc() {
-        return exact;
-    }
-    let reads_back = |n: &f64| <Float16Type as ArrowPrimitiveType>::Native::from_f64(*n) == value;
-    let with_digits = |places: usize| {
-        let mut digits = Digits::default();
-        write!(digits, "{exact:.places$e}").ok().and_then(|()| digits.number())
-    };
-    (0..5).filter_map(with_digits).find(reads_back).unwrap_or(exact)
-}
-
-/// A short text without an allocation.
-#[derive(Default)]
-struct Digits {
-    bytes: [u8; 32],
-    len: usize,
-}
-
-impl Digits {
-    fn number(&self) -> Option<f64> {
-        std::str::from_utf8(&self.bytes[..self.len]).ok()?.parse().ok()
-    }
-}
-
-impl Write for Digits {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        let end = self.len + text.len();
-        self.bytes.get_mut(self.len..end).ok_or(std::fmt::Error)?.copy_from_slice(text.as_bytes());
-        self.len = end;
-        Ok(())
-    }
-}
-
 /// A number of 256 bits in 128 bits, if only zeros at its end keep it from fitting.
 fn narrow(mut unscaled: i256, mut scale: i8) -> Option<(i128, i8)> {
     let ten = i256::from_i128(10);
@@ -257,18 +209,5 @@ mod tests {
         ] {
             assert_eq!(decimal_of(value, scale), expected, "{value} at scale {scale}");
         }
-    }
-
-    #[test]
-    fn small_floats_are_the_shortest_decimal() {
-        for value in [0.1, -2.5, 1e-10, 3.4e38, 16_777_216.0, 123.456, 1e-45] {
-            let written = format!("{value}");
-            assert_eq!(single(written.parse().unwrap()), value, "{value}");
-        }
-        let half_of = |value: f64| half(<Float16Type as ArrowPrimitiveType>::Native::from_f64(value));
-        for value in [0.1, 0.3, 1.5, -0.001, 3.25, 2048.0, 6e-8] {
-            assert_eq!(half_of(value), value);
-        }
-        assert!(single(f32::NAN).is_nan() && half_of(f64::NAN).is_nan());
     }
 }

@@ -1,10 +1,12 @@
 //! What each column of tonight's extract is to become.
 
+use super::dictionary::Memory;
 use super::drift::{self, Drift, DriftProblem};
 use super::kinds::{kind_of, may_arrive_as};
 use crate::row::{Column, Kind, Schema};
 use crate::source::{KIND_JSON, KIND_KEY, Typing};
 use arrow::datatypes::{DataType, Field, SchemaRef};
+use std::sync::Arc;
 
 /// What a column is for, which decides what happens when a value does not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +54,8 @@ pub struct Plan {
     pub(super) roles: Vec<Role>,
     pub(super) pinned: Vec<bool>,
     pub(super) text_kept: Vec<bool>,
+    /// Shared by clones: what is remembered depends on nothing but the arrays.
+    pub(super) dictionaries: Arc<Memory>,
 }
 
 impl Plan {
@@ -66,7 +70,13 @@ impl Plan {
         pinned: Option<&Schema>,
         role: &dyn Fn(&str) -> Role,
     ) -> Result<Self, PlanError> {
-        let mut plan = Plan { schema: Schema::default(), roles: Vec::new(), pinned: Vec::new(), text_kept: Vec::new() };
+        let mut plan = Plan {
+            schema: Schema::default(),
+            roles: Vec::new(),
+            pinned: Vec::new(),
+            text_kept: Vec::new(),
+            dictionaries: Arc::default(),
+        };
         let mut problems = Vec::new();
         for field in extract.fields() {
             let (column, role) = (field.name().clone(), role(field.name()));

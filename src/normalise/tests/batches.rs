@@ -145,3 +145,27 @@ fn a_misfit_without_a_canonical_form_is_shown_as_it_is_stored() {
     let wide = Decimal128Array::from(vec![i128::MAX / 3]).with_precision_and_scale(38, -2).unwrap();
     check(Arc::new(wide), &format!("{}00", i128::MAX / 3));
 }
+
+#[test]
+fn a_dictionary_that_batches_share_is_converted_once() {
+    let values: ArrayRef = Arc::new(StringArray::from(vec!["1", "n/a", "2"]));
+    let of = |keys: Vec<i32>| {
+        batch([Arc::new(DictionaryArray::new(Int32Array::from(keys), Arc::clone(&values))) as ArrayRef])
+    };
+    let plan = csv(&of(vec![]), &[Kind::Int], Role::Strict);
+    let read = |batch: &RecordBatch| {
+        let normalised = plan.batch(batch).unwrap();
+        let rows: Vec<_> = normalised.misfits.iter().map(|m| m.row).collect();
+        let values = Arc::clone(normalised.batch.column(0).as_any_dictionary().values());
+        (texts(&plan, &normalised.batch, 0), rows, values)
+    };
+    let (first, first_misfits, once) = read(&of(vec![0, 1]));
+    let (second, second_misfits, again) = read(&of(vec![2, 0]));
+    assert_eq!((first, first_misfits), (vec!["1".into(), "NULL".into()], vec![1]));
+    assert_eq!((second, second_misfits), (vec!["2".into(), "1".into()], vec![]));
+    assert!(Arc::ptr_eq(&once, &again));
+    // Another kind is another conversion.
+    let mut text = csv(&of(vec![]), &[Kind::Int], Role::Ignored);
+    text.keep_text("a");
+    assert_eq!(texts(&text, &text.batch(&of(vec![1])).unwrap().batch, 0), ["n/a"]);
+}
