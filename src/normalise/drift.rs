@@ -49,8 +49,8 @@ impl Drift {
         let from_text = |p: &DriftProblem| matches!(p, DriftProblem::Retyped { pinned: Kind::Text, .. });
         let text = self.problems.iter().any(from_text);
         let accept = if text {
-            "pin tonight's schema with `nightmark schema … accept`, if text was pinned only since the extract had no types \
-             then (CSV)"
+            "pin tonight's schema with `nightmark schema … accept`, if text was pinned only since the extract had no such type \
+             then (CSV, NDJSON)"
         } else {
             "pin tonight's schema with `nightmark schema … accept`"
         };
