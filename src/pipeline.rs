@@ -317,12 +317,10 @@ fn held_by_drift(run: &str, drift: &Drift) -> RunReport {
 /// A drift as reasons for a hold, with the remedy.
 pub fn drift_reasons(drift: &Drift) -> Vec<String> {
     let mut reasons: Vec<String> = drift.problems.iter().map(ToString::to_string).collect();
-    reasons.push(
-        "the extract no longer fits the schema pinned with the first base: give the column its old name or type in the \
-         extract or its query, or leave the column out of the comparison (diff.ignore, or take it out of diff.compare). \
-         --approve does not apply here"
-            .to_owned(),
-    );
+    reasons.push(format!(
+        "the extract no longer fits the schema pinned with the first base: {}. --approve does not apply here",
+        drift.remedy()
+    ));
     reasons
 }
 

@@ -1,141 +1,106 @@
-//! One batch in canonical form, on any thread.
+//! One batch in canonical form: what each thread of a run does with the batch that it holds.
 
+use super::Misfit;
 use super::convert::{self, Conversion};
-use super::{Plan, Reject, Role};
+use super::plan::{Plan, Role};
 use crate::row::Kind;
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
-use arrow::compute::cast;
+use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
+/// How many misfits of a batch carry the text of their value.
+const SHOWN: usize = 20;
+
 /// One batch in canonical form.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Normalised {
-    /// The columns of [`Plan::schema`] that the batch has, in the schema's order: canonical ([`Kind::arrow_type`]), or a
-    /// dictionary whose values are, where the batch has a dictionary.
+    /// The columns of [`Plan::schema`] that the batch has, in the schema's order: of the canonical type
+    /// ([`Kind::arrow_type`]) or, where the input was a dictionary, a dictionary with the same type of keys over canonical
+    /// values. No key of a dictionary points to a NULL value.
     pub batch: RecordBatch,
-    /// Values that do not fit, by column, then by row; at most one for each row and column.
+    /// The values that do not fit, by row and within a row by column. They read as NULL in `batch`.
     pub misfits: Vec<Misfit>,
 }
 
-/// A value that does not fit its column.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Misfit {
-    /// The row of the batch.
-    pub row: usize,
-    /// The column.
-    pub column: String,
-    /// The value as the source had it, cut at 80 characters; only of the first 20 of a column.
-    pub value: Option<String>,
-    /// What it should have been.
-    pub reason: String,
-}
-
-impl Misfit {
-    /// The same for a report. `first`: the position of the batch's first row in the extract.
-    pub fn reject(&self, first: u64) -> Reject {
-        Reject {
-            row: first + self.row as u64,
-            column: self.column.clone(),
-            value: self.value.clone().unwrap_or_default(),
-            reason: self.reason.clone(),
-        }
-    }
-}
-
-/// Why a batch has no canonical form.
-#[derive(Debug)]
+/// Why a batch cannot be normalised.
+#[derive(Debug, thiserror::Error)]
 pub enum BatchError {
-    /// An ignored column holds a value that does not fit its kind: it is to be kept as text ([`Plan::keep_text`]), from the
-    /// first row on.
+    /// An ignored column holds a value that does not fit its kind; see [`Plan::keep_text`].
+    #[error("the ignored column `{column}` holds a value that does not fit it")]
     Ignored {
         /// The column.
         column: String,
     },
-    /// What Arrow itself refuses.
-    Arrow(ArrowError),
+    /// What Arrow refuses.
+    #[error(transparent)]
+    Arrow(#[from] ArrowError),
 }
-
-impl From<ArrowError> for BatchError {
-    fn from(error: ArrowError) -> Self {
-        BatchError::Arrow(error)
-    }
-}
-
-/// Misfits whose values are shown, of a column and batch.
-const SHOWN: usize = 20;
 
 impl Plan {
-    /// Makes a batch canonical. A column that it lacks is left out.
+    /// The canonical form of a batch. Many threads may share the plan. A column that the batch lacks (the source left it
+    /// out because nobody needs it) is left out.
     ///
     /// # Errors
-    /// See [`BatchError`].
+    /// [`BatchError::Ignored`] asks for [`Plan::keep_text`] and a new start.
     pub fn batch(&self, batch: &RecordBatch) -> Result<Normalised, BatchError> {
-        let (mut fields, mut columns, mut misfits) = (Vec::new(), Vec::new(), Vec::new());
-        for (index, column) in self.schema().columns.iter().enumerate() {
+        let mut fields = Vec::with_capacity(self.schema.columns.len());
+        let mut arrays = Vec::with_capacity(self.schema.columns.len());
+        let mut found: Vec<(usize, usize)> = Vec::new();
+        for (index, column) in self.schema.columns.iter().enumerate() {
             let Some(array) = batch.column_by_name(&column.name) else { continue };
-            let (canonical, failures) = canonical(array, column.kind)?;
-            if self.role(index) == Role::Ignored {
-                if !failures.is_empty() && !self.is_text_kept(index) {
+            let Conversion { array, failures } = self.keeping_dictionaries(array, column.kind)?;
+            match self.roles[index] {
+                _ if failures.is_empty() => {}
+                Role::Ignored if !self.text_kept[index] => {
                     return Err(BatchError::Ignored { column: column.name.clone() });
                 }
-                // What fits nothing in an ignored column is NULL: nobody compares it.
-            } else {
-                misfits.extend(failures.into_iter().enumerate().map(|(number, row)| Misfit {
-                    row,
-                    column: column.name.clone(),
-                    value: (number < SHOWN).then(|| convert::shown(array, row)),
-                    reason: format!("does not fit {}, the type that the column had when it was pinned", column.kind),
-                }));
+                // What cannot even be text is NULL: nobody compares it.
+                Role::Ignored => {}
+                Role::Key | Role::Strict | Role::Payload => found.extend(failures.into_iter().map(|row| (row, index))),
             }
-            fields.push(Field::new(&column.name, canonical.data_type().clone(), true));
-            columns.push(canonical);
+            fields.push(Field::new(&column.name, array.data_type().clone(), true));
+            arrays.push(array);
         }
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        let batch = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)?;
-        Ok(Normalised { batch, misfits })
+        let canonical = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)?;
+        Ok(Normalised { batch: canonical, misfits: self.misfits(batch, found) })
     }
-}
 
-/// One array as the canonical array of a kind, or, of a dictionary, a dictionary of canonical values; and the rows with a
-/// value that does not fit, which are NULL there.
-///
-/// # Errors
-/// Only what Arrow itself refuses.
-pub fn canonical(array: &ArrayRef, kind: Kind) -> Result<(ArrayRef, Vec<usize>), ArrowError> {
-    let Some(dictionary) = array.as_any_dictionary_opt() else {
-        let Conversion { array, failures } = convert::convert(array, kind)?;
-        return Ok((array, failures));
-    };
-    if dictionary.values().len() > dictionary.len() {
-        // A slice of a long dictionary: most values are not here.
-        let DataType::Dictionary(_, values) = array.data_type() else { return canonical_values(array, kind) };
-        return canonical_values(&cast(array, values)?, kind);
+    /// From now on an ignored column is kept as text, since it has values that do not fit its kind. The caller starts over
+    /// with the first batch, so that all batches have the one schema.
+    pub fn keep_text(&mut self, column: &str) {
+        if let Some(index) = self.schema.index_of(column) {
+            self.schema.columns[index].kind = Kind::Text;
+            self.text_kept[index] = true;
+        }
     }
-    let Conversion { array: values, failures } = convert::convert(dictionary.values(), kind)?;
-    let canonical = dictionary.with_values(values);
-    if failures.is_empty() || dictionary.is_empty() {
-        return Ok((canonical, Vec::new()));
+
+    fn misfits(&self, batch: &RecordBatch, mut found: Vec<(usize, usize)>) -> Vec<Misfit> {
+        found.sort_unstable();
+        let reasons: Vec<Arc<str>> = (0..self.roles.len()).map(|column| Arc::from(self.reason(column))).collect();
+        let misfit = |(order, (row, column)): (usize, (usize, usize))| {
+            let name = &self.schema.columns[column].name;
+            let array = batch.column_by_name(name).filter(|_| order < SHOWN);
+            let value = array.map(|array| convert::shown(array, row));
+            Misfit { row, column, value, reason: Arc::clone(&reasons[column]) }
+        };
+        found.into_iter().enumerate().map(misfit).collect()
     }
-    let (failures, keys): (BTreeSet<usize>, _) = (failures.into_iter().collect(), dictionary.normalized_keys());
-    let rows = (0..array.len()).filter(|&row| array.is_valid(row) && failures.contains(&keys[row])).collect();
-    Ok((canonical, rows))
-}
 
-fn canonical_values(array: &ArrayRef, kind: Kind) -> Result<(ArrayRef, Vec<usize>), ArrowError> {
-    let Conversion { array, failures } = convert::convert(array, kind)?;
-    Ok((array, failures))
-}
+    fn reason(&self, column: usize) -> String {
+        let kind = self.schema.columns[column].kind;
+        if self.pinned[column] {
+            format!("does not fit {kind}, the type that the column had when it was pinned")
+        } else {
+            format!("does not fit {kind}")
+        }
+    }
 
-/// A dictionary as the plain array of its values; any other array as it is.
-///
-/// # Errors
-/// Only what Arrow itself refuses.
-pub fn plain(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
-    match array.data_type() {
-        DataType::Dictionary(_, values) => cast(array, values),
-        _ => Ok(Arc::clone(array)),
+    fn keeping_dictionaries(&self, array: &ArrayRef, kind: Kind) -> Result<Conversion, ArrowError> {
+        match array.data_type() {
+            DataType::Dictionary(_, _) => self.dictionaries.convert(array, kind),
+            _ => convert::convert(array, kind),
+        }
     }
 }

@@ -1,7 +1,7 @@
-//! Text as a value of a kind, exactly or not at all.
+//! Text as a value of a kind, exactly or not at all. Each common spelling has a short way that allocates nothing.
 
+use super::number;
 use crate::row::exact_f64;
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 
 /// `true` and `false` in any case, as the common writers spell them.
 pub(super) fn bool(text: &str) -> Option<bool> {
@@ -17,16 +17,29 @@ pub(super) fn bool(text: &str) -> Option<bool> {
 /// A whole number, also written `10.0` or `1e3`. `007` and `+7` are names and not numbers: as 7 they could not be told
 /// from one.
 pub(super) fn int(text: &str) -> Option<i64> {
-    let unsigned = text.strip_prefix('-').unwrap_or(text).as_bytes();
-    match unsigned {
-        [b'0', b'0'..=b'9', ..] | [b'+', ..] => None,
-        _ => text.parse().ok().or_else(|| decimal(text, 0).and_then(|n| i64::try_from(n).ok())),
+    let (negative, digits) = sign(text.as_bytes());
+    match digits {
+        [b'0', b'0'..=b'9', ..] | [b'+', ..] => return None,
+        _ => {}
     }
+    // Eighteen digits always fit.
+    if (1..=18).contains(&digits.len())
+        && let Some(number) = digits.iter().try_fold(0, |number, &byte| Some(number * 10 + i64::from(digit(byte)?)))
+    {
+        return Some(if negative { -number } else { number });
+    }
+    text.parse().ok().or_else(|| decimal(text, 0).and_then(|n| i64::try_from(n).ok()))
 }
 
 /// A double, if it holds the number that is written: more digits than a double can tell apart do not fit, since two
 /// such numbers would look the same. The spellings `NaN`, `inf`, `-inf` are accepted.
 pub(super) fn float(text: &str) -> Option<f64> {
+    let (negative, unsigned) = sign(text.as_bytes());
+    if let Some((unscaled, places)) = short_number(unsigned)
+        && let Some(number) = number::double(unscaled, places)
+    {
+        return Some(if negative { -number } else { number });
+    }
     match text.bytes().any(|b| b.is_ascii_digit()) {
         true => exact_f64(text),
         false => text.parse().ok(),
@@ -39,69 +52,71 @@ pub(super) fn decimal(text: &str, scale: i8) -> Option<i128> {
         Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
         None => (text, 0),
     };
-    let (sign, digits) = match mantissa.as_bytes().first()? {
-        b'-' => (-1, &mantissa[1..]),
-        b'+' => (1, &mantissa[1..]),
-        _ => (1, mantissa),
+    let (negative, unsigned) = sign(mantissa.as_bytes());
+    let unsigned = unsigned.strip_prefix(b"+").filter(|_| !negative).unwrap_or(unsigned);
+    let (whole, fraction) = match unsigned.iter().position(|&b| b == b'.') {
+        Some(point) => (&unsigned[..point], &unsigned[point + 1..]),
+        None => (unsigned, &unsigned[..0]),
     };
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    if whole.is_empty() && fraction.is_empty() || !whole.bytes().chain(fraction.bytes()).all(|b| b.is_ascii_digit()) {
+    if whole.is_empty() && fraction.is_empty() || !whole.iter().chain(fraction).all(u8::is_ascii_digit) {
         return None;
     }
-    let fraction_zeros_off = fraction.trim_end_matches('0');
-    let unscaled: i128 = format!("0{whole}{fraction_zeros_off}").parse().ok()?;
-    let shift = i32::from(scale) + exponent.clamp(-1000, 1000) - i32::try_from(fraction_zeros_off.len()).ok()?;
-    let shifted = if shift >= 0 {
-        unscaled.checked_mul(10i128.checked_pow(shift.unsigned_abs()).or((unscaled == 0).then_some(0))?)?
-    } else {
-        let divisor = 10i128.checked_pow(shift.unsigned_abs());
-        match divisor {
-            Some(divisor) if unscaled % divisor == 0 => unscaled / divisor,
-            None if unscaled == 0 => 0,
-            _ => return None,
+    let zeros = fraction.iter().rev().take_while(|&&b| b == b'0').count();
+    let fraction = &fraction[..fraction.len() - zeros];
+    let unscaled = whole
+        .iter()
+        .chain(fraction)
+        .try_fold(0i128, |number, &byte| number.checked_mul(10)?.checked_add(i128::from(digit(byte)?)))?;
+    let from = i32::try_from(fraction.len()).ok()? - exponent.clamp(-1000, 1000);
+    number::rescale(if negative { -unscaled } else { unscaled }, from, scale.into())
+}
+
+/// Digits with at most one point among them, fifteen at most: the value without the point, and the places after it.
+fn short_number(unsigned: &[u8]) -> Option<(i128, i32)> {
+    let (first, last) = (unsigned.first()?, unsigned.last()?);
+    if unsigned.len() > 16 || !first.is_ascii_digit() || !last.is_ascii_digit() {
+        return None;
+    }
+    let (mut number, mut point) = (0i64, None);
+    for (index, &byte) in unsigned.iter().enumerate() {
+        match digit(byte) {
+            Some(digit) => number = number * 10 + i64::from(digit),
+            None if byte == b'.' && point.is_none() => point = Some(index),
+            None => return None,
         }
-    };
-    (shifted.unsigned_abs() < 10u128.pow(38)).then_some(sign * shifted)
+    }
+    let places = point.map_or(0, |point| unsigned.len() - 1 - point);
+    Some((i128::from(number), i32::try_from(places).ok()?))
 }
 
-/// Days since 1970-01-01 of an ISO date; a time of midnight after it is accepted.
-pub(super) fn date(text: &str) -> Option<i32> {
-    let date = NaiveDate::parse_from_str(text, "%Y-%m-%d")
-        .ok()
-        .or_else(|| local(text).filter(|t| t.time() == NaiveTime::MIN).map(|t| t.date()))?;
-    i32::try_from(date.signed_duration_since(NaiveDate::default()).num_days()).ok()
+fn sign(text: &[u8]) -> (bool, &[u8]) {
+    match text.strip_prefix(b"-") {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    }
 }
 
-/// Microseconds since midnight.
-pub(super) fn time(text: &str) -> Option<i64> {
-    let time =
-        NaiveTime::parse_from_str(text, "%H:%M:%S%.f").or_else(|_| NaiveTime::parse_from_str(text, "%H:%M")).ok()?;
-    Some(i64::from(time.num_seconds_from_midnight()) * 1_000_000 + i64::from(time.nanosecond() / 1_000))
-}
-
-/// Microseconds since the epoch; the text must name its offset, or the instant is not known.
-pub(super) fn timestamp(text: &str) -> Option<i64> {
-    let parsed = DateTime::parse_from_rfc3339(text)
-        .or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%#z"))
-        .or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f%#z"))
-        .or_else(|_| DateTime::parse_from_str(&text.replace(" UTC", "+00:00"), "%Y-%m-%d %H:%M:%S%.f%#z"));
-    parsed.ok().map(|t| t.timestamp_micros())
-}
-
-/// Microseconds of a date and time without an offset.
-pub(super) fn local_timestamp(text: &str) -> Option<i64> {
-    local(text).map(|t| t.and_utc().timestamp_micros())
-}
-
-fn local(text: &str) -> Option<NaiveDateTime> {
-    NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f")
-        .or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f"))
-        .ok()
+fn digit(byte: u8) -> Option<u8> {
+    byte.is_ascii_digit().then(|| byte - b'0')
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_short_way_finds_what_parsing_finds(unscaled in -999_999_999_999_999i64..999_999_999_999_999, places in 0usize..14) {
+            let sign = if unscaled < 0 { "-" } else { "" };
+            let digits = format!("{:0>width$}", unscaled.unsigned_abs(), width = places + 1);
+            let (whole, fraction) = digits.split_at(digits.len() - places);
+            let text = if places == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") };
+            prop_assert_eq!(float(&text), exact_f64(&text));
+            prop_assert_eq!(decimal(&text, 14), Some(i128::from(unscaled) * 10i128.pow(14 - places as u32)));
+            prop_assert_eq!(int(&unscaled.to_string()), Some(unscaled));
+        }
+    }
 
     #[test]
     fn decimals_fit_exactly_or_not_at_all() {
@@ -145,17 +160,5 @@ mod tests {
         assert_eq!(float("inf"), Some(f64::INFINITY));
         assert_eq!(bool("True"), Some(true));
         assert_eq!(bool("1"), None);
-        assert_eq!(date("1970-01-02"), Some(1));
-        assert_eq!(date("1970-01-02 00:00:00"), Some(1));
-        assert_eq!(date("1970-01-02 00:00:01"), None);
-        assert_eq!(time("00:00:01.5"), Some(1_500_000));
-        for text in
-            ["1970-01-01T01:00:00+01:00", "1970-01-01 00:00:00+00", "1970-01-01 00:00:00 UTC", "1970-01-01T00:00:00Z"]
-        {
-            assert_eq!(timestamp(text), Some(0), "{text}");
-        }
-        assert_eq!(timestamp("1970-01-01 00:00:00"), None);
-        assert_eq!(local_timestamp("1970-01-01 00:00:00.000001"), Some(1));
-        assert_eq!(local_timestamp("1970-01-01T00:00:00Z"), None);
     }
 }

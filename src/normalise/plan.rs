@@ -1,9 +1,12 @@
 //! What each column of tonight's extract is to become.
 
+use super::dictionary::Memory;
+use super::drift::{self, Drift, DriftProblem};
 use super::kinds::{kind_of, may_arrive_as};
 use crate::row::{Column, Kind, Schema};
 use crate::source::{KIND_JSON, KIND_KEY, Typing};
 use arrow::datatypes::{DataType, Field, SchemaRef};
+use std::sync::Arc;
 
 /// What a column is for, which decides what happens when a value does not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +24,7 @@ pub enum Role {
 }
 
 impl Role {
-    fn is_required(self) -> bool {
+    pub(super) fn is_required(self) -> bool {
         matches!(self, Role::Key | Role::Strict)
     }
 }
@@ -44,45 +47,15 @@ pub enum PlanError {
     Drift(#[from] Drift),
 }
 
-/// How tonight's extract departs from the schema that was pinned with the first base.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the extract's schema has drifted: {}", .problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-pub struct Drift {
-    /// Every difference that matters.
-    pub problems: Vec<DriftProblem>,
-}
-
-/// One difference.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum DriftProblem {
-    /// A key or compared column is gone.
-    #[error("column `{column}` ({kind}) is gone{}", .candidates.first().map(|c| format!("; was it renamed to `{c}`?")).unwrap_or_default())]
-    Gone {
-        /// The column.
-        column: String,
-        /// Its pinned kind.
-        kind: Kind,
-        /// New columns of the same kind.
-        candidates: Vec<String>,
-    },
-    /// A key or compared column has another type.
-    #[error("column `{column}` was {pinned} and is {tonight} now")]
-    Retyped {
-        /// The column.
-        column: String,
-        /// Its pinned kind.
-        pinned: Kind,
-        /// What it is tonight.
-        tonight: Kind,
-    },
-}
-
 /// The conversion of every column of an extract.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    schema: Schema,
-    roles: Vec<Role>,
-    text_kept: Vec<bool>,
+    pub(super) schema: Schema,
+    pub(super) roles: Vec<Role>,
+    pub(super) pinned: Vec<bool>,
+    pub(super) text_kept: Vec<bool>,
+    /// Shared by clones: what is remembered depends on nothing but the arrays.
+    pub(super) dictionaries: Arc<Memory>,
 }
 
 impl Plan {
@@ -97,63 +70,86 @@ impl Plan {
         pinned: Option<&Schema>,
         role: &dyn Fn(&str) -> Role,
     ) -> Result<Self, PlanError> {
-        let mut columns = Vec::new();
-        let mut roles = Vec::new();
+        let mut plan = Plan {
+            schema: Schema::default(),
+            roles: Vec::new(),
+            pinned: Vec::new(),
+            text_kept: Vec::new(),
+            dictionaries: Arc::default(),
+        };
         let mut problems = Vec::new();
         for field in extract.fields() {
-            let name = field.name().as_str();
-            let column_role = role(name);
+            let (column, role) = (field.name().clone(), role(field.name()));
             let tonight = tonight_kind(field, typing)?;
-            let kind = match pinned.and_then(|p| p.index_of(name).map(|i| p.columns[i].kind)) {
-                None if column_role == Role::Key && matches!(typing, Typing::Guess(_)) => Kind::Text,
-                None => tonight,
-                // The declared type of a payload-only column may change; only a guess is bound by what it was.
-                Some(pinned_kind)
-                    if !column_role.is_required() && pinned_kind != tonight && !untyped(field, typing) =>
-                {
-                    tonight
-                }
-                Some(pinned_kind) if untyped(field, typing) || may_arrive_as(pinned_kind, tonight) => pinned_kind,
-                // CSV and Parquet of the same orgs: an id that was read as text may come as a number.
-                Some(Kind::Text) if column_role == Role::Key && tonight == Kind::Int => Kind::Text,
-                Some(pinned_kind) => {
-                    problems.push(DriftProblem::Retyped { column: name.to_owned(), pinned: pinned_kind, tonight });
-                    pinned_kind
-                }
-            };
-            columns.push(Column { name: name.to_owned(), kind });
-            roles.push(column_role);
+            let pinned = pinned.and_then(|p| pinned_kind(p, &column));
+            let kind = settled(field, typing, role, pinned, tonight).unwrap_or_else(|pinned| {
+                problems.push(DriftProblem::Retyped { column: column.clone(), pinned, tonight });
+                pinned
+            });
+            plan.schema.columns.push(Column { name: column, kind });
+            plan.roles.push(role);
+            plan.pinned.push(pinned.is_some());
+            plan.text_kept.push(false);
         }
-        let schema = Schema { columns };
-        problems.extend(gone(&schema, pinned, role));
-        if !problems.is_empty() {
-            return Err(Drift { problems }.into());
-        }
-        let text_kept = vec![false; roles.len()];
-        Ok(Plan { schema, roles, text_kept })
+        let new = pinned.map(|pinned| drift::new_columns(pinned, &plan.schema)).unwrap_or_default();
+        problems.extend(pinned.map(|pinned| drift::gone(&plan.schema, pinned, role)).unwrap_or_default());
+        if problems.is_empty() { Ok(plan) } else { Err(Drift { problems, new }.into()) }
     }
 
-    /// The canonical schema that [`Plan::normalise`] yields.
+    /// The kinds that tonight's extract has of its own, for [`accepted`](super::accepted). A column without a type of its
+    /// own (NULL throughout) has its pinned one, or is left out. So does text that was pinned have, where tonight's types
+    /// are a guess only or the column is an id.
+    ///
+    /// # Errors
+    /// Types that cannot be sent.
+    pub fn tonight(
+        extract: &SchemaRef,
+        typing: &Typing,
+        pinned: &Schema,
+        role: &dyn Fn(&str) -> Role,
+    ) -> Result<Schema, PlanError> {
+        let guess = matches!(typing, Typing::Guess(_));
+        let mut columns = Vec::new();
+        for field in extract.fields() {
+            let (name, is_key) = (field.name().clone(), role(field.name()) == Role::Key);
+            let own = tonight_kind(field, typing)?;
+            let kind = match pinned_kind(pinned, &name) {
+                pinned if *field.data_type() == DataType::Null => pinned,
+                None if is_key && guess => Some(Kind::Text),
+                Some(Kind::Text) if guess || (is_key && own == Kind::Int) => Some(Kind::Text),
+                _ => Some(own),
+            };
+            columns.extend(kind.map(|kind| Column { name, kind }));
+        }
+        Ok(Schema { columns })
+    }
+
+    /// The schema of canonical batches: every column of the extract, in its order.
     pub fn schema(&self) -> &Schema {
         &self.schema
     }
 
-    /// What a column is for, by position in the schema.
-    pub(super) fn role(&self, index: usize) -> Role {
-        self.roles[index]
+    /// The columns that the pinned schema does not have; without one, all.
+    pub fn new_columns(&self) -> impl Iterator<Item = &Column> {
+        self.schema.columns.iter().zip(&self.pinned).filter(|(_, pinned)| !**pinned).map(|(column, _)| column)
     }
+}
 
-    /// Whether a column is kept as text although its kind was another one.
-    pub(super) fn is_text_kept(&self, index: usize) -> bool {
-        self.text_kept[index]
-    }
+fn pinned_kind(pinned: &Schema, column: &str) -> Option<Kind> {
+    pinned.index_of(column).map(|index| pinned.columns[index].kind)
+}
 
-    /// An ignored column whose values do not fit is text from now on.
-    pub fn keep_text(&mut self, column: &str) {
-        if let Some(index) = self.schema.index_of(column) {
-            self.schema.columns[index].kind = Kind::Text;
-            self.text_kept[index] = true;
-        }
+/// The kind that a column is read as, or the pinned kind if tonight's cannot be read as that.
+fn settled(field: &Field, typing: &Typing, role: Role, pinned: Option<Kind>, tonight: Kind) -> Result<Kind, Kind> {
+    match pinned {
+        None if role == Role::Key && matches!(typing, Typing::Guess(_)) => Ok(Kind::Text),
+        None => Ok(tonight),
+        // The declared type of a payload-only column may change; only a guess is bound by what it was.
+        Some(pinned) if !role.is_required() && pinned != tonight && !untyped(field, typing) => Ok(tonight),
+        Some(pinned) if untyped(field, typing) || may_arrive_as(pinned, tonight) => Ok(pinned),
+        // CSV and Parquet of the same orgs: an id that was read as text may come as a number.
+        Some(Kind::Text) if role == Role::Key && tonight == Kind::Int => Ok(Kind::Text),
+        Some(pinned) => Err(pinned),
     }
 }
 
@@ -178,24 +174,3 @@ fn tonight_kind(field: &Field, typing: &Typing) -> Result<Kind, PlanError> {
 fn untyped(field: &Field, typing: &Typing) -> bool {
     matches!(typing, Typing::Guess(_)) || *field.data_type() == DataType::Null
 }
-
-fn gone(schema: &Schema, pinned: Option<&Schema>, role: &dyn Fn(&str) -> Role) -> Vec<DriftProblem> {
-    let Some(pinned) = pinned else { return Vec::new() };
-    let missing = pinned.columns.iter().filter(|c| role(&c.name).is_required() && schema.index_of(&c.name).is_none());
-    missing
-        .map(|column| DriftProblem::Gone {
-            column: column.name.clone(),
-            kind: column.kind,
-            candidates: schema
-                .columns
-                .iter()
-                .filter(|c| c.kind == column.kind && pinned.index_of(&c.name).is_none())
-                .map(|c| c.name.clone())
-                .collect(),
-        })
-        .collect()
-}
-
-#[cfg(test)]
-#[path = "tests.rs"]
-mod tests;

@@ -61,7 +61,7 @@ fn attempt(input: &PlanInput, rows: usize, text: &BTreeSet<String>) -> Result<Sa
                 NotReady::Failed(error) => error,
             })?;
             for misfit in &ready.misfits {
-                sample.rejects.push(misfit.reject(sample.rows));
+                sample.rejects.push(misfit.reject(&extract.shape.schema, sample.rows));
             }
             if sample.body.is_none() && ready.batch.num_rows() > 0 {
                 let first = extract.rows(&ready.batch, vec![0])?;

@@ -5,6 +5,7 @@ use super::PipelineError;
 use super::extract::Ready;
 use crate::diff::{BadKey, BadKeys};
 use crate::normalise::{Misfit, Rejects};
+use crate::row::Schema;
 use std::collections::BTreeSet;
 
 /// What was seen of the rows besides the comparison.
@@ -19,12 +20,12 @@ pub(super) struct Seen {
 
 impl Seen {
     /// Takes a batch's rows into account, in the extract's order. Returns tonight's row of its first one.
-    pub(super) fn take(&mut self, rows: usize, ready: Noted) -> Result<u32, PipelineError> {
+    pub(super) fn take(&mut self, schema: &Schema, rows: usize, ready: Noted) -> Result<u32, PipelineError> {
         let first = self.rows;
         let next = u64::from(first) + rows as u64;
         self.rows = u32::try_from(next).ok().filter(|rows| *rows < u32::MAX / 2).ok_or(PipelineError::TooManyRows)?;
         for misfit in ready.misfits {
-            self.rejects.push(misfit.reject(u64::from(first)));
+            self.rejects.push(misfit.reject(schema, u64::from(first)));
         }
         for mut bad in ready.keyless {
             bad.row += u64::from(first);

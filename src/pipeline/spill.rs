@@ -92,7 +92,7 @@ fn spill(comparing: &Comparing<'_>, place: &mut Place, spools: &mut Spools) -> R
     let mut take = |yielded| match yielded {
         Yield::Encoded(rows) => base.as_mut().map_or(Ok(()), |base| Ok(base.append(rows)?)),
         Yield::Batch { rows, noted, split } => {
-            let first = seen.take(rows, noted)?;
+            let first = seen.take(&comparing.extract.shape.schema, rows, noted)?;
             split.into_iter().try_for_each(|(part, batch, rows)| {
                 let numbers: UInt32Array = rows.into_iter().map(|row| first + row).collect::<Vec<_>>().into();
                 spools.put(part, batch, Arc::new(numbers))

@@ -86,7 +86,7 @@ impl<'a> Comparing<'a> {
                     }
                 }
                 Yield::Batch { rows, noted, judged, after } => {
-                    let first = seen.take(rows, noted)?;
+                    let first = seen.take(&self.extract.shape.schema, rows, noted)?;
                     comparison.take(|row| first + row, &judged, after)?;
                 }
             }

@@ -23,8 +23,7 @@ fn batch_of(schema: &Schema, columns: Vec<ArrayRef>, rows: usize) -> Result<Reco
 
 /// A column of a file in its kind of tonight. A value that does not fit the kind reads as NULL.
 fn canonical(array: &ArrayRef, kind: crate::row::Kind) -> Result<ArrayRef, SnapshotError> {
-    let (canonical, _) = normalise::canonical(array, kind)?;
-    Ok(normalise::plain(&canonical)?)
+    Ok(normalise::canonical(array, kind)?.0)
 }
 
 /// The columns of `schema` out of a decoded batch, in their kinds of tonight; NULL where the batch has none of the name or

@@ -1,11 +1,14 @@
-use super::*;
-use crate::row::{Fingerprinter, HashSeed};
+//! A whole extract at once, and which kind a column has.
+
+use crate::normalise::{Plan, PlanError, Role};
+use crate::row::{Column, Fingerprinter, HashSeed, Kind, Schema};
+use crate::source::Typing;
 use arrow::array::{
-    ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int32Array, Int64Array, StringArray, StringViewArray, StructArray,
-    RecordBatch, TimestampMillisecondArray, UInt64Array,
+    ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
+    StringViewArray, StructArray, TimestampMillisecondArray, UInt64Array,
 };
+use arrow::datatypes::{DataType, Field, Fields};
 use std::sync::Arc;
-use arrow::datatypes::{Field, Fields};
 
 fn schema(kind: Kind) -> Schema {
     Schema { columns: vec![Column { name: "c".into(), kind }] }
