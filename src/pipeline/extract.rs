@@ -164,7 +164,8 @@ impl Extract {
         let columns: Vec<usize> = (0..key.len()).collect();
         let bad = |(row, column, null): (u32, usize, bool)| {
             let Some(of) = schema.columns.get(column) else { return KeyFault::Null };
-            let misfit = misfits.iter().find(|m| m.row == row as usize && self.shape.schema.columns[m.column].name == of.name);
+            let misfit =
+                misfits.iter().find(|m| m.row == row as usize && self.shape.schema.columns[m.column].name == of.name);
             match misfit {
                 Some(misfit) => KeyFault::DoesNotFit { value: misfit.value.clone(), kind: of.kind },
                 None if null => KeyFault::Null,

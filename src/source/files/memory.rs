@@ -3,11 +3,24 @@
 use crate::row::Schema;
 use crate::source::{Piece, Rows, SourceError, Stream, Typing};
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 /// Rows of a piece, at most.
 const ROWS: usize = 64 << 10;
+
+/// An extract that is in memory.
+pub struct Whole {
+    /// As [`Stream::schema`].
+    pub schema: SchemaRef,
+    /// All rows in order.
+    pub batches: Vec<RecordBatch>,
+    /// As [`Stream::typing`].
+    pub typing: Typing,
+    /// As [`Stream::input`].
+    pub input: Option<Schema>,
+}
 
 /// An extract as a stream. What was handed out is freed by whoever took it.
 pub fn stream(whole: Whole) -> Stream {

@@ -17,16 +17,6 @@ pub const REMEDY: &str = "the model's input types are pinned with the job's firs
                           change its type from night to night: correct the extract, or begin the job anew if the \
                           change is meant";
 
-/// The kinds that the text columns look like.
-pub fn guess(frame: &DataFrame) -> Result<Schema, SourceError> {
-    let columns: PolarsResult<Vec<Column>> = frame
-        .columns()
-        .iter()
-        .map(|column| Ok(Column { name: column.name().to_string(), kind: infer::guess(column.str()?.iter()) }))
-        .collect();
-    Ok(Schema { columns: engine::run("guessing types", || columns)? })
-}
-
 /// The columns as the pinned kinds, or as their guess where none is pinned; and the kinds to pin ([`to_pin`]).
 pub fn apply(table: CsvTable, pinned: Option<&Schema>) -> Result<(DataFrame, Schema), SourceError> {
     let CsvTable { frame, origin } = table;

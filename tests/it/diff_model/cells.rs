@@ -56,11 +56,15 @@ impl ColumnSpec {
         match self.kind {
             Kind::Bool => Cell::Bool(n % 2 == 0),
             Kind::Int => Cell::Int([0, 1, 4, 5, 1_000_000, -7][usize::from(seed) % 6]),
-            Kind::Decimal { .. } => Cell::Decimal([0, 100, 149, 150, -50, 99_999_999_999_999_999_999_i128][usize::from(seed) % 6]),
+            Kind::Decimal { .. } => {
+                Cell::Decimal([0, 100, 149, 150, -50, 99_999_999_999_999_999_999_i128][usize::from(seed) % 6])
+            }
             Kind::Float => Cell::Float([0.0, -0.0, 1.5, 1.25, 1e15, -3.0][usize::from(seed) % 6]),
             Kind::Text => Cell::Text(TEXTS[usize::from(seed) % 6].to_owned()),
             Kind::Date => Cell::Date([0, 1, -1, 20_000, 11_016, 2][usize::from(seed) % 6]),
-            Kind::Timestamp => Cell::Timestamp([0, 1, -1, 1_768_473_000_000_000, 1_000_000, -1_000_001][usize::from(seed) % 6]),
+            Kind::Timestamp => {
+                Cell::Timestamp([0, 1, -1, 1_768_473_000_000_000, 1_000_000, -1_000_001][usize::from(seed) % 6])
+            }
             _ => Cell::Json(JSONS[usize::from(seed) % 6].to_owned()),
         }
     }
@@ -78,7 +82,11 @@ fn spec(kind: Kind, toml: &str) -> ColumnSpec {
     );
     let form = match toml {
         "" => Form::default(),
-        _ => nightmark::job::parse(&job, std::path::Path::new("x.toml"), std::path::Path::new("/")).unwrap().diff.columns["c"].clone(),
+        _ => {
+            nightmark::job::parse(&job, std::path::Path::new("x.toml"), std::path::Path::new("/")).unwrap().diff.columns
+                ["c"]
+                .clone()
+        }
     };
     ColumnSpec { kind, form, toml: toml.to_owned() }
 }

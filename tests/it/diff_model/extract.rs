@@ -57,8 +57,9 @@ fn parquet(path: &Path, dictionary: bool, columns: &[ColumnSpec], rows: &Rows) {
     }
     let batch = RecordBatch::try_from_iter_with_nullable(arrays.into_iter().map(|(n, a)| (n, a, true))).unwrap();
     // Small row groups, so that several threads have something to do.
-    let properties =
-        WriterProperties::builder().set_dictionary_enabled(dictionary).set_max_row_group_row_count(Some(7.max(rows.len() / 4)));
+    let properties = WriterProperties::builder()
+        .set_dictionary_enabled(dictionary)
+        .set_max_row_group_row_count(Some(7.max(rows.len() / 4)));
     let file = std::fs::File::create(path).unwrap();
     let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties.build())).unwrap();
     writer.write(&batch).unwrap();
@@ -67,8 +68,14 @@ fn parquet(path: &Path, dictionary: bool, columns: &[ColumnSpec], rows: &Rows) {
 
 fn key(rows: &Rows) -> ArrayRef {
     match &rows[0].0 {
-        Cell::Int(_) => Arc::new(rows.iter().map(|(k, _)| if let Cell::Int(k) = k { Some(*k) } else { None }).collect::<Int64Array>()),
-        _ => Arc::new(rows.iter().map(|(k, _)| if let Cell::Text(k) = k { Some(k.as_str()) } else { None }).collect::<StringArray>()),
+        Cell::Int(_) => Arc::new(
+            rows.iter().map(|(k, _)| if let Cell::Int(k) = k { Some(*k) } else { None }).collect::<Int64Array>(),
+        ),
+        _ => Arc::new(
+            rows.iter()
+                .map(|(k, _)| if let Cell::Text(k) = k { Some(k.as_str()) } else { None })
+                .collect::<StringArray>(),
+        ),
     }
 }
 

@@ -56,7 +56,8 @@ impl Case {
     fn rows(&self, night: &Night) -> Vec<(Cell, Vec<Cell>)> {
         let mut orgs: Vec<u16> = night.orgs.keys().copied().chain([PIN]).collect();
         orgs.extend(night.doubled.iter().filter(|org| night.orgs.contains_key(org)));
-        let shuffled = |org: &u16, at: usize| (u64::from(*org) + at as u64 * 7).wrapping_mul(night.order | 1).rotate_left(17);
+        let shuffled =
+            |org: &u16, at: usize| (u64::from(*org) + at as u64 * 7).wrapping_mul(night.order | 1).rotate_left(17);
         let mut numbered: Vec<(usize, u16)> = orgs.into_iter().enumerate().collect();
         if night.order != 0 {
             numbered.sort_by_key(|(at, org)| shuffled(org, *at));
@@ -92,7 +93,8 @@ fn said(planned: &Planned) -> Said {
         let batch = batch.unwrap();
         for at in 0..batch.len() {
             let key = batch.row(at).value(0).text();
-            let before = batch.before(at).map(|row| (1..row.schema.columns.len()).map(|c| row.value(c).text()).collect());
+            let before =
+                batch.before(at).map(|row| (1..row.schema.columns.len()).map(|c| row.value(c).text()).collect());
             out.push((batch.rows[at].operation, key, before, batch.rows[at].webhook_id.clone()));
         }
     }
@@ -149,12 +151,16 @@ fn check(case: &Case) {
             assert_eq!(said(other), first, "night {number}: the change set depends on threads or memory\n{case:?}");
             assert_eq!((other.counts, &other.stats), (plans[0].counts, &plans[0].stats), "night {number}\n{case:?}");
         }
-        let mut got: Vec<Op> = first.iter().map(|(operation, key, before, _)| (*operation, key.clone(), before.clone())).collect();
+        let mut got: Vec<Op> =
+            first.iter().map(|(operation, key, before, _)| (*operation, key.clone(), before.clone())).collect();
         got.sort_by(|a, b| a.1.cmp(&b.1));
         model::assert_same(&got, &expected, case, number);
         plans.iter_mut().for_each(|planned| drop(planned.publish(chrono::DateTime::UNIX_EPOCH).unwrap()));
         drop(plans);
-        assert!(files(&homes.0[0].0, number) == files(&homes.0[1].0, number), "night {number}: files depend on threads\n{case:?}");
+        assert!(
+            files(&homes.0[0].0, number) == files(&homes.0[1].0, number),
+            "night {number}: files depend on threads\n{case:?}"
+        );
         progress = Progress { ended: true, attempted_before: first.len() as u64, ..Progress::default() };
         for (seq, (operation, key, ..)) in first.iter().enumerate() {
             let taken = night.taken[seq % night.taken.len()];
@@ -178,7 +184,12 @@ fn night(orgs: u16) -> impl Strategy<Value = Night> {
 }
 
 fn case(orgs: u16, nights: usize) -> impl Strategy<Value = Case> {
-    (prop::collection::vec(column(), 1..4), any::<bool>(), any::<bool>(), prop::collection::vec(night(orgs), 2..=nights))
+    (
+        prop::collection::vec(column(), 1..4),
+        any::<bool>(),
+        any::<bool>(),
+        prop::collection::vec(night(orgs), 2..=nights),
+    )
         .prop_map(|(columns, text_key, removed, mut nights)| {
             // The first night pins the types, which Parquet declares and the others only guess.
             nights[0].format = Format::Parquet { dictionary: nights[0].order % 2 == 0 };
