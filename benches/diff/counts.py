@@ -11,5 +11,7 @@ import duckdb
 from extracts import KEY
 
 changes = duckdb.read_parquet(sys.argv[1])
-digest = f"bit_xor(hash({KEY}))" if KEY in changes.columns else "null"
-print(json.dumps({op: rest for op, *rest in changes.aggregate(f"op, count(*), {digest}", "op").fetchall()}))
+# Nightmark has its key columns in a struct.
+key = KEY if KEY in changes.columns else f"key.{KEY}"
+counts = changes.aggregate(f"operation, count(*), bit_xor(hash({key}))", "operation").fetchall()
+print(json.dumps({operation: rest for operation, *rest in counts}))

@@ -18,7 +18,7 @@ def changes(night1, night2):
     differs = " or ".join(f"b.{c} is distinct from a.{c}" for c in COMPARED)
     columns = ", ".join(f"b.{c} as before_{c}, a.{c} as after_{c}" for c in COMPARED)
     return f"""
-        select case when b.{KEY} is null then 'added' when a.{KEY} is null then 'removed' else 'changed' end as op,
+        select case when b.{KEY} is null then 'added' when a.{KEY} is null then 'removed' else 'changed' end as operation,
                coalesce(a.{KEY}, b.{KEY}) as {KEY}, {columns}
         from '{night1}' b full join '{night2}' a on a.{KEY} = b.{KEY}
         where b.{KEY} is null or a.{KEY} is null or {differs}"""

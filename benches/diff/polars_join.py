@@ -27,7 +27,7 @@ def changes(night1, night2):
     op = pl.when(is_new).then(pl.lit("added")).when(is_gone).then(pl.lit("removed")).otherwise(pl.lit("changed"))
     values = [f"{side}_{c}" for c in COMPARED for side in ("before", "after")]
     key = pl.coalesce(KEY, f"before_{KEY}").alias(KEY)
-    return joined.filter(is_new | is_gone | differs).select(op.alias("op"), key, *values)
+    return joined.filter(is_new | is_gone | differs).select(op.alias("operation"), key, *values)
 
 
 def main(night1, night2, out):

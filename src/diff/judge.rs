@@ -88,28 +88,30 @@ pub struct Judge<'a> {
 impl Judge<'_> {
     /// Judges a batch. Whether a key stands twice in the extract is for the [`Matcher`](super::Matcher) to find.
     pub fn batch(&self, sight: &Sight<'_>) -> Judged {
-        let mut judged =
-            Judged { at: sight.keys.iter().map(|key| self.table.find(*key)).collect(), notable: Vec::new() };
+        let mut judged = Judged { at: Vec::with_capacity(sight.keys.len()), notable: Vec::new() };
+        let all_plain = self.table.is_all_plain();
         let (mut rejected, mut keyless) = (sight.rejected.iter().peekable(), sight.keyless.iter().peekable());
-        for row in 0..sight.keys.len() as u32 {
-            let i = row as usize;
-            let is_keyless = keyless.next_if_eq(&&row).is_some();
-            let is_rejected = rejected.next_if_eq(&&row).is_some();
-            let (at, print) = (judged.at[i], sight.prints[i]);
-            if at != NOWHERE && self.table.print(at) == print && self.table.flags(at).is_plain() {
-                // Nearly every row of nearly every night. With columns adopted tonight it goes on only if they are NULL.
-                let as_known = sight.against.is_none_or(|against| against[i] == print);
-                if as_known && !is_rejected && !is_keyless {
-                    continue;
+        self.table.find_all(sight.keys, |first, found| {
+            judged.at.extend_from_slice(found);
+            for (i, &at) in found.iter().enumerate() {
+                let (row, print) = (first + i, sight.prints[first + i]);
+                let is_keyless = keyless.next_if_eq(&&(row as u32)).is_some();
+                let is_rejected = rejected.next_if_eq(&&(row as u32)).is_some();
+                if at != NOWHERE && self.table.print(at) == print && (all_plain || self.table.flags(at).is_plain()) {
+                    // Nearly every row of nearly every night. With columns adopted tonight it goes on only if they are NULL.
+                    let as_known = sight.against.is_none_or(|against| against[row] == print);
+                    if as_known && !is_rejected && !is_keyless {
+                        continue;
+                    }
                 }
+                let verdict = match (is_keyless, is_rejected) {
+                    (true, _) => Verdict::Keyless,
+                    (_, true) => Verdict::Rejected,
+                    _ => self.verdict(sight, at, row),
+                };
+                judged.notable.push(Notable { row: row as u32, key: sight.keys[row], print, verdict });
             }
-            let verdict = match (is_keyless, is_rejected) {
-                (true, _) => Verdict::Keyless,
-                (_, true) => Verdict::Rejected,
-                _ => self.verdict(sight, at, i),
-            };
-            judged.notable.push(Notable { row, key: sight.keys[i], print, verdict });
-        }
+        });
         judged
     }
 

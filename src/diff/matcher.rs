@@ -2,7 +2,9 @@
 
 use super::added::{self, Added, Fate};
 use super::bits::Bits;
-use super::{Change, Duplicate, Flags, Judged, NOWHERE, Next, Notable, Operation, Origin, Pending, Table, Verdict};
+use super::{
+    Change, Duplicate, Flags, Judged, NOWHERE, Next, Notable, Operation, Origin, Pending, Positions, Table, Verdict,
+};
 use crate::job::spec::Triggers;
 use crate::row::{KeyHash, Print};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -54,7 +56,7 @@ pub struct Matcher<'a> {
     pub(super) table: &'a Table,
     pending: &'a [Pending],
     /// By position: the row in the base, or the position in `pending`; once seen, the row of tonight.
-    rows: Vec<u32>,
+    rows: Positions,
     /// By basis: the basis of a row that is kept tonight.
     rebased: &'a [u16],
     seen: Bits,
@@ -78,7 +80,7 @@ pub struct Matcher<'a> {
 impl<'a> Matcher<'a> {
     /// `rows`: of each entry of the table. `pending`: what those flagged so refer to. `rebased`: by basis, the basis of a row
     /// that is not seen tonight (another one where columns are adopted tonight).
-    pub fn new(table: &'a Table, rows: Vec<u32>, pending: &'a [Pending], rebased: &'a [u16]) -> Self {
+    pub fn new(table: &'a Table, rows: Positions, pending: &'a [Pending], rebased: &'a [u16]) -> Self {
         Matcher {
             table,
             pending,
@@ -113,7 +115,7 @@ impl<'a> Matcher<'a> {
                     }
                 }
                 None if self.seen.insert(at) => {
-                    self.rows[at as usize] = tonight;
+                    self.rows.as_mut_slice()[at as usize] = tonight;
                     self.counted.unchanged += 1;
                 }
                 None => self.again.push((at, tonight, false)),
@@ -160,7 +162,7 @@ impl<'a> Matcher<'a> {
                 if change.is_some() {
                     self.sent.insert(at);
                 }
-                self.rows[at as usize] = tonight;
+                self.rows.as_mut_slice()[at as usize] = tonight;
                 if self.table.print(at) != print {
                     self.renewed.push((at, print));
                 }
@@ -194,7 +196,7 @@ impl<'a> Matcher<'a> {
         }
         let flags = self.table.flags(at);
         Change {
-            entry: Some((at, self.rows[at as usize])),
+            entry: Some((at, self.rows.get(at))),
             origin: Some(self.origin(at)),
             before: (!flags.has(Flags::ABSENT)).then(|| self.table.print(at)),
             uncertain: flags.has(Flags::UNCERTAIN),
@@ -207,12 +209,12 @@ impl<'a> Matcher<'a> {
     /// The unacknowledged change of an entry. Only before its row of tonight was taken.
     fn pending(&self, at: u32) -> Option<&'a Pending> {
         let is_pending = self.table.flags(at).has(Flags::PENDING);
-        is_pending.then(|| self.pending.get(self.rows[at as usize] as usize)).flatten()
+        is_pending.then(|| self.pending.get(self.rows.get(at) as usize)).flatten()
     }
 
     /// Where an entry's known values are. Only before its row of tonight was taken.
     fn origin(&self, at: u32) -> Origin {
-        self.pending(at).map_or(Origin::Base(self.rows[at as usize]), |p| p.origin)
+        self.pending(at).map_or(Origin::Base(self.rows.get(at)), |p| p.origin)
     }
 
     /// Whether the destination has the org, or may have it.
@@ -240,7 +242,7 @@ impl<'a> Matcher<'a> {
     /// known, so that a slow drift adds up until it counts.
     pub fn withdraw(&mut self, change: &Change) {
         if let (Some((at, row)), Some(tonight)) = (change.entry, change.tonight) {
-            self.rows[at as usize] = row;
+            self.rows.as_mut_slice()[at as usize] = row;
             self.keep(at, Why::Within(tonight));
             self.counted.unchanged += 1;
         }
@@ -252,7 +254,7 @@ impl<'a> Matcher<'a> {
     ///
     /// # Errors
     /// What `original` fails with.
-    pub fn duplicates<E>(&mut self, original: impl FnOnce() -> Result<Vec<u32>, E>) -> Result<Vec<Duplicate>, E> {
+    pub fn duplicates<E>(&mut self, original: impl FnOnce() -> Result<Positions, E>) -> Result<Vec<Duplicate>, E> {
         added::sort(&mut self.added);
         let mut found = Vec::new();
         for group in added::repeated(&self.added) {
@@ -280,7 +282,7 @@ impl<'a> Matcher<'a> {
     }
 
     /// Nothing is said of a known org whose key stands several times. Returns the first of its rows.
-    fn withhold(&mut self, at: u32, earlier: Option<Why>, original: &[u32]) -> u32 {
+    fn withhold(&mut self, at: u32, earlier: Option<Why>, original: &Positions) -> u32 {
         let rejected = match earlier {
             Some(Why::Rejected(row)) => Some(row),
             _ => self.dropped.get(&at).copied(),
@@ -300,7 +302,7 @@ impl<'a> Matcher<'a> {
             }
             _ => {
                 self.counted.unchanged -= u64::from(!self.sent.contains(at));
-                let row = std::mem::replace(&mut self.rows[at as usize], original[at as usize]);
+                let row = std::mem::replace(&mut self.rows.as_mut_slice()[at as usize], original.get(at));
                 self.keep(at, Why::Duplicate);
                 row
             }
@@ -366,7 +368,7 @@ impl<'a> Matcher<'a> {
 
     /// The row of tonight that an entry of the next base has; `None` if it has none.
     pub(super) fn tonight(&self, at: u32) -> Option<u32> {
-        (self.seen.contains(at) && !self.dropped.contains_key(&at)).then(|| self.rows[at as usize])
+        (self.seen.contains(at) && !self.dropped.contains_key(&at)).then(|| self.rows.get(at))
     }
 
     /// Whether a row of an unknown key is part of the next base.

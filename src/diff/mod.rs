@@ -15,6 +15,7 @@
 
 mod added;
 mod bits;
+mod huge;
 mod judge;
 mod keys;
 mod matcher;
@@ -27,7 +28,7 @@ pub use keys::{BadKey, BadKeys, Duplicate, KeyFault, faulty_rows};
 pub use matcher::{Counted, Matcher, Rest};
 pub use next::Next;
 pub use stats::ColumnStats;
-pub use table::{Entry, Flags, NOWHERE, Table, TableBuilder};
+pub use table::{Entry, Flags, NOWHERE, Positions, Table, TableBuilder};
 
 use crate::row::{KeyHash, Print};
 

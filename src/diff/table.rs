@@ -1,9 +1,13 @@
 //! What the destination is known to have, sorted by key hash: a lookup table, whole or one partition of the key space.
 
+use super::huge::Huge;
 use crate::row::{KeyHash, Print};
 
 /// The position of a key that the table does not have.
 pub const NOWHERE: u32 = u32::MAX;
+
+/// Lookups that wait for memory at the same time.
+const CHUNK: usize = 512;
 
 /// What is said of a known row besides its fingerprint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
@@ -71,67 +75,141 @@ pub struct Entry {
     pub flags: Flags,
 }
 
-/// Known rows by key hash. 20 bytes a row are touched by a lookup: a bucket of about four hashes, then one line each.
+/// Known rows by key hash. A lookup touches a bucket of about four rows of 20 bytes, which are two cache lines at most.
 #[derive(Debug, Default)]
 pub struct Table {
-    hi: Vec<u64>,
-    lo: Vec<u32>,
-    print: Vec<Print>,
+    slots: Huge<Slot>,
+    /// By position; empty as long as all are plain, as nearly always.
     flags: Vec<Flags>,
     /// The first position of each bucket, and the end.
-    index: Vec<u32>,
+    index: Huge<u32>,
     /// How many leading bits of a hash all keys of the table share (the partition).
     prefix: u32,
     /// How far a hash without its prefix is shifted to give its bucket.
     shift: u32,
 }
 
+/// Key hash and fingerprint, in halves, so that nothing is lost to alignment.
+#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(transparent)]
+struct Slot([u32; 5]);
+
+impl Slot {
+    fn new(key: KeyHash, print: Print) -> Self {
+        Slot([(key.hi >> 32) as u32, key.hi as u32, key.lo, (print >> 32) as u32, print as u32])
+    }
+
+    fn key(self) -> KeyHash {
+        KeyHash { hi: u64::from(self.0[0]) << 32 | u64::from(self.0[1]), lo: self.0[2] }
+    }
+
+    fn print(self) -> Print {
+        u64::from(self.0[3]) << 32 | u64::from(self.0[4])
+    }
+}
+
 impl Table {
     /// How many entries there are.
     pub fn len(&self) -> usize {
-        self.hi.len()
+        self.slots.as_slice().len()
     }
 
     /// Whether nothing is known.
     pub fn is_empty(&self) -> bool {
-        self.hi.is_empty()
+        self.slots.as_slice().is_empty()
     }
 
     /// The position of a key, or [`NOWHERE`].
     pub fn find(&self, key: KeyHash) -> u32 {
         let bucket = ((key.hi << self.prefix) >> self.shift) as usize;
-        let Some([start, end]) = self.index.get(bucket..bucket + 2) else { return NOWHERE };
-        for at in *start..*end {
-            if self.hi[at as usize] == key.hi && self.lo[at as usize] == key.lo {
-                return at;
-            }
+        let Some([start, end]) = self.index.as_slice().get(bucket..bucket + 2) else { return NOWHERE };
+        let slots = self.slots.as_slice().get(*start as usize..*end as usize).unwrap_or_default();
+        let wanted = Slot::new(key, 0).0;
+        match slots.iter().position(|slot| slot.0[..3] == wanted[..3]) {
+            Some(at) => start + at as u32,
+            None => NOWHERE,
         }
-        NOWHERE
+    }
+
+    /// The positions of many keys. The table is larger than any cache, so lookups wait for memory: those of a chunk are made
+    /// to wait at the same time, and what they touched is still at hand when `each` gets the chunk's rows and positions.
+    pub fn find_all(&self, keys: &[KeyHash], mut each: impl FnMut(usize, &[u32])) {
+        let (slots, index) = (self.slots.as_slice(), self.index.as_slice());
+        let mut found = [NOWHERE; CHUNK];
+        for (chunk, keys) in keys.chunks(CHUNK).enumerate() {
+            let mut bounds = [(0u32, 0u32); CHUNK];
+            for (bound, key) in bounds.iter_mut().zip(keys) {
+                let bucket = ((key.hi << self.prefix) >> self.shift) as usize;
+                *bound = index.get(bucket).zip(index.get(bucket + 1)).map_or((0, 0), |(a, b)| (*a, *b));
+            }
+            // Reads without a branch between them go to memory together.
+            let mut touched = 0;
+            for (start, end) in &bounds[..keys.len()] {
+                let first = slots.get(*start as usize).map_or(0, |slot| slot.0[0]);
+                let last = slots.get((*end as usize).wrapping_sub(1)).map_or(0, |slot| slot.0[4]);
+                touched ^= first ^ last;
+            }
+            std::hint::black_box(touched);
+            for ((found, key), (start, end)) in found.iter_mut().zip(keys).zip(&bounds) {
+                let slots = slots.get(*start as usize..*end as usize).unwrap_or_default();
+                let wanted = Slot::new(*key, 0).0;
+                let at = slots.iter().position(|slot| slot.0[..3] == wanted[..3]);
+                *found = at.map_or(NOWHERE, |at| start + at as u32);
+            }
+            each(chunk * CHUNK, &found[..keys.len()]);
+        }
     }
 
     /// The key hash at a position.
     pub fn key(&self, at: u32) -> KeyHash {
-        KeyHash { hi: self.hi[at as usize], lo: self.lo[at as usize] }
+        self.slots.as_slice()[at as usize].key()
     }
 
     /// The fingerprint at a position.
     pub fn print(&self, at: u32) -> Print {
-        self.print[at as usize]
+        self.slots.as_slice()[at as usize].print()
     }
 
     /// The flags at a position.
     pub fn flags(&self, at: u32) -> Flags {
-        self.flags[at as usize]
+        self.flags.get(at as usize).copied().unwrap_or_default()
+    }
+
+    /// Whether nothing is to be said of any row besides its fingerprint.
+    pub fn is_all_plain(&self) -> bool {
+        self.flags.is_empty()
     }
 
     /// How many orgs the destination has, as far as is known.
     pub fn there(&self) -> u64 {
-        self.flags.iter().filter(|flags| !flags.has(Flags::ABSENT)).count() as u64
+        self.len() as u64 - self.flags.iter().filter(|flags| flags.has(Flags::ABSENT)).count() as u64
     }
 
     /// Replaces a fingerprint, when what is compared has changed.
     pub fn set_print(&mut self, at: u32, print: Print) {
-        self.print[at as usize] = print;
+        let slot = &mut self.slots.as_mut_slice()[at as usize];
+        *slot = Slot::new(slot.key(), print);
+    }
+}
+
+/// One row number for each entry of a table.
+#[derive(Debug, Default)]
+pub struct Positions(Huge<u32>);
+
+impl Positions {
+    /// By position.
+    pub fn get(&self, at: u32) -> u32 {
+        self.0.as_slice()[at as usize]
+    }
+
+    /// All of them, in order.
+    pub fn as_slice(&self) -> &[u32] {
+        self.0.as_slice()
+    }
+
+    /// All of them, in order.
+    pub fn as_mut_slice(&mut self) -> &mut [u32] {
+        self.0.as_mut_slice()
     }
 }
 
@@ -139,55 +217,48 @@ impl Table {
 #[derive(Debug, Default)]
 pub struct TableBuilder {
     table: Table,
-    rows: Vec<u32>,
+    rows: Positions,
 }
 
 impl TableBuilder {
     /// `expected`: about how many entries will come.
     pub fn new(expected: usize) -> Self {
-        let table = Table {
-            hi: Vec::with_capacity(expected),
-            lo: Vec::with_capacity(expected),
-            print: Vec::with_capacity(expected),
-            flags: Vec::with_capacity(expected),
-            ..Table::default()
-        };
-        TableBuilder { table, rows: Vec::with_capacity(expected) }
+        let table = Table { slots: Huge::with_capacity(expected), ..Table::default() };
+        TableBuilder { table, rows: Positions(Huge::with_capacity(expected)) }
     }
 
     /// Adds an entry. `false`, and nothing is added, if its key is not above the last one's: such a file is not a sidecar.
     #[must_use]
     pub fn push(&mut self, entry: Entry) -> bool {
         let table = &mut self.table;
-        if let (Some(&hi), Some(&lo)) = (table.hi.last(), table.lo.last())
-            && (KeyHash { hi, lo }) >= entry.key
-        {
+        if table.slots.as_slice().last().is_some_and(|last| last.key() >= entry.key) {
             return false;
         }
-        table.hi.push(entry.key.hi);
-        table.lo.push(entry.key.lo);
-        table.print.push(entry.print);
-        table.flags.push(entry.flags);
-        self.rows.push(entry.row);
+        if !entry.flags.is_plain() || !table.flags.is_empty() {
+            table.flags.resize(table.slots.as_slice().len(), Flags::default());
+            table.flags.push(entry.flags);
+        }
+        table.slots.push(Slot::new(entry.key, entry.print));
+        self.rows.0.push(entry.row);
         true
     }
 
     /// The table, and the row of each entry. `prefix`: how many leading bits all keys share.
-    pub fn finish(mut self, prefix: u32) -> (Table, Vec<u32>) {
-        let entries = self.table.hi.len();
+    pub fn finish(mut self, prefix: u32) -> (Table, Positions) {
+        let entries = self.table.slots.as_slice().len();
         let bits = (entries / 4).next_power_of_two().trailing_zeros().max(1);
         self.table.prefix = prefix;
         self.table.shift = 64 - bits;
-        let mut index = vec![0u32; (1usize << bits) + 1];
-        let mut bucket = 0;
-        for (at, hi) in self.table.hi.iter().enumerate() {
-            let of = ((hi << prefix) >> self.table.shift) as usize;
+        let buckets = (1usize << bits) + 1;
+        let (mut index, mut bucket) = (Huge::with_capacity(buckets), 0);
+        for (at, slot) in (0u32..).zip(self.table.slots.as_slice()) {
+            let of = ((slot.key().hi << prefix) >> self.table.shift) as usize;
             while bucket <= of {
-                index[bucket] = at as u32;
+                index.push(at);
                 bucket += 1;
             }
         }
-        index[bucket..].fill(entries as u32);
+        (bucket..buckets).for_each(|_| index.push(entries as u32));
         self.table.index = index;
         (self.table, self.rows)
     }

@@ -3,7 +3,7 @@
 
 use super::PipelineError;
 use super::extract::{Extract, Ready};
-use crate::diff::{Change, Counted, Duplicate, Judge, Judged, Matcher, Rules, Sight};
+use crate::diff::{Change, Counted, Duplicate, Judge, Judged, Matcher, Positions, Rules, Sight};
 use crate::job::spec::Triggers;
 use crate::snapshot::{
     Basis, ChangeSet, ChangeWriter, Draft, Known, Partition, Snapshot, SnapshotError, Target, Unknown, Written,
@@ -77,7 +77,7 @@ pub(super) struct Compared {
 }
 
 impl<'a> Comparison<'a> {
-    pub(super) fn new(side: &'a Side<'a>, extract: &Extract, rows: Vec<u32>, target: Target<'a>) -> Self {
+    pub(super) fn new(side: &'a Side<'a>, extract: &Extract, rows: Positions, target: Target<'a>) -> Self {
         let matcher = Matcher::new(&side.known.table, rows, &side.known.pending, &side.rebased);
         let writer = ChangeWriter::new(target, extract.shape.clone(), side.snapshot, &side.unknown, &side.rebased);
         Comparison { side, matcher, writer }
@@ -116,12 +116,15 @@ impl<'a> Comparison<'a> {
         keyless: u64,
         draft: Option<&mut Draft>,
     ) -> Result<Compared, PipelineError> {
-        let withdrawn = self.writer.flush()?;
-        self.withdraw(&withdrawn);
+        if self.writer.may_withdraw() {
+            // What is within a tolerance must be known before duplicates are.
+            let withdrawn = self.writer.flush()?;
+            self.withdraw(&withdrawn);
+        }
         let side = self.side;
         let original = || match side.snapshot {
             Some(snapshot) => Ok(snapshot.known(basis, &mut side.unknown.clone(), side.part)?.rows),
-            None => Ok::<_, SnapshotError>(Vec::new()),
+            None => Ok::<_, SnapshotError>(Positions::default()),
         };
         let duplicates = self.matcher.duplicates(original)?;
         let rest = self.matcher.rest(on, keyless);

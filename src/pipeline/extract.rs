@@ -11,7 +11,7 @@ use crate::row::{HashSeed, KeyHash, KeyHasher, Print, PrintHasher, RowRef, Schem
 use crate::snapshot::{Basis, Manifest, Shape};
 use crate::source::{self, Ask, Source, Stream};
 use crate::template::Template;
-use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt32Array, new_null_array};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -193,7 +193,7 @@ impl Extract {
         let internal = |e: arrow::error::ArrowError| PipelineError::Internal(e.to_string());
         let rows = UInt32Array::from(rows);
         let column = |column: &crate::row::Column| match batch.column_by_name(&column.name) {
-            Some(array) => normalise::plain(&arrow::compute::take(array, &rows, None)?),
+            Some(array) => Ok(compact(normalise::plain(&arrow::compute::take(array, &rows, None)?)?)),
             None => Ok(new_null_array(&column.kind.arrow_type(), rows.len())),
         };
         let schema = &self.shape.schema;
@@ -201,6 +201,11 @@ impl Extract {
         let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
         RecordBatch::try_new_with_options(schema.arrow(), columns, &options).map_err(internal)
     }
+}
+
+/// Text without the text of the rows that were not taken, which a view would keep in memory.
+fn compact(array: ArrayRef) -> ArrayRef {
+    array.as_string_view_opt().map_or_else(|| Arc::clone(&array), |texts| Arc::new(texts.gc()))
 }
 
 /// What a source's error means for a job.

@@ -8,7 +8,7 @@ use super::table::named;
 use super::unknown::Unknown;
 use super::waiting::{self, WaitingRow};
 use super::{Manifest, SnapshotError};
-use crate::diff::{self, Entry, Flags, NOWHERE, Origin, Pending, TableBuilder, Version};
+use crate::diff::{self, Entry, Flags, NOWHERE, Origin, Pending, Positions, TableBuilder, Version};
 use crate::receipt::{Progress, Unacknowledged};
 use crate::row::{Compared, HashSeed, KeyHash, KeyHasher, Kind, PrintHasher, Schema};
 use arrow::array::{ArrayRef, RecordBatch};
@@ -66,12 +66,24 @@ pub struct Known {
     /// The lookup table.
     pub table: diff::Table,
     /// Of each entry its row in the base, or the position of its pending change.
-    pub rows: Vec<u32>,
+    pub rows: Positions,
     /// The unacknowledged changes.
     pub pending: Vec<Pending>,
 }
 
 impl Known {
+    /// Where in the base the values of an entry are, if they are there.
+    pub(super) fn base_row(&self, at: u32) -> Option<u32> {
+        let row = self.rows.get(at);
+        if !self.table.flags(at).has(Flags::PENDING) {
+            return Some(row);
+        }
+        match self.pending.get(row as usize)?.origin {
+            Origin::Base(row) => Some(row),
+            Origin::Before(_) | Origin::Waiting(_) => None,
+        }
+    }
+
     /// Before the first publication.
     pub fn nothing() -> Self {
         let (table, rows) = TableBuilder::new(0).finish(0);
@@ -87,20 +99,17 @@ impl Snapshot {
     pub fn open(dir: &Path, manifest: Manifest, progress: &Progress) -> Result<Self, SnapshotError> {
         let unacknowledged: Vec<_> =
             (0..manifest.changes.rows).filter_map(|seq| Some((seq, progress.unacknowledged(seq)?))).collect();
-        let changes = match unacknowledged.is_empty() {
-            true => None,
-            false => Some(Table::open(dir, &manifest.changes)?),
-        };
+        // Verified also when nothing of it is needed: what is damaged is to be known before it is.
+        let changes = Some(Table::open(dir, &manifest.changes)?).filter(|_| !unacknowledged.is_empty());
         let waiting = manifest.waiting.as_ref().map(|entry| Table::open(dir, entry)).transpose()?;
-        Ok(Snapshot {
-            base: Base::open(dir, &manifest)?,
-            sidecar: Sidecar::open(dir, &manifest.sidecar)?,
-            changes,
-            waiting,
-            unacknowledged,
-            dir: dir.to_owned(),
-            manifest,
-        })
+        // Both are read from end to end to be verified: at the same time.
+        let (base, sidecar) = std::thread::scope(|scope| {
+            let base = scope.spawn(|| Base::open(dir, &manifest));
+            let sidecar = Sidecar::open(dir, &manifest.sidecar);
+            let broken = |_| Err(SnapshotError::damaged(dir, "it could not be read"));
+            (base.join().unwrap_or_else(broken), sidecar)
+        });
+        Ok(Snapshot { base: base?, sidecar: sidecar?, changes, waiting, unacknowledged, dir: dir.to_owned(), manifest })
     }
 
     /// What was published.
@@ -125,17 +134,23 @@ impl Snapshot {
     pub fn known(&self, basis: &Basis, unknown: &mut Unknown, part: Partition) -> Result<Known, SnapshotError> {
         let overlay = self.overlay(basis, unknown, part)?;
         let mut builder = TableBuilder::new(usize::try_from(self.size() >> part.bits).unwrap_or(0));
-        let mut pending = Vec::with_capacity(overlay.len());
-        let mut merge =
-            Merge { entries: self.sidecar.entries(part).peekable(), overlay: overlay.into_iter().peekable() };
-        while let Some(entry) = merge.next(&mut pending)? {
-            if !builder.push(entry) {
-                return Err(SnapshotError::damaged(self.sidecar.path(), "its keys are not in order"));
+        let mut merge = Merge { overlay: overlay.into_iter().peekable(), pending: Vec::new() };
+        let disorder = || SnapshotError::damaged(self.sidecar.path(), "its keys are not in order");
+        let mut push = |entry| if builder.push(entry) { Ok(()) } else { Err(disorder()) };
+        self.sidecar.entries(part, &mut |stored| {
+            while let Some(entry) = merge.before(stored.key) {
+                push(entry)?;
             }
+            push(merge.with(stored))
+        })?;
+        while let Some(entry) = merge.rest() {
+            push(entry)?;
         }
-        let (mut table, rows) = builder.finish(part.bits);
+        let pending = merge.pending;
+        let (table, rows) = builder.finish(part.bits);
         if self.is_stale(basis) {
-            self.renew(basis, part, &mut table, &rows)?;
+            let known = Known { table, rows, pending };
+            return self.renew(basis, part, known);
         }
         Ok(Known { table, rows, pending })
     }
@@ -198,28 +213,22 @@ impl Snapshot {
     }
 
     /// Makes the fingerprints anew, from the values of the base.
-    fn renew(
-        &self,
-        basis: &Basis,
-        part: Partition,
-        table: &mut diff::Table,
-        rows: &[u32],
-    ) -> Result<(), SnapshotError> {
+    fn renew(&self, basis: &Basis, part: Partition, mut known: Known) -> Result<Known, SnapshotError> {
         for (file, group, positions) in self.base.groups() {
             let mut row = positions.start;
             for batch in self.base.group(&basis.schema, file, group)? {
                 let (keys, prints) = basis.hash(&batch?);
                 for (key, print) in keys.into_iter().zip(prints) {
-                    let at = if part.has(key) { table.find(key) } else { NOWHERE };
+                    let at = if part.has(key) { known.table.find(key) } else { NOWHERE };
                     // A row of the extract that could not be judged is in the file, and no entry refers to it.
-                    if at != NOWHERE && !table.flags(at).has(Flags::PENDING) && u64::from(rows[at as usize]) == row {
-                        table.set_print(at, print);
+                    if at != NOWHERE && known.base_row(at).is_some_and(|of| u64::from(of) == row) {
+                        known.table.set_print(at, print);
                     }
                     row += 1;
                 }
             }
         }
-        Ok(())
+        Ok(known)
     }
 
     /// The values of known rows, in the order asked for; NULL in columns that were not compared, and where there is no
@@ -349,38 +358,41 @@ fn waiting_of(basis: &Basis, rows: &[WaitingRow], versions: &RecordBatch) -> imp
     overlaid.collect::<Vec<_>>().into_iter()
 }
 
-/// Walks sidecar and overlay in one order.
-struct Merge<S: Iterator<Item = Result<Entry, SnapshotError>>, O: Iterator<Item = Overlaid>> {
-    entries: Peekable<S>,
+/// Puts the overlay into the order of the sidecar.
+struct Merge<O: Iterator<Item = Overlaid>> {
     overlay: Peekable<O>,
+    pending: Vec<Pending>,
 }
 
-impl<S: Iterator<Item = Result<Entry, SnapshotError>>, O: Iterator<Item = Overlaid>> Merge<S, O> {
-    fn next(&mut self, pending: &mut Vec<Pending>) -> Result<Option<Entry>, SnapshotError> {
-        let stored = match self.entries.peek() {
-            Some(Ok(entry)) => Some(*entry),
-            Some(Err(_)) => None,
-            None => None,
-        };
-        if let Some(error) = self.entries.next_if(Result::is_err) {
-            return error.map(Some);
+impl<O: Iterator<Item = Overlaid>> Merge<O> {
+    /// The next key of the overlay that comes before this one of the sidecar.
+    fn before(&mut self, key: KeyHash) -> Option<Entry> {
+        let overlaid = self.overlay.next_if(|o| o.key < key)?;
+        Some(self.entry(overlaid, None))
+    }
+
+    /// What is known of a key of the sidecar.
+    fn with(&mut self, stored: Entry) -> Entry {
+        match self.overlay.next_if(|o| o.key == stored.key) {
+            Some(overlaid) => self.entry(overlaid, Some(stored)),
+            None => stored,
         }
-        let first = self.overlay.next_if(|o| stored.is_none_or(|s| o.key <= s.key));
-        let Some(Overlaid { key, known, pending: change }) = first else {
-            self.entries.next();
-            return Ok(stored);
-        };
-        let stored = stored.filter(|s| s.key == key);
-        if stored.is_some() {
-            self.entries.next();
-        }
-        let row = u32::try_from(pending.len()).unwrap_or(NOWHERE);
+    }
+
+    /// The next key of the overlay after all of the sidecar.
+    fn rest(&mut self) -> Option<Entry> {
+        let overlaid = self.overlay.next()?;
+        Some(self.entry(overlaid, None))
+    }
+
+    fn entry(&mut self, Overlaid { key, known, pending: change }: Overlaid, stored: Option<Entry>) -> Entry {
+        let row = u32::try_from(self.pending.len()).unwrap_or(NOWHERE);
         let (print, flags, origin) = match (known, stored) {
             (Some((print, flags)), _) => (print, flags, change.origin),
             (None, Some(stored)) => (stored.print, stored.flags, Origin::Base(stored.row)),
             (None, None) => (0, Flags::ABSENT.with(Flags::GONE, true), change.origin),
         };
-        pending.push(Pending { origin, ..change });
-        Ok(Some(Entry { key, print, row, flags: flags.with(Flags::PENDING, true) }))
+        self.pending.push(Pending { origin, ..change });
+        Entry { key, print, row, flags: flags.with(Flags::PENDING, true) }
     }
 }

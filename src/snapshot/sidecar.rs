@@ -19,6 +19,7 @@ use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnPath;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 
 const COLUMNS: [&str; 5] = ["key_hi", "key_lo", "fingerprint", "row", "flags"];
 
@@ -132,18 +133,30 @@ impl Sidecar {
         self.0.path()
     }
 
-    /// The entries of a partition, in the order of their keys.
-    pub(super) fn entries(&self, part: Partition) -> impl Iterator<Item = Result<Entry, SnapshotError>> + '_ {
-        let groups = (0..self.0.groups().len()).filter(move |group| self.overlaps(*group, part));
-        let batches = groups.flat_map(|group| match self.0.group(&COLUMNS, group) {
-            Ok(batches) => Box::new(batches) as Box<dyn Iterator<Item = _>>,
-            Err(error) => Box::new(std::iter::once(Err(error))),
-        });
-        let entries = batches.flat_map(|batch| match batch.and_then(|batch| self.columns(&batch)) {
-            Ok(columns) => Box::new(columns.entries().map(Ok)) as Box<dyn Iterator<Item = _>>,
-            Err(error) => Box::new(std::iter::once(Err(error))),
-        });
-        entries.filter(move |entry| entry.as_ref().map_or(true, |entry: &Entry| part.has(entry.key)))
+    /// Gives the entries of a partition to `each`, in the order of their keys. Row groups are decoded ahead on another thread.
+    pub(super) fn entries(
+        &self,
+        part: Partition,
+        each: &mut dyn FnMut(Entry) -> Result<(), SnapshotError>,
+    ) -> Result<(), SnapshotError> {
+        let groups = (0..self.0.groups().len()).filter(|group| self.overlaps(*group, part));
+        let (sender, receiver) = sync_channel(2);
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                for group in groups {
+                    let decoded = self.0.group(&COLUMNS, group).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+                    if sender.send(decoded).is_err() {
+                        return;
+                    }
+                }
+            });
+            for batches in receiver {
+                for batch in batches? {
+                    self.columns(&batch)?.entries().filter(|entry| part.has(entry.key)).try_for_each(&mut *each)?;
+                }
+            }
+            Ok(())
+        })
     }
 
     /// By the smallest and largest hash that the file says the row group has. The file's checksum is verified.
@@ -164,13 +177,14 @@ impl Sidecar {
     fn columns(&self, batch: &RecordBatch) -> Result<Columns, SnapshotError> {
         let columns = || {
             let column = |index: usize| Some(batch.columns().get(index)?.clone());
-            let flags = column(4)?.as_primitive_opt::<UInt16Type>()?.values().to_vec();
+            let flags = column(4)?.as_primitive_opt::<UInt16Type>()?.clone();
+            flags.values().iter().all(|bits| Flags::from_bits(*bits).is_some()).then_some(())?;
             Some(Columns {
                 hi: column(0)?.as_primitive_opt::<UInt64Type>()?.clone(),
                 lo: column(1)?.as_primitive_opt::<UInt32Type>()?.clone(),
                 print: column(2)?.as_primitive_opt::<UInt64Type>()?.clone(),
                 row: column(3)?.as_primitive_opt::<UInt32Type>()?.clone(),
-                flags: flags.into_iter().map(Flags::from_bits).collect::<Option<_>>()?,
+                flags,
             })
         };
         columns().ok_or_else(|| SnapshotError::damaged(self.0.path(), "it is no sidecar of this version"))
@@ -182,16 +196,18 @@ struct Columns {
     lo: UInt32Array,
     print: UInt64Array,
     row: UInt32Array,
-    flags: Vec<Flags>,
+    flags: UInt16Array,
 }
 
 impl Columns {
-    fn entries(self) -> impl Iterator<Item = Entry> {
-        (0..self.hi.len()).map(move |i| Entry {
-            key: KeyHash { hi: self.hi.value(i), lo: self.lo.value(i) },
-            print: self.print.value(i),
-            row: self.row.value(i),
-            flags: self.flags[i],
+    fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
+        let keys = self.hi.values().iter().zip(self.lo.values());
+        let rest = self.print.values().iter().zip(self.row.values()).zip(self.flags.values());
+        keys.zip(rest).map(|((hi, lo), ((print, row), flags))| Entry {
+            key: KeyHash { hi: *hi, lo: *lo },
+            print: *print,
+            row: *row,
+            flags: Flags::from_bits(*flags).unwrap_or_default(),
         })
     }
 }

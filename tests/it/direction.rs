@@ -14,7 +14,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("normalise", &["row", "source"]),
     ("diff", &["job", "row"]),
     ("guard", &["job"]),
-    ("snapshot", &["diff", "job", "receipt", "row"]),
+    ("snapshot", &["diff", "job", "normalise", "receipt", "row"]),
     ("template", &["job", "row"]),
     ("deliver", &["clock", "job", "receipt"]),
     ("store", &["receipt"]),

@@ -8,7 +8,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array, StringViewArray,
     Time64MicrosecondArray, TimestampMicrosecondArray,
 };
-use siphasher::sip128::{Hash128, SipHasher24};
+use siphasher::sip128::{Hash128, SipHasher13};
 
 /// 96 bits of a keyed 128-bit hash of a row's key. Only comparable under the same [`HashSeed`]. Ordered by value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,7 +29,7 @@ impl From<Hash128> for KeyHash {
 /// numbers by number, so that a key that is retyped from int to decimal keeps its hashes.
 #[derive(Debug, Clone)]
 pub struct KeyHasher {
-    sip: SipHasher24,
+    sip: SipHasher13,
     kinds: Vec<Kind>,
 }
 

@@ -11,7 +11,8 @@ use super::set::{ChangeSet, Shape};
 use crate::diff::{Change, ColumnStats, Operation, Origin};
 use crate::row::{HashSeed, KeyHash};
 use arrow::array::{
-    Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, StringArray, UInt32Array, UInt64Array,
+    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, StringArray, UInt32Array,
+    UInt64Array,
 };
 use arrow::datatypes::{Field, Schema as ArrowSchema, SchemaRef};
 use siphasher::sip128::{Hasher128, SipHasher24};
@@ -124,10 +125,15 @@ impl<'a> ChangeWriter<'a> {
     pub fn push(&mut self, changes: Vec<Change>, after: Option<RecordBatch>) -> Result<Vec<Change>, SnapshotError> {
         self.window.extend(changes);
         if let Some(after) = after.filter(|batch| batch.num_rows() > 0) {
-            self.bytes += after.get_array_memory_size();
+            self.bytes += size(&after);
             self.after.push(after);
         }
         if self.bytes < self.limit && self.window.len() < WINDOW { Ok(Vec::new()) } else { self.flush() }
+    }
+
+    /// Whether changes may turn out to be within a tolerance.
+    pub fn may_withdraw(&self) -> bool {
+        self.shape.forms.iter().any(|form| form.tolerance.is_some())
     }
 
     /// Writes what was held. Returns the changes that are within a tolerance, which are not written.
@@ -148,7 +154,7 @@ impl<'a> ChangeWriter<'a> {
             if change.operation == Operation::Changed {
                 let differing = self.shape.differing(&before, &after, row, self.unknown(change));
                 // The fingerprints differ, and the values do not: they are within a tolerance.
-                if said && differing.is_empty() && self.shape.forms.iter().any(|f| f.tolerance.is_some()) {
+                if said && differing.is_empty() && self.may_withdraw() {
                     withdrawn.push(*change);
                     continue;
                 }
@@ -267,6 +273,14 @@ impl<'a> ChangeWriter<'a> {
         written.entry = entry;
         Ok((ChangeSet::new(path, Arc::clone(&self.shape), rows), written, withdrawn))
     }
+}
+
+/// About how many bytes rows take, without what is allocated and not used.
+fn size(batch: &RecordBatch) -> usize {
+    let text = |array: &ArrayRef| {
+        array.as_string_view_opt().map_or(0, |texts| texts.data_buffers().iter().map(|buffer| buffer.len()).sum())
+    };
+    batch.columns().iter().map(|array| array.len() * 16 + text(array)).sum()
 }
 
 /// Where a change belongs: tonight's rows first, in the extract's order, then removals in the snapshot's.

@@ -6,7 +6,7 @@ use crate::row::{Column, Kind, Schema};
 use crate::source::SourceError;
 use polars::prelude::{
     BooleanChunked, Column as PolarsColumn, DataFrame, Float64Chunked, Int64Chunked, IntoColumn, NewChunkedArray,
-    PolarsResult, StringChunked,
+    StringChunked,
 };
 
 /// So many values that do not fit are shown; all are counted.
