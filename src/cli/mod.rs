@@ -5,6 +5,7 @@
 //! Deliberately absent: any rule of the product; a command reads arguments, calls the module that knows, prints.
 
 pub mod check;
+pub mod columns;
 pub mod demo;
 pub mod keys;
 pub mod orgs;
@@ -15,6 +16,7 @@ pub mod resources;
 pub mod run;
 pub mod runs;
 pub mod serve;
+pub mod snapshot;
 pub mod table;
 
 use crate::clock::{Clock, SystemClock};
@@ -58,6 +60,8 @@ enum Command {
     Run(run::RunArgs),
     /// List past runs
     Runs(runs::RunsArgs),
+    /// Look at, verify, compare and export what the destination is known to have
+    Snapshot(snapshot::SnapshotArgs),
     /// Start the receiver (and a health address)
     Serve(serve::ServeArgs),
     /// Create, list and revoke the receiver's API keys
@@ -135,6 +139,7 @@ async fn command(cli: Cli) -> anyhow::Result<Exit> {
         Command::Preview(args) => preview::run(&context, args).await,
         Command::Run(args) => run::run(&context, args).await,
         Command::Runs(args) => runs::run(&context, args).await,
+        Command::Snapshot(args) => snapshot::run(&context, args).await,
         Command::Serve(args) => serve::run(&context, args).await,
         Command::Keys(args) => keys::run(&context, args).await,
         Command::Orgs(args) => orgs::run(&context, args).await,

@@ -42,7 +42,7 @@ impl Basis {
         PrintHasher::new(self.seed, &self.compared)
     }
 
-    fn hash(&self, batch: &RecordBatch) -> (Vec<KeyHash>, Vec<u64>) {
+    pub(super) fn hash(&self, batch: &RecordBatch) -> (Vec<KeyHash>, Vec<u64>) {
         let (key, compared): (&[ArrayRef], &[ArrayRef]) = batch.columns().split_at(self.key);
         (self.keys().hashes(key), self.prints().prints(batch.num_rows(), compared))
     }
@@ -135,7 +135,7 @@ impl Snapshot {
         }
         let (mut table, rows) = builder.finish(part.bits);
         if self.is_stale(basis) {
-            self.renew(basis, part, &mut table, &rows)?;
+            self.renew(basis, part, &mut table, &rows, &pending)?;
         }
         Ok(Known { table, rows, pending })
     }
@@ -204,7 +204,16 @@ impl Snapshot {
         part: Partition,
         table: &mut diff::Table,
         rows: &[u32],
+        pending: &[Pending],
     ) -> Result<(), SnapshotError> {
+        // Of a change that waits, what the destination has is in the base as ever.
+        let row_of = |at: u32, flags: Flags| match rows[at as usize] {
+            row if !flags.has(Flags::PENDING) => Some(row),
+            row => match pending.get(row as usize)?.origin {
+                Origin::Base(row) => Some(row),
+                _ => None,
+            },
+        };
         for (file, group, positions) in self.base.groups() {
             let mut row = positions.start;
             for batch in self.base.group(&basis.schema, file, group)? {
@@ -212,7 +221,7 @@ impl Snapshot {
                 for (key, print) in keys.into_iter().zip(prints) {
                     let at = if part.has(key) { table.find(key) } else { NOWHERE };
                     // A row of the extract that could not be judged is in the file, and no entry refers to it.
-                    if at != NOWHERE && !table.flags(at).has(Flags::PENDING) && u64::from(rows[at as usize]) == row {
+                    if at != NOWHERE && row_of(at, table.flags(at)).map(u64::from) == Some(row) {
                         table.set_print(at, print);
                     }
                     row += 1;
