@@ -18,6 +18,7 @@ pub mod runs;
 pub mod serve;
 pub mod snapshot;
 pub mod table;
+mod volatile;
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Home, Settings};
