@@ -7,6 +7,7 @@
 pub mod check;
 pub mod columns;
 pub mod demo;
+pub mod explain;
 pub mod keys;
 pub mod orgs;
 pub mod out;
@@ -15,6 +16,7 @@ pub mod report;
 pub mod resources;
 pub mod run;
 pub mod runs;
+pub mod schema;
 pub mod serve;
 pub mod snapshot;
 pub mod table;
@@ -61,6 +63,10 @@ enum Command {
     Run(run::RunArgs),
     /// List past runs
     Runs(runs::RunsArgs),
+    /// Explain one org: what is compared, what the destination has, and why it would or would not be sent
+    Explain(explain::ExplainArgs),
+    /// Show the pinned schema beside tonight's extract, or pin tonight's
+    Schema(schema::SchemaArgs),
     /// Look at, verify, compare and export what the destination is known to have
     Snapshot(snapshot::SnapshotArgs),
     /// Start the receiver (and a health address)
@@ -140,6 +146,8 @@ async fn command(cli: Cli) -> anyhow::Result<Exit> {
         Command::Preview(args) => preview::run(&context, args).await,
         Command::Run(args) => run::run(&context, args).await,
         Command::Runs(args) => runs::run(&context, args).await,
+        Command::Explain(args) => explain::run(&context, args).await,
+        Command::Schema(args) => schema::run(&context, args).await,
         Command::Snapshot(args) => snapshot::run(&context, args).await,
         Command::Serve(args) => serve::run(&context, args).await,
         Command::Keys(args) => keys::run(&context, args).await,

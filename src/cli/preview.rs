@@ -50,7 +50,7 @@ pub async fn run(context: &Context, args: PreviewArgs) -> anyhow::Result<Exit> {
     }
     let planned = match outcome {
         Ok(planned) => planned,
-        Err(error) => match report::held_by(&error) {
+        Err(error) => match report::held_by(&job.name, &error) {
             Some(reasons) => return Ok(held_without_plan(context, &job.name, &reasons, started)),
             None => return Err(error.into()),
         },
@@ -195,7 +195,7 @@ pub(super) fn shown_value(row: crate::row::RowRef<'_>, column: &str) -> String {
 }
 
 /// At most so many characters, and how many there are.
-fn cut(text: &str, most: usize) -> String {
+pub(super) fn cut(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}… ({} characters)", &text[..end], grouped(text.chars().count() as u64)),
         None => text.to_owned(),

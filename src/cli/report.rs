@@ -145,9 +145,9 @@ pub fn change_json(planned: &Planned, batch: &ChangeBatch, at: usize) -> Value {
 }
 
 /// Whether an error is a hold rather than a failure, and why.
-pub fn held_by(error: &PipelineError) -> Option<Vec<String>> {
+pub fn held_by(job: &str, error: &PipelineError) -> Option<Vec<String>> {
     match error {
-        PipelineError::Drift(drift) => Some(crate::pipeline::drift_reasons(drift)),
+        PipelineError::Drift(drift) => Some(crate::pipeline::drift_reasons(job, drift)),
         _ => None,
     }
 }

@@ -36,7 +36,9 @@ mod verify;
 mod waiting;
 
 pub use base_writer::{BaseEncoder, BaseWriter, EncodedRows, Encoding};
-pub use changes::{ChangeBatch, ChangeRow, ChangeSet, ChangeWriter, Shape, Target, Written, rewrite};
+pub use changes::{
+    ChangeBatch, ChangeRow, ChangeSet, ChangeWriter, Shape, Target, Written, id_text as webhook_id, rewrite,
+};
 pub use draft::{Draft, Finished, Publication, Publishing};
 pub use known::{Basis, Known, Snapshot};
 pub use lock::JobLock;

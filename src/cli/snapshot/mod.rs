@@ -6,6 +6,8 @@ mod list;
 mod show;
 mod verify;
 
+pub(super) use show::form_text;
+
 use super::{Context, Exit};
 use crate::job::load::load_job;
 use crate::receipt::Progress;
