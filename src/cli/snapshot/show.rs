@@ -5,7 +5,7 @@ use super::super::table::{shown, table};
 use super::super::{Context, Exit, columns};
 use super::{Of, size};
 use crate::diff::{ColumnStats, Operation};
-use crate::row::{Column, Compared, Schema};
+use crate::row::{Column, Form, Schema};
 use crate::snapshot::{ChangeSet, Manifest};
 use serde_json::{Value, json};
 
@@ -54,8 +54,8 @@ impl Counted {
 }
 
 /// How a column is compared, as the job file says it; nothing for a plain column.
-pub(in crate::cli) fn form_text(compared: &Compared) -> String {
-    let Ok(Value::Object(options)) = serde_json::to_value(&compared.form) else { return String::new() };
+pub(in crate::cli) fn form_text(form: &Form) -> String {
+    let Ok(Value::Object(options)) = serde_json::to_value(form) else { return String::new() };
     let text = |value: &Value| match value {
         Value::Object(bucket) => bucket.values().map(bare).collect::<Vec<_>>().join(", "),
         other => bare(other),
@@ -83,7 +83,7 @@ fn print_text(of: &Of, manifest: &Manifest, counted: &Counted) {
     let mut columns = table(&["column", "kind", "role", "compared by"]);
     for Column { name, kind } in &of_all(manifest).columns {
         let compared = manifest.compared.iter().find(|compared| compared.name == *name);
-        let form = compared.map(form_text).unwrap_or_default();
+        let form = compared.map(|compared| form_text(&compared.form)).unwrap_or_default();
         columns.add_row([&shown(name), &kind.to_string(), role(manifest, name), &form]);
     }
     crate::say!("\n{}", columns.trim_fmt());
