@@ -150,6 +150,22 @@ fn every_file_of_a_run_is_verified() {
 }
 
 #[test]
+fn files_that_do_not_belong_together_are_found() {
+    let nightly = two_nights();
+    let dir = nightly.home.path("snapshots/orgs");
+    let manifest = nightmark::snapshot::Manifest::load(&dir).unwrap().unwrap();
+    let earlier = nightmark::snapshot::Manifest::of_run(&dir, &nightly.runs()[1]).unwrap().unwrap();
+    assert!(nightmark::snapshot::verify(&dir, &manifest).is_sound());
+    // Each file is what was written; the fingerprints are those of another night.
+    let mixed = nightmark::snapshot::Manifest { sidecar: earlier.sidecar, ..manifest };
+    let verified = nightmark::snapshot::verify(&dir, &mixed);
+    let problems: Vec<String> = verified.damage().map(ToString::to_string).collect();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    let said = "sidecar.parquet is damaged: 2 of its 3 entries are not those of their rows in the base; the first is that of row";
+    assert!(problems[0].contains(said), "{problems:?}");
+}
+
+#[test]
 fn a_damaged_manifest_can_be_mended_from_its_copy() {
     let nightly = two_nights();
     let (manifest, run) = (nightly.home.path("snapshots/orgs/manifest.json"), nightly.runs()[0].clone());
@@ -445,8 +461,10 @@ fn one_org_is_explained_column_by_column() {
     check(&nightly, &["a"], "leave out", None, "row 1 is rejected: users = `many`");
     check(&nightly, &["b"], "fail", None, "its key stands in 2 rows: 2, 3");
     // Before the first run nothing is known.
+    nightly.home.write("orgs.csv", &format!("{HEAD}\na,free,3,100,1\n"));
     std::fs::remove_dir_all(nightly.home.path("snapshots")).unwrap();
-    let first = check(&nightly, &["c"], "do not send", None, "neither");
+    check(&nightly, &["c"], "do not send", None, "neither");
+    let first = check(&nightly, &["a"], "send", Some("added"), "the destination does not have the org");
     assert_eq!(first["columns"][0]["destination"], json!({"absent": "no org"}));
 }
 
