@@ -17,7 +17,7 @@ pub struct ExplainArgs {
     /// The job's name, or the path of its file
     pub job: String,
     /// The org's key; of a composite key one argument for each column, in the order of diff.key
-    #[arg(required = true)]
+    #[arg(required = true, allow_negative_numbers = true)]
     pub key: Vec<String>,
 }
 
@@ -113,6 +113,7 @@ fn position(position: &Position) -> String {
         Position::NoOrg => "-".to_owned(),
         Position::NotKept => "(not kept)".to_owned(),
         Position::NotKnown => "(not known)".to_owned(),
+        Position::NotRead => "(not read)".to_owned(),
     }
 }
 
@@ -131,6 +132,7 @@ fn position_json(position: &Position) -> Value {
         Position::NoOrg => "no org",
         Position::NotKept => "not kept",
         Position::NotKnown => "not known",
+        Position::NotRead => "not read",
     };
     json!({ "absent": state })
 }

@@ -63,6 +63,7 @@ fn kind(kind: Option<crate::row::Kind>) -> String {
 fn standing(column: &PinnedColumn) -> String {
     let mut words = column.standing.as_str().to_owned();
     match column.standing {
+        Standing::New if column.tonight.is_none() && column.purpose == "ignored" => words.push_str(", not read"),
         Standing::New if column.tonight.is_none() => words.push_str(", pinned once it holds a value"),
         Standing::Gone if !column.candidates.is_empty() => {
             words.push_str(&format!("; was it renamed to {}?", column.candidates.join(" or ")));

@@ -45,7 +45,7 @@ pub enum ExportError {
 enum Format {
     Csv(csv::CsvRows<BufWriter<File>>),
     Ndjson(ndjson::NdjsonRows<BufWriter<File>>),
-    Parquet(parquet::ParquetRows),
+    Parquet(Box<parquet::ParquetRows>),
 }
 
 /// A file that rows are written to.
@@ -72,7 +72,7 @@ impl Export {
         let format = match ending.as_str() {
             "csv" => csv::CsvRows::new(BufWriter::new(file), schema, dialect).map(Format::Csv),
             "ndjson" => Ok(Format::Ndjson(ndjson::NdjsonRows::new(BufWriter::new(file), schema))),
-            _ => parquet::ParquetRows::new(file, schema).map(Format::Parquet),
+            _ => parquet::ParquetRows::new(file, schema).map(|rows| Format::Parquet(Box::new(rows))),
         };
         export.format = Some(format.map_err(|e| export.failed(e))?);
         Ok(export)

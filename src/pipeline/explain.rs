@@ -4,26 +4,26 @@
 //! Deliberately absent: guards, which look at all orgs, and other orgs' bad keys, as far as they are not told in a note.
 
 mod columns;
+mod search;
 mod words;
 
 pub use columns::{ExplainedColumn, Position};
 
 use super::PipelineError;
 use super::compare::Side;
-use super::extract::{Extract, NotReady, Ready, source_error};
+use super::extract::Extract;
 use super::planned::PlanInput;
-use super::scan::{Emit, scan};
 use crate::clock::Clock;
 use crate::config::Home;
-use crate::diff::{Flags, NOWHERE, Operation, Pending, Rules, Verdict};
+use crate::diff::{Flags, NOWHERE, Operation, Pending, Rules};
 use crate::job::spec::{Baseline, Job};
 use crate::normalise;
 use crate::receipt::Progress;
-use crate::row::{HashSeed, KeyHash, Print, RowRef, Value};
+use crate::row::{HashSeed, KeyHash, RowRef, Value};
 use crate::snapshot::{Manifest, Partition, Snapshot, Unknown, webhook_id};
-use crate::source::Piece;
 use crate::store::RunStore;
 use arrow::array::{ArrayRef, RecordBatch, StringViewArray};
+use search::Search;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -195,95 +195,6 @@ impl Known {
 
     fn webhook_id(&self) -> Option<String> {
         self.pending.map(|pending| webhook_id(pending.id))
-    }
-}
-
-/// A row of tonight's extract that has the key.
-struct Hit {
-    /// From 0.
-    row: u64,
-    /// All columns of the extract.
-    values: RecordBatch,
-    print: Print,
-    verdict: Verdict,
-    /// What does not fit, in words.
-    misfits: Vec<String>,
-}
-
-/// What the extract says.
-#[derive(Default)]
-struct Tonight {
-    hits: Vec<Hit>,
-    rows: u64,
-    /// Rows without a usable key; the org may be behind any of them.
-    keyless: u64,
-}
-
-/// The search for one key in the extract.
-struct Search<'a> {
-    input: &'a PlanInput,
-    extract: &'a Extract,
-    side: &'a Side<'a>,
-    rules: Rules,
-    hash: KeyHash,
-}
-
-impl Search<'_> {
-    fn run(&self, threads: usize) -> Result<Tonight, PipelineError> {
-        let failed = |error| source_error(&self.input.job, error);
-        let mut tonight = Tonight::default();
-        let work = |piece: Piece, emit: Emit<'_, Tonight>| self.piece(piece, emit);
-        let mut take = |found: Tonight| {
-            let first = tonight.rows;
-            tonight.rows += found.rows;
-            tonight.keyless += found.keyless;
-            tonight.hits.extend(found.hits.into_iter().map(|hit| Hit { row: hit.row + first, ..hit }));
-            Ok(())
-        };
-        scan(&*self.extract.stream.rows, threads, &failed, &work, &mut take)?;
-        Ok(tonight)
-    }
-
-    fn piece(&self, piece: Piece, emit: Emit<'_, Tonight>) -> Result<(), PipelineError> {
-        for batch in piece.batches {
-            let batch = batch.map_err(|error| source_error(&self.input.job, error))?;
-            let ready = self.extract.ready(&batch).map_err(|error| match error {
-                NotReady::Text(column) => PipelineError::KeptAsText(column),
-                NotReady::Failed(error) => error,
-            })?;
-            let found = Tonight {
-                rows: ready.batch.num_rows() as u64,
-                keyless: ready.keyless.len() as u64,
-                hits: self.hits(&ready)?,
-            };
-            if !emit(found) {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn hits(&self, ready: &Ready) -> Result<Vec<Hit>, PipelineError> {
-        let is_keyless = |row: usize| ready.keyless.iter().any(|bad| bad.row == row as u64);
-        let rows: Vec<usize> =
-            (0..ready.keys.len()).filter(|&row| ready.keys[row] == self.hash && !is_keyless(row)).collect();
-        if rows.is_empty() {
-            return Ok(Vec::new());
-        }
-        let judged = self.side.judge(self.extract, self.rules, ready);
-        let hit = |row: usize| {
-            let notable = judged.notable.iter().find(|notable| notable.row as usize == row);
-            let misfits = ready.misfits.iter().filter(|misfit| misfit.row == row);
-            let misfits = misfits.map(|misfit| misfit.reject(&self.extract.shape.schema, 0));
-            Ok(Hit {
-                row: row as u64,
-                values: self.extract.rows(&ready.batch, vec![row as u32])?,
-                print: ready.prints[row],
-                verdict: notable.map_or(Verdict::Unchanged, |notable| notable.verdict),
-                misfits: misfits.map(|m| format!("{} = `{}` {}", m.column, m.value, m.reason)).collect(),
-            })
-        };
-        rows.into_iter().map(hit).collect()
     }
 }
 

@@ -3,13 +3,15 @@
 //! Always holds: only the kinds that later extracts are read with are changed; files and fingerprints stay what they are.
 //! What a new kind means for what is known is found out by the next comparison ([`Snapshot::known`](crate::snapshot::Snapshot)).
 
+mod words;
+
 use super::PipelineError;
 use super::columns::Columns;
 use super::extract::{is_wanted, role, source_error};
 use super::planned::PlanInput;
 use crate::clock::Clock;
 use crate::config::Home;
-use crate::job::spec::{Baseline, Job};
+use crate::job::spec::Job;
 use crate::normalise::{DriftProblem, Plan, PlanError, accepted};
 use crate::row::{Kind, Schema};
 use crate::snapshot::{JobLock, Manifest};
@@ -136,11 +138,11 @@ fn look(input: &PlanInput) -> Result<Option<Pinning>, PipelineError> {
     });
     let (schema, mut changes) = accepted(&manifest.schema, &tonight);
     if let Some(input) = &repinned {
-        let words = accepted(manifest.input.as_ref().unwrap_or(&Schema::default()), input).1;
-        changes.extend(words.into_iter().map(|change| format!("of the model's input: {change}")));
+        let said = accepted(manifest.input.as_ref().unwrap_or(&Schema::default()), input).1;
+        changes.extend(said.into_iter().map(|change| format!("of the model's input: {change}")));
     }
-    let refused = refused(&columns, &manifest, &schema);
-    let consequences = consequences(&columns, &manifest, &stream, &tonight, &schema)?;
+    let refused = words::refused(&columns, &manifest, &schema);
+    let consequences = words::consequences(&columns, &manifest, &stream, &tonight, &schema)?;
     let input = repinned.or_else(|| manifest.input.clone());
     Ok(Some(Pinning { columns: listed, changes, refused, consequences, schema, input, manifest }))
 }
@@ -216,69 +218,4 @@ fn listed(
     let pinned = manifest.schema.columns.iter().map(|column| of(&column.name, Some(column.kind)));
     let new = stream.schema.fields().iter().filter(|field| manifest.schema.index_of(field.name()).is_none());
     pinned.chain(new.map(|field| of(field.name(), None))).collect()
-}
-
-/// A key is what orgs are matched by; under another kind no org would be found again.
-fn refused(columns: &Columns<'_>, manifest: &Manifest, schema: &Schema) -> Vec<String> {
-    let number = |kind| matches!(kind, Kind::Int | Kind::Decimal { .. } | Kind::Float);
-    let kind_in = |schema: &Schema, name: &str| schema.index_of(name).map(|index| schema.columns[index].kind);
-    let problem = |name: &String| match (kind_in(&manifest.schema, name), kind_in(schema, name)) {
-        (Some(pinned), None) => Some(format!("key column `{name}` ({pinned}) is gone")),
-        (Some(pinned), Some(now)) if pinned != now && !(number(pinned) && number(now)) => {
-            Some(format!("key column `{name}` was {pinned} and is {now} now"))
-        }
-        _ => None,
-    };
-    let remedy = |problem: String| {
-        format!(
-            "{problem}: orgs are matched by it, so this cannot be accepted. Mend the extract or its query; or start anew: \
-             move {} away, and with diff.first_run = \"adopt\" the next run sends nothing",
-            columns.dir.display()
-        )
-    };
-    manifest.key.iter().filter_map(problem).map(remedy).collect()
-}
-
-/// What the next run makes of the accepted schema.
-fn consequences(
-    columns: &Columns<'_>,
-    manifest: &Manifest,
-    stream: &Stream,
-    tonight: &Schema,
-    accepted: &Schema,
-) -> Result<Vec<String>, PipelineError> {
-    let is_new = |name: &str| columns.is_compared(name) && !manifest.compared.iter().any(|c| c.name == name);
-    let mut words = Vec::new();
-    for column in tonight.columns.iter().filter(|column| is_new(&column.name)) {
-        words.push(match columns.job.diff.on_new_column {
-            Baseline::Send => format!(
-                "`{}` is compared from now on: every org that has a value in it counts as changed (diff.on_new_column = \
-                 \"adopt\" takes the values as known)",
-                column.name
-            ),
-            Baseline::Adopt => format!("the values of `{}` are taken as known (diff.on_new_column)", column.name),
-        });
-    }
-    for column in &manifest.compared {
-        let now = accepted.index_of(&column.name).map(|index| accepted.columns[index].kind);
-        match now {
-            _ if !columns.is_compared(&column.name) => {}
-            None if stream.schema.field_with_name(&column.name).is_err() => {
-                words.push(format!("`{}` is not compared any more; nothing is sent for that", column.name));
-            }
-            Some(now) if now != column.kind => words.push(format!(
-                "`{}` is compared as {now}: what is known is read so too, and a value that is not the same then counts as \
-                 changed",
-                column.name
-            )),
-            _ => {}
-        }
-    }
-    // What the job file says of columns that are gone must be taken out of it by hand.
-    let names = stream.schema.fields().iter().map(|f| crate::row::Column { name: f.name().clone(), kind: Kind::Text });
-    match columns.check(&Schema { columns: names.collect() }) {
-        Err(PipelineError::Columns(problems)) => words.extend(problems),
-        other => other?,
-    }
-    Ok(words)
 }

@@ -113,6 +113,11 @@ impl Snapshot {
         &self.dir
     }
 
+    /// Changes of its run that are not acknowledged.
+    pub fn unacknowledged_changes(&self) -> u64 {
+        self.unacknowledged.len() as u64
+    }
+
     /// Orgs in the sidecar, and changes that are to be put back.
     pub fn size(&self) -> u64 {
         self.sidecar.rows() + self.unacknowledged.len() as u64

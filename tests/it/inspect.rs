@@ -236,6 +236,7 @@ fn a_state_is_what_was_acknowledged() {
     let output = nightly.home.path("known.csv");
     let exported = nightly.json(&["snapshot", "export", "orgs", "--output", output.to_str().unwrap()], 0);
     assert_eq!(exported["orgs"], json!(3));
+    assert!(exported["notes"][0].as_str().unwrap().starts_with("1 change of run"), "{exported}");
     let mut lines: Vec<String> = std::fs::read_to_string(output).unwrap().lines().map(str::to_owned).collect();
     lines[1..].sort();
     assert_eq!(

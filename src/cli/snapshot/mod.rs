@@ -8,6 +8,7 @@ mod verify;
 
 pub(super) use show::form_text;
 
+use super::report::plural;
 use super::{Context, Exit};
 use crate::job::load::load_job;
 use crate::receipt::Progress;
@@ -117,16 +118,20 @@ impl Of {
             progress = store.progress(&manifest.run).await?;
             store.close().await;
         }
-        let forgotten = progress.attempted_before == u64::MAX && manifest.changes.rows > 0;
-        let note = forgotten.then(|| {
-            format!(
-                "the state store has no record of run {}: its {} changes count as not acknowledged",
-                manifest.run, manifest.changes.rows
-            )
-        });
+        let forgotten = progress.attempted_before == u64::MAX;
         let dir = self.dir.clone();
         let opening = tokio::task::spawn_blocking(move || Snapshot::open(&dir, manifest, &progress));
-        Ok(Opened { snapshot: opening.await??, note })
+        let snapshot = opening.await??;
+        let (run, changes) = (&snapshot.manifest().run, plural(snapshot.unacknowledged_changes(), "change"));
+        let note = match snapshot.unacknowledged_changes() {
+            0 => None,
+            _ if forgotten => Some(format!(
+                "the state store has no record of run {run} (was nightmark.db deleted?): {changes} of it count as not acknowledged"
+            )),
+            1 => Some(format!("1 change of run {run} is not acknowledged: that org is as it was before")),
+            _ => Some(format!("{changes} of run {run} are not acknowledged: those orgs are as they were before")),
+        };
+        Ok(Opened { snapshot, note })
     }
 }
 

@@ -40,12 +40,12 @@ pub(super) fn check(doc: &mut Document<'_>, raw: RawDiff) -> Option<Diff> {
         first_run: baseline(raw.first_run),
         on_new_column: baseline(raw.on_new_column),
         quarantine_bad_keys: raw.on_bad_key == RawBadKey::Quarantine,
-        lines: DiffLines {
-            table: doc.line("diff"),
-            compare: doc.line("diff.compare"),
-            ignore: doc.line("diff.ignore"),
-        },
+        lines: lines(doc),
     })
+}
+
+fn lines(doc: &Document<'_>) -> DiffLines {
+    DiffLines { table: doc.line("diff"), compare: doc.line("diff.compare"), ignore: doc.line("diff.ignore") }
 }
 
 /// A column belongs in one list, once.

@@ -1,7 +1,8 @@
 //! The org column by column.
 
+use super::search::Hit;
+use super::text;
 use super::words::Org;
-use super::{Hit, text};
 use crate::pipeline::columns::Columns;
 use crate::row::{Form, Kind, RowRef, Value, equal, within};
 
@@ -14,8 +15,10 @@ pub enum Position {
     NoOrg,
     /// Only key and compared columns are kept.
     NotKept,
-    /// The column was not compared when the destination got the org, or nobody needs it tonight.
+    /// The column was not compared when the destination got the org.
     NotKnown,
+    /// An ignored column that the payload does not name.
+    NotRead,
 }
 
 impl Position {
@@ -93,8 +96,7 @@ fn destination(org: &Org<'_>, place: Option<usize>, name: &str) -> Position {
 fn tonight(org: &Org<'_>, hit: Option<&Hit>, index: usize, role: &str) -> Position {
     let Some(hit) = hit else { return Position::NoOrg };
     let value = RowRef { schema: &org.extract.shape.schema, batch: &hit.values, row: 0 }.value(index);
-    // Ignored columns that the payload does not name are not read.
-    if role == "ignored" && value == Value::Null { Position::NotKnown } else { Position::of(value) }
+    if role == "ignored" && value == Value::Null { Position::NotRead } else { Position::of(value) }
 }
 
 fn compare(org: &Org<'_>, explained: &mut ExplainedColumn, place: usize, index: usize, hit: &Hit) {

@@ -1,7 +1,8 @@
 //! The verdict in words.
 
 use super::columns::{ExplainedColumn, columns};
-use super::{Asked, Explained, Extract, Fate, Hit, Known, PlanInput, Side, Tonight};
+use super::search::{Hit, Tonight};
+use super::{Asked, Explained, Extract, Fate, Known, PlanInput, Side};
 use crate::diff::{Flags, Operation, Origin, Verdict};
 use crate::receipt::Progress;
 use crate::snapshot::Manifest;
@@ -57,24 +58,9 @@ fn said(fate: Fate, why: impl Into<String>) -> (Fate, Vec<String>) {
 fn present(org: &Org<'_>, hit: &Hit, columns: &[ExplainedColumn]) -> (Fate, Vec<String>) {
     let differing: Vec<&str> = columns.iter().filter(|c| c.differs == Some(true)).map(|c| c.name.as_str()).collect();
     let list = differing.join(", ");
-    let tolerant = columns.iter().any(|c| c.form.tolerance.is_some());
     match hit.verdict {
         Verdict::Unchanged => said(Fate::NotSent, unchanged(columns)),
-        Verdict::Send(Operation::Changed) if org.known.has(Flags::UNCERTAIN) => {
-            let why = match differing.is_empty() {
-                true => "nothing differs from what was acknowledged".to_owned(),
-                false => format!("{list} differ from what was acknowledged"),
-            };
-            said(Fate::Sent(Operation::Changed), format!("{why}, and a later send may have been applied"))
-        }
-        // The fingerprints differ, and no value does.
-        Verdict::Send(Operation::Changed) if differing.is_empty() && tolerant => {
-            said(Fate::NotSent, "it differs from what the destination has by no more than the tolerance")
-        }
-        Verdict::Send(Operation::Changed) => said(
-            Fate::Sent(Operation::Changed),
-            format!("{list} {}", if differing.len() == 1 { "differs" } else { "differ" }),
-        ),
+        Verdict::Send(Operation::Changed) => changed(org, &differing, columns),
         Verdict::Send(operation) => {
             let why = match org.known.has(Flags::UNCERTAIN) {
                 true => "the destination is not known to have the org, though an earlier send may have been applied",
@@ -95,6 +81,24 @@ fn present(org: &Org<'_>, hit: &Hit, columns: &[ExplainedColumn]) -> (Fate, Vec<
             format!("row {} is rejected: {}; the org keeps its place", hit.row + 1, hit.misfits.join(", ")),
         ),
         Verdict::Keyless => said(Fate::LeftOut, "its row has no usable key"),
+    }
+}
+
+/// `differing`: the columns in which it counts.
+fn changed(org: &Org<'_>, differing: &[&str], columns: &[ExplainedColumn]) -> (Fate, Vec<String>) {
+    let differ = format!("{} {}", differing.join(", "), if differing.len() == 1 { "differs" } else { "differ" });
+    let sent = |why: String| said(Fate::Sent(Operation::Changed), why);
+    let known = match differing.is_empty() {
+        true => "nothing differs from what was acknowledged".to_owned(),
+        false => format!("{differ} from what was acknowledged"),
+    };
+    match org.known.has(Flags::UNCERTAIN) {
+        true => sent(format!("{known}, and a later send may have been applied")),
+        // The fingerprints differ, and no value does.
+        false if differing.is_empty() && columns.iter().any(|c| c.form.tolerance.is_some()) => {
+            said(Fate::NotSent, "it differs from what the destination has by no more than the tolerance")
+        }
+        false => sent(differ),
     }
 }
 
