@@ -35,4 +35,5 @@ pub mod receiver;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod export;
 pub mod telemetry;

@@ -9,7 +9,9 @@
 
 mod columns;
 mod compare;
+mod explain;
 mod extract;
+mod pinning;
 mod plan;
 mod planned;
 mod sample;
@@ -21,6 +23,8 @@ mod tally;
 mod texts;
 mod whole;
 
+pub use explain::{Explained, ExplainedColumn, Fate, Position, explain};
+pub use pinning::{PinnedColumn, Pinning, Standing, accept as accept_schema, pinning};
 pub use plan::{Purpose, Resources, plan_blocking};
 pub use planned::{PlanInput, Planned};
 pub use sample::{Sample, sample};
@@ -233,7 +237,7 @@ impl Runner {
         let input = PlanInput { job: Arc::clone(job), dir: dir.clone(), run: record.id.clone(), at: record.started_at };
         let planned = plan::plan(input, Some(&*self.store), &self.clock, self.resources, plan::Purpose::Run).await;
         let planned = match planned {
-            Err(PipelineError::Drift(drift)) => return Ok(held_by_drift(&record.id, &drift)),
+            Err(PipelineError::Drift(drift)) => return Ok(held_by_drift(&record.id, &job.name, &drift)),
             other => other?,
         };
         record.counts = planned.counts;
@@ -303,23 +307,25 @@ fn unsent(record: &RunRecord, planned: Arc<Planned>) -> RunReport {
     }
 }
 
-fn held_by_drift(run: &str, drift: &Drift) -> RunReport {
+fn held_by_drift(run: &str, job: &str, drift: &Drift) -> RunReport {
     RunReport {
         run: run.to_owned(),
         state: RunState::Held,
         counts: Counts::default(),
-        held: drift_reasons(drift),
+        held: drift_reasons(job, drift),
         planned: None,
         delivery: None,
     }
 }
 
 /// A drift as reasons for a hold, with the remedy.
-pub fn drift_reasons(drift: &Drift) -> Vec<String> {
+pub fn drift_reasons(job: &str, drift: &Drift) -> Vec<String> {
     let mut reasons: Vec<String> = drift.problems.iter().map(ToString::to_string).collect();
     reasons.push(format!(
-        "the extract no longer fits the schema pinned with the first base: {}. --approve does not apply here",
-        drift.remedy()
+        "the extract no longer fits the schema pinned with the first base: {}. `nightmark schema {job} show` shows both; \
+         --approve does not apply here",
+        // A drift knows no job.
+        drift.remedy().replace("schema … accept", &format!("schema {job} accept"))
     ));
     reasons
 }

@@ -5,7 +5,9 @@
 //! Deliberately absent: any rule of the product; a command reads arguments, calls the module that knows, prints.
 
 pub mod check;
+pub mod columns;
 pub mod demo;
+pub mod explain;
 pub mod keys;
 pub mod orgs;
 pub mod out;
@@ -14,8 +16,11 @@ pub mod report;
 pub mod resources;
 pub mod run;
 pub mod runs;
+pub mod schema;
 pub mod serve;
+pub mod snapshot;
 pub mod table;
+mod volatile;
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Home, Settings};
@@ -58,6 +63,12 @@ enum Command {
     Run(run::RunArgs),
     /// List past runs
     Runs(runs::RunsArgs),
+    /// Explain one org: what is compared, what the destination has, and why it would or would not be sent
+    Explain(explain::ExplainArgs),
+    /// Show the pinned schema beside tonight's extract, or pin tonight's
+    Schema(schema::SchemaArgs),
+    /// Look at, verify, compare and export what the destination is known to have
+    Snapshot(snapshot::SnapshotArgs),
     /// Start the receiver (and a health address)
     Serve(serve::ServeArgs),
     /// Create, list and revoke the receiver's API keys
@@ -135,6 +146,9 @@ async fn command(cli: Cli) -> anyhow::Result<Exit> {
         Command::Preview(args) => preview::run(&context, args).await,
         Command::Run(args) => run::run(&context, args).await,
         Command::Runs(args) => runs::run(&context, args).await,
+        Command::Explain(args) => explain::run(&context, args).await,
+        Command::Schema(args) => schema::run(&context, args).await,
+        Command::Snapshot(args) => snapshot::run(&context, args).await,
         Command::Serve(args) => serve::run(&context, args).await,
         Command::Keys(args) => keys::run(&context, args).await,
         Command::Orgs(args) => orgs::run(&context, args).await,

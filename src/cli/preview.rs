@@ -3,7 +3,7 @@
 use super::report::{self, clipped, grouped, plural};
 use super::resources::ResourceArgs;
 use super::table::{shown, table};
-use super::{Context, Exit};
+use super::{Context, Exit, columns};
 use crate::diff::Operation;
 use crate::job::load::load_job;
 use crate::pipeline::{self, Planned};
@@ -50,7 +50,7 @@ pub async fn run(context: &Context, args: PreviewArgs) -> anyhow::Result<Exit> {
     }
     let planned = match outcome {
         Ok(planned) => planned,
-        Err(error) => match report::held_by(&error) {
+        Err(error) => match report::held_by(&job.name, &error) {
             Some(reasons) => return Ok(held_without_plan(context, &job.name, &reasons, started)),
             None => return Err(error.into()),
         },
@@ -121,6 +121,7 @@ fn print_json(planned: &Planned, first: &[ChangeBatch], elapsed: u64) {
     object.insert("notes".into(), json!(report::notes(planned)));
     let by_column = planned.changes_by_column().into_iter().map(|(name, count)| (name, json!(count)));
     object.insert("changes_by_column".into(), Value::Object(by_column.collect()));
+    object.insert("columns".into(), columns::object(&planned.compared(), &planned.stats));
     let changes = first.iter().flat_map(|batch| (0..batch.len()).map(|at| report::change_json(planned, batch, at)));
     object.insert("changes".into(), changes.collect());
     crate::say!("{}", Value::Object(object));
@@ -128,12 +129,7 @@ fn print_json(planned: &Planned, first: &[ChangeBatch], elapsed: u64) {
 
 fn print_text(planned: &Planned, first: &[ChangeBatch], elapsed: u64, unsendable: u64) {
     crate::say!("{}", report::found_line(&planned.of.job.name, &planned.counts));
-    let by_column = planned.changes_by_column();
-    if !by_column.is_empty() {
-        let columns: Vec<String> =
-            by_column.iter().map(|(name, count)| format!("{name} {}", grouped(*count))).collect();
-        crate::say!("changed columns: {}", columns.join(", "));
-    }
+    columns::lines(&planned.compared(), &planned.stats).iter().for_each(|line| crate::say!("{}", shown(line)));
     report::notes(planned).iter().for_each(|note| crate::say!("note: {note}"));
     let shown: u64 = first.iter().map(|batch| batch.len() as u64).sum();
     if shown > 0 {
@@ -199,7 +195,7 @@ pub(super) fn shown_value(row: crate::row::RowRef<'_>, column: &str) -> String {
 }
 
 /// At most so many characters, and how many there are.
-fn cut(text: &str, most: usize) -> String {
+pub(super) fn cut(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}… ({} characters)", &text[..end], grouped(text.chars().count() as u64)),
         None => text.to_owned(),

@@ -83,7 +83,7 @@ pub fn notes(planned: &Planned) -> Vec<String> {
         });
     }
     notes.extend(planned.notes());
-    notes.extend(volatile(planned));
+    notes.extend(super::volatile::notes(planned));
     notes.iter().map(|note| shown(note)).collect()
 }
 
@@ -96,25 +96,6 @@ pub fn reject_line(reject: &Reject) -> String {
         reject.value,
         reject.reason
     )
-}
-
-/// Names the column that makes most orgs change, with what to do about it.
-fn volatile(planned: &Planned) -> Option<String> {
-    let changed = planned.counts.changed;
-    if changed < 20 || changed * 2 < planned.known {
-        return None;
-    }
-    let by_column = planned.changes_by_column();
-    let (column, count) = by_column.first()?;
-    (count * 10 >= changed * 9).then(|| {
-        format!(
-            "`{column}` differs in {} of {} changed orgs. If it does not matter for scoring, add it to `ignore` under \
-             [diff] in {}",
-            grouped(*count),
-            grouped(changed),
-            planned.of.job.file.display()
-        )
-    })
 }
 
 /// The first changes, at most `limit`.
@@ -164,9 +145,9 @@ pub fn change_json(planned: &Planned, batch: &ChangeBatch, at: usize) -> Value {
 }
 
 /// Whether an error is a hold rather than a failure, and why.
-pub fn held_by(error: &PipelineError) -> Option<Vec<String>> {
+pub fn held_by(job: &str, error: &PipelineError) -> Option<Vec<String>> {
     match error {
-        PipelineError::Drift(drift) => Some(crate::pipeline::drift_reasons(drift)),
+        PipelineError::Drift(drift) => Some(crate::pipeline::drift_reasons(job, drift)),
         _ => None,
     }
 }

@@ -2,7 +2,8 @@
 
 use super::report::{self, clipped, grouped, plural};
 use super::resources::ResourceArgs;
-use super::{Context, Exit};
+use super::table::shown;
+use super::{Context, Exit, columns};
 use crate::deliver::Summary;
 use crate::job::load::load_job;
 use crate::pipeline::{How, RunReport, Runner, SendProgress};
@@ -83,6 +84,7 @@ fn print_json(job: &str, report: &RunReport, elapsed: u64) {
     if let Some(planned) = &report.planned {
         object.insert("suppressed".into(), json!(planned.suppressed));
         object.insert("notes".into(), json!(report::notes(planned)));
+        object.insert("columns".into(), columns::object(&planned.compared(), &planned.stats));
     }
     if let Some(delivery) = &report.delivery {
         let stopped = delivery.stopped.as_ref().map(|s| json!({ "reason": s.reason, "remedy": s.remedy }));
@@ -100,6 +102,8 @@ fn print_json(job: &str, report: &RunReport, elapsed: u64) {
 pub fn print_text(job: &str, report: &RunReport, elapsed: u64) {
     if let Some(planned) = &report.planned {
         crate::say!("{}", report::found_line(job, &report.counts));
+        let lines = columns::lines(&planned.compared(), &planned.stats);
+        lines.iter().for_each(|line| crate::say!("{}", shown(line)));
         report::notes(planned).iter().for_each(|note| crate::say!("note: {note}"));
     }
     if report.state == RunState::Held {

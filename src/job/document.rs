@@ -82,6 +82,11 @@ impl<'t> Document<'t> {
         self.problems.push(locate(self.file, self.text, at, path.to_owned(), fault));
     }
 
+    /// The line that the entry at `path` starts on, from 1; `None` if the file does not have it.
+    pub(crate) fn line(&self, path: &str) -> Option<usize> {
+        self.structure.places.get(path).map(|&at| place(self.text, at).0)
+    }
+
     /// The value of `result`, or `None` after reporting its fault.
     pub(crate) fn accept<T>(&mut self, path: &str, result: Result<T, Fault>) -> Option<T> {
         result.map_err(|fault| self.report(path, fault)).ok()
@@ -114,10 +119,13 @@ fn syntax(file: &Path, text: &str, errors: &[toml::de::Error]) -> Vec<Problem> {
 }
 
 fn locate(file: &Path, text: &str, at: Option<usize>, path: String, fault: Fault) -> Problem {
-    let (line, column) = at.map_or((0, 0), |at| {
-        let before = text.get(..at).unwrap_or(text);
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
-    });
+    let (line, column) = at.map_or((0, 0), |at| place(text, at));
     Problem { file: file.to_owned(), line, column, path, message: fault.message, hint: fault.hint }
+}
+
+/// The line and column of a byte, from 1.
+fn place(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }

@@ -104,6 +104,19 @@ pub struct Diff {
     pub on_new_column: Baseline,
     /// Whether rows with a bad key are left out instead of failing the run.
     pub quarantine_bad_keys: bool,
+    /// Where this stands in the job file.
+    pub lines: DiffLines,
+}
+
+/// Lines of the job file, from 1; `None` where it does not have the entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DiffLines {
+    /// `[diff]`
+    pub table: Option<usize>,
+    /// `compare`
+    pub compare: Option<usize>,
+    /// `ignore`
+    pub ignore: Option<usize>,
 }
 
 /// `on = ["added", "changed", "removed"]`

@@ -57,7 +57,7 @@ pub(super) enum NotReady {
 }
 
 /// What a column is for, which decides what happens to a value that does not fit.
-fn role(columns: &Columns<'_>, name: &str) -> Role {
+pub(super) fn role(columns: &Columns<'_>, name: &str) -> Role {
     match () {
         () if columns.is_key(name) => Role::Key,
         () if columns.is_compared(name) => Role::Strict,
@@ -67,7 +67,7 @@ fn role(columns: &Columns<'_>, name: &str) -> Role {
 }
 
 /// Whether anybody needs a column's values: an ignored one is only needed by a payload that names it.
-fn is_wanted(columns: &Columns<'_>, payload: &Payload, name: &str) -> bool {
+pub(super) fn is_wanted(columns: &Columns<'_>, payload: &Payload, name: &str) -> bool {
     let named = match payload {
         Payload::Flat { fields } | Payload::Group { fields } => fields.iter().any(|(_, column)| column == name),
         Payload::Liquid { template } => template.contains(name),

@@ -268,7 +268,11 @@ impl Finished {
     }
 
     fn switch(&mut self, manifest: &Manifest) -> Result<(), SnapshotError> {
-        files::sync_dir(&self.folder.dir.join(&self.folder.run))?;
+        let folder = self.folder.dir.join(&self.folder.run);
+        // A copy stays with the files, so that the run can be read when it is no longer the current one.
+        manifest.write(&folder.join(Manifest::FILE))?;
+        files::sync_dir(&folder)?;
+        let before = Manifest::load(&self.folder.dir).ok().flatten().map(|manifest| manifest.run);
         if !self.folder.dir.join(Manifest::FILE).exists() {
             // Another process may have made these folders and been killed before their entries were durable.
             self.folder.dir.ancestors().skip(1).take(2).try_for_each(files::sync_dir)?;
@@ -277,7 +281,7 @@ impl Finished {
         files::sync_dir(&self.folder.dir)?;
         manifest.store(&self.folder.dir)?;
         self.folder.published = true;
-        retire(&self.folder.dir, &self.folder.run);
+        retire(&self.folder.dir, before.as_deref(), &self.folder.run);
         Ok(())
     }
 }
@@ -301,16 +305,22 @@ impl Manifest {
     pub(super) fn store(&self, dir: &Path) -> Result<(), SnapshotError> {
         let path = dir.join(Self::FILE);
         let draft = dir.join("manifest.json.new");
-        let text = self.sealed().map_err(|e| SnapshotError::damaged(&path, e))?;
-        let mut file = fs::File::create(&draft).map_err(SnapshotError::io(&draft))?;
-        file.write_all(&text).and_then(|()| file.sync_all()).map_err(SnapshotError::io(&draft))?;
+        self.write(&draft)?;
         fs::rename(&draft, &path).map_err(SnapshotError::io(&path))?;
         files::sync_dir(dir)
     }
+
+    /// Writes the file. Its name is durable only once its folder is.
+    fn write(&self, path: &Path) -> Result<(), SnapshotError> {
+        let text = self.sealed().map_err(|e| SnapshotError::damaged(path, e))?;
+        let mut file = fs::File::create(path).map_err(SnapshotError::io(path))?;
+        file.write_all(&text).and_then(|()| file.sync_all()).map_err(SnapshotError::io(path))
+    }
 }
 
-/// Removes all but the newest published runs. A folder that cannot be removed is tried again next time.
-fn retire(dir: &Path, current: &str) {
+/// Removes all but the newest published runs, and what runs that were killed have left since `before`, the run that was
+/// current until now. A folder that cannot be removed is tried again next time.
+fn retire(dir: &Path, before: Option<&str>, current: &str) {
     let Ok(entries) = fs::read_dir(dir) else { return };
     // Run ids are ULIDs: their order is that of time, and nothing else in the folder looks like one.
     let mut runs: Vec<String> = entries
@@ -318,8 +328,10 @@ fn retire(dir: &Path, current: &str) {
         .filter(|name| ulid::Ulid::from_string(name).is_ok() && name.as_str() < current)
         .collect();
     runs.sort();
+    // Only one run of a job is on at a time, so what is between the two was never published.
+    let left = runs.split_off(runs.partition_point(|run| before.is_none_or(|before| run.as_str() <= before)));
     let surplus = runs.len().saturating_sub(KEPT - 1);
-    for run in &runs[..surplus] {
+    for run in runs[..surplus].iter().chain(&left) {
         if let Err(error) = fs::remove_dir_all(dir.join(run)) {
             tracing::warn!(run, %error, "an old snapshot could not be removed");
         }

@@ -42,7 +42,7 @@ impl Basis {
         PrintHasher::new(self.seed, &self.compared)
     }
 
-    fn hash(&self, batch: &RecordBatch) -> (Vec<KeyHash>, Vec<u64>) {
+    pub(super) fn hash(&self, batch: &RecordBatch) -> (Vec<KeyHash>, Vec<u64>) {
         let (key, compared): (&[ArrayRef], &[ArrayRef]) = batch.columns().split_at(self.key);
         (self.keys().hashes(key), self.prints().prints(batch.num_rows(), compared))
     }
@@ -74,11 +74,7 @@ pub struct Known {
 impl Known {
     /// Where in the base the values of an entry are, if they are there.
     pub(super) fn base_row(&self, at: u32) -> Option<u32> {
-        let row = self.rows.get(at);
-        if !self.table.flags(at).has(Flags::PENDING) {
-            return Some(row);
-        }
-        match self.pending.get(row as usize)?.origin {
+        match self.origin(at) {
             Origin::Base(row) => Some(row),
             Origin::Before(_) | Origin::Waiting(_) => None,
         }
@@ -120,6 +116,11 @@ impl Snapshot {
     /// The job's snapshot folder.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Changes of its run that are not acknowledged.
+    pub fn unacknowledged_changes(&self) -> u64 {
+        self.unacknowledged.len() as u64
     }
 
     /// Orgs in the sidecar, and changes that are to be put back.

@@ -13,6 +13,7 @@
 //! snapshots/JOB/RUN/kept.parquet         orgs that are known and that the extract could say nothing about
 //! snapshots/JOB/RUN/sidecar.parquet      per known org: key hash, fingerprint, row in the base, flags; sorted by hash
 //! snapshots/JOB/RUN/changes.parquet      the change set in order: key, operation, before, after, webhook id
+//! snapshots/JOB/RUN/manifest.json        the manifest with which the run was published, for looking at it later
 //! snapshots/JOB/RUN/waiting.parquet      earlier changes whose org is not seen tonight; only if there are any
 //! snapshots/JOB/lock                     held while a run of the job is on
 //! ```
@@ -25,20 +26,28 @@ mod files;
 mod known;
 mod lock;
 mod manifest;
+mod orgs;
+mod published;
 mod read;
 mod sidecar;
 mod table;
 mod unknown;
+mod verify;
 mod waiting;
 
 pub use base_writer::{BaseEncoder, BaseWriter, EncodedRows, Encoding};
-pub use changes::{ChangeBatch, ChangeRow, ChangeSet, ChangeWriter, Shape, Target, Written, rewrite};
+pub use changes::{
+    ChangeBatch, ChangeRow, ChangeSet, ChangeWriter, Shape, Target, Written, id_text as webhook_id, rewrite,
+};
 pub use draft::{Draft, Finished, Publication, Publishing};
 pub use known::{Basis, Known, Snapshot};
 pub use lock::JobLock;
 pub use manifest::{FileEntry, Manifest};
+pub use orgs::{Between, OrgDifference, known_orgs};
+pub use published::{PublishedRun, published};
 pub use sidecar::Partition;
 pub use unknown::Unknown;
+pub use verify::{Verified, verify};
 
 /// Columns whose names begin so are ours; an extract may not have such.
 pub const RESERVED_PREFIX: &str = "_nightmark_";

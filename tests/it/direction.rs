@@ -18,6 +18,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("template", &["job", "row"]),
     ("deliver", &["clock", "job", "receipt"]),
     ("store", &["receipt"]),
+    ("export", &["job", "row"]),
     ("telemetry", &["config"]),
     ("receiver", &["clock", "store"]),
     (

@@ -7,6 +7,7 @@ mod direction;
 mod duckdb;
 mod file_sources;
 mod guide;
+mod inspect;
 mod job_files;
 mod messages;
 mod nightly;

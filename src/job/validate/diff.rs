@@ -4,7 +4,7 @@ use super::columns::{self, Lists};
 use crate::job::document::Document;
 use crate::job::problem::Fault;
 use crate::job::raw::{OneOrMany, RawBadKey, RawBaseline, RawDiff, RawTrigger};
-use crate::job::spec::{Baseline, Diff, Triggers};
+use crate::job::spec::{Baseline, Diff, DiffLines, Triggers};
 
 pub(super) fn check(doc: &mut Document<'_>, raw: RawDiff) -> Option<Diff> {
     let (key, single) = match raw.key {
@@ -40,7 +40,12 @@ pub(super) fn check(doc: &mut Document<'_>, raw: RawDiff) -> Option<Diff> {
         first_run: baseline(raw.first_run),
         on_new_column: baseline(raw.on_new_column),
         quarantine_bad_keys: raw.on_bad_key == RawBadKey::Quarantine,
+        lines: lines(doc),
     })
+}
+
+fn lines(doc: &Document<'_>) -> DiffLines {
+    DiffLines { table: doc.line("diff"), compare: doc.line("diff.compare"), ignore: doc.line("diff.ignore") }
 }
 
 /// A column belongs in one list, once.

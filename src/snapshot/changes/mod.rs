@@ -29,7 +29,7 @@ pub use writer::{ChangeWriter, Target, Written};
 const ID_PREFIX: &str = "nm_";
 
 /// A webhook id as it is sent.
-pub(super) fn id_text(id: u128) -> String {
+pub fn id_text(id: u128) -> String {
     format!("{ID_PREFIX}{id:032x}")
 }
 

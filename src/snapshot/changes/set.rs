@@ -89,7 +89,7 @@ pub struct ChangeBatch {
 
 impl ChangeSet {
     /// The change set of a finished file.
-    pub(super) fn new(path: PathBuf, shape: Arc<Shape>, rows: u64) -> Self {
+    pub(in crate::snapshot) fn new(path: PathBuf, shape: Arc<Shape>, rows: u64) -> Self {
         ChangeSet { path, shape, rows }
     }
 

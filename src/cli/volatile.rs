@@ -1,0 +1,101 @@
+//! Names the columns that make most orgs change every night, with the line of the job file to change.
+
+use super::columns::by_column;
+use super::report::{grouped, plural};
+use crate::diff::ColumnStats;
+use crate::job::spec::Job;
+use crate::pipeline::Planned;
+
+/// Changed orgs below which nothing is said: a few orgs may well change alike.
+const FEW: u64 = 20;
+
+/// Columns that are named at most.
+const NAMED: usize = 3;
+
+/// One note for each volatile column of a plan.
+pub fn notes(planned: &Planned) -> Vec<String> {
+    let (changed, known) = (planned.counts.changed, planned.known);
+    // Only when most of all orgs change: in a small change set one column may well dominate.
+    if changed < FEW || changed * 2 < known {
+        return Vec::new();
+    }
+    let note = |(name, count, alone)| note(&planned.of.job, changed, name, count, alone);
+    volatile(&planned.compared(), &planned.stats, changed).into_iter().map(note).collect()
+}
+
+/// Columns that differ in nine of ten changed orgs, or alone in half of them.
+fn volatile<'n>(names: &[&'n str], stats: &ColumnStats, changed: u64) -> Vec<(&'n str, u64, u64)> {
+    let mut columns = by_column(names, stats);
+    columns.retain(|(_, count, alone)| count * 10 >= changed * 9 || alone * 2 >= changed);
+    columns.truncate(NAMED);
+    columns
+}
+
+fn note(job: &Job, changed: u64, name: &str, count: u64, alone: u64) -> String {
+    let alone = match alone {
+        0 => String::new(),
+        alone => format!(", and it is the only one in {} of them", grouped(alone)),
+    };
+    format!(
+        "column `{name}` differs in {} of {}{alone}. If it does not matter for scoring, {}",
+        grouped(count),
+        plural(changed, "changed org"),
+        remedy(job, name)
+    )
+}
+
+/// What to write where.
+fn remedy(job: &Job, name: &str) -> String {
+    let place = |line: Option<usize>| match line {
+        Some(line) => format!("{}:{line}", job.file.display()),
+        None => job.file.display().to_string(),
+    };
+    let lines = job.diff.lines;
+    if job.diff.compare.is_some() {
+        format!("take it out of `compare` in {}", place(lines.compare))
+    } else if lines.ignore.is_some() {
+        format!("add it to `ignore` in {}", place(lines.ignore))
+    } else {
+        format!("write `ignore = [{name:?}]` below [diff] in {}", place(lines.table))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::parse;
+    use std::path::Path;
+
+    fn job(diff: &str) -> Job {
+        let text = format!(
+            "version = 1\n[source]\nkind = \"files\"\npath = \"a.csv\"\n\n[diff]\nkey = \"id\"\n{diff}\n[destination]\n\
+             kind = \"http\"\nurl = \"http://localhost/\"\n[payload]\npreset = \"flat\"\n"
+        );
+        parse(&text, Path::new("jobs/orgs.toml"), Path::new("/home")).unwrap()
+    }
+
+    #[test]
+    fn the_line_to_change_is_named() {
+        for (diff, said) in [
+            ("", "write `ignore = [\"seen\"]` below [diff] in jobs/orgs.toml:6"),
+            ("on = [\"added\"]\nignore = [\n  \"x\",\n]", "add it to `ignore` in jobs/orgs.toml:9"),
+            ("compare = [\"seen\", \"plan\"]", "take it out of `compare` in jobs/orgs.toml:8"),
+        ] {
+            assert_eq!(remedy(&job(diff), "seen"), said);
+        }
+    }
+
+    #[test]
+    fn a_column_is_volatile_by_its_share() {
+        let mut stats = ColumnStats::new(3);
+        (0..18).for_each(|_| stats.add(&[0, 1]));
+        stats.add(&[1]);
+        stats.add(&[2]);
+        let names = ["seen", "synced", "plan"];
+        assert_eq!(volatile(&names, &stats, 20), [("synced", 19, 1), ("seen", 18, 0)]);
+        let mut alone = ColumnStats::new(3);
+        (0..10).for_each(|_| alone.add(&[0]));
+        (0..10).for_each(|_| alone.add(&[1, 2]));
+        assert_eq!(volatile(&names, &alone, 20), [("seen", 10, 10)]);
+    }
+}

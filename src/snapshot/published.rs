@@ -1,0 +1,106 @@
+//! The published runs that are still on disk: which there are, and what each of them consists of.
+
+use super::read::Table;
+use super::{Basis, ChangeSet, Manifest, Shape, SnapshotError};
+use crate::row::{Column, Kind, Schema};
+use std::path::Path;
+use std::sync::Arc;
+
+/// A published run.
+#[derive(Debug)]
+pub struct PublishedRun {
+    /// Its id.
+    pub run: String,
+    /// Whether it is the one that the next run is compared with.
+    pub current: bool,
+    /// What it consists of; `None` if it was published by a version that kept no copy of its manifest.
+    pub manifest: Option<Result<Manifest, SnapshotError>>,
+}
+
+/// The published runs of a snapshot folder, the newest first; none before the first publication.
+///
+/// # Errors
+/// A current manifest that is damaged, a folder that cannot be read.
+pub fn published(dir: &Path) -> Result<Vec<PublishedRun>, SnapshotError> {
+    let Some(current) = Manifest::load(dir)? else { return Ok(Vec::new()) };
+    let entries = std::fs::read_dir(dir).map_err(SnapshotError::io(dir))?;
+    // A folder of a later run than the current one was never published: its run is on, or was killed.
+    let mut runs: Vec<String> = entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| ulid::Ulid::from_string(name).is_ok() && *name < current.run)
+        .collect();
+    runs.sort();
+    let mut found: Vec<PublishedRun> = runs
+        .into_iter()
+        .map(|run| {
+            let manifest = Manifest::of_run(dir, &run).transpose();
+            PublishedRun { run, current: false, manifest }
+        })
+        .collect();
+    found.push(PublishedRun { run: current.run.clone(), current: true, manifest: Some(Ok(current)) });
+    found.reverse();
+    Ok(found)
+}
+
+impl Manifest {
+    /// The copy of its manifest that a run's folder has; `None` if there is none.
+    ///
+    /// # Errors
+    /// As [`Manifest::load`]; also the manifest of another run.
+    pub fn of_run(dir: &Path, run: &str) -> Result<Option<Self>, SnapshotError> {
+        let folder = dir.join(run);
+        match Self::load(&folder)? {
+            Some(other) if other.run != run => {
+                let problem = format!("it is the manifest of run {}", other.run);
+                Err(SnapshotError::damaged(folder.join(Self::FILE), problem))
+            }
+            manifest => Ok(manifest),
+        }
+    }
+
+    /// The names of all files, in the order in which they are used.
+    pub fn files(&self) -> impl Iterator<Item = &super::FileEntry> {
+        self.base.iter().chain([&self.sidecar, &self.changes]).chain(&self.waiting)
+    }
+
+    /// The same files under another pinned schema, as the current manifest. Only for who holds the job's lock.
+    ///
+    /// # Errors
+    /// A full or read-only disk; the earlier manifest stays in force.
+    pub fn repin(&self, dir: &Path, schema: Schema, input: Option<Schema>) -> Result<Self, SnapshotError> {
+        let manifest = Manifest { schema, input, ..self.clone() };
+        manifest.store(dir)?;
+        Ok(manifest)
+    }
+}
+
+impl Basis {
+    /// What the fingerprints of a published run rest on.
+    pub fn of(manifest: &Manifest) -> Self {
+        let kind = |name: &str| manifest.schema.index_of(name).map(|index| manifest.schema.columns[index].kind);
+        // A key without a kind never had a value, so that there is no org either.
+        let key = manifest.key.iter().map(|k| Column { name: k.clone(), kind: kind(k).unwrap_or(Kind::Text) });
+        let compared = manifest.compared.iter().map(|c| Column { name: c.name.clone(), kind: c.kind });
+        Basis {
+            seed: manifest.hash_seed,
+            schema: Schema { columns: key.chain(compared).collect() },
+            key: manifest.key.len(),
+            compared: manifest.compared.clone(),
+            adopted: Vec::new(),
+        }
+    }
+}
+
+impl ChangeSet {
+    /// The change set of a published run, as far as key and compared columns go.
+    ///
+    /// # Errors
+    /// A file that is missing or damaged.
+    pub fn published(dir: &Path, manifest: &Manifest) -> Result<Self, SnapshotError> {
+        let table = Table::open(dir, &manifest.changes)?;
+        let Basis { schema, key, compared, .. } = Basis::of(manifest);
+        let forms = compared.into_iter().map(|c| c.form).collect();
+        let shape = Shape { before: schema.clone(), key: (0..key).collect(), schema, forms };
+        Ok(ChangeSet::new(table.path().to_owned(), Arc::new(shape), table.rows()))
+    }
+}
