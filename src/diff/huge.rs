@@ -51,6 +51,17 @@ impl<T: bytemuck::Pod> Huge<T> {
         self.len += 1;
     }
 
+    /// An array of so many elements that are all zero.
+    pub(super) fn zeroed(elements: usize) -> Self {
+        let mut array = Huge::with_capacity(elements);
+        match &mut array.memory {
+            Memory::Small(vector) => vector.resize(elements, T::zeroed()),
+            Memory::Mapped(..) => {}
+        }
+        array.len = elements;
+        array
+    }
+
     pub(super) fn as_slice(&self) -> &[T] {
         match &self.memory {
             Memory::Small(elements) => elements,

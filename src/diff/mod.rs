@@ -28,7 +28,7 @@ pub use keys::{BadKey, BadKeys, Duplicate, KeyFault, faulty_rows};
 pub use matcher::{Counted, Matcher, Rest};
 pub use next::Next;
 pub use stats::ColumnStats;
-pub use table::{Entry, Flags, NOWHERE, Positions, Table, TableBuilder};
+pub use table::{Entry, Flags, NOWHERE, Positions, Section, Table, TableBuilder};
 
 use crate::row::{KeyHash, Print};
 

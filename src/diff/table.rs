@@ -213,6 +213,33 @@ impl Positions {
     }
 }
 
+/// A part of a table that is being filled.
+#[derive(Debug)]
+pub struct Section<'a> {
+    slots: &'a mut [Slot],
+    rows: &'a mut [u32],
+    at: usize,
+}
+
+impl Section<'_> {
+    /// Whether all of it is filled.
+    pub fn is_full(&self) -> bool {
+        self.at == self.slots.len()
+    }
+
+    /// Adds an entry. `false` if it is not plain, its key is not above the last one's, or the section is full.
+    #[must_use]
+    pub fn push(&mut self, entry: Entry) -> bool {
+        let at = self.at;
+        let above = at == 0 || self.slots.get(at - 1).is_some_and(|last| last.key() < entry.key);
+        let (Some(slot), Some(row)) = (self.slots.get_mut(at), self.rows.get_mut(at)) else { return false };
+        *slot = Slot::new(entry.key, entry.print);
+        *row = entry.row;
+        self.at += 1;
+        above && entry.flags.is_plain()
+    }
+}
+
 /// Takes entries in the order of their key hashes.
 #[derive(Debug, Default)]
 pub struct TableBuilder {
@@ -225,6 +252,39 @@ impl TableBuilder {
     pub fn new(expected: usize) -> Self {
         let table = Table { slots: Huge::with_capacity(expected), ..Table::default() };
         TableBuilder { table, rows: Positions(Huge::with_capacity(expected)) }
+    }
+
+    /// Takes whole sections of entries at once, each filled by whoever likes, on any thread. `None` if they cannot be one table:
+    /// keys out of order, or flags, for which entries go one by one.
+    ///
+    /// # Errors
+    /// What `fill` fails with: it is given the sections, of `sizes` entries each, and fills all of them.
+    pub fn sections<E>(
+        sizes: &[usize],
+        fill: impl FnOnce(Vec<Section<'_>>) -> Result<bool, E>,
+    ) -> Result<Option<Self>, E> {
+        let entries = sizes.iter().sum();
+        let mut slots: Huge<Slot> = Huge::zeroed(entries);
+        let mut rows: Huge<u32> = Huge::zeroed(entries);
+        let (mut left, mut left_rows) = (slots.as_mut_slice(), rows.as_mut_slice());
+        let mut sections = Vec::with_capacity(sizes.len());
+        for size in sizes {
+            let (slots, rest) = left.split_at_mut(*size);
+            let (rows, rest_rows) = left_rows.split_at_mut(*size);
+            sections.push(Section { slots, rows, at: 0 });
+            (left, left_rows) = (rest, rest_rows);
+        }
+        let plain = fill(sections)?;
+        // Within a section the order was seen to; the sections follow each other if their borders do.
+        let borders = sizes.iter().scan(0, |at, size| {
+            *at += size;
+            Some(*at)
+        });
+        let all = slots.as_slice();
+        let follows = |at: usize| at == 0 || at >= all.len() || all[at - 1].key() < all[at].key();
+        let in_order = borders.into_iter().all(follows);
+        let builder = TableBuilder { table: Table { slots, ..Table::default() }, rows: Positions(rows) };
+        Ok(Some(builder).filter(|_| plain && in_order))
     }
 
     /// Adds an entry. `false`, and nothing is added, if its key is not above the last one's: such a file is not a sidecar.

@@ -89,7 +89,7 @@ pub(super) struct Planner {
 /// Where a plan writes: the draft of the next snapshot, or a folder that goes with the plan.
 #[derive(Debug)]
 pub(super) enum Place {
-    Draft(Draft),
+    Draft(Box<Draft>),
     Scratch(tempfile::TempDir),
 }
 
@@ -111,7 +111,7 @@ impl Place {
 
     fn new(input: &PlanInput, purpose: Purpose) -> Result<Self, PipelineError> {
         Ok(match purpose {
-            Purpose::Run => Place::Draft(Draft::new(&input.dir, &input.run)?),
+            Purpose::Run => Place::Draft(Box::new(Draft::new(&input.dir, &input.run)?)),
             Purpose::Preview => {
                 let made = tempfile::Builder::new().prefix("nightmark-").tempdir();
                 Place::Scratch(made.map_err(|e| PipelineError::Scratch(e.to_string()))?)
@@ -121,7 +121,7 @@ impl Place {
 
     pub(super) fn draft(&mut self) -> Option<&mut Draft> {
         match self {
-            Place::Draft(draft) => Some(draft),
+            Place::Draft(draft) => Some(&mut **draft),
             Place::Scratch(_) => None,
         }
     }

@@ -6,17 +6,17 @@
 //! Deliberately absent: IO, parsing of text into values (that is `normalise`), anything about files or databases.
 
 mod exact;
-mod fingerprint;
 mod form;
 mod hash;
 mod number;
 mod schema;
+mod seed;
 mod value;
 
 pub use exact::Number;
-pub use fingerprint::{Fingerprint, Fingerprinter, HashSeed};
 pub use form::{Bucket, Form, equal, within};
 pub use hash::{Compared, KeyHash, KeyHasher, Print, PrintHasher};
 pub use number::{Decimal, exact_f64};
 pub use schema::{Column, Kind, Schema, SchemaError};
+pub use seed::HashSeed;
 pub use value::{RowRef, Value, key_json, key_text};

@@ -240,8 +240,8 @@ impl Finished {
         let missing = || SnapshotError::damaged(self.folder.dir.join(&self.folder.run), "it has no change set");
         let changes = changes.clone().ok_or_else(missing)?;
         let late = [self.sidecar.clone(), changes.clone()].into_iter().chain(waiting.clone());
-        let late = late.chain(self.folder.base.last().cloned());
-        late.map(|entry| files::sync(&self.folder.dir.join(&entry.path))).collect::<Result<(), _>>()?;
+        let mut late = late.chain(self.folder.base.last().cloned());
+        late.try_for_each(|entry| files::sync(&self.folder.dir.join(&entry.path)))?;
         for syncing in self.folder.syncing.drain(..) {
             syncing
                 .join()

@@ -134,6 +134,25 @@ impl Snapshot {
     /// Damaged files.
     pub fn known(&self, basis: &Basis, unknown: &mut Unknown, part: Partition) -> Result<Known, SnapshotError> {
         let overlay = self.overlay(basis, unknown, part)?;
+        // The usual night: everything acknowledged, nothing to be said of any org, and all of it fits.
+        let plain = match overlay.is_empty() && part == Partition::ALL {
+            true => self.sidecar.plain_table()?,
+            false => None,
+        };
+        let (builder, pending) = match plain {
+            Some(builder) => (builder, Vec::new()),
+            None => self.merged(overlay, part)?,
+        };
+        let (table, rows) = builder.finish(part.bits);
+        if self.is_stale(basis) {
+            let known = Known { table, rows, pending };
+            return self.renew(basis, part, known);
+        }
+        Ok(Known { table, rows, pending })
+    }
+
+    /// Sidecar and overlay, put into one order.
+    fn merged(&self, overlay: Vec<Overlaid>, part: Partition) -> Result<(TableBuilder, Vec<Pending>), SnapshotError> {
         let mut builder = TableBuilder::new(usize::try_from(self.size() >> part.bits).unwrap_or(0));
         let mut merge = Merge { overlay: overlay.into_iter().peekable(), pending: Vec::new() };
         let disorder = || SnapshotError::damaged(self.sidecar.path(), "its keys are not in order");
@@ -147,13 +166,7 @@ impl Snapshot {
         while let Some(entry) = merge.rest() {
             push(entry)?;
         }
-        let pending = merge.pending;
-        let (table, rows) = builder.finish(part.bits);
-        if self.is_stale(basis) {
-            let known = Known { table, rows, pending };
-            return self.renew(basis, part, known);
-        }
-        Ok(Known { table, rows, pending })
+        Ok((builder, merge.pending))
     }
 
     /// The unacknowledged changes and those that wait, by key hash.

@@ -8,9 +8,9 @@
 //! | `flags` | 1 absent, 2 uncertain, 4 gone; from 16 on which columns are not known ([`Flags`]) |
 
 use super::files::{self, TableWriter};
-use super::read::Table;
+use super::read::{Table, in_parallel};
 use super::{FileEntry, SnapshotError};
-use crate::diff::{Entry, Flags};
+use crate::diff::{Entry, Flags, Section, TableBuilder};
 use crate::row::KeyHash;
 use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt16Array, UInt32Array, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt16Type, UInt32Type, UInt64Type};
@@ -156,6 +156,24 @@ impl Sidecar {
                 }
             }
             Ok(())
+        })
+    }
+
+    /// All entries as a table, if there is nothing to be said of any; every core decodes.
+    pub(super) fn plain_table(&self) -> Result<Option<TableBuilder>, SnapshotError> {
+        let sizes: Vec<usize> = self.0.groups().iter().map(|rows| (rows.end - rows.start) as usize).collect();
+        TableBuilder::sections(&sizes, |sections| {
+            let tasks = sections.into_iter().enumerate().collect();
+            let filled = in_parallel(tasks, |(group, mut section): (usize, Section<'_>)| {
+                let mut plain = true;
+                for batch in self.0.group(&COLUMNS, group)? {
+                    let batch = batch?;
+                    let columns = self.columns(&batch)?;
+                    plain = plain && columns.entries().all(|entry| section.push(entry));
+                }
+                Ok(plain && section.is_full())
+            })?;
+            Ok(filled.into_iter().all(|plain| plain))
         })
     }
 

@@ -235,7 +235,7 @@ fn real_night(dir: &Path, number: usize, night: &Night, progress: &Progress) -> 
         at: chrono::DateTime::UNIX_EPOCH,
     };
     // Half of the nights do without memory, and some with several threads.
-    let resources = Resources { memory: if number % 2 == 0 { 1 << 30 } else { 64 }, threads: 1 + number % 3 };
+    let resources = Resources { memory: if number.is_multiple_of(2) { 1 << 30 } else { 64 }, threads: 1 + number % 3 };
     let mut planned = plan_blocking(input, progress, SEED, resources, Purpose::Run).unwrap();
     planned.publish(chrono::DateTime::UNIX_EPOCH).unwrap();
     let (mut changes, mut ids) = (Vec::new(), Vec::new());

@@ -1,7 +1,7 @@
 //! A whole extract at once, and which kind a column has.
 
 use crate::normalise::{Plan, PlanError, Role};
-use crate::row::{Column, Fingerprinter, HashSeed, Kind, Schema};
+use crate::row::{Column, Compared, Form, HashSeed, Kind, PrintHasher, Schema};
 use crate::source::Typing;
 use arrow::array::{
     ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
@@ -24,11 +24,12 @@ fn plan(array: &ArrayRef, typing: &Typing, pinned: Option<Kind>) -> Result<Plan,
 }
 
 /// The fingerprints of a column read under a pinned kind, and the rejected rows.
-fn read(array: ArrayRef, typing: &Typing, pinned: Kind) -> (Vec<u128>, Vec<u64>) {
+fn read(array: ArrayRef, typing: &Typing, pinned: Kind) -> (Vec<u64>, Vec<u64>) {
     let mut plan = plan(&array, typing, Some(pinned)).unwrap();
     let (batches, rejects) = plan.normalise(&[batch(array)]).unwrap();
     let rows = (0..batches[0].num_rows() as u64).filter(|&r| rejects.contains(r)).collect();
-    (Fingerprinter::new(HashSeed([3; 16]), plan.schema(), &[0]).fingerprints(&batches[0]), rows)
+    let compared = Compared { name: "c".into(), kind: plan.schema().columns[0].kind, form: Form::default() };
+    (PrintHasher::new(HashSeed([3; 16]), &[compared]).prints(batches[0].num_rows(), batches[0].columns()), rows)
 }
 
 #[test]

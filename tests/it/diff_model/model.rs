@@ -29,7 +29,7 @@ impl Model {
     /// What is to be sent, by key.
     pub fn plan(&mut self, case: &Case, night: &Night) -> Vec<Op> {
         let tonight = Self::tonight(case, night);
-        let texts = |cells: &Vec<Cell>| cells.iter().map(|cell| shown(cell)).collect::<Vec<_>>();
+        let texts = |cells: &Vec<Cell>| cells.iter().map(shown).collect::<Vec<_>>();
         let mut ops = Vec::new();
         for (key, rows) in &tonight {
             let [row] = rows.as_slice() else { continue };
