@@ -24,11 +24,12 @@ pub struct Counted {
     pub keyless: u64,
 }
 
+/// Removals that are handed over at a time.
+const AT_ONCE: usize = 1 << 14;
+
 /// What the extract no longer has.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rest {
-    /// The removals, in the order of their origins.
-    pub removed: Vec<Change>,
     /// Orgs that were there last night and are missing tonight, whether or not removals are sent.
     pub vanished: u64,
     /// Orgs that are missing and not removed, because some row has no usable key.
@@ -301,7 +302,12 @@ impl<'a> Matcher<'a> {
                 row
             }
             _ => {
-                self.counted.unchanged -= u64::from(!self.sent.contains(at));
+                // What is neither kept nor sent was there already, or became part of the baseline.
+                let uncounted = match self.table.flags(at).has(Flags::ABSENT) {
+                    true => &mut self.counted.suppressed,
+                    false => &mut self.counted.unchanged,
+                };
+                *uncounted -= u64::from(!self.sent.contains(at));
                 let row = std::mem::replace(&mut self.rows.as_mut_slice()[at as usize], original.get(at));
                 self.keep(at, Why::Duplicate);
                 row
@@ -309,11 +315,20 @@ impl<'a> Matcher<'a> {
         }
     }
 
-    /// What the extract no longer has. To be called once, after [`Matcher::duplicates`]. `keyless`: rows of the whole extract
-    /// without a usable key; any missing org may be behind one of them.
-    pub fn rest(&mut self, on: Triggers, keyless: u64) -> Rest {
+    /// What the extract no longer has; `removed` is given the removals in the order of their key hashes, which depends on nothing
+    /// else, some at a time. To be called once, after [`Matcher::duplicates`]. `keyless`: rows of the whole extract without a
+    /// usable key; any missing org may be behind one of them.
+    ///
+    /// # Errors
+    /// What `removed` fails with.
+    pub fn rest<E>(
+        &mut self,
+        on: Triggers,
+        keyless: u64,
+        mut removed: impl FnMut(Vec<Change>) -> Result<(), E>,
+    ) -> Result<Rest, E> {
         self.unclear = keyless > 0;
-        let mut rest = Rest::default();
+        let (mut rest, mut gone) = (Rest::default(), Vec::new());
         for at in 0..self.table.len() as u32 {
             if self.seen.contains(at) {
                 continue;
@@ -325,12 +340,15 @@ impl<'a> Matcher<'a> {
             if self.unclear || !on.removed || !there {
                 rest.spared += u64::from(self.unclear && on.removed && there);
                 self.keep(at, Why::Missing);
-            } else {
-                rest.removed.push(self.change(Operation::Removed, at, None, self.table.key(at), None));
+                continue;
+            }
+            gone.push(self.change(Operation::Removed, at, None, self.table.key(at), None));
+            if gone.len() == AT_ONCE {
+                removed(std::mem::take(&mut gone))?;
             }
         }
-        rest.removed.sort_unstable_by_key(|change| change.origin);
-        rest
+        removed(gone)?;
+        Ok(rest)
     }
 
     /// What was counted.

@@ -127,8 +127,8 @@ impl<'a> Comparison<'a> {
             None => Ok::<_, SnapshotError>(Positions::default()),
         };
         let duplicates = self.matcher.duplicates(original)?;
-        let rest = self.matcher.rest(on, keyless);
-        self.writer.push(rest.removed, None)?;
+        let writer = &mut self.writer;
+        let rest = self.matcher.rest(on, keyless, |removed| writer.push(removed, None).map(drop))?;
         let (changes, written, _) = self.writer.finish()?;
         if let Some(draft) = draft {
             let before = draft.kept_rows();

@@ -8,7 +8,7 @@ use super::super::unknown::Unknown;
 use super::super::{FileEntry, SnapshotError};
 use super::id_text;
 use super::set::{ChangeSet, Shape};
-use crate::diff::{Change, ColumnStats, Operation, Origin};
+use crate::diff::{Change, ColumnStats, Operation};
 use crate::row::{HashSeed, KeyHash};
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, StringArray, UInt32Array,
@@ -283,15 +283,10 @@ fn size(batch: &RecordBatch) -> usize {
     batch.columns().iter().map(|array| array.len() * 16 + text(array)).sum()
 }
 
-/// Where a change belongs: tonight's rows first, in the extract's order, then removals in the snapshot's.
+/// Where a change belongs: tonight's rows first, in the extract's order, then removals by key hash. Removals that agree in
+/// all but the last bit of it stay as they are, since they are of one partition.
 fn place(change: &Change) -> u64 {
-    match (change.tonight, change.origin) {
-        (Some(row), _) => u64::from(row),
-        (None, None) => 1 << 62,
-        (None, Some(Origin::Base(row))) => 1 << 62 | u64::from(row),
-        (None, Some(Origin::Before(seq))) => 2 << 62 | u64::from(seq),
-        (None, Some(Origin::Waiting(row))) => 3 << 62 | u64::from(row),
-    }
+    change.tonight.map_or(1 << 63 | change.key.hi >> 1, u64::from)
 }
 
 /// Where nothing is known, only the key of `before` counts; it is taken from tonight's rows, of which there is one for each.
