@@ -10,7 +10,7 @@ use super::waiting::{self, WaitingRow};
 use super::{Manifest, SnapshotError};
 use crate::diff::{self, Entry, Flags, NOWHERE, Origin, Pending, Positions, TableBuilder, Version};
 use crate::receipt::{Progress, Unacknowledged};
-use crate::row::{Compared, HashSeed, KeyHash, KeyHasher, Kind, PrintHasher, Schema};
+use crate::row::{Compared, Form, HashSeed, KeyHash, KeyHasher, Kind, PrintHasher, Schema};
 use arrow::array::{ArrayRef, RecordBatch};
 use std::iter::Peekable;
 use std::path::{Path, PathBuf};
@@ -37,9 +37,12 @@ impl Basis {
         KeyHasher::new(self.seed, &kinds)
     }
 
-    /// Hashes compared columns.
+    /// Hashes compared columns, exactly: a form is asked only where the values differ ([`Shape::differing`](super::Shape)).
+    /// Were it part of the hash, an org that differs within it would get tonight's value in the base, which the destination
+    /// does not have, and the difference would be lost on the day on which the form is narrowed.
     pub fn prints(&self) -> PrintHasher {
-        PrintHasher::new(self.seed, &self.compared)
+        let exact = |c: &Compared| Compared { form: Form::default(), ..c.clone() };
+        PrintHasher::new(self.seed, &self.compared.iter().map(exact).collect::<Vec<_>>())
     }
 
     pub(super) fn hash(&self, batch: &RecordBatch) -> (Vec<KeyHash>, Vec<u64>) {
@@ -342,9 +345,7 @@ fn one_null() -> RecordBatch {
 /// Whether two columns give the same fingerprints for the same values. All kinds of numbers do.
 fn alike(a: &Compared, b: &Compared) -> bool {
     let number = |kind: Kind| matches!(kind, Kind::Int | Kind::Decimal { .. } | Kind::Float);
-    a.name == b.name
-        && (a.kind == b.kind || (number(a.kind) && number(b.kind)))
-        && a.form.without_tolerance() == b.form.without_tolerance()
+    a.name == b.name && (a.kind == b.kind || (number(a.kind) && number(b.kind)))
 }
 
 /// A key of which more is known than the sidecar has.

@@ -24,7 +24,7 @@ use std::sync::Arc;
 pub(super) const ORDER: &str = "_nightmark_order";
 
 /// Changes of a window at most.
-const WINDOW: usize = 1 << 20;
+const WINDOW: usize = 1 << 18;
 
 /// Takes changes in order.
 #[derive(Debug)]
@@ -131,9 +131,9 @@ impl<'a> ChangeWriter<'a> {
         if self.bytes < self.limit && self.window.len() < WINDOW { Ok(Vec::new()) } else { self.flush() }
     }
 
-    /// Whether changes may turn out to be within a tolerance.
+    /// Whether changes may turn out to be none by the form of a column.
     pub fn may_withdraw(&self) -> bool {
-        self.shape.forms.iter().any(|form| form.tolerance.is_some())
+        self.shape.forms.iter().any(|form| !form.is_plain())
     }
 
     /// Writes what was held. Returns the changes that are within a tolerance, which are not written.
@@ -153,7 +153,7 @@ impl<'a> ChangeWriter<'a> {
             let said = change.operation == Operation::Changed && !change.uncertain;
             if change.operation == Operation::Changed {
                 let differing = self.shape.differing(&before, &after, row, self.unknown(change));
-                // The fingerprints differ, and the values do not: they are within a tolerance.
+                // The fingerprints differ, and the values do not by their columns' forms.
                 if said && differing.is_empty() && self.may_withdraw() {
                     withdrawn.push(*change);
                     continue;

@@ -68,8 +68,7 @@ fn shown(cell: &Cell) -> String {
     }
 }
 
-/// The same operations and keys; and before-values that are the same, or of the same form where a column has one (what is
-/// known may be any value of the form).
+/// The same operations and keys, and before-values that are exactly what the destination has taken.
 #[track_caller]
 pub fn assert_same(got: &[Op], expected: &[Op], case: &Case, night: usize) {
     let keys = |ops: &[Op]| ops.iter().map(|(operation, key, _)| (*operation, key.clone())).collect::<Vec<_>>();
@@ -80,8 +79,7 @@ pub fn assert_same(got: &[Op], expected: &[Op], case: &Case, night: usize) {
             continue;
         };
         for ((column, got), expected) in case.columns.iter().zip(got).zip(expected) {
-            let plain = column.form.without_tolerance().is_plain();
-            assert!(!plain || alike(got, expected), "{key}, night {night}: {got} is not {expected}\n{case:?}");
+            assert!(alike(got, expected), "{key}, night {night}, {column:?}: {got} is not {expected}\n{case:?}");
         }
     }
     // The definition itself is used above; a form that held nothing apart would make this test worthless.
