@@ -43,7 +43,7 @@ enum Why {
     Rejected(u32),
     /// It differs, and `on` leaves that out; the row of tonight.
     Suppressed(u32),
-    /// It differs by no more than a tolerance; the row of tonight.
+    /// It differs only in what the forms of its columns leave out; the row of tonight.
     Within(u32),
     /// It is not in tonight's extract.
     Missing,
@@ -239,7 +239,7 @@ impl<'a> Matcher<'a> {
         }
     }
 
-    /// Takes a change back, because its values are within a tolerance of what the destination has: the org stays as it is
+    /// Takes a change back, because by the forms of its columns it is what the destination has: the org stays as it is
     /// known, so that a slow drift adds up until it counts.
     pub fn withdraw(&mut self, change: &Change) {
         if let (Some((at, row)), Some(tonight)) = (change.entry, change.tonight) {

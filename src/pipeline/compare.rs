@@ -117,7 +117,7 @@ impl<'a> Comparison<'a> {
         draft: Option<&mut Draft>,
     ) -> Result<Compared, PipelineError> {
         if self.writer.may_withdraw() {
-            // What is within a tolerance must be known before duplicates are.
+            // What is no change by a column's form must be known before duplicates are.
             let withdrawn = self.writer.flush()?;
             self.withdraw(&withdrawn);
         }

@@ -95,8 +95,12 @@ fn changed(org: &Org<'_>, differing: &[&str], columns: &[ExplainedColumn]) -> (F
     match org.known.has(Flags::UNCERTAIN) {
         true => sent(format!("{known}, and a later send may have been applied")),
         // The fingerprints differ, and no value does.
-        false if differing.is_empty() && columns.iter().any(|c| c.form.tolerance.is_some()) => {
-            said(Fate::NotSent, "it differs from what the destination has by no more than the tolerance")
+        false if differing.is_empty() && columns.iter().any(|c| !c.form.is_plain()) => {
+            let why = match columns.iter().filter(|c| c.differs == Some(false)).any(|c| c.form.tolerance.is_some()) {
+                true => "it differs from what the destination has by no more than the tolerance",
+                false => "it differs from what the destination has only in what the form of a column leaves out",
+            };
+            said(Fate::NotSent, why)
         }
         false => sent(differ),
     }

@@ -118,7 +118,7 @@ impl<'a> ChangeWriter<'a> {
     }
 
     /// Adds changes. `after`: tonight's rows of `shape.schema`, one for each change that is not a removal. Returns the changes
-    /// that are within a tolerance, which are not written.
+    /// that by the forms of their columns are none, which are not written.
     ///
     /// # Errors
     /// Before-values that cannot be read, a file that cannot be written.
@@ -136,7 +136,7 @@ impl<'a> ChangeWriter<'a> {
         self.shape.forms.iter().any(|form| !form.is_plain())
     }
 
-    /// Writes what was held. Returns the changes that are within a tolerance, which are not written.
+    /// Writes what was held. Returns the changes that by the forms of their columns are none, which are not written.
     ///
     /// # Errors
     /// As [`ChangeWriter::push`].
@@ -254,7 +254,7 @@ impl<'a> ChangeWriter<'a> {
         hasher.finish128().as_u128()
     }
 
-    /// Ends the file. Returns the change set, what it consists of, and the last changes that are within a tolerance.
+    /// Ends the file. Returns the change set, what it consists of, and the last changes that by the forms of their columns are none.
     ///
     /// # Errors
     /// As [`ChangeWriter::push`].
