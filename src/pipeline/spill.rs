@@ -25,6 +25,8 @@ use std::sync::Arc;
 const KNOWN: u64 = 32;
 /// What an org takes that is not known: hash, fingerprint, row.
 const NEW: u64 = 40;
+/// What an unacknowledged change takes besides.
+const PENDING: u64 = 160;
 /// What decoding and encoding take, whatever the number of orgs.
 const FIXED: u64 = 96 << 20;
 /// Partitions are files that are open at once.
@@ -33,7 +35,8 @@ const MOST_BITS: u32 = 7;
 /// How many leading bits of a key hash make partitions that fit the budget each; 0: all of it fits.
 pub(super) fn partition_bits(memory: u64, snapshot: Option<&Snapshot>, rows: u64) -> u32 {
     let known = snapshot.map_or(0, Snapshot::size);
-    let needed = known * KNOWN + rows.saturating_sub(known) * NEW;
+    let pending = snapshot.map_or(0, Snapshot::pending);
+    let needed = known * KNOWN + pending * PENDING + rows.saturating_sub(known) * NEW;
     let budget = memory.saturating_sub(FIXED).max(memory / 4).max(1);
     needed.div_ceil(budget).next_power_of_two().trailing_zeros().min(MOST_BITS)
 }

@@ -15,6 +15,9 @@ use arrow::array::{ArrayRef, RecordBatch};
 use std::iter::Peekable;
 use std::path::{Path, PathBuf};
 
+/// Unacknowledged changes that are read at a time.
+const AT_ONCE: usize = 1 << 16;
+
 /// Which columns a comparison rests on tonight.
 #[derive(Debug, Clone)]
 pub struct Basis {
@@ -128,7 +131,12 @@ impl Snapshot {
 
     /// Orgs in the sidecar, and changes that are to be put back.
     pub fn size(&self) -> u64 {
-        self.sidecar.rows() + self.unacknowledged.len() as u64
+        self.sidecar.rows() + self.pending()
+    }
+
+    /// Changes that are to be put back.
+    pub fn pending(&self) -> u64 {
+        self.unacknowledged.len() as u64
     }
 
     /// The known rows of a partition. `unknown`: the sets of columns that are not known of some rows; more may join.
@@ -176,9 +184,12 @@ impl Snapshot {
     fn overlay(&self, basis: &Basis, unknown: &mut Unknown, part: Partition) -> Result<Vec<Overlaid>, SnapshotError> {
         let mut overlay = Vec::new();
         if let Some(table) = &self.changes {
-            let seqs: Vec<u64> = self.unacknowledged.iter().map(|(seq, _)| *seq).collect();
-            let changes = changes::read(table, &basis.schema, &seqs)?;
-            overlay.extend(self.unacknowledged(basis, unknown, changes).filter(|o| part.has(o.key)));
+            // Their values are only needed for their hashes: some at a time, as after a backfill that was not sent it is all.
+            for some in self.unacknowledged.chunks(AT_ONCE) {
+                let seqs: Vec<u64> = some.iter().map(|(seq, _)| *seq).collect();
+                let changes = changes::read(table, &basis.schema, &seqs)?;
+                overlay.extend(unacknowledged(basis, unknown, some, changes).filter(|o| part.has(o.key)));
+            }
         }
         if let Some(table) = &self.waiting {
             let (rows, versions) = waiting::read(table, &basis.schema)?;
@@ -188,39 +199,6 @@ impl Snapshot {
         overlay.sort_by_key(|o| (o.key, o.known.is_none()));
         overlay.dedup_by_key(|o| o.key);
         Ok(overlay)
-    }
-
-    fn unacknowledged(
-        &self,
-        basis: &Basis,
-        unknown: &mut Unknown,
-        EarlierChanges { rows, before, after }: EarlierChanges,
-    ) -> impl Iterator<Item = Overlaid> {
-        let (keys, old) = basis.hash(&before);
-        let (_, new) = basis.hash(&after);
-        let overlaid = rows.into_iter().zip(&self.unacknowledged).enumerate().map(|(i, (change, (seq, state)))| {
-            let Earlier { operation, id, uncertain, had_before, unknown_before } = change;
-            let removed = operation == diff::Operation::Removed;
-            let flags = Flags::default()
-                .with(Flags::ABSENT, !had_before)
-                .with(Flags::UNCERTAIN, uncertain || *state == Unacknowledged::MaybeApplied)
-                .with(Flags::GONE, removed)
-                .with_basis(unknown.number(&unknown_before));
-            // A change set has fewer rows than a sidecar may have, which are counted by 32 bits.
-            let seq = u32::try_from(*seq).unwrap_or(NOWHERE);
-            Overlaid {
-                key: keys[i],
-                known: Some((old[i], flags)),
-                pending: Pending {
-                    origin: Origin::Before(seq),
-                    after: (!removed).then_some(new[i]),
-                    version: Version::After(seq),
-                    id,
-                    waited: 0,
-                },
-            }
-        });
-        overlaid.collect::<Vec<_>>().into_iter()
     }
 
     /// Whether the stored fingerprints are over columns that are not compared tonight, or not in the same way. Columns that
@@ -354,6 +332,40 @@ struct Overlaid {
     /// What the destination has by it; `None`: what the sidecar says, if it says anything.
     known: Option<(u64, Flags)>,
     pending: Pending,
+}
+
+/// What is known of the orgs of these changes.
+fn unacknowledged(
+    basis: &Basis,
+    unknown: &mut Unknown,
+    states: &[(u64, Unacknowledged)],
+    EarlierChanges { rows, before, after }: EarlierChanges,
+) -> impl Iterator<Item = Overlaid> {
+    let (keys, old) = basis.hash(&before);
+    let (_, new) = basis.hash(&after);
+    let overlaid = rows.into_iter().zip(states).enumerate().map(|(i, (change, (seq, state)))| {
+        let Earlier { operation, id, uncertain, had_before, unknown_before } = change;
+        let removed = operation == diff::Operation::Removed;
+        let flags = Flags::default()
+            .with(Flags::ABSENT, !had_before)
+            .with(Flags::UNCERTAIN, uncertain || *state == Unacknowledged::MaybeApplied)
+            .with(Flags::GONE, removed)
+            .with_basis(unknown.number(&unknown_before));
+        // A change set has fewer rows than a sidecar may have, which are counted by 32 bits.
+        let seq = u32::try_from(*seq).unwrap_or(NOWHERE);
+        Overlaid {
+            key: keys[i],
+            known: Some((old[i], flags)),
+            pending: Pending {
+                origin: Origin::Before(seq),
+                after: (!removed).then_some(new[i]),
+                version: Version::After(seq),
+                id,
+                waited: 0,
+            },
+        }
+    });
+    overlaid.collect::<Vec<_>>().into_iter()
 }
 
 /// The changes that wait for their repeat. If the destination surely does not have the org, only the id is worth keeping.

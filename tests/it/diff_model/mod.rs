@@ -203,7 +203,7 @@ fn config(cases: u32) -> ProptestConfig {
 }
 
 proptest! {
-    #![proptest_config(config(240))]
+    #![proptest_config(config(2400))]
     #[test]
     fn what_is_sent_is_what_differs(case in case(10, 3)) {
         check(&case);
@@ -211,7 +211,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(config(240))]
+    #![proptest_config(config(2400))]
     #[test]
     fn what_is_sent_is_what_differs_over_more_nights(case in case(6, 4)) {
         check(&case);
@@ -219,7 +219,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(config(20))]
+    #![proptest_config(config(200))]
     #[test]
     fn what_is_sent_is_what_differs_in_larger_extracts(case in case(400, 3)) {
         check(&case);
