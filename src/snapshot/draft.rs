@@ -1,8 +1,9 @@
 //! A snapshot in the making: a folder that nobody refers to until one rename makes it the current one.
 
 use super::base_writer::BaseWriter;
+use super::basis::Basis;
 use super::files::{self, TableWriter};
-use super::known::{Basis, Snapshot};
+use super::known::Snapshot;
 use super::manifest::FORMAT;
 use super::sidecar::SidecarWriter;
 use super::unknown::Unknown;

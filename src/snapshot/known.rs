@@ -1,58 +1,23 @@
 //! What the destination is known to have: the sidecar, with every unacknowledged change put back.
 
 use super::base::Base;
-use super::changes::{self, Earlier, EarlierChanges};
+use super::basis::Basis;
+use super::changes;
+use super::overlay::{Merge, Overlaid, unacknowledged, waiting_of};
 use super::read::Table;
 use super::sidecar::{Partition, Sidecar};
 use super::table::named;
 use super::unknown::Unknown;
-use super::waiting::{self, WaitingRow};
+use super::waiting;
 use super::{Manifest, SnapshotError};
-use crate::diff::{self, Entry, Flags, NOWHERE, Origin, Pending, Positions, TableBuilder, Version};
+use crate::diff::{self, NOWHERE, Origin, Pending, Positions, TableBuilder, Version};
 use crate::receipt::{Progress, Unacknowledged};
-use crate::row::{Compared, Form, HashSeed, KeyHash, KeyHasher, Kind, PrintHasher, Schema};
-use arrow::array::{ArrayRef, RecordBatch};
-use std::iter::Peekable;
+use crate::row::{Compared, Kind, Schema};
+use arrow::array::RecordBatch;
 use std::path::{Path, PathBuf};
 
 /// Unacknowledged changes that are read at a time.
 const AT_ONCE: usize = 1 << 16;
-
-/// Which columns a comparison rests on tonight.
-#[derive(Debug, Clone)]
-pub struct Basis {
-    /// The job's hash seed.
-    pub seed: HashSeed,
-    /// Key columns in the job's order, then the compared ones.
-    pub schema: Schema,
-    /// How many columns of `schema` are the key.
-    pub key: usize,
-    /// The compared columns, in the order of `schema`.
-    pub compared: Vec<Compared>,
-    /// Positions in `compared` of columns that are new tonight and taken over from each org's next row instead of being sent.
-    pub adopted: Vec<usize>,
-}
-
-impl Basis {
-    /// Hashes keys.
-    pub fn keys(&self) -> KeyHasher {
-        let kinds: Vec<Kind> = self.schema.columns[..self.key].iter().map(|c| c.kind).collect();
-        KeyHasher::new(self.seed, &kinds)
-    }
-
-    /// Hashes compared columns, exactly: a form is asked only where the values differ ([`Shape::differing`](super::Shape)).
-    /// Were it part of the hash, an org that differs within it would get tonight's value in the base, which the destination
-    /// does not have, and the difference would be lost on the day on which the form is narrowed.
-    pub fn prints(&self) -> PrintHasher {
-        let exact = |c: &Compared| Compared { form: Form::default(), ..c.clone() };
-        PrintHasher::new(self.seed, &self.compared.iter().map(exact).collect::<Vec<_>>())
-    }
-
-    pub(super) fn hash(&self, batch: &RecordBatch) -> (Vec<KeyHash>, Vec<u64>) {
-        let (key, compared): (&[ArrayRef], &[ArrayRef]) = batch.columns().split_at(self.key);
-        (self.keys().hashes(key), self.prints().prints(batch.num_rows(), compared))
-    }
-}
 
 /// An opened snapshot.
 #[derive(Debug)]
@@ -165,7 +130,7 @@ impl Snapshot {
     /// Sidecar and overlay, put into one order.
     fn merged(&self, overlay: Vec<Overlaid>, part: Partition) -> Result<(TableBuilder, Vec<Pending>), SnapshotError> {
         let mut builder = TableBuilder::new(usize::try_from(self.size() >> part.bits).unwrap_or(0));
-        let mut merge = Merge { overlay: overlay.into_iter().peekable(), pending: Vec::new() };
+        let mut merge = Merge::new(overlay.into_iter());
         let disorder = || SnapshotError::damaged(self.sidecar.path(), "its keys are not in order");
         let mut push = |entry| if builder.push(entry) { Ok(()) } else { Err(disorder()) };
         self.sidecar.entries(part, &mut |stored| {
@@ -324,102 +289,4 @@ fn one_null() -> RecordBatch {
 fn alike(a: &Compared, b: &Compared) -> bool {
     let number = |kind: Kind| matches!(kind, Kind::Int | Kind::Decimal { .. } | Kind::Float);
     a.name == b.name && (a.kind == b.kind || (number(a.kind) && number(b.kind)))
-}
-
-/// A key of which more is known than the sidecar has.
-struct Overlaid {
-    key: KeyHash,
-    /// What the destination has by it; `None`: what the sidecar says, if it says anything.
-    known: Option<(u64, Flags)>,
-    pending: Pending,
-}
-
-/// What is known of the orgs of these changes.
-fn unacknowledged(
-    basis: &Basis,
-    unknown: &mut Unknown,
-    states: &[(u64, Unacknowledged)],
-    EarlierChanges { rows, before, after }: EarlierChanges,
-) -> impl Iterator<Item = Overlaid> {
-    let (keys, old) = basis.hash(&before);
-    let (_, new) = basis.hash(&after);
-    let overlaid = rows.into_iter().zip(states).enumerate().map(|(i, (change, (seq, state)))| {
-        let Earlier { operation, id, uncertain, had_before, unknown_before } = change;
-        let removed = operation == diff::Operation::Removed;
-        let flags = Flags::default()
-            .with(Flags::ABSENT, !had_before)
-            .with(Flags::UNCERTAIN, uncertain || *state == Unacknowledged::MaybeApplied)
-            .with(Flags::GONE, removed)
-            .with_basis(unknown.number(&unknown_before));
-        // A change set has fewer rows than a sidecar may have, which are counted by 32 bits.
-        let seq = u32::try_from(*seq).unwrap_or(NOWHERE);
-        Overlaid {
-            key: keys[i],
-            known: Some((old[i], flags)),
-            pending: Pending {
-                origin: Origin::Before(seq),
-                after: (!removed).then_some(new[i]),
-                version: Version::After(seq),
-                id,
-                waited: 0,
-            },
-        }
-    });
-    overlaid.collect::<Vec<_>>().into_iter()
-}
-
-/// The changes that wait for their repeat. If the destination surely does not have the org, only the id is worth keeping.
-fn waiting_of(basis: &Basis, rows: &[WaitingRow], versions: &RecordBatch) -> impl Iterator<Item = Overlaid> {
-    let (keys, prints) = basis.hash(versions);
-    let overlaid = rows.iter().enumerate().map(move |(i, change)| {
-        let row = u32::try_from(i).unwrap_or(NOWHERE);
-        let pending = Pending {
-            origin: Origin::Waiting(row),
-            after: change.has_after.then_some(prints[i]),
-            version: Version::Waiting(row),
-            id: change.id,
-            waited: change.waited,
-        };
-        Overlaid { key: keys[i], known: None, pending }
-    });
-    overlaid.collect::<Vec<_>>().into_iter()
-}
-
-/// Puts the overlay into the order of the sidecar.
-struct Merge<O: Iterator<Item = Overlaid>> {
-    overlay: Peekable<O>,
-    pending: Vec<Pending>,
-}
-
-impl<O: Iterator<Item = Overlaid>> Merge<O> {
-    /// The next key of the overlay that comes before this one of the sidecar.
-    fn before(&mut self, key: KeyHash) -> Option<Entry> {
-        let overlaid = self.overlay.next_if(|o| o.key < key)?;
-        Some(self.entry(overlaid, None))
-    }
-
-    /// What is known of a key of the sidecar.
-    fn with(&mut self, stored: Entry) -> Entry {
-        match self.overlay.next_if(|o| o.key == stored.key) {
-            Some(overlaid) => self.entry(overlaid, Some(stored)),
-            None => stored,
-        }
-    }
-
-    /// The next key of the overlay after all of the sidecar.
-    fn rest(&mut self) -> Option<Entry> {
-        let overlaid = self.overlay.next()?;
-        Some(self.entry(overlaid, None))
-    }
-
-    fn entry(&mut self, Overlaid { key, known, pending: change }: Overlaid, stored: Option<Entry>) -> Entry {
-        let row = u32::try_from(self.pending.len()).unwrap_or(NOWHERE);
-        let (print, flags, origin) = match (known, stored) {
-            (Some((print, flags)), _) => (print, flags, change.origin),
-            (None, Some(stored)) => (stored.print, stored.flags, Origin::Base(stored.row)),
-            (None, None) => (0, Flags::ABSENT.with(Flags::GONE, true), change.origin),
-        };
-        self.pending.push(Pending { origin, ..change });
-        Entry { key, print, row, flags: flags.with(Flags::PENDING, true) }
-    }
 }

@@ -20,6 +20,7 @@
 
 mod base;
 mod base_writer;
+mod basis;
 mod changes;
 mod draft;
 mod files;
@@ -27,6 +28,7 @@ mod known;
 mod lock;
 mod manifest;
 mod orgs;
+mod overlay;
 mod published;
 mod read;
 mod sidecar;
@@ -36,11 +38,12 @@ mod verify;
 mod waiting;
 
 pub use base_writer::{BaseEncoder, BaseWriter, EncodedRows, Encoding};
+pub use basis::Basis;
 pub use changes::{
     ChangeBatch, ChangeRow, ChangeSet, ChangeWriter, Shape, Target, Written, id_text as webhook_id, rewrite,
 };
 pub use draft::{Draft, Finished, Publication, Publishing};
-pub use known::{Basis, Known, Snapshot};
+pub use known::{Known, Snapshot};
 pub use lock::JobLock;
 pub use manifest::{FileEntry, Manifest};
 pub use orgs::{Between, OrgDifference, known_orgs};

@@ -1,6 +1,7 @@
 //! What the destination is known to have, org by org: for looking at, exporting and comparing two published runs.
 
-use super::known::{Basis, Known, Snapshot};
+use super::basis::Basis;
+use super::known::{Known, Snapshot};
 use super::sidecar::Partition;
 use super::unknown::Unknown;
 use super::{Manifest, SnapshotError};

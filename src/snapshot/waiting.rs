@@ -4,9 +4,10 @@
 //!
 //! Columns: `webhook_id, waited, key{…}, after{…}`; `after` is NULL for a removal.
 
+use super::basis::Basis;
 use super::changes::{id_of, id_text};
 use super::files::{self, TableWriter};
-use super::known::{Basis, Snapshot};
+use super::known::Snapshot;
 use super::read::Table;
 use super::table::{group, ungroup};
 use super::{FileEntry, SnapshotError};

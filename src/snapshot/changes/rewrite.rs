@@ -1,8 +1,8 @@
 //! Several change sets as one: those of partitions put into one order, or one without the changes of keys that turned out to
 //! stand twice in the extract.
 
+use super::super::basis::Basis;
 use super::super::files::TableWriter;
-use super::super::known::Basis;
 use super::super::read::{Batches, Table};
 use super::super::{FileEntry, SnapshotError};
 use super::set::{ChangeBatch, ChangeSet, Shape};
