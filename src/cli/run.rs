@@ -114,8 +114,13 @@ pub fn print_text(job: &str, report: &RunReport, elapsed: u64) {
         }
         return;
     }
-    if let Some(delivery) = &report.delivery {
-        print_delivery(delivery, report, elapsed);
+    match &report.delivery {
+        Some(delivery) => print_delivery(delivery, report, elapsed),
+        None => crate::say!(
+            "published, not sent (--no-send): {} for the next run ({elapsed} ms, run {})",
+            plural(report.counts.pending, "webhook"),
+            report.run
+        ),
     }
 }
 
