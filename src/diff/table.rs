@@ -185,6 +185,15 @@ impl Table {
         self.len() as u64 - self.flags.iter().filter(|flags| flags.has(Flags::ABSENT)).count() as u64
     }
 
+    /// Nothing of tonight is taken to be what the destination has.
+    pub fn set_uncertain(&mut self, at: u32) {
+        if self.flags.is_empty() {
+            self.flags.resize(self.slots.as_slice().len(), Flags::default());
+        }
+        let flags = &mut self.flags[at as usize];
+        *flags = flags.with(Flags::UNCERTAIN, true);
+    }
+
     /// Replaces a fingerprint, when what is compared has changed.
     pub fn set_print(&mut self, at: u32, print: Print) {
         let slot = &mut self.slots.as_mut_slice()[at as usize];

@@ -161,12 +161,13 @@ impl Planner {
         let mut extract = open(None)?;
         let snapshot = manifest.map(|m| Snapshot::open(&self.input.dir, m.clone(), progress)).transpose()?;
         let mut place = Place::new(&self.input, self.purpose)?;
-        let mut copied = false;
+        let mut copies = None;
         if let (Some(draft), Some(files)) = (place.draft(), extract.stream.files.clone())
             && Draft::can_take_in(&files, &extract.basis.schema)
         {
-            extract = open(Some(draft.take_in(&files)?))?;
-            copied = true;
+            let copied = draft.take_in(&files)?;
+            extract = open(Some(copied.clone()))?;
+            copies = Some(copied);
         }
         let parts = spill::partition_bits(self.resources.memory, snapshot.as_ref(), extract.stream.rows.estimate());
         let adopt_added = manifest.is_none() && self.input.job.diff.first_run == Baseline::Adopt;
@@ -177,11 +178,12 @@ impl Planner {
             snapshot: snapshot.as_ref(),
             unknown: Unknown::new(manifest),
             rules: Rules { on: self.input.job.diff.on, adopt_added },
-            writes_base: self.purpose == Purpose::Run && !copied,
+            writes_base: self.purpose == Purpose::Run && copies.is_none(),
         };
         let outcome =
             if parts == 0 { comparing.whole(&mut place)? } else { spill::compare(&comparing, &mut place, parts)? };
-        self.conclude(extract, snapshot, place, outcome, progress, text)
+        let again = || open(copies.clone());
+        self.conclude(extract, snapshot, place, outcome, progress, &again)
     }
 
     /// Duplicates are an error, or their changes are dropped; then everything is counted.
@@ -192,7 +194,7 @@ impl Planner {
         place: Place,
         outcome: Outcome,
         progress: &Progress,
-        text: &BTreeSet<String>,
+        again: &dyn Fn() -> Result<Extract, PipelineError>,
     ) -> Result<Planned, PipelineError> {
         let Outcome { mut seen, mut parts, unknown } = outcome;
         let job = &self.input.job;
@@ -200,8 +202,7 @@ impl Planner {
         duplicates.sort_unstable_by_key(|d| d.rows[0]);
         if !duplicates.is_empty() {
             let rows: Vec<u32> = duplicates.iter().take(BadKeys::LISTED).map(|d| d.rows[0]).collect();
-            let again = Extract::open(&self.input, self.manifest.as_ref(), self.seed, None, text, None)?;
-            seen.bad_keys.duplicates(&duplicates, texts::keys(job, &again, &rows)?);
+            seen.bad_keys.duplicates(&duplicates, texts::keys(job, &again()?, &rows)?);
         }
         if seen.bad_keys.count > 0 && !job.diff.quarantine_bad_keys {
             let bad = seen.bad_keys;

@@ -3,6 +3,7 @@
 use super::PipelineError;
 use crate::source::{Piece, Rows, SourceError};
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -96,7 +97,12 @@ impl<R: Send> Crew<'_, R> {
             if !self.gate.wait(number, self.ahead) {
                 return;
             }
-            let done = (self.work)(piece, &mut |result| sender.send((number, Said::Yield(result))).is_ok());
+            // A panic that ended the thread would leave the others waiting for its piece for ever.
+            let work = AssertUnwindSafe(|| {
+                (self.work)(piece, &mut |result| sender.send((number, Said::Yield(result))).is_ok())
+            });
+            let done = catch_unwind(work)
+                .unwrap_or_else(|_| Err(PipelineError::Internal("a thread panicked; see the log".to_owned())));
             let last = match done {
                 Ok(()) => Said::End,
                 Err(error) => Said::Failed(error),
@@ -171,5 +177,69 @@ impl Gate {
         self.closed.store(true, Ordering::Release);
         drop(current);
         self.moved.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicU64;
+
+    /// So many pieces without batches.
+    struct Pieces(AtomicU64, u64);
+
+    impl Rows for Pieces {
+        fn next(&self) -> Result<Option<Piece>, SourceError> {
+            let number = self.0.fetch_add(1, Ordering::Relaxed);
+            let piece = Piece { number, batches: Box::new(std::iter::empty()) };
+            Ok(Some(piece).filter(|_| number < self.1))
+        }
+
+        fn estimate(&self) -> u64 {
+            0
+        }
+    }
+
+    fn numbers(threads: usize, work: Work<'_, u64>) -> (Vec<u64>, Result<(), PipelineError>) {
+        let mut taken = Vec::new();
+        let mut take = |number| {
+            taken.push(number);
+            Ok(())
+        };
+        let failed = |error: SourceError| PipelineError::Internal(error.to_string());
+        let ended = scan(&Pieces(AtomicU64::new(0), 200), threads, &failed, work, &mut take);
+        (taken, ended)
+    }
+
+    #[test]
+    fn results_come_in_order_from_any_number_of_threads() {
+        let work = |piece: Piece, emit: Emit<'_, u64>| {
+            let _ = emit(piece.number) && emit(piece.number);
+            Ok(())
+        };
+        for threads in [1, 2, 7] {
+            let (taken, ended) = numbers(threads, &work);
+            assert!(ended.is_ok() && taken.iter().copied().eq((0..400).map(|n| n / 2)), "{threads}");
+        }
+    }
+
+    #[test]
+    fn the_first_failure_ends_it_and_so_does_a_panic() {
+        let fails = |piece: Piece, emit: Emit<'_, u64>| match piece.number {
+            n if n >= 50 => Err(PipelineError::Internal(format!("piece {n}"))),
+            n => {
+                let _ = emit(n);
+                Ok(())
+            }
+        };
+        let panics = |piece: Piece, emit: Emit<'_, u64>| {
+            assert!(piece.number < 50, "on purpose");
+            let _ = emit(piece.number);
+            Ok(())
+        };
+        let (taken, ended) = numbers(3, &fails);
+        assert_eq!((taken.len(), ended.unwrap_err().to_string()), (50, "internal error: piece 50".into()));
+        let (taken, ended) = numbers(3, &panics);
+        assert!(taken.len() <= 50 && ended.is_err());
     }
 }

@@ -5,10 +5,11 @@
 //! the rows count, and for which org, is in the sidecar.
 
 use super::read::Table;
-use super::table::{known_columns, named};
+use super::table::{known_columns, named, named_with_misfits};
 use super::{Manifest, SnapshotError};
 use crate::row::Schema;
 use arrow::array::RecordBatch;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 
@@ -59,15 +60,16 @@ impl Base {
         })
     }
 
-    /// All rows of one row group, as batches of `schema`.
+    /// All rows of one row group, as batches of `schema`, and the rows of each with a value that does not fit its kind of
+    /// tonight.
     pub(super) fn group(
         &self,
         schema: &Schema,
         table: &Table,
         group: usize,
-    ) -> Result<impl Iterator<Item = Result<RecordBatch, SnapshotError>>, SnapshotError> {
+    ) -> Result<impl Iterator<Item = Result<(RecordBatch, BTreeSet<usize>), SnapshotError>>, SnapshotError> {
         let batches = table.group(&self.columns(schema), group)?;
-        Ok(batches.map(move |batch| named(&batch?, schema, &self.known)))
+        Ok(batches.map(move |batch| named_with_misfits(&batch?, schema, &self.known)))
     }
 
     fn columns<'s>(&self, schema: &'s Schema) -> Vec<&'s str> {

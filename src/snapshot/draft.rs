@@ -134,8 +134,10 @@ impl Draft {
     /// Whether the extract's own Parquet files can serve as the base: what is compared must be half of their bytes at least,
     /// since all of them are copied and kept. `schema`: the columns that a base has.
     pub fn can_take_in(files: &[PathBuf], schema: &Schema) -> bool {
-        let share = |file: &PathBuf| super::read::Table::unchecked(file.clone()).ok().map(|table| table.bytes(schema));
-        let shares: Option<Vec<(i64, i64)>> = files.iter().map(share).collect();
+        // The source reads those its own way; what is read back must be the very same values.
+        let readable = |table: &super::read::Table| !table.has_int96(schema);
+        let open = |file: &PathBuf| super::read::Table::unchecked(file.clone()).ok().filter(readable);
+        let shares: Option<Vec<(i64, i64)>> = files.iter().map(|file| Some(open(file)?.bytes(schema))).collect();
         let (needed, all) = shares.unwrap_or_default().iter().fold((0, 0), |sum, s| (sum.0 + s.0, sum.1 + s.1));
         needed * 2 >= all && all > 0
     }
@@ -280,8 +282,10 @@ impl Finished {
         }
         // The folder's own entry must be there before a manifest refers to it.
         files::sync_dir(&self.folder.dir)?;
-        manifest.store(&self.folder.dir)?;
+        // From here on the folder may be named by a manifest: it is not removed, whatever fails. The next publication removes
+        // it if it is not.
         self.folder.published = true;
+        manifest.store(&self.folder.dir)?;
         retire(&self.folder.dir, before.as_deref(), &self.folder.run);
         Ok(())
     }
@@ -330,7 +334,7 @@ fn retire(dir: &Path, before: Option<&str>, current: &str) {
         .collect();
     runs.sort();
     // Only one run of a job is on at a time, so what is between the two was never published.
-    let left = runs.split_off(runs.partition_point(|run| before.is_none_or(|before| run.as_str() <= before)));
+    let left = runs.split_off(runs.partition_point(|run| before.is_some_and(|before| run.as_str() <= before)));
     let surplus = runs.len().saturating_sub(KEPT - 1);
     for run in runs[..surplus].iter().chain(&left) {
         if let Err(error) = fs::remove_dir_all(dir.join(run)) {

@@ -137,10 +137,16 @@ pub(super) fn failed(path: &Path) -> impl FnOnce(ParquetError) -> SnapshotError 
 /// Brings a copy of a file into the snapshot, so that nobody can overwrite it there. Rows are for the caller to fill in.
 pub(super) fn copy_in(from: &Path, dir: &Path, name: &str) -> Result<FileEntry, SnapshotError> {
     let (path, mut source) = (dir.join(name), File::open(from).map_err(SnapshotError::io(from))?);
+    let stamp =
+        |file: &File| file.metadata().and_then(|m| Ok((m.len(), m.modified()?))).map_err(SnapshotError::io(from));
+    let before = stamp(&source)?;
     let mut copy = Hashed::create(&path)?;
     let mut buffer = vec![0; CHUNK];
     loop {
         match source.read(&mut buffer).map_err(SnapshotError::io(from))? {
+            0 if stamp(&source)? != before || copy.bytes != before.0 => {
+                return Err(SnapshotError::Changed { path: from.to_owned() });
+            }
             0 => return Ok(copy.entry(name.to_owned(), 0)),
             read => copy.write_all(&buffer[..read]).map_err(SnapshotError::io(&path))?,
         }

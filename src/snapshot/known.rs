@@ -166,8 +166,8 @@ impl Snapshot {
         Ok(overlay)
     }
 
-    /// Whether the stored fingerprints are over columns that are not compared tonight, or not in the same way. Columns that
-    /// are compared for the first time are NULL in what is known, and NULL adds nothing.
+    /// Whether the stored fingerprints are over columns that are not compared tonight, or of another kind. Forms are no part of
+    /// them. Columns that are compared for the first time are NULL in what is known, and NULL adds nothing.
     pub(super) fn is_stale(&self, basis: &Basis) -> bool {
         self.manifest.compared.iter().any(|then| !basis.compared.iter().any(|now| alike(then, now)))
     }
@@ -177,12 +177,17 @@ impl Snapshot {
         for (file, group, positions) in self.base.groups() {
             let mut row = positions.start;
             for batch in self.base.group(&basis.schema, file, group)? {
-                let (keys, prints) = basis.hash(&batch?);
-                for (key, print) in keys.into_iter().zip(prints) {
+                let (batch, misfits) = batch?;
+                let (keys, prints) = basis.hash(&batch);
+                for (i, (key, print)) in keys.into_iter().zip(prints).enumerate() {
                     let at = if part.has(key) { known.table.find(key) } else { NOWHERE };
                     // A row of the extract that could not be judged is in the file, and no entry refers to it.
                     if at != NOWHERE && known.base_row(at).is_some_and(|of| u64::from(of) == row) {
                         known.table.set_print(at, print);
+                        if misfits.contains(&i) {
+                            // What the destination has is no value of tonight's kinds, so nothing of tonight is the same.
+                            known.table.set_uncertain(at);
+                        }
                     }
                     row += 1;
                 }

@@ -88,6 +88,12 @@ pub enum SnapshotError {
         /// The newest format that this version knows.
         known: u32,
     },
+    /// An extract that is written to while it is copied: a mixture of two nights.
+    #[error("{path} changed while it was read; write it under another name and rename it when it is complete")]
+    Changed {
+        /// The extract.
+        path: PathBuf,
+    },
     /// Written before the first release.
     #[error(
         "{path} has a snapshot format from before the first release, which is not read any more: move the folder away to \

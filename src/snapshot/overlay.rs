@@ -28,11 +28,11 @@ pub(super) fn unacknowledged(
     let (keys, old) = basis.hash(&before);
     let (_, new) = basis.hash(&after);
     let overlaid = rows.into_iter().zip(states).enumerate().map(|(i, (change, (seq, state)))| {
-        let Earlier { operation, id, uncertain, had_before, unknown_before } = change;
+        let Earlier { operation, id, uncertain, had_before, unknown_before, misfit } = change;
         let removed = operation == diff::Operation::Removed;
         let flags = Flags::default()
             .with(Flags::ABSENT, !had_before)
-            .with(Flags::UNCERTAIN, uncertain || *state == Unacknowledged::MaybeApplied)
+            .with(Flags::UNCERTAIN, uncertain || misfit || *state == Unacknowledged::MaybeApplied)
             .with(Flags::GONE, removed)
             .with_basis(unknown.number(&unknown_before));
         // A change set has fewer rows than a sidecar may have, which are counted by 32 bits.

@@ -74,6 +74,15 @@ impl Table {
         })
     }
 
+    /// Whether a column of `schema` holds instants in the old form of 96 bits, which reach beyond what is decoded by default.
+    pub(super) fn has_int96(&self, schema: &crate::row::Schema) -> bool {
+        let leaves = self.metadata.parquet_schema().columns();
+        leaves.iter().any(|leaf| {
+            let root = leaf.path().parts().first().map_or("", String::as_str);
+            leaf.physical_type() == parquet::basic::Type::INT96 && schema.index_of(root).is_some()
+        })
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

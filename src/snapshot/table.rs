@@ -9,6 +9,7 @@ use arrow::array::{
 };
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field, Fields};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The columns of which a snapshot says what the destination has: those of the key and the compared ones.
@@ -21,21 +22,39 @@ fn batch_of(schema: &Schema, columns: Vec<ArrayRef>, rows: usize) -> Result<Reco
     Ok(RecordBatch::try_new_with_options(schema.arrow(), columns, &options)?)
 }
 
-/// A column of a file in its kind of tonight. A value that does not fit the kind reads as NULL.
-fn canonical(array: &ArrayRef, kind: crate::row::Kind) -> Result<ArrayRef, SnapshotError> {
-    Ok(normalise::canonical(array, kind)?.0)
+/// A column of a file in its kind of tonight. A value that does not fit the kind reads as NULL; its row joins `misfits`: what
+/// the destination has there cannot be said in tonight's kinds, and is not NULL.
+fn canonical(
+    array: &ArrayRef,
+    kind: crate::row::Kind,
+    misfits: &mut BTreeSet<usize>,
+) -> Result<ArrayRef, SnapshotError> {
+    let (canonical, failures) = normalise::canonical(array, kind)?;
+    misfits.extend(failures);
+    Ok(canonical)
 }
 
 /// The columns of `schema` out of a decoded batch, in their kinds of tonight; NULL where the batch has none of the name or
 /// `known` does not list it.
 pub(super) fn named(batch: &RecordBatch, schema: &Schema, known: &[String]) -> Result<RecordBatch, SnapshotError> {
+    Ok(named_with_misfits(batch, schema, known)?.0)
+}
+
+/// The same, and the rows with a value that does not fit its kind of tonight.
+pub(super) fn named_with_misfits(
+    batch: &RecordBatch,
+    schema: &Schema,
+    known: &[String],
+) -> Result<(RecordBatch, BTreeSet<usize>), SnapshotError> {
+    let mut misfits = BTreeSet::new();
     let columns = schema.columns.iter().map(|column| {
         match batch.column_by_name(&column.name).filter(|_| known.contains(&column.name)) {
-            Some(array) => canonical(array, column.kind),
+            Some(array) => canonical(array, column.kind, &mut misfits),
             None => Ok(new_null_array(&column.kind.arrow_type(), batch.num_rows())),
         }
     });
-    batch_of(schema, columns.collect::<Result<_, _>>()?, batch.num_rows())
+    let columns = columns.collect::<Result<_, _>>()?;
+    Ok((batch_of(schema, columns, batch.num_rows())?, misfits))
 }
 
 /// The columns of `to`, by name, out of a batch of `from`; NULL where `from` has none.
@@ -63,13 +82,23 @@ pub(super) fn group(batch: &RecordBatch, columns: &[usize], present: Option<&[bo
 /// The columns of `schema` out of a key and a group of values, in their kinds of tonight; NULL where neither has the column
 /// and where a row has no group.
 pub(super) fn ungroup(schema: &Schema, key: &StructArray, values: &StructArray) -> Result<RecordBatch, SnapshotError> {
+    ungroup_with_misfits(schema, key, values, &mut BTreeSet::new())
+}
+
+/// The same; the rows with a value that does not fit its kind of tonight join `misfits`.
+pub(super) fn ungroup_with_misfits(
+    schema: &Schema,
+    key: &StructArray,
+    values: &StructArray,
+    misfits: &mut BTreeSet<usize>,
+) -> Result<RecordBatch, SnapshotError> {
     let rows = key.len();
     let columns = schema.columns.iter().map(|column| {
         if let Some(array) = key.column_by_name(&column.name) {
-            return canonical(array, column.kind);
+            return canonical(array, column.kind, misfits);
         }
         match values.column_by_name(&column.name) {
-            Some(array) => canonical(&masked(array, values.nulls())?, column.kind),
+            Some(array) => canonical(&masked(array, values.nulls())?, column.kind, misfits),
             None => Ok(new_null_array(&column.kind.arrow_type(), rows)),
         }
     });

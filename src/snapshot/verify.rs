@@ -71,7 +71,7 @@ fn orgs(dir: &Path, manifest: &Manifest) -> Result<u64, SnapshotError> {
     for (file, group, positions) in base.groups() {
         let mut row = positions.start;
         for batch in base.group(&basis.schema, file, group)? {
-            let (keys, prints) = basis.hash(&batch?);
+            let (keys, prints) = basis.hash(&batch?.0);
             for (key, print) in keys.into_iter().zip(prints) {
                 let at = table.find(key);
                 // What the extract could not say anything about is in the file, and no entry refers to it.

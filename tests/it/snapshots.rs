@@ -286,3 +286,62 @@ fn a_sample_reads_the_beginning_and_shows_a_body() {
     assert_eq!(sample.body.unwrap().unwrap(), r#"{"workspace_id":"ws_1","plan_id":"free","mrr":1}"#);
     assert!(!home.path("snapshots").exists());
 }
+
+#[test]
+fn a_value_that_has_no_place_in_an_accepted_kind_is_not_taken_for_null() {
+    let destination = Destination::start();
+    let home = home(&destination, "", FLAT);
+    let csv = std::fs::read_to_string(home.path("jobs/orgs.toml")).unwrap();
+    home.write("jobs/orgs.toml", &csv.replace("orgs.csv", "orgs.ndjson"));
+    let org = |id: &str, plan: &str| format!("{{\"workspace_id\":\"{id}\",\"plan_id\":{plan}}}\n");
+    home.write("orgs.ndjson", &(org("ws_1", "\"abc\"") + &org("ws_2", "\"7\"") + &org("ws_3", "null")));
+    home.job("orgs", 0);
+    destination.take();
+    home.write("orgs.ndjson", &(org("ws_1", "null") + &org("ws_2", "7") + &org("ws_3", "null")));
+    home.job("orgs", 3);
+    home.run(&["schema", "orgs", "accept"]).expect(0);
+    home.job("orgs", 0);
+    assert_eq!(destination.take_orgs(), ["ws_1"], "the destination has \"abc\" and not NULL");
+    assert_eq!(home.job("orgs", 0)["unchanged"], json!(3));
+}
+
+#[test]
+fn an_adopted_column_is_watched_although_another_stays_within_its_tolerance() {
+    let destination = Destination::start();
+    let home = home(&destination, "on_new_column = \"adopt\"\n[diff.columns.mrr]\ntolerance = 1", FLAT);
+    night(&home, &destination, "workspace_id,mrr", &["ws_1,1.0", "ws_2,1.0"], 0);
+    let wider = "workspace_id,mrr,seats";
+    night(&home, &destination, wider, &["ws_1,1.5,5", "ws_2,1.0,5"], 0);
+    let changed = night(&home, &destination, wider, &["ws_1,1.5,9", "ws_2,1.0,9"], 0);
+    let orgs: Vec<&str> = changed.iter().map(Seen::org).collect();
+    assert_eq!(orgs, ["ws_1", "ws_2"]);
+    assert_eq!(night(&home, &destination, wider, &["ws_1,1.9,9", "ws_2,1.0,9"], 0).len(), 0);
+}
+
+#[test]
+fn what_a_killed_run_leaves_is_removed_and_never_called_published() {
+    let destination = Destination::start();
+    let home = home(&destination, "", FLAT);
+    let left = home.path("snapshots/orgs/01M86V00000000000000000000");
+    std::fs::create_dir_all(&left).unwrap();
+    std::fs::write(left.join("base.parquet"), "cut off").unwrap();
+    night(&home, &destination, HEAD, &["ws_1,free"], 0);
+    assert!(!left.exists());
+    let listed = home.run(&["snapshot", "list", "orgs", "--json"]).expect(0).stdout;
+    assert!(!listed.contains("01M86V00000000000000000000"), "{listed}");
+}
+
+/// The source reads instants of 96 bits its own way: a copy of such a file would be read back as other values.
+#[test]
+fn old_timestamps_are_read_back_as_they_were_compared() {
+    let destination = Destination::start();
+    let home = home(&destination, "", FLAT);
+    let job = std::fs::read_to_string(home.path("jobs/orgs.toml")).unwrap();
+    let job = job.replace("orgs.csv", "orgs.parquet").replace("key = \"workspace_id\"", "key = \"n\"");
+    home.write("jobs/orgs.toml", &job);
+    std::fs::write(home.path("orgs.parquet"), crate::file_sources::far_timestamps()).unwrap();
+    let run = home.job("orgs", 0)["run"].as_str().unwrap().to_owned();
+    let verified = home.run(&["snapshot", "verify", "orgs", "--json"]).expect(0);
+    assert!(verified.stdout.contains(&run), "{}", verified.stdout);
+    assert_eq!(home.job("orgs", 0)["unchanged"], json!(2));
+}

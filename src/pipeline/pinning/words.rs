@@ -9,11 +9,12 @@ use crate::source::Stream;
 
 /// A key is what orgs are matched by; under another kind no org would be found again.
 pub(super) fn refused(columns: &Columns<'_>, manifest: &Manifest, schema: &Schema) -> Vec<String> {
-    let number = |kind| matches!(kind, Kind::Int | Kind::Decimal { .. } | Kind::Float);
+    // Every key that is known must have its place in the new kind.
+    let widens = |from, to| matches!((from, to), (Kind::Int, Kind::Decimal { .. }));
     let kind_in = |schema: &Schema, name: &str| schema.index_of(name).map(|index| schema.columns[index].kind);
     let problem = |name: &String| match (kind_in(&manifest.schema, name), kind_in(schema, name)) {
         (Some(pinned), None) => Some(format!("key column `{name}` ({pinned}) is gone")),
-        (Some(pinned), Some(now)) if pinned != now && !(number(pinned) && number(now)) => {
+        (Some(pinned), Some(now)) if pinned != now && !widens(pinned, now) => {
             Some(format!("key column `{name}` was {pinned} and is {now} now"))
         }
         _ => None,

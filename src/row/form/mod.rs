@@ -2,7 +2,7 @@
 //!
 //! In: the options of `[diff.columns.NAME]`. Out: [`Form`], and the definition of equality under it: [`equal`], [`within`].
 //! Always holds: a form decides equality only; what is sent is the value itself. [`equal`] is an equivalence relation and
-//! agrees with `hash::PrintHasher`; [`within`] is neither, so a tolerance never enters a fingerprint.
+//! agrees with `hash::PrintHasher` under the same form; [`within`] is neither. Snapshots hash without forms and ask [`within`].
 //! Deliberately absent: how options are written in a job file (`job`), hashing.
 
 mod equal;
@@ -63,7 +63,7 @@ impl Form {
         is_default(self)
     }
 
-    /// The form that fingerprints are made under.
+    /// The form without its tolerance, which is no equivalence.
     #[must_use]
     pub fn without_tolerance(&self) -> Form {
         Form { tolerance: None, ..self.clone() }

@@ -150,7 +150,9 @@ impl<'a> ChangeWriter<'a> {
         let mut kept = Vec::with_capacity(changes.len());
         let mut withdrawn = Vec::new();
         for (row, change) in changes.iter().enumerate() {
-            let said = change.operation == Operation::Changed && !change.uncertain;
+            // With a column of which the destination's value is not known, the org is sent: kept as it is known, the column
+            // would not be watched as long as the others stay within their forms.
+            let said = change.operation == Operation::Changed && !change.uncertain && self.unknown(change).is_empty();
             if change.operation == Operation::Changed {
                 let differing = self.shape.differing(&before, &after, row, self.unknown(change));
                 // The fingerprints differ, and the values do not by their columns' forms.

@@ -8,6 +8,8 @@ mod nights;
 mod parquet;
 mod streams;
 
+pub use parquet::far_timestamps;
+
 use ::parquet::arrow::ArrowWriter;
 use ::parquet::file::properties::WriterProperties;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions};

@@ -140,6 +140,26 @@ fn old_timestamps_reach_beyond_the_nanoseconds() {
     assert_eq!(at.values(), &[253_402_214_400_000_000, 1]);
 }
 
+/// Two rows: a number, and an instant of 96 bits that nanoseconds do not reach.
+pub fn far_timestamps() -> Vec<u8> {
+    let (mut far, mut epoch) = (Int96::new(), Int96::new());
+    far.set_data(0, 0, 2_440_588 + 2_932_896);
+    epoch.set_data(1_999, 0, 2_440_588);
+    let schema = Arc::new(parse_message_type("message m { required int64 n; required int96 at; }").unwrap());
+    let mut bytes = Vec::new();
+    let mut file = SerializedFileWriter::new(&mut bytes, schema, Arc::default()).unwrap();
+    let mut group = file.next_row_group().unwrap();
+    let mut numbers = group.next_column().unwrap().unwrap();
+    numbers.typed::<::parquet::data_type::Int64Type>().write_batch(&[1, 2], None, None).unwrap();
+    numbers.close().unwrap();
+    let mut instants = group.next_column().unwrap().unwrap();
+    instants.typed::<Int96Type>().write_batch(&[far, epoch], None, None).unwrap();
+    instants.close().unwrap();
+    group.close().unwrap();
+    file.close().unwrap();
+    bytes
+}
+
 #[test]
 fn text_by_annotation_only_is_checked() {
     let read = |value: &'static [u8]| {
