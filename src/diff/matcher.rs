@@ -393,9 +393,4 @@ impl<'a> Matcher<'a> {
     pub(super) fn is_baseline(&self, added: &Added) -> bool {
         added.fate != Fate::Rejected && (self.duplicates.is_empty() || !self.duplicates.contains(&added.key))
     }
-
-    /// Whether nothing is to be said of a key tonight.
-    pub fn is_duplicate(&self, key: KeyHash) -> bool {
-        self.duplicates.contains(&key)
-    }
 }

@@ -48,14 +48,6 @@ pub(super) struct Ready {
     pub(super) valued: Vec<usize>,
 }
 
-/// Why a batch cannot be made ready.
-pub(super) enum NotReady {
-    /// Start over, with this ignored column kept as text.
-    Text(String),
-    /// It is an error.
-    Failed(PipelineError),
-}
-
 /// What a column is for, which decides what happens to a value that does not fit.
 pub(super) fn role(columns: &Columns<'_>, name: &str) -> Role {
     match () {
@@ -123,11 +115,11 @@ impl Extract {
         })
     }
 
-    /// Makes a batch canonical and hashes it.
-    pub(super) fn ready(&self, batch: &RecordBatch) -> Result<Ready, NotReady> {
-        let internal = |e: arrow::error::ArrowError| NotReady::Failed(PipelineError::Internal(e.to_string()));
+    /// Makes a batch canonical and hashes it. [`PipelineError::KeptAsText`] asks to start over.
+    pub(super) fn ready(&self, batch: &RecordBatch) -> Result<Ready, PipelineError> {
+        let internal = |e: arrow::error::ArrowError| PipelineError::Internal(e.to_string());
         let normalised = self.plan.batch(batch).map_err(|error| match error {
-            BatchError::Ignored { column } => NotReady::Text(column),
+            BatchError::Ignored { column } => PipelineError::KeptAsText(column),
             BatchError::Arrow(error) => internal(error),
         })?;
         let (batch, misfits) = (normalised.batch, normalised.misfits);

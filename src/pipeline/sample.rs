@@ -2,7 +2,7 @@
 
 use super::PipelineError;
 use super::columns::Columns;
-use super::extract::{Extract, NotReady, source_error};
+use super::extract::{Extract, source_error};
 use super::planned::PlanInput;
 use crate::clock::Clock;
 use crate::config::Home;
@@ -56,10 +56,7 @@ fn attempt(input: &PlanInput, rows: usize, text: &BTreeSet<String>) -> Result<Sa
     while let Some(piece) = extract.stream.rows.next().map_err(|e| source_error(&input.job, e))? {
         for batch in piece.batches {
             let batch = batch.map_err(|e| source_error(&input.job, e))?;
-            let ready = extract.ready(&batch).map_err(|error| match error {
-                NotReady::Text(column) => PipelineError::KeptAsText(column),
-                NotReady::Failed(error) => error,
-            })?;
+            let ready = extract.ready(&batch)?;
             for misfit in &ready.misfits {
                 sample.rejects.push(misfit.reject(&extract.shape.schema, sample.rows));
             }

@@ -1,7 +1,7 @@
 //! Keys as text, for messages about them: the extract is read once more, which only a bad one needs.
 
 use super::PipelineError;
-use super::extract::{Extract, NotReady, source_error};
+use super::extract::{Extract, source_error};
 use crate::job::spec::Job;
 use crate::row::{RowRef, key_text};
 
@@ -17,10 +17,7 @@ pub(super) fn keys(job: &Job, extract: &Extract, rows: &[u32]) -> Result<Vec<Str
             let next = first + batch.num_rows() as u32;
             let wanted: Vec<usize> = (0..rows.len()).filter(|i| (first..next).contains(&rows[*i])).collect();
             if !wanted.is_empty() {
-                let ready = extract.ready(&batch).map_err(|error| match error {
-                    NotReady::Text(column) => PipelineError::KeptAsText(column),
-                    NotReady::Failed(error) => error,
-                })?;
+                let ready = extract.ready(&batch)?;
                 let picked = extract.rows(&ready.batch, wanted.iter().map(|i| rows[*i] - first).collect())?;
                 for (row, &i) in wanted.iter().enumerate() {
                     let row = RowRef { schema: &extract.shape.schema, batch: &picked, row };

@@ -3,7 +3,7 @@
 
 use super::PipelineError;
 use super::compare::{Compared, Comparison, Side};
-use super::extract::{Extract, NotReady, Ready, source_error};
+use super::extract::{Extract, Ready, source_error};
 use super::plan::{Place, Resources};
 use super::planned::PlanInput;
 use super::scan::{Emit, scan};
@@ -48,10 +48,7 @@ impl<'a> Comparing<'a> {
     }
 
     pub(super) fn ready(&self, batch: &RecordBatch) -> Result<Ready, PipelineError> {
-        self.extract.ready(batch).map_err(|error| match error {
-            NotReady::Text(column) => PipelineError::KeptAsText(column),
-            NotReady::Failed(error) => error,
-        })
+        self.extract.ready(batch)
     }
 
     pub(super) fn source_error(&self, error: crate::source::SourceError) -> PipelineError {

@@ -3,7 +3,7 @@
 use crate::diff::{Rules, Verdict};
 use crate::pipeline::PipelineError;
 use crate::pipeline::compare::Side;
-use crate::pipeline::extract::{Extract, NotReady, Ready, source_error};
+use crate::pipeline::extract::{Extract, Ready, source_error};
 use crate::pipeline::planned::PlanInput;
 use crate::pipeline::scan::{Emit, scan};
 use crate::row::{KeyHash, Print};
@@ -59,10 +59,7 @@ impl Search<'_> {
     fn piece(&self, piece: Piece, emit: Emit<'_, Tonight>) -> Result<(), PipelineError> {
         for batch in piece.batches {
             let batch = batch.map_err(|error| source_error(&self.input.job, error))?;
-            let ready = self.extract.ready(&batch).map_err(|error| match error {
-                NotReady::Text(column) => PipelineError::KeptAsText(column),
-                NotReady::Failed(error) => error,
-            })?;
+            let ready = self.extract.ready(&batch)?;
             let found = Tonight {
                 rows: ready.batch.num_rows() as u64,
                 keyless: ready.keyless.len() as u64,
