@@ -11,6 +11,7 @@ mod columns;
 mod compare;
 mod explain;
 mod extract;
+mod peeked;
 mod pinning;
 mod plan;
 mod planned;
@@ -106,6 +107,9 @@ pub enum PipelineError {
     /// An ignored column is to be kept as text; the plan starts over. Never seen outside.
     #[error("column `{0}` is kept as text")]
     KeptAsText(String),
+    /// The extract is not in last night's order, as it seemed to be; the plan starts over. Never seen outside.
+    #[error("the extract is not in last night's order")]
+    Astray,
     /// A bug of ours or of a library, contained.
     #[error("internal error: {0}")]
     Internal(String),

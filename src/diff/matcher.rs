@@ -1,9 +1,8 @@
 //! What was judged, taken in the extract's order, becomes changes and the state of every known row.
 
 use super::added::{self, Added, Fate};
-use super::bits::Bits;
 use super::{
-    Change, Duplicate, Flags, Judged, NOWHERE, Next, Notable, Operation, Origin, Pending, Positions, Table, Verdict,
+    Bits, Change, Duplicate, Flags, Judged, NOWHERE, Next, Notable, Operation, Origin, Pending, Positions, Table, Verdict,
 };
 use crate::job::spec::Triggers;
 use crate::row::{KeyHash, Print};
@@ -87,12 +86,12 @@ impl<'a> Matcher<'a> {
             pending,
             rows,
             rebased,
-            seen: Bits::new(table.len()),
+            seen: Bits::new(table.positions()),
             kept: Vec::new(),
             dropped: HashMap::new(),
             renewed: Vec::new(),
             added: Vec::new(),
-            sent: Bits::new(table.len()),
+            sent: Bits::new(table.positions()),
             again: Vec::new(),
             duplicates: HashSet::new(),
             waiting: Vec::new(),
@@ -116,7 +115,7 @@ impl<'a> Matcher<'a> {
                     }
                 }
                 None if self.seen.insert(at) => {
-                    self.rows.as_mut_slice()[at as usize] = tonight;
+                    self.rows.take(at, tonight);
                     self.counted.unchanged += 1;
                 }
                 None => self.again.push((at, tonight, false)),
@@ -163,7 +162,7 @@ impl<'a> Matcher<'a> {
                 if change.is_some() {
                     self.sent.insert(at);
                 }
-                self.rows.as_mut_slice()[at as usize] = tonight;
+                self.rows.take(at, tonight);
                 if self.table.print(at) != print {
                     self.renewed.push((at, print));
                 }
@@ -243,7 +242,7 @@ impl<'a> Matcher<'a> {
     /// known, so that a slow drift adds up until it counts.
     pub fn withdraw(&mut self, change: &Change) {
         if let (Some((at, row)), Some(tonight)) = (change.entry, change.tonight) {
-            self.rows.as_mut_slice()[at as usize] = row;
+            self.rows.put_back(at, row);
             self.keep(at, Why::Within(tonight));
             self.counted.unchanged += 1;
         }
@@ -308,7 +307,8 @@ impl<'a> Matcher<'a> {
                     false => &mut self.counted.unchanged,
                 };
                 *uncounted -= u64::from(!self.sent.contains(at));
-                let row = std::mem::replace(&mut self.rows.as_mut_slice()[at as usize], original.get(at));
+                let row = self.rows.get(at);
+                self.rows.put_back(at, original.get(at));
                 self.keep(at, Why::Duplicate);
                 row
             }
@@ -329,10 +329,10 @@ impl<'a> Matcher<'a> {
     ) -> Result<Rest, E> {
         self.unclear = keyless > 0;
         let (mut rest, mut gone) = (Rest::default(), Vec::new());
-        for at in 0..self.table.len() as u32 {
-            if self.seen.contains(at) {
-                continue;
-            }
+        let missing = self.seen.missing(self.table.positions()).filter(|at| self.table.has_entry(*at));
+        let mut missing: Vec<u32> = missing.collect();
+        self.table.sort(&mut missing, |at| *at);
+        for at in missing {
             let (flags, there) = (self.table.flags(at), self.is_there(at));
             if !flags.has(Flags::ABSENT) && !flags.has(Flags::GONE) {
                 rest.vanished += 1;
@@ -369,8 +369,9 @@ impl<'a> Matcher<'a> {
         let mut kept: Vec<(Origin, u32)> = self.kept.iter().map(|(at, _)| (self.origin(*at), *at)).collect();
         kept.sort_unstable();
         let mut ranks: Vec<(u32, u32)> = kept.iter().zip(0u32..).map(|((_, at), rank)| (*at, rank)).collect();
-        ranks.sort_unstable();
-        self.renewed.sort_by_key(|(at, _)| *at);
+        self.table.sort(&mut ranks, |(at, _)| *at);
+        self.table.sort(&mut self.renewed, |(at, _)| *at);
+        self.rows.spread();
         let origins = kept.into_iter().map(|(origin, _)| origin).collect();
         (origins, Next::new(self, ranks, tonight + before))
     }

@@ -2,46 +2,75 @@
 
 use super::added::Added;
 use super::{Entry, Flags, Matcher};
-use crate::row::Print;
+use crate::row::{KeyHash, Print};
+
+/// Entries that are looked at together, since in a table that is not in the order of keys each look waits for memory.
+const AT_ONCE: usize = 256;
 
 /// Walks the table and the added keys in one order. The rows of the entries count over tonight's extract, then over the kept
 /// rows.
 pub struct Next<'a> {
     matcher: &'a Matcher<'a>,
-    /// By position in the table: the kept entries and their rows among the kept.
+    /// In the order of keys: the positions of the kept entries and their rows among the kept.
     kept: std::iter::Peekable<std::vec::IntoIter<(u32, u32)>>,
     renewed: std::iter::Peekable<std::slice::Iter<'a, (u32, Print)>>,
     added: std::iter::Peekable<std::slice::Iter<'a, Added>>,
-    at: u32,
+    /// Entries of the table, in the order of keys, and which of the table's are still to come.
+    ahead: std::vec::IntoIter<Looked>,
+    rank: usize,
     /// Rows of tonight's extract: kept rows are counted after them.
     rows: u32,
 }
 
+/// What the table has at a position, and the row of tonight.
+#[derive(Clone, Copy)]
+struct Looked {
+    at: u32,
+    key: KeyHash,
+    print: Print,
+    tonight: Option<u32>,
+}
+
 impl<'a> Next<'a> {
-    /// `kept`: position and rank among the kept rows, ascending by position. `rows`: of tonight's extract and of what was
+    /// `kept`: position and rank among the kept rows, in the order of keys. `rows`: of tonight's extract and of what was
     /// kept before (other partitions).
     pub(super) fn new(matcher: &'a Matcher<'a>, kept: Vec<(u32, u32)>, rows: u32) -> Self {
         Next {
             kept: kept.into_iter().peekable(),
             renewed: matcher.renewed.iter().peekable(),
             added: matcher.added.iter().peekable(),
-            at: 0,
+            ahead: Vec::new().into_iter(),
+            rank: 0,
             rows,
             matcher,
         }
     }
 
-    /// The entry at a position of the table; `None` if the org is not in the next base.
-    fn known(&mut self, at: u32) -> Option<Entry> {
-        let table = self.matcher.table;
-        let (key, known) = (table.key(at), table.print(at));
+    /// The next entry of the table, which is not gone past yet.
+    fn look(&mut self) -> Option<Looked> {
+        if self.ahead.as_slice().is_empty() {
+            let (matcher, table) = (self.matcher, self.matcher.table);
+            let end = (self.rank + AT_ONCE).min(table.len());
+            let look = |rank| {
+                let at = table.at(rank);
+                Looked { at, key: table.key(at), print: table.print(at), tonight: matcher.tonight(at) }
+            };
+            self.ahead = (self.rank..end).map(look).collect::<Vec<_>>().into_iter();
+            self.rank = end;
+        }
+        self.ahead.as_slice().first().copied()
+    }
+
+    /// The next entry for one of the table; `None` if the org is not in the next base.
+    fn known(&mut self, known: Looked) -> Option<Entry> {
+        let Looked { at, key, print, tonight } = known;
         let kept = self.kept.next_if(|(kept, _)| *kept == at);
         let renewed = self.renewed.next_if(|(renewed, _)| *renewed == at);
         if let Some((_, rank)) = kept {
-            return Some(Entry { key, print: known, row: self.rows + rank, flags: self.matcher.kept_flags(at) });
+            return Some(Entry { key, print, row: self.rows + rank, flags: self.matcher.kept_flags(at) });
         }
-        let row = self.matcher.tonight(at)?;
-        Some(Entry { key, print: renewed.map_or(known, |(_, print)| *print), row, flags: Flags::default() })
+        let print = renewed.map_or(print, |(_, print)| *print);
+        Some(Entry { key, print, row: tonight?, flags: Flags::default() })
     }
 }
 
@@ -50,15 +79,14 @@ impl Iterator for Next<'_> {
 
     fn next(&mut self) -> Option<Entry> {
         loop {
-            let known = ((self.at as usize) < self.matcher.table.len()).then(|| self.matcher.table.key(self.at));
+            let known = self.look();
             let added = self.added.peek().map(|a| a.key);
             match (known, added) {
                 (None, None) => return None,
-                (Some(known), Some(added)) if added < known => {}
-                (Some(_), _) => {
-                    let at = self.at;
-                    self.at += 1;
-                    match self.known(at) {
+                (Some(known), Some(added)) if added < known.key => {}
+                (Some(known), _) => {
+                    self.ahead.next();
+                    match self.known(known) {
                         Some(entry) => return Some(entry),
                         None => continue,
                     }

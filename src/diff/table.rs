@@ -1,13 +1,17 @@
-//! What the destination is known to have, sorted by key hash: a lookup table, whole or one partition of the key space.
+//! What the destination is known to have: a lookup table, whole or one partition of the key space, sorted by key hash; or in
+//! the order of last night's rows ([`Ordered`](super::Ordered)).
 
+use super::Positions;
 use super::huge::Huge;
+use super::ordered::Ranks;
+use super::slot::Slot;
 use crate::row::{KeyHash, Print};
 
 /// The position of a key that the table does not have.
 pub const NOWHERE: u32 = u32::MAX;
 
 /// Lookups that wait for memory at the same time.
-const CHUNK: usize = 512;
+pub(super) const CHUNK: usize = 512;
 
 /// What is said of a known row besides its fingerprint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
@@ -75,88 +79,149 @@ pub struct Entry {
     pub flags: Flags,
 }
 
-/// Known rows by key hash. A lookup touches a bucket of about four rows of 20 bytes, which are two cache lines at most.
+/// Known rows by key hash. An entry's position is its place in memory.
 #[derive(Debug, Default)]
 pub struct Table {
-    slots: Huge<Slot>,
+    pub(super) slots: Huge<Slot>,
     /// By position; empty as long as all are plain, as nearly always.
-    flags: Vec<Flags>,
+    pub(super) flags: Vec<Flags>,
+    pub(super) index: Index,
+}
+
+/// How a key is found.
+#[derive(Debug)]
+pub(super) enum Index {
+    /// Positions are in the order of the keys.
+    Buckets(Buckets),
+    /// Positions are last night's rows.
+    Ranks(Ranks),
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Index::Buckets(Buckets::default())
+    }
+}
+
+/// A lookup touches a bucket of about four rows of 20 bytes, which are two cache lines at most.
+#[derive(Debug, Default)]
+pub(super) struct Buckets {
     /// The first position of each bucket, and the end.
-    index: Huge<u32>,
+    first: Huge<u32>,
     /// How many leading bits of a hash all keys of the table share (the partition).
     prefix: u32,
     /// How far a hash without its prefix is shifted to give its bucket.
     shift: u32,
 }
 
-/// Key hash and fingerprint, in halves, so that nothing is lost to alignment.
-#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-#[repr(transparent)]
-struct Slot([u32; 5]);
-
-impl Slot {
-    fn new(key: KeyHash, print: Print) -> Self {
-        Slot([(key.hi >> 32) as u32, key.hi as u32, key.lo, (print >> 32) as u32, print as u32])
+impl Buckets {
+    fn of(&self, key: KeyHash) -> usize {
+        ((key.hi << self.prefix) >> self.shift) as usize
     }
 
-    fn key(self) -> KeyHash {
-        KeyHash { hi: u64::from(self.0[0]) << 32 | u64::from(self.0[1]), lo: self.0[2] }
+    fn find(&self, slots: &[Slot], key: KeyHash) -> u32 {
+        let bucket = self.of(key);
+        let Some([start, end]) = self.first.as_slice().get(bucket..bucket + 2) else { return NOWHERE };
+        let slots = slots.get(*start as usize..*end as usize).unwrap_or_default();
+        let wanted = Slot::new(key, 0);
+        slots.iter().position(|slot| slot.has_key_of(wanted)).map_or(NOWHERE, |at| start + at as u32)
     }
 
-    fn print(self) -> Print {
-        u64::from(self.0[3]) << 32 | u64::from(self.0[4])
+    /// The table is larger than any cache, so lookups wait for memory: those of a chunk are made to wait at the same time, and
+    /// what they touched is still at hand when `each` gets the chunk's rows and positions.
+    fn find_all(&self, slots: &[Slot], keys: &[KeyHash], mut each: impl FnMut(usize, &[u32])) {
+        let first = self.first.as_slice();
+        let mut found = [NOWHERE; CHUNK];
+        for (chunk, keys) in keys.chunks(CHUNK).enumerate() {
+            let mut bounds = [(0u32, 0u32); CHUNK];
+            for (bound, key) in bounds.iter_mut().zip(keys) {
+                let bucket = self.of(*key);
+                *bound = first.get(bucket).zip(first.get(bucket + 1)).map_or((0, 0), |(a, b)| (*a, *b));
+            }
+            // Reads without a branch between them go to memory together.
+            let mut touched = 0;
+            for (start, end) in &bounds[..keys.len()] {
+                let first = slots.get(*start as usize).map_or(0, |slot| slot.ends().0);
+                let last = slots.get((*end as usize).wrapping_sub(1)).map_or(0, |slot| slot.ends().1);
+                touched ^= first ^ last;
+            }
+            std::hint::black_box(touched);
+            for ((found, key), (start, end)) in found.iter_mut().zip(keys).zip(&bounds) {
+                let slots = slots.get(*start as usize..*end as usize).unwrap_or_default();
+                let wanted = Slot::new(*key, 0);
+                let at = slots.iter().position(|slot| slot.has_key_of(wanted));
+                *found = at.map_or(NOWHERE, |at| start + at as u32);
+            }
+            each(chunk * CHUNK, &found[..keys.len()]);
+        }
     }
 }
 
 impl Table {
     /// How many entries there are.
     pub fn len(&self) -> usize {
-        self.slots.as_slice().len()
+        match &self.index {
+            Index::Buckets(_) => self.slots.as_slice().len(),
+            Index::Ranks(ranks) => ranks.by_key.as_slice().len(),
+        }
     }
 
     /// Whether nothing is known.
     pub fn is_empty(&self) -> bool {
-        self.slots.as_slice().is_empty()
+        self.len() == 0
+    }
+
+    /// How many positions there are; there may be some without an entry.
+    pub fn positions(&self) -> usize {
+        self.slots.as_slice().len()
     }
 
     /// The position of a key, or [`NOWHERE`].
     pub fn find(&self, key: KeyHash) -> u32 {
-        let bucket = ((key.hi << self.prefix) >> self.shift) as usize;
-        let Some([start, end]) = self.index.as_slice().get(bucket..bucket + 2) else { return NOWHERE };
-        let slots = self.slots.as_slice().get(*start as usize..*end as usize).unwrap_or_default();
-        let wanted = Slot::new(key, 0).0;
-        match slots.iter().position(|slot| slot.0[..3] == wanted[..3]) {
-            Some(at) => start + at as u32,
-            None => NOWHERE,
+        match &self.index {
+            Index::Buckets(buckets) => buckets.find(self.slots.as_slice(), key),
+            Index::Ranks(ranks) => ranks.find(self.slots.as_slice(), key),
         }
     }
 
-    /// The positions of many keys. The table is larger than any cache, so lookups wait for memory: those of a chunk are made
-    /// to wait at the same time, and what they touched is still at hand when `each` gets the chunk's rows and positions.
-    pub fn find_all(&self, keys: &[KeyHash], mut each: impl FnMut(usize, &[u32])) {
-        let (slots, index) = (self.slots.as_slice(), self.index.as_slice());
-        let mut found = [NOWHERE; CHUNK];
-        for (chunk, keys) in keys.chunks(CHUNK).enumerate() {
-            let mut bounds = [(0u32, 0u32); CHUNK];
-            for (bound, key) in bounds.iter_mut().zip(keys) {
-                let bucket = ((key.hi << self.prefix) >> self.shift) as usize;
-                *bound = index.get(bucket).zip(index.get(bucket + 1)).map_or((0, 0), |(a, b)| (*a, *b));
-            }
-            // Reads without a branch between them go to memory together.
-            let mut touched = 0;
-            for (start, end) in &bounds[..keys.len()] {
-                let first = slots.get(*start as usize).map_or(0, |slot| slot.0[0]);
-                let last = slots.get((*end as usize).wrapping_sub(1)).map_or(0, |slot| slot.0[4]);
-                touched ^= first ^ last;
-            }
-            std::hint::black_box(touched);
-            for ((found, key), (start, end)) in found.iter_mut().zip(keys).zip(&bounds) {
-                let slots = slots.get(*start as usize..*end as usize).unwrap_or_default();
-                let wanted = Slot::new(*key, 0).0;
-                let at = slots.iter().position(|slot| slot.0[..3] == wanted[..3]);
-                *found = at.map_or(NOWHERE, |at| start + at as u32);
-            }
-            each(chunk * CHUNK, &found[..keys.len()]);
+    /// The positions of many keys, those of some rows at a time.
+    pub fn find_all(&self, keys: &[KeyHash], each: impl FnMut(usize, &[u32])) {
+        match &self.index {
+            Index::Buckets(buckets) => buckets.find_all(self.slots.as_slice(), keys, each),
+            Index::Ranks(ranks) => ranks.walk(self.slots.as_slice(), keys, each),
+        }
+    }
+
+    /// Whether the table is in the order of last night's rows and what was looked up came in quite another one, so that a table
+    /// by key hash would be quicker.
+    pub fn is_astray(&self) -> bool {
+        match &self.index {
+            Index::Buckets(_) => false,
+            Index::Ranks(ranks) => ranks.is_astray(),
+        }
+    }
+
+    /// The position of the entry with the so-manieth key.
+    pub(super) fn at(&self, rank: usize) -> u32 {
+        match &self.index {
+            Index::Buckets(_) => rank as u32,
+            Index::Ranks(ranks) => ranks.by_key.as_slice()[rank],
+        }
+    }
+
+    /// Puts positions of entries, and what goes with them, in the order of their keys.
+    pub(super) fn sort<T>(&self, positions: &mut [T], at: impl Fn(&T) -> u32) {
+        match &self.index {
+            Index::Buckets(_) => positions.sort_unstable_by_key(|of| at(of)),
+            Index::Ranks(_) => positions.sort_unstable_by_key(|of| self.key(at(of))),
+        }
+    }
+
+    /// Whether there is an entry at a position.
+    pub(super) fn has_entry(&self, at: u32) -> bool {
+        match &self.index {
+            Index::Buckets(_) => true,
+            Index::Ranks(ranks) => ranks.refers_to(self.slots.as_slice(), at),
         }
     }
 
@@ -201,27 +266,6 @@ impl Table {
     }
 }
 
-/// One row number for each entry of a table.
-#[derive(Debug, Default)]
-pub struct Positions(Huge<u32>);
-
-impl Positions {
-    /// By position.
-    pub fn get(&self, at: u32) -> u32 {
-        self.0.as_slice()[at as usize]
-    }
-
-    /// All of them, in order.
-    pub fn as_slice(&self) -> &[u32] {
-        self.0.as_slice()
-    }
-
-    /// All of them, in order.
-    pub fn as_mut_slice(&mut self) -> &mut [u32] {
-        self.0.as_mut_slice()
-    }
-}
-
 /// A part of a table that is being filled.
 #[derive(Debug)]
 pub struct Section<'a> {
@@ -253,14 +297,14 @@ impl Section<'_> {
 #[derive(Debug, Default)]
 pub struct TableBuilder {
     table: Table,
-    rows: Positions,
+    rows: Huge<u32>,
 }
 
 impl TableBuilder {
     /// `expected`: about how many entries will come.
     pub fn new(expected: usize) -> Self {
         let table = Table { slots: Huge::with_capacity(expected), ..Table::default() };
-        TableBuilder { table, rows: Positions(Huge::with_capacity(expected)) }
+        TableBuilder { table, rows: Huge::with_capacity(expected) }
     }
 
     /// Takes whole sections of entries at once, each filled by whoever likes, on any thread. `None` if they cannot be one table:
@@ -292,7 +336,7 @@ impl TableBuilder {
         let all = slots.as_slice();
         let follows = |at: usize| at == 0 || at >= all.len() || all[at - 1].key() < all[at].key();
         let in_order = borders.into_iter().all(follows);
-        let builder = TableBuilder { table: Table { slots, ..Table::default() }, rows: Positions(rows) };
+        let builder = TableBuilder { table: Table { slots, ..Table::default() }, rows };
         Ok(Some(builder).filter(|_| plain && in_order))
     }
 
@@ -308,7 +352,7 @@ impl TableBuilder {
             table.flags.push(entry.flags);
         }
         table.slots.push(Slot::new(entry.key, entry.print));
-        self.rows.0.push(entry.row);
+        self.rows.push(entry.row);
         true
     }
 
@@ -316,19 +360,19 @@ impl TableBuilder {
     pub fn finish(mut self, prefix: u32) -> (Table, Positions) {
         let entries = self.table.slots.as_slice().len();
         let bits = (entries / 4).next_power_of_two().trailing_zeros().max(1);
-        self.table.prefix = prefix;
-        self.table.shift = 64 - bits;
-        let buckets = (1usize << bits) + 1;
-        let (mut index, mut bucket) = (Huge::with_capacity(buckets), 0);
+        let mut buckets = Buckets { first: Huge::default(), prefix, shift: 64 - bits };
+        let count = (1usize << bits) + 1;
+        let (mut first, mut bucket) = (Huge::with_capacity(count), 0);
         for (at, slot) in (0u32..).zip(self.table.slots.as_slice()) {
-            let of = ((slot.key().hi << prefix) >> self.table.shift) as usize;
+            let of = buckets.of(slot.key());
             while bucket <= of {
-                index.push(at);
+                first.push(at);
                 bucket += 1;
             }
         }
-        (bucket..buckets).for_each(|_| index.push(entries as u32));
-        self.table.index = index;
-        (self.table, self.rows)
+        (bucket..count).for_each(|_| first.push(entries as u32));
+        buckets.first = first;
+        self.table.index = Index::Buckets(buckets);
+        (self.table, Positions::each(self.rows))
     }
 }

@@ -16,6 +16,8 @@ pub(super) struct Side<'a> {
     pub(super) part: Partition,
     pub(super) known: Known,
     pub(super) unknown: Unknown,
+    /// The rows of `known` before they were matched, where they are at hand.
+    original: Option<Positions>,
     /// By basis: the compared columns that are not to be looked at.
     not_looked_at: Vec<Vec<usize>>,
     rebased: Vec<u16>,
@@ -33,9 +35,31 @@ impl<'a> Side<'a> {
             Some(snapshot) => snapshot.known(basis, &mut unknown, part)?,
             None => Known::nothing(),
         };
+        Ok(Side::new(snapshot, part, known, unknown, basis))
+    }
+
+    /// All that is known, in the order of last night's rows; `None` where it has to be loaded by key hash.
+    pub(super) fn in_order(
+        snapshot: Option<&'a Snapshot>,
+        basis: &Basis,
+        unknown: &Unknown,
+    ) -> Result<Option<Self>, SnapshotError> {
+        let mut unknown = unknown.clone();
+        let known = snapshot.map(|snapshot| snapshot.known_in_order(basis, &mut unknown)).transpose()?.flatten();
+        Ok(known.map(|known| Side::new(snapshot, Partition::ALL, known, unknown, basis)))
+    }
+
+    fn new(
+        snapshot: Option<&'a Snapshot>,
+        part: Partition,
+        known: Known,
+        mut unknown: Unknown,
+        basis: &Basis,
+    ) -> Self {
         let rebased = unknown.rebased(&basis.compared, &basis.adopted);
         let not_looked_at = unknown.columns(&basis.compared, &basis.adopted);
-        Ok(Side { snapshot, part, known, unknown, not_looked_at, rebased })
+        let original = known.rows.original();
+        Side { snapshot, part, known, unknown, original, not_looked_at, rebased }
     }
 
     /// Judges a batch against what is known. On any thread.
@@ -123,6 +147,7 @@ impl<'a> Comparison<'a> {
         }
         let side = self.side;
         let original = || match side.snapshot {
+            _ if side.original.is_some() => Ok(side.original.as_ref().and_then(Positions::original).unwrap_or_default()),
             Some(snapshot) => Ok(snapshot.known(basis, &mut side.unknown.clone(), side.part)?.rows),
             None => Ok::<_, SnapshotError>(Positions::default()),
         };

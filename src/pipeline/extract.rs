@@ -4,7 +4,7 @@ use super::PipelineError;
 use super::columns::Columns;
 use super::plan::compile;
 use super::planned::PlanInput;
-use crate::diff::{BadKey, KeyFault, faulty_rows};
+use crate::diff::{BadKey, KeyFault, Slot, faulty_rows};
 use crate::job::spec::{Job, Payload};
 use crate::normalise::{self, BatchError, Misfit, Plan, Role};
 use crate::row::{HashSeed, KeyHash, KeyHasher, Print, PrintHasher, RowRef, Schema, key_text};
@@ -46,6 +46,13 @@ pub(super) struct Ready {
     pub(super) misfits: Vec<Misfit>,
     /// The columns that hold a value, by position in the extract's schema.
     pub(super) valued: Vec<usize>,
+}
+
+impl Ready {
+    /// Key hash and fingerprint of each row.
+    pub(super) fn slots(&self) -> Vec<Slot> {
+        self.keys.iter().zip(&self.prints).map(|(key, print)| Slot::new(*key, *print)).collect()
+    }
 }
 
 /// What a column is for, which decides what happens to a value that does not fit.

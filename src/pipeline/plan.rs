@@ -1,6 +1,7 @@
 //! From the extract to the change set: everything that happens before anything is published.
 
 use super::extract::Extract;
+use super::peeked::first_keys;
 use super::planned::{PlanInput, Planned};
 use super::tally::Tally;
 use super::whole::{Comparing, Outcome};
@@ -143,19 +144,35 @@ impl Place {
     }
 }
 
+/// Whether tonight's rows seem to come in the order of last night's, as the rows of a first run always do.
+fn in_order(extract: Extract, snapshot: Option<&Snapshot>) -> Result<(Extract, bool), PipelineError> {
+    let Some(snapshot) = snapshot else { return Ok((extract, true)) };
+    let (extract, keys) = first_keys(extract);
+    let in_order = snapshot.begins_with(&extract.basis, &keys)?;
+    Ok((extract, in_order))
+}
+
 impl Planner {
     fn plan(self, progress: &Progress) -> Result<Planned, PipelineError> {
         // Every ignored column can be kept as text once; then the extract is read again from the start.
-        let mut text = BTreeSet::new();
+        let (mut text, mut astray) = (BTreeSet::new(), false);
         loop {
-            match self.attempt(progress, &text) {
+            match self.attempt(progress, &text, astray) {
                 Err(PipelineError::KeptAsText(column)) if text.insert(column.clone()) => {}
+                // Only what seemed to be in order can turn out not to be.
+                Err(PipelineError::Astray) if !astray => astray = true,
                 other => return other,
             }
         }
     }
 
-    fn attempt(&self, progress: &Progress, text: &BTreeSet<String>) -> Result<Planned, PipelineError> {
+    /// `astray`: the extract is known not to be in last night's order.
+    fn attempt(
+        &self,
+        progress: &Progress,
+        text: &BTreeSet<String>,
+        astray: bool,
+    ) -> Result<Planned, PipelineError> {
         let manifest = self.manifest.as_ref();
         let open = |files| Extract::open(&self.input, manifest, self.seed, files, text, None);
         let mut extract = open(None)?;
@@ -169,6 +186,7 @@ impl Planner {
             extract = open(Some(copied.clone()))?;
             copies = Some(copied);
         }
+        let (extract, in_order) = if astray { (extract, false) } else { in_order(extract, snapshot.as_ref())? };
         let parts = spill::partition_bits(self.resources.memory, snapshot.as_ref(), extract.stream.rows.estimate());
         let adopt_added = manifest.is_none() && self.input.job.diff.first_run == Baseline::Adopt;
         let comparing = Comparing {
@@ -179,6 +197,7 @@ impl Planner {
             unknown: Unknown::new(manifest),
             rules: Rules { on: self.input.job.diff.on, adopt_added },
             writes_base: self.purpose == Purpose::Run && copies.is_none(),
+            in_order,
         };
         let outcome =
             if parts == 0 { comparing.whole(&mut place)? } else { spill::compare(&comparing, &mut place, parts)? };

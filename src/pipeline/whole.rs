@@ -8,8 +8,8 @@ use super::plan::{Place, Resources};
 use super::planned::PlanInput;
 use super::scan::{Emit, scan};
 use super::seen::{Noted, Seen};
-use crate::diff::{Judged, Rules};
-use crate::snapshot::{BaseEncoder, BaseWriter, EncodedRows, Partition, Snapshot, Target, Unknown};
+use crate::diff::{Judged, Rules, Slot};
+use crate::snapshot::{BaseEncoder, BaseWriter, EncodedRows, OrderWriter, Partition, Snapshot, Target, Unknown};
 use crate::source::Piece;
 use arrow::array::RecordBatch;
 
@@ -26,6 +26,8 @@ pub(super) struct Comparing<'a> {
     pub(super) rules: Rules,
     /// Whether tonight's rows are written as the next base.
     pub(super) writes_base: bool,
+    /// Whether tonight's rows seem to come in last night's order. If not, their order is not worth keeping either.
+    pub(super) in_order: bool,
 }
 
 /// What a comparison came to.
@@ -37,7 +39,7 @@ pub(super) struct Outcome {
 
 /// What a thread yields.
 enum Yield {
-    Batch { rows: usize, noted: Noted, judged: Judged, after: Option<RecordBatch> },
+    Batch { rows: usize, noted: Noted, judged: Judged, after: Option<RecordBatch>, slots: Vec<Slot> },
     Encoded(EncodedRows),
 }
 
@@ -62,19 +64,34 @@ impl<'a> Comparing<'a> {
         }
     }
 
+    /// Where the order of tonight's rows is written, if it is.
+    pub(super) fn order_writer(&self, place: &mut Place) -> Result<Option<OrderWriter>, PipelineError> {
+        Ok(place.draft().filter(|_| self.in_order).map(|draft| draft.order_writer()).transpose()?)
+    }
+
+    /// What is known: in last night's order if tonight's rows seem to come in it.
+    fn side(&self) -> Result<Side<'a>, PipelineError> {
+        let basis = &self.extract.basis;
+        let in_order = match self.in_order {
+            true => Side::in_order(self.snapshot, basis, &self.unknown)?,
+            false => None,
+        };
+        Ok(in_order.map_or_else(|| Side::load(self.snapshot, basis, &self.unknown, Partition::ALL), Ok)?)
+    }
+
     /// Compares everything in one go.
     pub(super) fn whole(&self, place: &mut Place) -> Result<Outcome, PipelineError> {
         let basis = &self.extract.basis;
-        let mut side = Side::load(self.snapshot, basis, &self.unknown, Partition::ALL)?;
+        let mut side = self.side()?;
         let rows = std::mem::take(&mut side.known.rows);
-        let mut base = self.base_writer(place)?;
-        let encoder = base.as_ref().map(BaseWriter::encoder);
+        let (mut base, mut order) = (self.base_writer(place)?, self.order_writer(place)?);
+        let (encoder, ordered) = (base.as_ref().map(BaseWriter::encoder), order.is_some());
         let (dir, name) = place.file("changes.parquet");
         let (run, seed, limit) = (self.input.run.as_str(), basis.seed, self.window());
         let target = Target { dir: &dir, name: &name, run, seed, limit, ordered: false };
         let mut comparison = Comparison::new(&side, self.extract, rows, target);
         let mut seen = Seen::default();
-        let work = |piece: Piece, emit: Emit<'_, Yield>| self.piece(&side, encoder.as_ref(), piece, emit);
+        let work = |piece: Piece, emit: Emit<'_, Yield>| self.piece(&side, encoder.as_ref(), ordered, piece, emit);
         let mut take = |yielded| {
             match yielded {
                 Yield::Encoded(rows) => {
@@ -82,7 +99,8 @@ impl<'a> Comparing<'a> {
                         base.append(rows)?;
                     }
                 }
-                Yield::Batch { rows, noted, judged, after } => {
+                Yield::Batch { rows, noted, judged, after, slots } => {
+                    order.as_mut().map_or(Ok(()), |order| order.append(&slots))?;
                     let first = seen.take(&self.extract.shape.schema, rows, noted)?;
                     comparison.take(|row| first + row, &judged, after)?;
                 }
@@ -91,17 +109,30 @@ impl<'a> Comparing<'a> {
         };
         let failed = |error| self.source_error(error);
         scan(&*self.extract.stream.rows, self.resources.threads, &failed, &work, &mut take)?;
-        if let (Some(base), Some(draft)) = (base, place.draft()) {
-            draft.take_base(base.finish()?);
-        }
+        self.written(place, base, order)?;
         let compared = comparison.finish(basis, self.rules.on, seen.rows, seen.bad_keys.keyless, place.draft())?;
         Ok(Outcome { seen, parts: vec![compared], unknown: side.unknown })
+    }
+
+    /// Hands over what was written of all rows.
+    pub(super) fn written(
+        &self,
+        place: &mut Place,
+        base: Option<BaseWriter>,
+        order: Option<OrderWriter>,
+    ) -> Result<(), PipelineError> {
+        if let Some(draft) = place.draft() {
+            base.map_or(Ok(()), |base| base.finish().map(|base| draft.take_base(base)))?;
+            order.into_iter().for_each(|order| draft.take_order(order));
+        }
+        Ok(())
     }
 
     fn piece(
         &self,
         side: &Side<'_>,
         encoder: Option<&BaseEncoder>,
+        ordered: bool,
         piece: Piece,
         emit: Emit<'_, Yield>,
     ) -> Result<(), PipelineError> {
@@ -114,10 +145,14 @@ impl<'a> Comparing<'a> {
                 encoding.write(&ready.hashed, ready.batch.num_rows())?;
             }
             let judged = side.judge(self.extract, self.rules, &ready);
+            if side.known.table.is_astray() {
+                return Err(PipelineError::Astray);
+            }
+            let slots = if ordered { ready.slots() } else { Vec::new() };
             let sent: Vec<u32> = judged.sent().collect();
             let after = if sent.is_empty() { None } else { Some(self.extract.rows(&ready.batch, sent)?) };
             let (rows, noted) = (ready.batch.num_rows(), Noted::of(&mut ready));
-            if !emit(Yield::Batch { rows, noted, judged, after }) {
+            if !emit(Yield::Batch { rows, noted, judged, after, slots }) {
                 return Ok(());
             }
         }

@@ -35,6 +35,11 @@ impl Base {
         Ok(Base { tables, known: known_columns(manifest) })
     }
 
+    /// How many rows there are.
+    pub(super) fn rows(&self) -> u64 {
+        self.tables.last().map_or(0, |(_, range)| range.end)
+    }
+
     /// The rows at these positions, ascending and each once, as a batch of `schema`; NULL in columns that were not compared.
     pub(super) fn pick(&self, schema: &Schema, rows: &[u32]) -> Result<RecordBatch, SnapshotError> {
         let columns = self.columns(schema);

@@ -5,6 +5,7 @@ use super::basis::Basis;
 use super::files::{self, TableWriter};
 use super::known::Snapshot;
 use super::manifest::FORMAT;
+use super::order::OrderWriter;
 use super::sidecar::SidecarWriter;
 use super::unknown::Unknown;
 use super::{FileEntry, Manifest, SnapshotError, waiting};
@@ -27,6 +28,7 @@ const KEPT_AT_ONCE: usize = 1 << 18;
 pub struct Draft {
     folder: Folder,
     sidecar: Option<SidecarWriter>,
+    order: Option<OrderWriter>,
     kept: Option<TableWriter>,
     waiting: Vec<Pending>,
 }
@@ -36,6 +38,7 @@ pub struct Draft {
 pub struct Finished {
     folder: Folder,
     sidecar: FileEntry,
+    order: Option<FileEntry>,
     waiting: Vec<Pending>,
 }
 
@@ -94,7 +97,7 @@ impl Draft {
         files::create_dir(&dir.join(run))?;
         let (dir, run) = (dir.to_owned(), run.to_owned());
         let folder = Folder { dir, run, base: Vec::new(), syncing: Vec::new(), published: false };
-        Ok(Draft { folder, sidecar: None, kept: None, waiting: Vec::new() })
+        Ok(Draft { folder, sidecar: None, order: None, kept: None, waiting: Vec::new() })
     }
 
     /// The job's snapshot folder, which file names are relative to.
@@ -157,6 +160,22 @@ impl Draft {
         self.folder.sync_later(&name);
     }
 
+    /// A writer for the order of tonight's rows.
+    ///
+    /// # Errors
+    /// A file that cannot be created.
+    pub fn order_writer(&self) -> Result<OrderWriter, SnapshotError> {
+        OrderWriter::create(&self.folder.dir, self.name("order.bin"))
+    }
+
+    /// Takes the order of tonight's rows, all of which it has.
+    pub fn take_order(&mut self, order: OrderWriter) {
+        let name = order.name().to_owned();
+        self.order = Some(order);
+        // Most of it; what is kept is added and synced later.
+        self.folder.sync_later(&name);
+    }
+
     /// How many kept rows were written so far.
     pub fn kept_rows(&self) -> u32 {
         self.kept.as_ref().map_or(0, |kept| u32::try_from(kept.rows()).unwrap_or(u32::MAX))
@@ -198,6 +217,7 @@ impl Draft {
             none => none.insert(SidecarWriter::create(&self.folder.dir, &name)?),
         };
         for entry in entries {
+            self.order.iter_mut().for_each(|order| order.keep(&entry));
             sidecar.push(entry)?;
         }
         Ok(())
@@ -221,7 +241,8 @@ impl Draft {
             Some(sidecar) => sidecar,
             None => SidecarWriter::create(&self.folder.dir, &name)?,
         };
-        Ok(Finished { sidecar: sidecar.finish()?, folder: self.folder, waiting: self.waiting })
+        let (sidecar, order) = (sidecar.finish()?, self.order.map(OrderWriter::finish).transpose()?);
+        Ok(Finished { sidecar, order, folder: self.folder, waiting: self.waiting })
     }
 }
 
@@ -242,7 +263,7 @@ impl Finished {
         };
         let missing = || SnapshotError::damaged(self.folder.dir.join(&self.folder.run), "it has no change set");
         let changes = changes.clone().ok_or_else(missing)?;
-        let late = [self.sidecar.clone(), changes.clone()].into_iter().chain(waiting.clone());
+        let late = [self.sidecar.clone(), changes.clone()].into_iter().chain(waiting.clone()).chain(self.order.clone());
         let mut late = late.chain(self.folder.base.last().cloned());
         late.try_for_each(|entry| files::sync(&self.folder.dir.join(&entry.path)))?;
         for syncing in self.folder.syncing.drain(..) {
@@ -265,6 +286,7 @@ impl Finished {
             sidecar: self.sidecar.clone(),
             changes,
             waiting,
+            order: self.order.clone(),
         };
         self.switch(&manifest)?;
         Ok(manifest)

@@ -9,15 +9,19 @@ use super::sidecar::{Partition, Sidecar};
 use super::table::named;
 use super::unknown::Unknown;
 use super::waiting;
-use super::{Manifest, SnapshotError};
-use crate::diff::{self, NOWHERE, Origin, Pending, Positions, TableBuilder, Version};
+use super::{FileEntry, Manifest, SnapshotError, order};
+use crate::diff::{self, NOWHERE, Ordered, Origin, Pending, Positions, Slot, TableBuilder, Version};
 use crate::receipt::{Progress, Unacknowledged};
-use crate::row::{Compared, Kind, Schema};
+use crate::row::{Compared, KeyHash, Kind, Schema};
 use arrow::array::RecordBatch;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// Unacknowledged changes that are read at a time.
 const AT_ONCE: usize = 1 << 16;
+
+/// Unacknowledged changes with which rows may still be known in their order: each is searched for and inserted.
+const MOST_OVERLAID: u64 = 1 << 16;
 
 /// An opened snapshot.
 #[derive(Debug)]
@@ -125,6 +129,63 @@ impl Snapshot {
             return self.renew(basis, part, known);
         }
         Ok(Known { table, rows, pending })
+    }
+
+    /// All known rows in the order of the base's, for an extract that comes in that order; `None` where only a table by key hash
+    /// will do. What is found in it is the same.
+    ///
+    /// # Errors
+    /// Damaged files.
+    pub fn known_in_order(&self, basis: &Basis, unknown: &mut Unknown) -> Result<Option<Known>, SnapshotError> {
+        let rows = self.base.rows();
+        let usable = |order: &&FileEntry| order.rows == rows && order.rows * Slot::BYTES as u64 == order.bytes;
+        let Some(order) = self.manifest.order.as_ref().filter(usable) else { return Ok(None) };
+        if self.is_stale(basis) || self.pending() > MOST_OVERLAID {
+            return Ok(None);
+        }
+        let overlay = self.overlay(basis, unknown, Partition::ALL)?;
+        let count = |rows: u64| usize::try_from(rows).unwrap_or(usize::MAX);
+        let mut ordered = Ordered::new(count(rows), count(self.sidecar.rows()), overlay.len());
+        let (slots, by_key) = ordered.parts();
+        let (read, flags) = std::thread::scope(|scope| {
+            let read = scope.spawn(|| order::read(&self.dir, order, slots));
+            let flags = self.sidecar.rows_by_key(by_key);
+            let broken = |_| Err(SnapshotError::damaged(self.dir.join(&order.path), "it could not be read"));
+            (read.join().unwrap_or_else(broken), flags)
+        });
+        let flags = read.and(flags)?;
+        let mut merge = Merge::new(overlay.into_iter());
+        let made = ordered.finish(&flags, |stored| merge.all(stored));
+        let unlike = || SnapshotError::damaged(self.dir.join(&order.path), "its rows are not those of the sidecar");
+        let (table, rows) = made.ok_or_else(unlike)?;
+        Ok(Some(Known { table, rows, pending: merge.pending }))
+    }
+
+    /// Whether an extract that begins with these keys seems to come in the order of the base: half of them are among twice as
+    /// many of its first rows.
+    ///
+    /// # Errors
+    /// Damaged files.
+    pub fn begins_with(&self, basis: &Basis, keys: &[KeyHash]) -> Result<bool, SnapshotError> {
+        let schema = Schema { columns: basis.schema.columns[..basis.key].to_vec() };
+        let hasher = basis.keys();
+        let mut first: HashSet<KeyHash> = HashSet::new();
+        let mut left = keys.len() * 2;
+        for (file, group, _) in self.base.groups() {
+            for batch in self.base.group(&schema, file, group)? {
+                if left == 0 {
+                    break;
+                }
+                let hashes = hasher.hashes(batch?.0.columns());
+                first.extend(hashes.iter().take(left));
+                left = left.saturating_sub(hashes.len());
+            }
+            if left == 0 {
+                break;
+            }
+        }
+        let found = keys.iter().filter(|key| first.contains(key)).count();
+        Ok(found * 2 >= keys.len())
     }
 
     /// Sidecar and overlay, put into one order.

@@ -42,6 +42,9 @@ pub struct Manifest {
     pub changes: FileEntry,
     /// `waiting.parquet`, if any change of an earlier run waits for its repeat.
     pub waiting: Option<FileEntry>,
+    /// `order.bin`, if the extract seemed worth it; older snapshots have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<FileEntry>,
 }
 
 /// A published file, relative to the job's snapshot folder.
@@ -138,6 +141,7 @@ mod tests {
             sidecar: file("sidecar.parquet"),
             changes: file("changes.parquet"),
             waiting: Some(file("waiting.parquet")),
+            order: Some(file("order.bin")),
         }
     }
 

@@ -12,6 +12,7 @@
 //! snapshots/JOB/RUN/base.parquet         that night's rows: the extract's own file where it can serve, else ours
 //! snapshots/JOB/RUN/kept.parquet         orgs that are known and that the extract could say nothing about
 //! snapshots/JOB/RUN/sidecar.parquet      per known org: key hash, fingerprint, row in the base, flags; sorted by hash
+//! snapshots/JOB/RUN/order.bin            the same hashes and fingerprints in the order of the base's rows; there may be none
 //! snapshots/JOB/RUN/changes.parquet      the change set in order: key, operation, before, after, webhook id
 //! snapshots/JOB/RUN/manifest.json        the manifest with which the run was published, for looking at it later
 //! snapshots/JOB/RUN/waiting.parquet      earlier changes whose org is not seen tonight; only if there are any
@@ -27,6 +28,7 @@ mod files;
 mod known;
 mod lock;
 mod manifest;
+mod order;
 mod orgs;
 mod overlay;
 mod published;
@@ -46,6 +48,7 @@ pub use draft::{Draft, Finished, Publication, Publishing};
 pub use known::{Known, Snapshot};
 pub use lock::JobLock;
 pub use manifest::{FileEntry, Manifest};
+pub use order::OrderWriter;
 pub use orgs::{Between, OrgDifference, known_orgs};
 pub use published::{PublishedRun, published};
 pub use sidecar::Partition;

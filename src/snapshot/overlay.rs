@@ -100,6 +100,16 @@ impl<O: Iterator<Item = Overlaid>> Merge<O> {
         Some(self.entry(overlaid, None))
     }
 
+    /// What is known of the keys of the overlay, in order, where `stored` says what the sidecar has.
+    pub(super) fn all(&mut self, stored: &dyn Fn(KeyHash) -> Option<Entry>) -> Vec<Entry> {
+        let mut all = Vec::new();
+        while let Some(overlaid) = self.overlay.next() {
+            let stored = stored(overlaid.key);
+            all.push(self.entry(overlaid, stored));
+        }
+        all
+    }
+
     fn entry(&mut self, Overlaid { key, known, pending: change }: Overlaid, stored: Option<Entry>) -> Entry {
         let row = u32::try_from(self.pending.len()).unwrap_or(NOWHERE);
         let (print, flags, origin) = match (known, stored) {

@@ -60,7 +60,7 @@ impl Manifest {
 
     /// The names of all files, in the order in which they are used.
     pub fn files(&self) -> impl Iterator<Item = &super::FileEntry> {
-        self.base.iter().chain([&self.sidecar, &self.changes]).chain(&self.waiting)
+        self.base.iter().chain([&self.sidecar, &self.changes]).chain(&self.waiting).chain(&self.order)
     }
 
     /// The same files under another pinned schema, as the current manifest. Only for who holds the job's lock.

@@ -177,6 +177,34 @@ impl Sidecar {
         })
     }
 
+    /// The rows of all entries in the order of their keys, into memory of just so many, and the flags of those that are not
+    /// plain; every core decodes.
+    pub(super) fn rows_by_key(&self, mut rows: &mut [u32]) -> Result<Vec<(u32, Flags)>, SnapshotError> {
+        let mut tasks = Vec::new();
+        for (group, range) in self.0.groups().iter().enumerate() {
+            let (part, rest) = rows.split_at_mut((range.end - range.start) as usize);
+            tasks.push((group, part));
+            rows = rest;
+        }
+        let not_ours = || SnapshotError::damaged(self.0.path(), "it is no sidecar of this version");
+        let flags = in_parallel(tasks, |(group, mut part): (usize, &mut [u32])| {
+            let mut flags = Vec::new();
+            for batch in self.0.group(&COLUMNS[3..], group)? {
+                let batch = batch?;
+                let rows = batch.column(0).as_primitive_opt::<UInt32Type>().ok_or_else(not_ours)?.values();
+                let bits = batch.column(1).as_primitive_opt::<UInt16Type>().ok_or_else(not_ours)?.values();
+                let (filled, rest) = part.split_at_mut_checked(rows.len()).ok_or_else(not_ours)?;
+                filled.copy_from_slice(rows);
+                part = rest;
+                for (row, bits) in rows.iter().zip(bits).filter(|(_, bits)| **bits != 0) {
+                    flags.push((*row, Flags::from_bits(*bits).ok_or_else(not_ours)?));
+                }
+            }
+            Ok(flags)
+        })?;
+        Ok(flags.into_iter().flatten().collect())
+    }
+
     /// By the smallest and largest hash that the file says the row group has. The file's checksum is verified.
     fn overlaps(&self, group: usize, part: Partition) -> bool {
         let column = self.0.metadata().metadata().row_group(group).column(0);

@@ -3,8 +3,9 @@
 use super::base::Base;
 use super::read::Table;
 use super::sidecar::{Partition, Sidecar};
-use super::{Basis, ChangeSet, FileEntry, Manifest, SnapshotError, waiting};
-use crate::diff::{self, Flags, NOWHERE, Positions, TableBuilder};
+use super::{Basis, ChangeSet, FileEntry, Manifest, SnapshotError, order, waiting};
+use crate::diff::{self, Flags, NOWHERE, Positions, Slot, TableBuilder};
+use crate::row::KeyHash;
 use std::path::Path;
 
 /// What a check came to.
@@ -31,16 +32,24 @@ impl Verified {
 }
 
 /// Checks every file of a run: its checksum and rows; the sidecar's order; that each of its entries refers to a row of the
-/// base with the same key and fingerprint; that changes and waiting changes can be read.
+/// base with the same key and fingerprint, and stands in its row of the order; that changes and waiting changes can be read.
 pub fn verify(dir: &Path, manifest: &Manifest) -> Verified {
     let mut verified = Verified::default();
     for entry in manifest.files() {
-        verified.files.push((entry.clone(), Table::open(dir, entry).err()));
+        let opened = match manifest.order.as_ref() == Some(entry) {
+            true => order::verify(dir, entry),
+            false => Table::open(dir, entry).map(drop),
+        };
+        verified.files.push((entry.clone(), opened.err()));
     }
     let is_whole = |entry: &FileEntry| verified.files.iter().all(|(file, problem)| file != entry || problem.is_none());
     let orgs = match manifest.base.iter().chain([&manifest.sidecar]).all(is_whole) {
         true => orgs(dir, manifest),
         false => Ok(0),
+    };
+    let order = match manifest.order.as_ref().filter(|order| is_whole(order) && is_whole(&manifest.sidecar)) {
+        Some(entry) => order_of(dir, manifest, entry),
+        None => Ok(()),
     };
     let changes = if is_whole(&manifest.changes) { changes(dir, manifest) } else { Ok(()) };
     let waiting = match manifest.waiting.as_ref().filter(|entry| is_whole(entry)) {
@@ -49,7 +58,7 @@ pub fn verify(dir: &Path, manifest: &Manifest) -> Verified {
         }
         None => Ok(()),
     };
-    verified.problems.extend([changes.err(), waiting.err()].into_iter().flatten());
+    verified.problems.extend([order.err(), changes.err(), waiting.err()].into_iter().flatten());
     match orgs {
         Ok(orgs) => verified.orgs = orgs,
         Err(problem) => verified.problems.push(problem),
@@ -98,6 +107,23 @@ fn unlike(table: &diff::Table, rows: &Positions, at: usize, found: &[bool]) -> S
         key.hi,
         key.lo
     )
+}
+
+/// Whether every entry of the sidecar stands in its row of the order.
+fn order_of(dir: &Path, manifest: &Manifest, entry: &FileEntry) -> Result<(), SnapshotError> {
+    let unlike = |problem: String| SnapshotError::damaged(dir.join(&entry.path), problem);
+    let rows: u64 = manifest.base.iter().map(|file| file.rows).sum();
+    if rows != entry.rows {
+        return Err(unlike(format!("it has {} rows and the base {rows}", entry.rows)));
+    }
+    let mut slots = vec![Slot::new(KeyHash { hi: 0, lo: 0 }, 0); usize::try_from(rows).unwrap_or(usize::MAX)];
+    order::read(dir, entry, &mut slots)?;
+    Sidecar::open(dir, &manifest.sidecar)?.entries(Partition::ALL, &mut |known| {
+        match slots.get(known.row as usize) == Some(&Slot::new(known.key, known.print)) {
+            true => Ok(()),
+            false => Err(unlike(format!("its row {} is not that of the sidecar", known.row))),
+        }
+    })
 }
 
 /// Reads every change.

@@ -1,0 +1,86 @@
+//! `order.bin`: key hash and fingerprint of each row of the base, in its order, for a comparison with an extract that comes in
+//! that order ([`Ordered`]). It says nothing that the sidecar does not say, and no snapshot needs it.
+//!
+//! 20 bytes a row, five numbers of 32 bits, the least byte first: the upper and lower half of `key_hi`, `key_lo`, the halves of
+//! the fingerprint. What it has of a row that no entry of the sidecar refers to does not count.
+
+use super::files::{Hashed, Verifying};
+use super::{FileEntry, SnapshotError};
+use crate::diff::{Entry, Slot};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Takes tonight's rows in order, then those that are kept.
+pub struct OrderWriter {
+    file: Hashed,
+    name: String,
+    path: PathBuf,
+    rows: u64,
+    /// By their rank among the kept rows.
+    kept: Vec<Slot>,
+}
+
+impl OrderWriter {
+    pub(super) fn create(dir: &Path, name: String) -> Result<Self, SnapshotError> {
+        let path = dir.join(&name);
+        Ok(OrderWriter { file: Hashed::create(&path)?, name, path, rows: 0, kept: Vec::new() })
+    }
+
+    /// Adds tonight's next rows.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn append(&mut self, slots: &[Slot]) -> Result<(), SnapshotError> {
+        self.rows += slots.len() as u64;
+        let written = match cfg!(target_endian = "little") {
+            true => self.file.write_all(bytemuck::cast_slice(slots)),
+            false => self.file.write_all(bytemuck::cast_slice(&slots.iter().map(|s| s.stored()).collect::<Vec<_>>())),
+        };
+        written.map_err(SnapshotError::io(&self.path))
+    }
+
+    /// Notes an entry of the next sidecar, if its row is one of those that are kept.
+    pub(super) fn keep(&mut self, entry: &Entry) {
+        if let Some(rank) = u64::from(entry.row).checked_sub(self.rows) {
+            let rank = usize::try_from(rank).unwrap_or(usize::MAX);
+            if self.kept.len() <= rank {
+                self.kept.resize(rank + 1, bytemuck::Zeroable::zeroed());
+            }
+            self.kept[rank] = Slot::new(entry.key, entry.print);
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn finish(mut self) -> Result<FileEntry, SnapshotError> {
+        let kept = std::mem::take(&mut self.kept);
+        self.append(&kept)?;
+        Ok(self.file.entry(self.name, self.rows))
+    }
+}
+
+impl std::fmt::Debug for OrderWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OrderWriter").field("path", &self.path).field("rows", &self.rows).finish_non_exhaustive()
+    }
+}
+
+/// Reads the file, as it was written, into memory for its rows.
+pub(super) fn read(dir: &Path, entry: &FileEntry, slots: &mut [Slot]) -> Result<(), SnapshotError> {
+    Verifying::open(dir, entry)?.into(bytemuck::cast_slice_mut(slots))?;
+    if cfg!(target_endian = "big") {
+        slots.iter_mut().for_each(|slot| *slot = slot.stored());
+    }
+    Ok(())
+}
+
+/// Whether the file is as it was written and has as many rows as the manifest says.
+pub(super) fn verify(dir: &Path, entry: &FileEntry) -> Result<(), SnapshotError> {
+    let path = super::files::verified(dir, entry)?;
+    match entry.rows.checked_mul(Slot::BYTES as u64) == Some(entry.bytes) {
+        true => Ok(()),
+        false => Err(SnapshotError::damaged(path, format!("{} bytes are not {} rows", entry.bytes, entry.rows))),
+    }
+}
