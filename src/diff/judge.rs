@@ -56,6 +56,8 @@ pub struct Notable {
     pub key: KeyHash,
     /// Its fingerprint over all compared columns.
     pub print: Print,
+    /// The known one, if its key is known.
+    pub known: Print,
     /// What is to become of it.
     pub verdict: Verdict,
 }
@@ -91,31 +93,33 @@ impl Judge<'_> {
         let mut judged = Judged { at: Vec::with_capacity(sight.keys.len()), notable: Vec::new() };
         let all_plain = self.table.is_all_plain();
         let (mut rejected, mut keyless) = (sight.rejected.iter().peekable(), sight.keyless.iter().peekable());
-        self.table.find_all(sight.keys, |first, found| {
+        self.table.find_all(sight.keys, |first, found, prints| {
             judged.at.extend_from_slice(found);
-            for (i, &at) in found.iter().enumerate() {
+            for (i, (&at, &known)) in found.iter().zip(prints).enumerate() {
                 let (row, print) = (first + i, sight.prints[first + i]);
                 let is_keyless = keyless.next_if_eq(&&(row as u32)).is_some();
                 let is_rejected = rejected.next_if_eq(&&(row as u32)).is_some();
-                if at != NOWHERE && self.table.print(at) == print && (all_plain || self.table.flags(at).is_plain()) {
+                let is_plain = all_plain || at == NOWHERE || self.table.flags(at).is_plain();
+                if at != NOWHERE && known == print && is_plain {
                     // Nearly every row of nearly every night. With columns adopted tonight it goes on only if they are NULL.
                     let as_known = sight.against.is_none_or(|against| against[row] == print);
                     if as_known && !is_rejected && !is_keyless {
                         continue;
                     }
                 }
+                let known = if is_plain { known } else { self.table.print(at) };
                 let verdict = match (is_keyless, is_rejected) {
                     (true, _) => Verdict::Keyless,
                     (_, true) => Verdict::Rejected,
-                    _ => self.verdict(sight, at, row),
+                    _ => self.verdict(sight, at, row, known),
                 };
-                judged.notable.push(Notable { row: row as u32, key: sight.keys[row], print, verdict });
+                judged.notable.push(Notable { row: row as u32, key: sight.keys[row], print, known, verdict });
             }
         });
         judged
     }
 
-    fn verdict(&self, sight: &Sight<'_>, at: u32, row: usize) -> Verdict {
+    fn verdict(&self, sight: &Sight<'_>, at: u32, row: usize, known: Print) -> Verdict {
         let on = self.rules.on;
         let flags = if at == NOWHERE { Flags::ABSENT } else { self.table.flags(at) };
         let uncertain = flags.has(Flags::UNCERTAIN);
@@ -131,7 +135,7 @@ impl Judge<'_> {
             (0, Some(against)) => against[row],
             (basis, _) => (sight.narrow)(basis, row as u32),
         };
-        if tonight == self.table.print(at) && !uncertain {
+        if tonight == known && !uncertain {
             Verdict::Unchanged
         } else if on.changed {
             Verdict::Send(Operation::Changed)

@@ -126,7 +126,7 @@ impl<'a> Matcher<'a> {
     }
 
     fn notable(&mut self, at: u32, tonight: u32, notable: &Notable) -> Option<Change> {
-        let Notable { key, print, verdict, .. } = *notable;
+        let Notable { key, print, known, verdict, .. } = *notable;
         self.counted.rejected += u64::from(matches!(verdict, Verdict::Rejected | Verdict::Keyless));
         if verdict == Verdict::Keyless {
             self.counted.keyless += 1;
@@ -144,7 +144,7 @@ impl<'a> Matcher<'a> {
             return None;
         }
         let change = match verdict {
-            Verdict::Send(operation) => Some(self.change(operation, at, Some(tonight), key, Some(print))),
+            Verdict::Send(operation) => Some(self.change(operation, at, Some(tonight), (key, known), Some(print))),
             _ => None,
         };
         match verdict {
@@ -163,7 +163,7 @@ impl<'a> Matcher<'a> {
                     self.sent.insert(at);
                 }
                 self.rows.take(at, tonight);
-                if self.table.print(at) != print {
+                if known != print {
                     self.renewed.push((at, print));
                 }
             }
@@ -176,7 +176,7 @@ impl<'a> Matcher<'a> {
         operation: Operation,
         at: u32,
         tonight: Option<u32>,
-        key: KeyHash,
+        (key, known): (KeyHash, Print),
         after: Option<Print>,
     ) -> Change {
         let plain = Change {
@@ -198,7 +198,7 @@ impl<'a> Matcher<'a> {
         Change {
             entry: Some((at, self.rows.get(at))),
             origin: Some(self.origin(at)),
-            before: (!flags.has(Flags::ABSENT)).then(|| self.table.print(at)),
+            before: (!flags.has(Flags::ABSENT)).then_some(known),
             uncertain: flags.has(Flags::UNCERTAIN),
             basis: flags.basis(),
             repeats: self.pending(at).filter(|p| p.after == after).map(|p| p.id),
@@ -342,7 +342,8 @@ impl<'a> Matcher<'a> {
                 self.keep(at, Why::Missing);
                 continue;
             }
-            gone.push(self.change(Operation::Removed, at, None, self.table.key(at), None));
+            let known = (self.table.key(at), self.table.print(at));
+            gone.push(self.change(Operation::Removed, at, None, known, None));
             if gone.len() == AT_ONCE {
                 removed(std::mem::take(&mut gone))?;
             }
@@ -364,8 +365,9 @@ impl<'a> Matcher<'a> {
     }
 
     /// Where the kept rows' values are, in the order in which they are to be written; and the entries of the next sidecar,
-    /// whose rows count over `tonight` rows first, then over kept rows from `before` on.
-    pub fn next(&mut self, tonight: u32, before: u32) -> (Vec<Origin>, Next<'_>) {
+    /// whose rows count over `tonight` rows first, then over kept rows from `before` on. `by_hash`: the same entries in a table
+    /// by key hash, where that of this comparison is another one.
+    pub fn next<'n>(&'n mut self, tonight: u32, before: u32, by_hash: Option<&'n Table>) -> (Vec<Origin>, Next<'n>) {
         let mut kept: Vec<(Origin, u32)> = self.kept.iter().map(|(at, _)| (self.origin(*at), *at)).collect();
         kept.sort_unstable();
         let mut ranks: Vec<(u32, u32)> = kept.iter().zip(0u32..).map(|((_, at), rank)| (*at, rank)).collect();
@@ -373,7 +375,7 @@ impl<'a> Matcher<'a> {
         self.table.sort(&mut self.renewed, |(at, _)| *at);
         self.rows.spread();
         let origins = kept.into_iter().map(|(origin, _)| origin).collect();
-        (origins, Next::new(self, ranks, tonight + before))
+        (origins, Next::new(self, by_hash.unwrap_or(self.table), ranks, tonight + before))
     }
 
     /// The flags of an entry that is kept.

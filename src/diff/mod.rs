@@ -1,7 +1,7 @@
 //! Tonight's rows against what the destination is known to have.
 //!
 //! In: a [`Table`] of the known rows, sorted by key hash (the sidecar port) or in the order of last night's rows ([`Ordered`],
-//! which is read in step with an extract that comes in that order), and batches of tonight's key hashes and
+//! which is read, through the port [`LastNight`], in step with an extract that comes in that order), and batches of tonight's key hashes and
 //! fingerprints. Out: [`Change`]s in order, and the entries of the next sidecar ([`Next`]). Pure: it sees hashes and
 //! positions, never values, and does no IO.
 //!
@@ -31,7 +31,7 @@ pub use judge::{Judge, Judged, Notable, Rules, Sight, Verdict};
 pub use keys::{BadKey, BadKeys, Duplicate, KeyFault, faulty_rows};
 pub use matcher::{Counted, Matcher, Rest};
 pub use next::Next;
-pub use ordered::Ordered;
+pub use ordered::{LastNight, Ordered, RowsByKey};
 pub use positions::Positions;
 pub use slot::Slot;
 pub use stats::ColumnStats;

@@ -1,16 +1,18 @@
 //! The entries of the next sidecar, in the order of their key hashes.
 
 use super::added::Added;
-use super::{Entry, Flags, Matcher};
+use super::{Entry, Flags, Matcher, Table};
 use crate::row::{KeyHash, Print};
 
-/// Entries that are looked at together, since in a table that is not in the order of keys each look waits for memory.
+/// Entries that are looked at together, since where positions are not in the order of keys each look waits for memory.
 const AT_ONCE: usize = 256;
 
 /// Walks the table and the added keys in one order. The rows of the entries count over tonight's extract, then over the kept
 /// rows.
 pub struct Next<'a> {
     matcher: &'a Matcher<'a>,
+    /// The entries in the order of keys.
+    by_hash: &'a Table,
     /// In the order of keys: the positions of the kept entries and their rows among the kept.
     kept: std::iter::Peekable<std::vec::IntoIter<(u32, u32)>>,
     renewed: std::iter::Peekable<std::slice::Iter<'a, (u32, Print)>>,
@@ -34,7 +36,7 @@ struct Looked {
 impl<'a> Next<'a> {
     /// `kept`: position and rank among the kept rows, in the order of keys. `rows`: of tonight's extract and of what was
     /// kept before (other partitions).
-    pub(super) fn new(matcher: &'a Matcher<'a>, kept: Vec<(u32, u32)>, rows: u32) -> Self {
+    pub(super) fn new(matcher: &'a Matcher<'a>, by_hash: &'a Table, kept: Vec<(u32, u32)>, rows: u32) -> Self {
         Next {
             kept: kept.into_iter().peekable(),
             renewed: matcher.renewed.iter().peekable(),
@@ -42,6 +44,7 @@ impl<'a> Next<'a> {
             ahead: Vec::new().into_iter(),
             rank: 0,
             rows,
+            by_hash,
             matcher,
         }
     }
@@ -52,8 +55,9 @@ impl<'a> Next<'a> {
             let (matcher, table) = (self.matcher, self.matcher.table);
             let end = (self.rank + AT_ONCE).min(table.len());
             let look = |rank| {
-                let at = table.at(rank);
-                Looked { at, key: table.key(at), print: table.print(at), tonight: matcher.tonight(at) }
+                let (at, by_hash) = (table.at(rank), self.by_hash.at(rank));
+                let (key, print) = (self.by_hash.key(by_hash), self.by_hash.print(by_hash));
+                Looked { at, key, print, tonight: matcher.tonight(at) }
             };
             self.ahead = (self.rank..end).map(look).collect::<Vec<_>>().into_iter();
             self.rank = end;

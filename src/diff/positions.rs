@@ -115,19 +115,6 @@ impl Positions {
             Of::Runs(runs) => Some(Positions::runs(runs.positions, runs.before.clone())),
         }
     }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        match &self.0 {
-            Of::Each(rows) => rows.as_slice().len(),
-            Of::Runs(runs) => runs.positions,
-        }
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
 }
 
 impl Default for Positions {

@@ -3,7 +3,7 @@
 use crate::row::{KeyHash, Print};
 
 /// Key hash and fingerprint, in halves, so that nothing is lost to alignment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(transparent)]
 pub struct Slot([u32; 5]);
 
@@ -29,11 +29,6 @@ impl Slot {
     /// Whether both are of one key.
     pub fn has_key_of(self, other: Slot) -> bool {
         self.0[..3] == other.0[..3]
-    }
-
-    /// All bits of the key hash are 0, as in memory that holds no row.
-    pub(super) fn is_blank(self) -> bool {
-        self.0[..3] == [0; 3]
     }
 
     /// To and from the form in which it is stored: five numbers of 32 bits, the least byte first.

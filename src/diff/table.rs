@@ -3,7 +3,7 @@
 
 use super::Positions;
 use super::huge::Huge;
-use super::ordered::Ranks;
+use super::ordered::Ordered;
 use super::slot::Slot;
 use crate::row::{KeyHash, Print};
 
@@ -79,22 +79,23 @@ pub struct Entry {
     pub flags: Flags,
 }
 
-/// Known rows by key hash. An entry's position is its place in memory.
+/// Known rows by key hash. An entry's position is its place in memory, or its row in the base.
 #[derive(Debug, Default)]
 pub struct Table {
-    pub(super) slots: Huge<Slot>,
+    /// Those of a table by key hash.
+    slots: Huge<Slot>,
     /// By position; empty as long as all are plain, as nearly always.
-    pub(super) flags: Vec<Flags>,
-    pub(super) index: Index,
+    flags: Vec<Flags>,
+    index: Index,
 }
 
 /// How a key is found.
 #[derive(Debug)]
-pub(super) enum Index {
+enum Index {
     /// Positions are in the order of the keys.
     Buckets(Buckets),
     /// Positions are last night's rows.
-    Ranks(Ranks),
+    Ordered(Ordered),
 }
 
 impl Default for Index {
@@ -105,7 +106,7 @@ impl Default for Index {
 
 /// A lookup touches a bucket of about four rows of 20 bytes, which are two cache lines at most.
 #[derive(Debug, Default)]
-pub(super) struct Buckets {
+struct Buckets {
     /// The first position of each bucket, and the end.
     first: Huge<u32>,
     /// How many leading bits of a hash all keys of the table share (the partition).
@@ -129,9 +130,9 @@ impl Buckets {
 
     /// The table is larger than any cache, so lookups wait for memory: those of a chunk are made to wait at the same time, and
     /// what they touched is still at hand when `each` gets the chunk's rows and positions.
-    fn find_all(&self, slots: &[Slot], keys: &[KeyHash], mut each: impl FnMut(usize, &[u32])) {
+    fn find_all(&self, slots: &[Slot], keys: &[KeyHash], mut each: impl FnMut(usize, &[u32], &[Print])) {
         let first = self.first.as_slice();
-        let mut found = [NOWHERE; CHUNK];
+        let (mut found, mut prints) = ([NOWHERE; CHUNK], [0; CHUNK]);
         for (chunk, keys) in keys.chunks(CHUNK).enumerate() {
             let mut bounds = [(0u32, 0u32); CHUNK];
             for (bound, key) in bounds.iter_mut().zip(keys) {
@@ -146,23 +147,27 @@ impl Buckets {
                 touched ^= first ^ last;
             }
             std::hint::black_box(touched);
-            for ((found, key), (start, end)) in found.iter_mut().zip(keys).zip(&bounds) {
+            for (((found, print), key), (start, end)) in found.iter_mut().zip(&mut prints).zip(keys).zip(&bounds) {
                 let slots = slots.get(*start as usize..*end as usize).unwrap_or_default();
                 let wanted = Slot::new(*key, 0);
                 let at = slots.iter().position(|slot| slot.has_key_of(wanted));
-                *found = at.map_or(NOWHERE, |at| start + at as u32);
+                (*found, *print) = at.map_or((NOWHERE, 0), |at| (start + at as u32, slots[at].print()));
             }
-            each(chunk * CHUNK, &found[..keys.len()]);
+            each(chunk * CHUNK, &found[..keys.len()], &prints[..keys.len()]);
         }
     }
 }
 
 impl Table {
+    pub(super) fn in_order(rows: Ordered) -> Self {
+        Table { index: Index::Ordered(rows), ..Table::default() }
+    }
+
     /// How many entries there are.
     pub fn len(&self) -> usize {
         match &self.index {
             Index::Buckets(_) => self.slots.as_slice().len(),
-            Index::Ranks(ranks) => ranks.by_key.as_slice().len(),
+            Index::Ordered(ordered) => ordered.len(),
         }
     }
 
@@ -173,22 +178,26 @@ impl Table {
 
     /// How many positions there are; there may be some without an entry.
     pub fn positions(&self) -> usize {
-        self.slots.as_slice().len()
+        match &self.index {
+            Index::Buckets(_) => self.slots.as_slice().len(),
+            Index::Ordered(ordered) => ordered.positions(),
+        }
     }
 
     /// The position of a key, or [`NOWHERE`].
     pub fn find(&self, key: KeyHash) -> u32 {
         match &self.index {
             Index::Buckets(buckets) => buckets.find(self.slots.as_slice(), key),
-            Index::Ranks(ranks) => ranks.find(self.slots.as_slice(), key),
+            Index::Ordered(ordered) => ordered.find(key),
         }
     }
 
-    /// The positions of many keys, those of some rows at a time.
-    pub fn find_all(&self, keys: &[KeyHash], each: impl FnMut(usize, &[u32])) {
+    /// The positions of many keys and the fingerprints there, those of some rows at a time. The fingerprint is not the
+    /// known one where something else is to be said of a row than that.
+    pub fn find_all(&self, keys: &[KeyHash], each: impl FnMut(usize, &[u32], &[Print])) {
         match &self.index {
             Index::Buckets(buckets) => buckets.find_all(self.slots.as_slice(), keys, each),
-            Index::Ranks(ranks) => ranks.walk(self.slots.as_slice(), keys, each),
+            Index::Ordered(ordered) => ordered.walk(keys, each),
         }
     }
 
@@ -197,7 +206,7 @@ impl Table {
     pub fn is_astray(&self) -> bool {
         match &self.index {
             Index::Buckets(_) => false,
-            Index::Ranks(ranks) => ranks.is_astray(),
+            Index::Ordered(ordered) => ordered.is_astray(),
         }
     }
 
@@ -205,7 +214,7 @@ impl Table {
     pub(super) fn at(&self, rank: usize) -> u32 {
         match &self.index {
             Index::Buckets(_) => rank as u32,
-            Index::Ranks(ranks) => ranks.by_key.as_slice()[rank],
+            Index::Ordered(ordered) => ordered.at(rank),
         }
     }
 
@@ -213,7 +222,7 @@ impl Table {
     pub(super) fn sort<T>(&self, positions: &mut [T], at: impl Fn(&T) -> u32) {
         match &self.index {
             Index::Buckets(_) => positions.sort_unstable_by_key(|of| at(of)),
-            Index::Ranks(_) => positions.sort_unstable_by_key(|of| self.key(at(of))),
+            Index::Ordered(_) => positions.sort_by_cached_key(|of| self.key(at(of))),
         }
     }
 
@@ -221,18 +230,24 @@ impl Table {
     pub(super) fn has_entry(&self, at: u32) -> bool {
         match &self.index {
             Index::Buckets(_) => true,
-            Index::Ranks(ranks) => ranks.refers_to(self.slots.as_slice(), at),
+            Index::Ordered(ordered) => ordered.has_entry(at),
         }
     }
 
     /// The key hash at a position.
     pub fn key(&self, at: u32) -> KeyHash {
-        self.slots.as_slice()[at as usize].key()
+        match &self.index {
+            Index::Buckets(_) => self.slots.as_slice()[at as usize].key(),
+            Index::Ordered(ordered) => ordered.key(at),
+        }
     }
 
     /// The fingerprint at a position.
     pub fn print(&self, at: u32) -> Print {
-        self.slots.as_slice()[at as usize].print()
+        match &self.index {
+            Index::Buckets(_) => self.slots.as_slice()[at as usize].print(),
+            Index::Ordered(ordered) => ordered.print(at),
+        }
     }
 
     /// The flags at a position.
@@ -250,16 +265,20 @@ impl Table {
         self.len() as u64 - self.flags.iter().filter(|flags| flags.has(Flags::ABSENT)).count() as u64
     }
 
-    /// Nothing of tonight is taken to be what the destination has.
-    pub fn set_uncertain(&mut self, at: u32) {
+    /// Says more of a row.
+    pub(super) fn flag(&mut self, at: u32, flags: Flags) {
         if self.flags.is_empty() {
-            self.flags.resize(self.slots.as_slice().len(), Flags::default());
+            self.flags.resize(self.positions(), Flags::default());
         }
-        let flags = &mut self.flags[at as usize];
-        *flags = flags.with(Flags::UNCERTAIN, true);
+        self.flags[at as usize] = flags;
     }
 
-    /// Replaces a fingerprint, when what is compared has changed.
+    /// Nothing of tonight is taken to be what the destination has.
+    pub fn set_uncertain(&mut self, at: u32) {
+        self.flag(at, self.flags(at).with(Flags::UNCERTAIN, true));
+    }
+
+    /// Replaces a fingerprint, when what is compared has changed. Only in a table by key hash.
     pub fn set_print(&mut self, at: u32, print: Print) {
         let slot = &mut self.slots.as_mut_slice()[at as usize];
         *slot = Slot::new(slot.key(), print);

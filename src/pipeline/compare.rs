@@ -157,10 +157,15 @@ impl<'a> Comparison<'a> {
         let (changes, written, _) = self.writer.finish()?;
         if let Some(draft) = draft {
             let before = draft.kept_rows();
-            let (kept, next) = self.matcher.next(rows, before);
+            let by_hash = match side.snapshot.filter(|_| side.known.is_in_order()) {
+                Some(snapshot) => Some(snapshot.known(basis, &mut side.unknown.clone(), side.part)?),
+                None => None,
+            };
+            let (kept, next) = self.matcher.next(rows, before, by_hash.as_ref().map(|known| &known.table));
             draft.add(side.snapshot, &basis.schema, &kept, next)?;
             draft.wait(self.matcher.waiting());
         }
+        side.known.check()?;
         Ok(Compared {
             changes,
             written,

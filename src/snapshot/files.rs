@@ -160,64 +160,33 @@ pub(super) fn sync(path: &Path) -> Result<(), SnapshotError> {
 
 /// The path of a published file, if its content is what was written.
 pub(super) fn verified(dir: &Path, entry: &FileEntry) -> Result<PathBuf, SnapshotError> {
-    let mut buffer = vec![0; CHUNK];
-    let mut reading = Verifying::open(dir, entry)?;
-    while reading.read(&mut buffer)? > 0 {}
-    reading.end()
+    Ok(verified_file(dir, entry)?.0)
 }
 
-/// A published file whose content is verified as it is read.
-pub(super) struct Verifying<'a> {
-    file: File,
-    path: PathBuf,
-    entry: &'a FileEntry,
-    bytes: u64,
-    hash: Box<Xxh3Default>,
-}
-
-impl<'a> Verifying<'a> {
-    pub(super) fn open(dir: &Path, entry: &'a FileEntry) -> Result<Self, SnapshotError> {
-        let path = dir.join(&entry.path);
-        let file = File::open(&path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => SnapshotError::damaged(&path, "it is missing"),
-            _ => SnapshotError::io(&path)(error),
-        })?;
-        Ok(Verifying { file, path, entry, bytes: 0, hash: Box::new(Xxh3Default::new()) })
-    }
-
-    /// Reads on; 0 at the end.
-    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, SnapshotError> {
-        let read = self.file.read(buffer).map_err(SnapshotError::io(&self.path))?;
-        self.hash.update(&buffer[..read]);
-        self.bytes += read as u64;
-        Ok(read)
-    }
-
-    /// The path, if what was read is what was written, to its end. What was read may be used only then.
-    fn end(self) -> Result<PathBuf, SnapshotError> {
-        let Verifying { path, entry, bytes, hash, .. } = self;
-        if bytes != entry.bytes {
-            return Err(SnapshotError::damaged(&path, format!("it has {bytes} bytes, the manifest says {}", entry.bytes)));
-        }
-        if digest(&hash) != entry.xxh3 {
-            return Err(SnapshotError::damaged(&path, "its content is not what was written (checksum)"));
-        }
-        Ok(path)
-    }
-
-    /// Reads the file into memory of its length.
-    pub(super) fn into(mut self, mut memory: &mut [u8]) -> Result<PathBuf, SnapshotError> {
-        while !memory.is_empty() {
-            let part = memory.len().min(CHUNK);
-            match self.read(&mut memory[..part])? {
-                0 => break,
-                read => memory = &mut memory[read..],
+/// The same, and the very file that was looked at.
+pub(super) fn verified_file(dir: &Path, entry: &FileEntry) -> Result<(PathBuf, File), SnapshotError> {
+    let path = dir.join(&entry.path);
+    let mut file = File::open(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => SnapshotError::damaged(&path, "it is missing"),
+        _ => SnapshotError::io(&path)(error),
+    })?;
+    let (mut bytes, mut hash, mut buffer) = (0, Xxh3Default::new(), vec![0; CHUNK]);
+    loop {
+        match file.read(&mut buffer).map_err(SnapshotError::io(&path))? {
+            0 => break,
+            read => {
+                hash.update(&buffer[..read]);
+                bytes += read as u64;
             }
         }
-        // One that is longer than it should be has the wrong number of bytes.
-        self.read(&mut [0])?;
-        self.end()
     }
+    if bytes != entry.bytes {
+        return Err(SnapshotError::damaged(&path, format!("it has {bytes} bytes, the manifest says {}", entry.bytes)));
+    }
+    if digest(&hash) != entry.xxh3 {
+        return Err(SnapshotError::damaged(&path, "its content is not what was written (checksum)"));
+    }
+    Ok((path, file))
 }
 
 /// A file that is hashed as it is written.

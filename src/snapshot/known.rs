@@ -9,8 +9,9 @@ use super::sidecar::{Partition, Sidecar};
 use super::table::named;
 use super::unknown::Unknown;
 use super::waiting;
-use super::{FileEntry, Manifest, SnapshotError, order};
-use crate::diff::{self, NOWHERE, Ordered, Origin, Pending, Positions, Slot, TableBuilder, Version};
+use super::order::Order;
+use super::{FileEntry, Manifest, SnapshotError};
+use crate::diff::{self, NOWHERE, Ordered, Origin, Pending, Positions, RowsByKey, Slot, TableBuilder, Version};
 use crate::receipt::{Progress, Unacknowledged};
 use crate::row::{Compared, KeyHash, Kind, Schema};
 use arrow::array::RecordBatch;
@@ -44,6 +45,8 @@ pub struct Known {
     pub rows: Positions,
     /// The unacknowledged changes.
     pub pending: Vec<Pending>,
+    /// What the table reads, if it is in the order of the base's rows.
+    order: Option<Order>,
 }
 
 impl Known {
@@ -55,10 +58,23 @@ impl Known {
         }
     }
 
+    /// Whether the table is in the order of the base's rows.
+    pub fn is_in_order(&self) -> bool {
+        self.order.is_some()
+    }
+
+    /// To be asked before what was compared with it is used.
+    ///
+    /// # Errors
+    /// Rows that could not be read.
+    pub fn check(&self) -> Result<(), SnapshotError> {
+        self.order.as_ref().map_or(Ok(()), Order::check)
+    }
+
     /// Before the first publication.
     pub fn nothing() -> Self {
         let (table, rows) = TableBuilder::new(0).finish(0);
-        Known { table, rows, pending: Vec::new() }
+        Known { table, rows, pending: Vec::new(), order: None }
     }
 }
 
@@ -125,10 +141,10 @@ impl Snapshot {
         };
         let (table, rows) = builder.finish(part.bits);
         if self.is_stale(basis) {
-            let known = Known { table, rows, pending };
+            let known = Known { table, rows, pending, order: None };
             return self.renew(basis, part, known);
         }
-        Ok(Known { table, rows, pending })
+        Ok(Known { table, rows, pending, order: None })
     }
 
     /// All known rows in the order of the base's, for an extract that comes in that order; `None` where only a table by key hash
@@ -145,20 +161,20 @@ impl Snapshot {
         }
         let overlay = self.overlay(basis, unknown, Partition::ALL)?;
         let count = |rows: u64| usize::try_from(rows).unwrap_or(usize::MAX);
-        let mut ordered = Ordered::new(count(rows), count(self.sidecar.rows()), overlay.len());
-        let (slots, by_key) = ordered.parts();
-        let (read, flags) = std::thread::scope(|scope| {
-            let read = scope.spawn(|| order::read(&self.dir, order, slots));
-            let flags = self.sidecar.rows_by_key(by_key);
+        let mut by_key = RowsByKey::new(count(self.sidecar.rows()));
+        let (opened, flags) = std::thread::scope(|scope| {
+            let opened = scope.spawn(|| Order::open(&self.dir, order));
+            let flags = self.sidecar.rows_by_key(by_key.as_mut_slice());
             let broken = |_| Err(SnapshotError::damaged(self.dir.join(&order.path), "it could not be read"));
-            (read.join().unwrap_or_else(broken), flags)
+            (opened.join().unwrap_or_else(broken), flags)
         });
-        let flags = read.and(flags)?;
+        let (opened, flags) = (opened?, flags?);
         let mut merge = Merge::new(overlay.into_iter());
-        let made = ordered.finish(&flags, |stored| merge.all(stored));
+        let last_night = Box::new(opened.clone());
+        let made = Ordered::table(last_night, count(rows), by_key, &flags, |stored| merge.all(stored));
         let unlike = || SnapshotError::damaged(self.dir.join(&order.path), "its rows are not those of the sidecar");
         let (table, rows) = made.ok_or_else(unlike)?;
-        Ok(Some(Known { table, rows, pending: merge.pending }))
+        Ok(Some(Known { table, rows, pending: merge.pending, order: Some(opened) }))
     }
 
     /// Whether an extract that begins with these keys seems to come in the order of the base: half of them are among twice as

@@ -4,11 +4,14 @@
 //! 20 bytes a row, five numbers of 32 bits, the least byte first: the upper and lower half of `key_hi`, `key_lo`, the halves of
 //! the fingerprint. What it has of a row that no entry of the sidecar refers to does not count.
 
-use super::files::{Hashed, Verifying};
+use super::files::{Hashed, verified_file};
 use super::{FileEntry, SnapshotError};
-use crate::diff::{Entry, Slot};
-use std::io::Write;
+use crate::diff::{Entry, LastNight, Slot};
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Takes tonight's rows in order, then those that are kept.
 pub struct OrderWriter {
@@ -44,7 +47,7 @@ impl OrderWriter {
         if let Some(rank) = u64::from(entry.row).checked_sub(self.rows) {
             let rank = usize::try_from(rank).unwrap_or(usize::MAX);
             if self.kept.len() <= rank {
-                self.kept.resize(rank + 1, bytemuck::Zeroable::zeroed());
+                self.kept.resize(rank + 1, Slot::default());
             }
             self.kept[rank] = Slot::new(entry.key, entry.print);
         }
@@ -67,20 +70,44 @@ impl std::fmt::Debug for OrderWriter {
     }
 }
 
-/// Reads the file, as it was written, into memory for its rows.
-pub(super) fn read(dir: &Path, entry: &FileEntry, slots: &mut [Slot]) -> Result<(), SnapshotError> {
-    Verifying::open(dir, entry)?.into(bytemuck::cast_slice_mut(slots))?;
-    if cfg!(target_endian = "big") {
-        slots.iter_mut().for_each(|slot| *slot = slot.stored());
-    }
-    Ok(())
+/// An opened order.
+#[derive(Debug, Clone)]
+pub(super) struct Order(Arc<Opened>);
+
+#[derive(Debug)]
+struct Opened {
+    path: PathBuf,
+    file: File,
+    /// What kept rows from being read.
+    failed: Mutex<Option<io::Error>>,
 }
 
-/// Whether the file is as it was written and has as many rows as the manifest says.
-pub(super) fn verify(dir: &Path, entry: &FileEntry) -> Result<(), SnapshotError> {
-    let path = super::files::verified(dir, entry)?;
-    match entry.rows.checked_mul(Slot::BYTES as u64) == Some(entry.bytes) {
-        true => Ok(()),
-        false => Err(SnapshotError::damaged(path, format!("{} bytes are not {} rows", entry.bytes, entry.rows))),
+impl Order {
+    /// Opens and verifies the file.
+    pub(super) fn open(dir: &Path, entry: &FileEntry) -> Result<Self, SnapshotError> {
+        let (path, file) = verified_file(dir, entry)?;
+        if entry.rows.checked_mul(Slot::BYTES as u64) != Some(entry.bytes) {
+            return Err(SnapshotError::damaged(path, format!("{} bytes are not {} rows", entry.bytes, entry.rows)));
+        }
+        Ok(Order(Arc::new(Opened { path, file, failed: Mutex::default() })))
+    }
+
+    /// An error if any row could not be read, so that what was made of them is not to be used.
+    pub(super) fn check(&self) -> Result<(), SnapshotError> {
+        let failed = self.0.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        failed.map_or(Ok(()), |error| Err(SnapshotError::io(&self.0.path)(error)))
+    }
+}
+
+impl LastNight for Order {
+    fn read(&self, first: u32, slots: &mut [Slot]) {
+        let at = u64::from(first) * Slot::BYTES as u64;
+        if let Err(error) = self.0.file.read_exact_at(bytemuck::cast_slice_mut(slots), at) {
+            slots.fill(Slot::default());
+            self.0.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        }
+        if cfg!(target_endian = "big") {
+            slots.iter_mut().for_each(|slot| *slot = slot.stored());
+        }
     }
 }

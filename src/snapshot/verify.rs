@@ -3,9 +3,9 @@
 use super::base::Base;
 use super::read::Table;
 use super::sidecar::{Partition, Sidecar};
-use super::{Basis, ChangeSet, FileEntry, Manifest, SnapshotError, order, waiting};
-use crate::diff::{self, Flags, NOWHERE, Positions, Slot, TableBuilder};
-use crate::row::KeyHash;
+use super::order::Order;
+use super::{Basis, ChangeSet, FileEntry, Manifest, SnapshotError, waiting};
+use crate::diff::{self, Flags, LastNight, NOWHERE, Positions, Slot, TableBuilder};
 use std::path::Path;
 
 /// What a check came to.
@@ -37,7 +37,7 @@ pub fn verify(dir: &Path, manifest: &Manifest) -> Verified {
     let mut verified = Verified::default();
     for entry in manifest.files() {
         let opened = match manifest.order.as_ref() == Some(entry) {
-            true => order::verify(dir, entry),
+            true => Order::open(dir, entry).map(drop),
             false => Table::open(dir, entry).map(drop),
         };
         verified.files.push((entry.clone(), opened.err()));
@@ -116,8 +116,10 @@ fn order_of(dir: &Path, manifest: &Manifest, entry: &FileEntry) -> Result<(), Sn
     if rows != entry.rows {
         return Err(unlike(format!("it has {} rows and the base {rows}", entry.rows)));
     }
-    let mut slots = vec![Slot::new(KeyHash { hi: 0, lo: 0 }, 0); usize::try_from(rows).unwrap_or(usize::MAX)];
-    order::read(dir, entry, &mut slots)?;
+    let mut slots = vec![Slot::default(); usize::try_from(rows).unwrap_or(usize::MAX)];
+    let order = Order::open(dir, entry)?;
+    order.read(0, &mut slots);
+    order.check()?;
     Sidecar::open(dir, &manifest.sidecar)?.entries(Partition::ALL, &mut |known| {
         match slots.get(known.row as usize) == Some(&Slot::new(known.key, known.print)) {
             true => Ok(()),
