@@ -24,7 +24,9 @@ impl Bits {
     /// The positions below `end` that are not in it, ascending.
     pub(super) fn missing(&self, end: usize) -> impl Iterator<Item = u32> + '_ {
         let words = self.0.iter().zip((0u32..).step_by(64)).filter(|(word, _)| **word != u64::MAX);
-        let of = |(&word, first): (&u64, u32)| (0..64u32).filter(move |bit| word & (1u64 << bit) == 0).map(move |bit| first + bit);
+        let of = |(&word, first): (&u64, u32)| {
+            (0..64u32).filter(move |bit| word & (1u64 << bit) == 0).map(move |bit| first + bit)
+        };
         words.flat_map(of).take_while(move |at| (*at as usize) < end)
     }
 }

@@ -2,7 +2,8 @@
 
 use super::added::{self, Added, Fate};
 use super::{
-    Bits, Change, Duplicate, Flags, Judged, NOWHERE, Next, Notable, Operation, Origin, Pending, Positions, Table, Verdict,
+    Bits, Change, Duplicate, Flags, Judged, NOWHERE, Next, Notable, Operation, Origin, Pending, Positions, Table,
+    Verdict,
 };
 use crate::job::spec::Triggers;
 use crate::row::{KeyHash, Print};

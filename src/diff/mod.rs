@@ -16,6 +16,7 @@
 
 mod added;
 mod bits;
+mod buckets;
 mod huge;
 mod judge;
 mod keys;

@@ -5,7 +5,7 @@
 
 use super::huge::Huge;
 use super::slot::Slot;
-use super::table::{CHUNK, Flags, NOWHERE, Table};
+use super::table::{Flags, NOWHERE, Table};
 use super::{Bits, Entry, Positions};
 use crate::row::{KeyHash, Print};
 use std::collections::BTreeMap;
@@ -13,6 +13,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Rows of last night that are looked at before a key is searched for: some may be missing tonight.
 const AHEAD: usize = 8;
+
+/// Keys whose positions are told at a time.
+const CHUNK: usize = 512;
 
 /// Rows that are read on at a time.
 const WINDOW: usize = 1 << 11;
@@ -274,5 +277,120 @@ impl RowsByKey {
     /// By rank.
     pub fn as_mut_slice(&mut self) -> &mut [u32] {
         self.0.as_mut_slice()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diff::TableBuilder;
+    use proptest::prelude::*;
+
+    #[derive(Debug)]
+    struct Rows(Vec<Slot>);
+
+    impl LastNight for Rows {
+        fn read(&self, first: u32, slots: &mut [Slot]) {
+            slots.copy_from_slice(&self.0[first as usize..first as usize + slots.len()]);
+        }
+    }
+
+    /// Keys are spread as hashes are.
+    fn key(n: u32) -> KeyHash {
+        KeyHash { hi: u64::from(n).wrapping_mul(0x9E37_79B9_7F4A_7C15), lo: n }
+    }
+
+    /// Rows of orgs 0, 1, 2, …; those in `holes` have no entry; `over`: orgs that have more to be said of, known or not.
+    fn tables(rows: u32, holes: &[u32], over: &[u32]) -> (Table, Positions, Table) {
+        let slots: Vec<Slot> = (0..rows).map(|n| Slot::new(key(n), u64::from(n))).collect();
+        let mut known: Vec<u32> = (0..rows).filter(|n| !holes.contains(n)).collect();
+        known.sort_by_key(|n| key(*n));
+        let mut by_key = RowsByKey::new(known.len());
+        by_key.as_mut_slice().copy_from_slice(&known);
+        let mut over = over.to_vec();
+        over.sort_by_key(|n| key(*n));
+        over.dedup();
+        let (pending, plain) = (Flags::PENDING, Flags::default());
+        let entry = |n: u32| match over.iter().position(|of| *of == n) {
+            Some(row) => Entry { key: key(n), print: 7, row: row as u32, flags: pending },
+            None => Entry { key: key(n), print: u64::from(n), row: n, flags: plain },
+        };
+        let laid = |_: &dyn Fn(KeyHash) -> Option<Entry>| over.iter().map(|n| entry(*n)).collect();
+        let (table, positions) = Ordered::table(Box::new(Rows(slots)), rows as usize, by_key, &[], laid).unwrap();
+        known.extend(&over);
+        known.sort_by_key(|n| key(*n));
+        known.dedup();
+        let mut builder = TableBuilder::new(known.len());
+        known.iter().for_each(|n| assert!(builder.push(entry(*n))));
+        (table, positions, builder.finish(0).0)
+    }
+
+    #[track_caller]
+    fn check(rows: u32, holes: &[u32], over: &[u32], tonight: &[u32]) {
+        let (ordered, positions, by_hash) = tables(rows, holes, over);
+        assert_eq!((ordered.len(), ordered.there()), (by_hash.len(), by_hash.there()));
+        for rank in 0..ordered.len() {
+            let (a, b) = (ordered.at(rank), by_hash.at(rank));
+            assert_eq!((ordered.key(a), ordered.print(a)), (by_hash.key(b), by_hash.print(b)));
+            assert!(ordered.has_entry(a));
+        }
+        let keys: Vec<KeyHash> = tonight.iter().map(|n| key(*n)).collect();
+        let mut looked = Vec::new();
+        ordered.find_all(&keys, |_, found, prints| looked.extend(found.iter().copied().zip(prints.iter().copied())));
+        assert_eq!(looked.len(), keys.len());
+        for (&n, (at, print)) in tonight.iter().zip(looked) {
+            let expected = by_hash.find(key(n));
+            assert_eq!(at == NOWHERE, expected == NOWHERE, "{n}");
+            assert_eq!(ordered.find(key(n)), at);
+            if at != NOWHERE {
+                assert_eq!((ordered.key(at), ordered.flags(at)), (key(n), by_hash.flags(expected)));
+                assert!(print == by_hash.print(expected) || !ordered.flags(at).is_plain());
+                assert!(over.contains(&n) || positions.get(at) == n);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_finds_what_a_table_by_key_hash_finds(
+            rows in 0..300u32,
+            holes in prop::collection::vec(0..300u32, 0..4),
+            over in prop::collection::vec(0..310u32, 0..4),
+            steps in prop::collection::vec((0..310u32, 1..60u32), 0..12),
+        ) {
+            let tonight: Vec<u32> = steps.iter().flat_map(|(from, len)| *from..from + len).collect();
+            check(rows, &holes, &over, &tonight);
+        }
+    }
+
+    #[test]
+    fn windows_and_chunks_have_no_seams() {
+        let rows = 3 * WINDOW as u32 + 5;
+        let all: Vec<u32> = (0..rows + 20).filter(|n| n % 701 > 2).collect();
+        check(rows, &[], &[5, WINDOW as u32, rows + 3], &all);
+    }
+
+    #[test]
+    fn an_extract_in_another_order_is_noticed() {
+        let rows = ENOUGH as u32;
+        let (ordered, ..) = tables(rows, &[], &[]);
+        let few: Vec<KeyHash> = (0..rows).filter(|n| n % 100 > 0).map(key).collect();
+        ordered.find_all(&few, |_, _, _| {});
+        ordered.find_all(&few, |_, _, _| {});
+        assert!(!ordered.is_astray());
+        let odd: Vec<KeyHash> = (0..rows).map(|n| key(n.wrapping_mul(40_503) % rows)).collect();
+        ordered.find_all(&odd, |_, _, _| {});
+        assert!(ordered.is_astray());
+    }
+
+    #[test]
+    fn rows_that_do_not_belong_together_are_refused() {
+        let slots: Vec<Slot> = (0..3).map(|n| Slot::new(key(n), 0)).collect();
+        let table = |row: u32| {
+            let mut by_key = RowsByKey::new(1);
+            by_key.as_mut_slice()[0] = row;
+            Ordered::table(Box::new(Rows(slots.clone())), 3, by_key, &[], |_| Vec::new())
+        };
+        assert!(table(2).is_some() && table(3).is_none());
     }
 }

@@ -49,13 +49,7 @@ impl<'a> Side<'a> {
         Ok(known.map(|known| Side::new(snapshot, Partition::ALL, known, unknown, basis)))
     }
 
-    fn new(
-        snapshot: Option<&'a Snapshot>,
-        part: Partition,
-        known: Known,
-        mut unknown: Unknown,
-        basis: &Basis,
-    ) -> Self {
+    fn new(snapshot: Option<&'a Snapshot>, part: Partition, known: Known, mut unknown: Unknown, basis: &Basis) -> Self {
         let rebased = unknown.rebased(&basis.compared, &basis.adopted);
         let not_looked_at = unknown.columns(&basis.compared, &basis.adopted);
         let original = known.rows.original();
@@ -147,7 +141,9 @@ impl<'a> Comparison<'a> {
         }
         let side = self.side;
         let original = || match side.snapshot {
-            _ if side.original.is_some() => Ok(side.original.as_ref().and_then(Positions::original).unwrap_or_default()),
+            _ if side.original.is_some() => {
+                Ok(side.original.as_ref().and_then(Positions::original).unwrap_or_default())
+            }
             Some(snapshot) => Ok(snapshot.known(basis, &mut side.unknown.clone(), side.part)?.rows),
             None => Ok::<_, SnapshotError>(Positions::default()),
         };

@@ -97,7 +97,7 @@ pub(super) enum Place {
 /// What a plan leaves on disk.
 #[derive(Debug)]
 pub(super) enum Left {
-    Finished(Finished),
+    Finished(Box<Finished>),
     /// Removed with the plan.
     Scratch(#[expect(dead_code, reason = "it only has to live as long")] tempfile::TempDir),
 }
@@ -105,7 +105,7 @@ pub(super) enum Left {
 impl Place {
     fn finish(self) -> Result<Left, PipelineError> {
         Ok(match self {
-            Place::Draft(draft) => Left::Finished(draft.finish()?),
+            Place::Draft(draft) => Left::Finished(Box::new(draft.finish()?)),
             Place::Scratch(dir) => Left::Scratch(dir),
         })
     }
@@ -167,12 +167,7 @@ impl Planner {
     }
 
     /// `astray`: the extract is known not to be in last night's order.
-    fn attempt(
-        &self,
-        progress: &Progress,
-        text: &BTreeSet<String>,
-        astray: bool,
-    ) -> Result<Planned, PipelineError> {
+    fn attempt(&self, progress: &Progress, text: &BTreeSet<String>, astray: bool) -> Result<Planned, PipelineError> {
         let manifest = self.manifest.as_ref();
         let open = |files| Extract::open(&self.input, manifest, self.seed, files, text, None);
         let mut extract = open(None)?;

@@ -92,7 +92,8 @@ fn spill(comparing: &Comparing<'_>, place: &mut Place, spools: &mut Spools) -> R
     let (encoder, ordered) = (base.as_ref().map(BaseWriter::encoder), order.is_some());
     let mut seen = Seen::default();
     let bits = spools.bits;
-    let work = |piece: Piece, emit: Emit<'_, Yield>| piece_of(comparing, encoder.as_ref(), (bits, ordered), piece, emit);
+    let work =
+        |piece: Piece, emit: Emit<'_, Yield>| piece_of(comparing, encoder.as_ref(), (bits, ordered), piece, emit);
     let mut take = |yielded| match yielded {
         Yield::Encoded(rows) => base.as_mut().map_or(Ok(()), |base| Ok(base.append(rows)?)),
         Yield::Batch { rows, noted, split, slots } => {

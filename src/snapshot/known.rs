@@ -3,13 +3,13 @@
 use super::base::Base;
 use super::basis::Basis;
 use super::changes;
+use super::order::Order;
 use super::overlay::{Merge, Overlaid, unacknowledged, waiting_of};
 use super::read::Table;
 use super::sidecar::{Partition, Sidecar};
 use super::table::named;
 use super::unknown::Unknown;
 use super::waiting;
-use super::order::Order;
 use super::{FileEntry, Manifest, SnapshotError};
 use crate::diff::{self, NOWHERE, Ordered, Origin, Pending, Positions, RowsByKey, Slot, TableBuilder, Version};
 use crate::receipt::{Progress, Unacknowledged};

@@ -1,9 +1,9 @@
 //! Everything that can be checked of a published run without its extract.
 
 use super::base::Base;
+use super::order::Order;
 use super::read::Table;
 use super::sidecar::{Partition, Sidecar};
-use super::order::Order;
 use super::{Basis, ChangeSet, FileEntry, Manifest, SnapshotError, waiting};
 use crate::diff::{self, Flags, LastNight, NOWHERE, Positions, Slot, TableBuilder};
 use std::path::Path;
@@ -120,11 +120,11 @@ fn order_of(dir: &Path, manifest: &Manifest, entry: &FileEntry) -> Result<(), Sn
     let order = Order::open(dir, entry)?;
     order.read(0, &mut slots);
     order.check()?;
-    Sidecar::open(dir, &manifest.sidecar)?.entries(Partition::ALL, &mut |known| {
-        match slots.get(known.row as usize) == Some(&Slot::new(known.key, known.print)) {
-            true => Ok(()),
-            false => Err(unlike(format!("its row {} is not that of the sidecar", known.row))),
-        }
+    Sidecar::open(dir, &manifest.sidecar)?.entries(Partition::ALL, &mut |known| match slots.get(known.row as usize)
+        == Some(&Slot::new(known.key, known.print))
+    {
+        true => Ok(()),
+        false => Err(unlike(format!("its row {} is not that of the sidecar", known.row))),
     })
 }
 

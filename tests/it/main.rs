@@ -9,6 +9,7 @@ mod file_sources;
 mod guide;
 mod inspect;
 mod job_files;
+mod last_night;
 mod messages;
 mod nightly;
 mod receiver;

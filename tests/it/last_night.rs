@@ -1,0 +1,153 @@
+//! Extracts in last night's order and in others: what is planned and published is the same whether the order of last night's
+//! rows is known or not, and a damaged order is refused.
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use nightmark::job::spec::Job;
+use nightmark::pipeline::{PipelineError, PlanInput, Planned, Purpose, Resources, plan_blocking};
+use nightmark::receipt::Progress;
+use nightmark::row::HashSeed;
+use nightmark::snapshot::{self, Manifest};
+use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
+use std::path::Path;
+use std::sync::Arc;
+
+/// An org and its value.
+type Row = (i64, i64);
+
+fn write(home: &Path, rows: &[Row]) {
+    let columns: [(&str, ArrayRef); 2] = [
+        ("id", Arc::new(rows.iter().map(|(org, _)| Some(format!("ws-{org}"))).collect::<StringArray>())),
+        ("users", Arc::new(rows.iter().map(|(_, users)| Some(*users)).collect::<Int64Array>())),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let properties = WriterProperties::builder().set_max_row_group_row_count(Some(10_000)).build();
+    let file = std::fs::File::create(home.join("orgs.parquet")).unwrap();
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+}
+
+fn job(home: &Path) -> Job {
+    let text = "version = 1\n[source]\nkind = \"files\"\npath = \"orgs.parquet\"\n[diff]\nkey = \"id\"\n\
+                on = [\"added\", \"changed\", \"removed\"]\non_bad_key = \"quarantine\"\n\
+                [destination]\nkind = \"http\"\nurl = \"http://127.0.0.1:9/\"\n\
+                [payload]\ntemplate = '{\"op\": \"{{op}}\"}'\n";
+    nightmark::job::parse(text, Path::new("model.toml"), home).unwrap()
+}
+
+/// Plans a night on which everything of the night before is acknowledged.
+fn plan(home: &Path, night: usize, rows: &[Row], threads: usize) -> Result<Planned, PipelineError> {
+    write(home, rows);
+    let (dir, run) = (home.join("snapshots"), format!("{:026}", night + 1));
+    let input = PlanInput { job: Arc::new(job(home)), dir: dir.clone(), run, at: chrono::DateTime::UNIX_EPOCH };
+    let mut progress = Progress { ended: true, attempted_before: u64::MAX, ..Progress::default() };
+    let changes = Manifest::load(&dir).unwrap().map_or(0, |manifest| manifest.changes.rows);
+    progress.receipts.extend((0..changes).map(|seq| (seq, nightmark::receipt::Outcome::Acknowledged)));
+    plan_blocking(input, &progress, HashSeed([7; 16]), Resources { memory: 1 << 30, threads }, Purpose::Run)
+}
+
+/// Publishes a night and returns its files besides the manifest of the job.
+fn publish(home: &Path, night: usize, rows: &[Row], threads: usize) -> Vec<(String, Vec<u8>)> {
+    plan(home, night, rows, threads).unwrap().publish(chrono::DateTime::UNIX_EPOCH).unwrap();
+    let folder = std::fs::read_dir(home.join("snapshots").join(format!("{:026}", night + 1))).unwrap();
+    let file =
+        |entry: std::fs::DirEntry| (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap());
+    let mut files: Vec<_> = folder.map(|entry| file(entry.unwrap())).collect();
+    files.sort();
+    files
+}
+
+fn order_of(home: &Path) -> Option<snapshot::FileEntry> {
+    Manifest::load(&home.join("snapshots")).unwrap().unwrap().order
+}
+
+fn forget_order(home: &Path) {
+    let dir = home.join("snapshots");
+    let manifest = Manifest::load(&dir).unwrap().unwrap();
+    let (schema, input) = (manifest.schema.clone(), manifest.input.clone());
+    Manifest { order: None, ..manifest }.repin(&dir, schema, input).unwrap();
+}
+
+/// The second night, with the order of the first known and not known, by one thread and by several. Returns whether the order
+/// of the second is kept.
+#[track_caller]
+fn check(first: &[Row], second: &[Row]) -> bool {
+    let homes: Vec<_> = (0..3).map(|_| tempfile::tempdir().unwrap()).collect();
+    for home in &homes {
+        publish(home.path(), 0, first, 2);
+        assert!(order_of(home.path()).is_some(), "the first night's order is always kept");
+    }
+    forget_order(homes[2].path());
+    let of: Vec<_> =
+        homes.iter().zip([1, 3, 2]).map(|(home, threads)| publish(home.path(), 1, second, threads)).collect();
+    let without_order = |files: &[(String, Vec<u8>)]| {
+        let is_alike = |(name, _): &&(String, Vec<u8>)| name != "order.bin" && name != "manifest.json";
+        files.iter().filter(is_alike).cloned().collect::<Vec<_>>()
+    };
+    assert!(of[0] == of[1], "files depend on threads");
+    assert!(without_order(&of[0]) == without_order(&of[2]), "files depend on whether last night's order is known");
+    let dir = homes[0].path().join("snapshots");
+    let verified = snapshot::verify(&dir, &Manifest::load(&dir).unwrap().unwrap());
+    assert!(verified.is_sound(), "{:?}", verified.damage().collect::<Vec<_>>());
+    order_of(homes[0].path()).is_some()
+}
+
+const ORGS: i64 = 150_000;
+
+fn all() -> Vec<Row> {
+    (0..ORGS).map(|org| (org, org % 7)).collect()
+}
+
+/// Some orgs are gone, some new, some have other values, some stand twice and one is at another place.
+fn edited(rows: &[Row]) -> Vec<Row> {
+    let mut rows: Vec<Row> = rows
+        .iter()
+        .filter(|(org, _)| org % 1000 != 3 && !(70_000..70_100).contains(org))
+        .flat_map(|(org, users)| match org % 1000 {
+            4 => vec![(*org, users + 1)],
+            5 => vec![(*org, *users), (ORGS + org, 1)],
+            6 if *org < 10_000 => vec![(*org, *users); 2],
+            _ => vec![(*org, *users)],
+        })
+        .collect();
+    rows.swap(20, 100_000);
+    rows
+}
+
+#[test]
+fn an_extract_in_last_nights_order_is_compared_as_any_other() {
+    assert!(check(&all(), &edited(&all())));
+    assert!(check(&all(), &all()));
+}
+
+#[test]
+fn an_extract_that_leaves_last_nights_order_is_compared_as_any_other() {
+    let mut second = edited(&all());
+    second[30_000..].sort_by_key(|(org, _)| org.wrapping_mul(0x9E37_79B9_7F4A_7C15_u64.cast_signed()));
+    assert!(!check(&all(), &second), "an order that is none is not kept");
+}
+
+#[test]
+fn an_extract_in_another_order_is_compared_as_any_other() {
+    let mut second = edited(&all());
+    second.reverse();
+    assert!(!check(&all(), &second), "an order that is none is not kept");
+}
+
+#[test]
+fn a_damaged_order_is_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let rows: Vec<Row> = (0..100).map(|org| (org, 1)).collect();
+    publish(home.path(), 0, &rows, 1);
+    let path = home.path().join("snapshots").join(order_of(home.path()).unwrap().path);
+    let mut bytes = std::fs::read(&path).unwrap();
+    assert_eq!(bytes.len(), 100 * 20);
+    bytes[777] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let error = plan(home.path(), 1, &rows, 1).unwrap_err().to_string();
+    assert!(error.contains("order.bin is damaged") && error.contains("checksum"), "{error}");
+    let dir = home.path().join("snapshots");
+    let verified = snapshot::verify(&dir, &Manifest::load(&dir).unwrap().unwrap());
+    assert!(verified.damage().any(|problem| problem.to_string().contains("order.bin")));
+}
