@@ -75,13 +75,14 @@ class Nightmark:
 
     def timed(self, night2):
         """The comparison alone, and the run that publishes it. What a run leaves pending may make its exit code 1."""
-        point = lambda: self.point_at(night2)  # noqa: E731
+        # What an earlier run left pending is another night's work, also for a preview.
+        restore = lambda: self.restore(night2)  # noqa: E731
         preview = self.command("preview", "orgs", "--limit", "0")
         if self.old:
-            return [Timed(COMPARE, preview, prints_counts=True, prepare=point)]
+            return [Timed(COMPARE, preview, prints_counts=True, prepare=restore)]
         changes = self.folder / "nightmark.parquet"
-        run = Timed(RUN, self.command("run", "orgs", "--no-send"), None, True, lambda: self.restore(night2), (0, 1))
-        return [Timed(COMPARE, [*preview, "--output", changes], changes, True, point), run]
+        run = Timed(RUN, self.command("run", "orgs", "--no-send"), None, True, restore, (0, 1))
+        return [Timed(COMPARE, [*preview, "--output", changes], changes, True, restore), run]
 
 
 def rivals(engines, night1, night2, folder, decode):

@@ -2,8 +2,8 @@
 
 use super::added::{self, Added, Fate};
 use super::{
-    Bits, Change, Duplicate, Flags, Judged, NOWHERE, Next, Notable, Operation, Origin, Pending, Positions, Table,
-    Verdict,
+    Bits, ByKey, Change, Duplicate, Flags, Judged, NOWHERE, Next, Notable, Operation, Origin, Pending, Positions,
+    Table, Verdict,
 };
 use crate::job::spec::Triggers;
 use crate::row::{KeyHash, Print};
@@ -366,9 +366,9 @@ impl<'a> Matcher<'a> {
     }
 
     /// Where the kept rows' values are, in the order in which they are to be written; and the entries of the next sidecar,
-    /// whose rows count over `tonight` rows first, then over kept rows from `before` on. `by_hash`: the same entries in a table
-    /// by key hash, where that of this comparison is another one.
-    pub fn next<'n>(&'n mut self, tonight: u32, before: u32, by_hash: Option<&'n Table>) -> (Vec<Origin>, Next<'n>) {
+    /// whose rows count over `tonight` rows first, then over kept rows from `before` on. `by_key`: key and
+    /// fingerprint of the table's entries, where the table is not in the order of keys. If it ends early, so do the entries.
+    pub fn next<'n>(&'n mut self, tonight: u32, before: u32, by_key: Option<ByKey<'n>>) -> (Vec<Origin>, Next<'n>) {
         let mut kept: Vec<(Origin, u32)> = self.kept.iter().map(|(at, _)| (self.origin(*at), *at)).collect();
         kept.sort_unstable();
         let mut ranks: Vec<(u32, u32)> = kept.iter().zip(0u32..).map(|((_, at), rank)| (*at, rank)).collect();
@@ -376,7 +376,7 @@ impl<'a> Matcher<'a> {
         self.table.sort(&mut self.renewed, |(at, _)| *at);
         self.rows.spread();
         let origins = kept.into_iter().map(|(origin, _)| origin).collect();
-        (origins, Next::new(self, by_hash.unwrap_or(self.table), ranks, tonight + before))
+        (origins, Next::new(self, by_key, ranks, tonight + before))
     }
 
     /// The flags of an entry that is kept.
@@ -386,6 +386,11 @@ impl<'a> Matcher<'a> {
         let gone = !self.seen.contains(at) && (flags.has(Flags::GONE) || !self.unclear);
         let basis = self.rebased.get(usize::from(flags.basis())).copied().unwrap_or(flags.basis());
         flags.with(Flags::PENDING, false).with(Flags::GONE, gone).with_basis(basis)
+    }
+
+    /// Brings the rows of some positions near: they are waited for together, not one after the other.
+    pub(super) fn touch(&self, positions: impl Iterator<Item = u32>) {
+        self.rows.touch(positions);
     }
 
     /// The row of tonight that an entry of the next base has; `None` if it has none.

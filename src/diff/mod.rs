@@ -31,7 +31,7 @@ mod table;
 pub use judge::{Judge, Judged, Notable, Rules, Sight, Verdict};
 pub use keys::{BadKey, BadKeys, Duplicate, KeyFault, faulty_rows};
 pub use matcher::{Counted, Matcher, Rest};
-pub use next::Next;
+pub use next::{ByKey, Next};
 pub use ordered::{LastNight, Ordered, RowsByKey};
 pub use positions::Positions;
 pub use slot::Slot;

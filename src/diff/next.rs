@@ -1,18 +1,18 @@
 //! The entries of the next sidecar, in the order of their key hashes.
 
 use super::added::Added;
-use super::{Entry, Flags, Matcher, Table};
+use super::{Entry, Flags, Matcher};
 use crate::row::{KeyHash, Print};
 
 /// Entries that are looked at together, since where positions are not in the order of keys each look waits for memory.
-const AT_ONCE: usize = 256;
+const AT_ONCE: usize = 512;
 
 /// Walks the table and the added keys in one order. The rows of the entries count over tonight's extract, then over the kept
 /// rows.
 pub struct Next<'a> {
     matcher: &'a Matcher<'a>,
-    /// The entries in the order of keys.
-    by_hash: &'a Table,
+    /// Key and fingerprint of the table's entries in the order of keys, where the table has them in another one.
+    by_key: Option<ByKey<'a>>,
     /// In the order of keys: the positions of the kept entries and their rows among the kept.
     kept: std::iter::Peekable<std::vec::IntoIter<(u32, u32)>>,
     renewed: std::iter::Peekable<std::slice::Iter<'a, (u32, Print)>>,
@@ -23,6 +23,9 @@ pub struct Next<'a> {
     /// Rows of tonight's extract: kept rows are counted after them.
     rows: u32,
 }
+
+/// Key and fingerprint of entries in the order of keys.
+pub type ByKey<'a> = Box<dyn Iterator<Item = (KeyHash, Print)> + 'a>;
 
 /// What the table has at a position, and the row of tonight.
 #[derive(Clone, Copy)]
@@ -36,7 +39,7 @@ struct Looked {
 impl<'a> Next<'a> {
     /// `kept`: position and rank among the kept rows, in the order of keys. `rows`: of tonight's extract and of what was
     /// kept before (other partitions).
-    pub(super) fn new(matcher: &'a Matcher<'a>, by_hash: &'a Table, kept: Vec<(u32, u32)>, rows: u32) -> Self {
+    pub(super) fn new(matcher: &'a Matcher<'a>, by_key: Option<ByKey<'a>>, kept: Vec<(u32, u32)>, rows: u32) -> Self {
         Next {
             kept: kept.into_iter().peekable(),
             renewed: matcher.renewed.iter().peekable(),
@@ -44,7 +47,7 @@ impl<'a> Next<'a> {
             ahead: Vec::new().into_iter(),
             rank: 0,
             rows,
-            by_hash,
+            by_key,
             matcher,
         }
     }
@@ -54,12 +57,18 @@ impl<'a> Next<'a> {
         if self.ahead.as_slice().is_empty() {
             let (matcher, table) = (self.matcher, self.matcher.table);
             let end = (self.rank + AT_ONCE).min(table.len());
+            matcher.touch((self.rank..end).map(|rank| table.at(rank)));
+            let by_key = &mut self.by_key;
             let look = |rank| {
-                let (at, by_hash) = (table.at(rank), self.by_hash.at(rank));
-                let (key, print) = (self.by_hash.key(by_hash), self.by_hash.print(by_hash));
-                Looked { at, key, print, tonight: matcher.tonight(at) }
+                let at = table.at(rank);
+                let (key, print) = match by_key {
+                    None => (table.key(at), table.print(at)),
+                    Some(by_key) => by_key.next()?,
+                };
+                debug_assert_eq!((key, print), (table.key(at), table.print(at)), "both are the same entries");
+                Some(Looked { at, key, print, tonight: matcher.tonight(at) })
             };
-            self.ahead = (self.rank..end).map(look).collect::<Vec<_>>().into_iter();
+            self.ahead = (self.rank..end).map_while(look).collect::<Vec<_>>().into_iter();
             self.rank = end;
         }
         self.ahead.as_slice().first().copied()

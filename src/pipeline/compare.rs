@@ -9,6 +9,11 @@ use crate::snapshot::{
     Basis, ChangeSet, ChangeWriter, Draft, Known, Partition, Snapshot, SnapshotError, Target, Unknown, Written,
 };
 use arrow::array::RecordBatch;
+use std::io::ErrorKind;
+use std::sync::mpsc::sync_channel;
+
+/// Some known rows each that wait to be taken over into the next snapshot.
+const QUEUED: usize = 4;
 
 /// What is known of one partition, and what is not known of some of its rows.
 pub(super) struct Side<'a> {
@@ -152,13 +157,7 @@ impl<'a> Comparison<'a> {
         let rest = self.matcher.rest(on, keyless, |removed| writer.push(removed, None).map(drop))?;
         let (changes, written, _) = self.writer.finish()?;
         if let Some(draft) = draft {
-            let before = draft.kept_rows();
-            let by_hash = match side.snapshot.filter(|_| side.known.is_in_order()) {
-                Some(snapshot) => Some(snapshot.known(basis, &mut side.unknown.clone(), side.part)?),
-                None => None,
-            };
-            let (kept, next) = self.matcher.next(rows, before, by_hash.as_ref().map(|known| &known.table));
-            draft.add(side.snapshot, &basis.schema, &kept, next)?;
+            add_entries(side, &mut self.matcher, basis, rows, draft)?;
             draft.wait(self.matcher.waiting());
         }
         side.known.check()?;
@@ -172,4 +171,31 @@ impl<'a> Comparison<'a> {
             known: side.known.table.there(),
         })
     }
+}
+
+/// Writes the next entries.
+fn add_entries(
+    side: &Side<'_>,
+    matcher: &mut Matcher<'_>,
+    basis: &Basis,
+    rows: u32,
+    draft: &mut Draft,
+) -> Result<(), SnapshotError> {
+    let before = draft.kept_rows();
+    let Some(snapshot) = side.snapshot.filter(|_| side.known.is_in_order()) else {
+        let (kept, next) = matcher.next(rows, before, None);
+        return draft.add(side.snapshot, &basis.schema, &kept, next);
+    };
+    // The table is in the order of rows, the next entries are in that of keys, as the last ones were.
+    let (sender, receiver) = sync_channel(QUEUED);
+    std::thread::scope(|scope| {
+        let told = scope.spawn(move || {
+            let gone = |_| SnapshotError::Io { path: snapshot.dir().to_owned(), source: ErrorKind::BrokenPipe.into() };
+            snapshot.entries(basis, &mut side.unknown.clone(), &mut |some| sender.send(some).map_err(gone))
+        });
+        let (kept, next) = matcher.next(rows, before, Some(Box::new(receiver.into_iter().flatten())));
+        draft.add(side.snapshot, &basis.schema, &kept, next)?;
+        let panicked = |_| Err(SnapshotError::Io { path: snapshot.dir().to_owned(), source: ErrorKind::Other.into() });
+        told.join().unwrap_or_else(panicked)
+    })
 }

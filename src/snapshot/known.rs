@@ -11,15 +11,18 @@ use super::table::named;
 use super::unknown::Unknown;
 use super::waiting;
 use super::{FileEntry, Manifest, SnapshotError};
-use crate::diff::{self, NOWHERE, Ordered, Origin, Pending, Positions, RowsByKey, Slot, TableBuilder, Version};
+use crate::diff::{self, Entry, NOWHERE, Ordered, Origin, Pending, Positions, RowsByKey, Slot, TableBuilder, Version};
 use crate::receipt::{Progress, Unacknowledged};
-use crate::row::{Compared, KeyHash, Kind, Schema};
+use crate::row::{Compared, KeyHash, Kind, Print, Schema};
 use arrow::array::RecordBatch;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// Unacknowledged changes that are read at a time.
 const AT_ONCE: usize = 1 << 16;
+
+/// Known rows that are told at a time.
+const AT_ONCE_TOLD: usize = 1 << 13;
 
 /// Unacknowledged changes with which rows may still be known in their order: each is searched for and inserted.
 const MOST_OVERLAID: u64 = 1 << 16;
@@ -204,12 +207,45 @@ impl Snapshot {
         Ok(found * 2 >= keys.len())
     }
 
-    /// Sidecar and overlay, put into one order.
+    /// Gives key hash and fingerprint of all known rows to `each`, in the order of the hashes, some at a time.
+    ///
+    /// # Errors
+    /// Damaged files, and what `each` fails with.
+    pub fn entries(
+        &self,
+        basis: &Basis,
+        unknown: &mut Unknown,
+        each: &mut dyn FnMut(Vec<(KeyHash, Print)>) -> Result<(), SnapshotError>,
+    ) -> Result<(), SnapshotError> {
+        let overlay = self.overlay(basis, unknown, Partition::ALL)?;
+        let mut some = Vec::with_capacity(AT_ONCE_TOLD);
+        self.merge(overlay, Partition::ALL, &mut |entry| {
+            some.push((entry.key, entry.print));
+            if some.len() < AT_ONCE_TOLD {
+                return Ok(());
+            }
+            each(std::mem::replace(&mut some, Vec::with_capacity(AT_ONCE_TOLD)))
+        })?;
+        each(some)
+    }
+
+    /// Sidecar and overlay, put into one order, as a table.
     fn merged(&self, overlay: Vec<Overlaid>, part: Partition) -> Result<(TableBuilder, Vec<Pending>), SnapshotError> {
         let mut builder = TableBuilder::new(usize::try_from(self.size() >> part.bits).unwrap_or(0));
-        let mut merge = Merge::new(overlay.into_iter());
         let disorder = || SnapshotError::damaged(self.sidecar.path(), "its keys are not in order");
         let mut push = |entry| if builder.push(entry) { Ok(()) } else { Err(disorder()) };
+        let pending = self.merge(overlay, part, &mut push)?;
+        Ok((builder, pending))
+    }
+
+    /// Sidecar and overlay, put into one order.
+    fn merge(
+        &self,
+        overlay: Vec<Overlaid>,
+        part: Partition,
+        push: &mut dyn FnMut(Entry) -> Result<(), SnapshotError>,
+    ) -> Result<Vec<Pending>, SnapshotError> {
+        let mut merge = Merge::new(overlay.into_iter());
         self.sidecar.entries(part, &mut |stored| {
             while let Some(entry) = merge.before(stored.key) {
                 push(entry)?;
@@ -219,7 +255,7 @@ impl Snapshot {
         while let Some(entry) = merge.rest() {
             push(entry)?;
         }
-        Ok((builder, merge.pending))
+        Ok(merge.pending)
     }
 
     /// The unacknowledged changes and those that wait, by key hash.
