@@ -47,7 +47,9 @@ pub fn verify(dir: &Path, manifest: &Manifest) -> Verified {
         true => orgs(dir, manifest),
         false => Ok(0),
     };
-    let order = match manifest.order.as_ref().filter(|order| is_whole(order) && is_whole(&manifest.sidecar)) {
+    // A sidecar that does not go with the base does not go with the order of its rows either.
+    let is_comparable = |order: &&FileEntry| orgs.is_ok() && is_whole(order) && is_whole(&manifest.sidecar);
+    let order = match manifest.order.as_ref().filter(is_comparable) {
         Some(entry) => order_of(dir, manifest, entry),
         None => Ok(()),
     };
