@@ -26,10 +26,10 @@ pub use client::BODY_LIMIT;
 
 use crate::clock::Clock;
 use crate::job::spec::Destination;
+pub use crate::receipt::FailureKind;
 use crate::receipt::{Outcome, Receipt};
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -149,19 +149,6 @@ pub struct Stopped {
     pub reason: String,
     /// What to do.
     pub remedy: String,
-}
-
-/// Why a row did not get through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FailureKind {
-    /// The destination never took it: it cannot be built, there was no connection, or the destination asked to come
-    /// later (408, 425, 429) until the attempts were used up. Surely not applied.
-    NotDelivered,
-    /// The destination refused it, and would again. Surely not applied.
-    Refused,
-    /// It may have been applied.
-    Unknown,
 }
 
 /// A row that did not get through.

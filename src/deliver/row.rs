@@ -9,7 +9,7 @@ use super::retry::next_wait;
 use super::verdict::{Attempt, RETRY_AFTER_CAP, Verdict, judge, settle};
 use super::words::so_far;
 use super::{FailureKind, Message, Stopped};
-use crate::receipt::{Outcome, Receipt};
+use crate::receipt::{Failure, Outcome, Receipt};
 use chrono::SecondsFormat;
 use std::time::Duration;
 
@@ -144,6 +144,7 @@ fn finish(run: &Run, message: Message, row: History, last: Outcome) -> Word {
         attempts: row.attempts,
         detail: row.detail,
         at: run.engine.clock.now(),
+        failure: failure.map(|kind| Failure { kind, key: message.key.clone(), webhook_id: message.id }),
     };
     Word::Final { key: message.key, receipt, failure }
 }

@@ -233,6 +233,9 @@ pub struct RawHttp {
     /// Retries within a run; what is left is sent by the next run.
     #[serde(default)]
     pub retry: RawRetry,
+    /// A row that was refused in so many runs with the same content is set aside until its value changes; 0: never.
+    #[serde(default = "five")]
+    pub dead_letter_after: u32,
     /// The longest that one request may take, answer included.
     #[serde(default = "thirty_seconds")]
     #[schemars(regex(pattern = r"^[0-9]+(ms|s|m|h)$"))]
@@ -241,6 +244,10 @@ pub struct RawHttp {
 
 fn eight() -> u32 {
     8
+}
+
+fn five() -> u32 {
+    5
 }
 
 fn thirty_seconds() -> String {

@@ -186,6 +186,8 @@ pub struct Destination {
     pub concurrency: usize,
     /// Retries within a run.
     pub retry: Retry,
+    /// Refusals of the same content after which a row is set aside; 0: never.
+    pub dead_letter_after: u32,
     /// The whole request, body included.
     pub timeout: Duration,
 }

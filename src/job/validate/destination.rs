@@ -38,6 +38,7 @@ fn http(doc: &mut Document<'_>, raw: RawHttp) -> Option<Destination> {
         rate: rate?,
         concurrency: raw.concurrency as usize,
         retry: retry?,
+        dead_letter_after: raw.dead_letter_after,
         timeout: timeout?,
     })
 }
