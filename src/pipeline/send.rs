@@ -1,10 +1,10 @@
 //! From the published change set to receipts.
 
 use super::{PipelineError, Planned, Runner};
-use crate::deliver::{Delivery, Ledger, Message, Observer, Options, Resolved, Summary};
+use crate::deliver::{Delivery, Entry, Item, Ledger, Message, Observer, Options, Resolved, Summary};
 use crate::job::secrets::Secrets;
 use crate::job::spec::Job;
-use crate::receipt::{Outcome, Receipt};
+use crate::receipt::Outcome;
 use crate::snapshot::ChangeBatch;
 use crate::store::{RunRecord, RunStore};
 use async_trait::async_trait;
@@ -63,16 +63,13 @@ pub(super) async fn send(
 ) -> Result<Summary, PipelineError> {
     runner.progress.sending(planned.changes.len());
     let ledger = Arc::new(StoreLedger { store: Arc::clone(&runner.store), run: record.id.clone() });
-    let unsendable = Arc::new(Mutex::new(Vec::new()));
     let broken = Arc::new(Mutex::new(None));
     let messages = Messages {
         planned: Arc::clone(planned),
         batches: Box::new(planned.batches()?),
         batch: None,
         next: 0,
-        unsendable: Arc::clone(&unsendable),
         broken: Arc::clone(&broken),
-        progress: Arc::clone(&runner.progress),
     };
     let observer = Arc::new(Relay(Arc::clone(&runner.progress)));
     let sent = delivery.run(messages, Arc::clone(&ledger) as Arc<dyn Ledger>, observer, runner.stop.clone()).await;
@@ -80,34 +77,9 @@ pub(super) async fn send(
     if let Some(error) = broken.lock().unwrap_or_else(PoisonError::into_inner).take() {
         return Err(PipelineError::Delivery(error.to_string()));
     }
-    let unsendable = std::mem::take(&mut *unsendable.lock().unwrap_or_else(PoisonError::into_inner));
-    if !unsendable.is_empty() {
-        let now = runner.clock.now();
-        summary.refused += unsendable.len() as u64;
-        summary.undelivered += unsendable.len() as u64;
-        for row in &unsendable {
-            summary.note_failure(&row.key, None, &row.problem);
-        }
-        let receipts = unsendable.into_iter().map(|row| Receipt {
-            seq: row.seq,
-            outcome: Outcome::Refused,
-            status: None,
-            attempts: 0,
-            detail: Some(row.problem),
-            at: now,
-        });
-        ledger.record(receipts.collect()).await.map_err(|e| PipelineError::Delivery(format!("{e:#}")))?;
-    }
     let told = summary.acknowledged + summary.refused + summary.unknown;
     summary.pending = planned.changes.len().saturating_sub(told);
     Ok(summary)
-}
-
-/// A row whose body cannot be built: it never leaves.
-struct Unsendable {
-    seq: u64,
-    key: String,
-    problem: String,
 }
 
 /// Renders the change set row by row, as delivery asks for it.
@@ -116,9 +88,7 @@ struct Messages {
     batches: Box<dyn Iterator<Item = Result<ChangeBatch, PipelineError>> + Send>,
     batch: Option<ChangeBatch>,
     next: usize,
-    unsendable: Arc<Mutex<Vec<Unsendable>>>,
     broken: Arc<Mutex<Option<PipelineError>>>,
-    progress: Arc<dyn Progress>,
 }
 
 impl Messages {
@@ -138,27 +108,21 @@ impl Messages {
 }
 
 impl Iterator for Messages {
-    type Item = Message;
+    type Item = Item;
 
-    fn next(&mut self) -> Option<Message> {
-        loop {
-            self.turn()?;
-            let (planned, batch, at) = (&self.planned, self.batch.as_ref()?, self.next);
-            self.next += 1;
-            let (seq, row) = (batch.first + at as u64, &batch.rows[at]);
-            let key = crate::row::key_text(batch.row(at), &batch.shape().key);
-            match planned.body(batch, at) {
-                Ok(body) => {
-                    let (id, operation) = (row.webhook_id.clone(), row.operation.as_str());
-                    return Some(Message { seq, key, id, operation, body });
-                }
-                Err(error) => {
-                    self.progress.sent(Some(Outcome::Refused));
-                    let row = Unsendable { seq, key, problem: format!("the payload: {error}") };
-                    self.unsendable.lock().unwrap_or_else(PoisonError::into_inner).push(row);
-                }
+    fn next(&mut self) -> Option<Item> {
+        self.turn()?;
+        let (planned, batch, at) = (&self.planned, self.batch.as_ref()?, self.next);
+        self.next += 1;
+        let (seq, row) = (batch.first + at as u64, &batch.rows[at]);
+        let key = crate::row::key_text(batch.row(at), &batch.shape().key);
+        Some(match planned.body(batch, at) {
+            Ok(body) => {
+                let (id, operation) = (row.webhook_id.clone(), row.operation.as_str());
+                Item::Send(Message { seq, key, id, operation, body: body.into() })
             }
-        }
+            Err(error) => Item::Unsendable { seq, key, problem: format!("the payload: {error}") },
+        })
     }
 }
 
@@ -169,12 +133,12 @@ struct StoreLedger {
 
 #[async_trait]
 impl Ledger for StoreLedger {
-    async fn attempting(&self, before: u64) -> anyhow::Result<()> {
-        Ok(self.store.mark_attempting(&self.run, before).await?)
-    }
-
-    async fn record(&self, receipts: Vec<Receipt>) -> anyhow::Result<()> {
-        Ok(self.store.append_receipts(&self.run, &receipts).await?)
+    async fn commit(&self, entry: Entry) -> anyhow::Result<()> {
+        self.store.append_receipts(&self.run, &entry.receipts).await?;
+        if let Some(last) = entry.attempting.last() {
+            self.store.mark_attempting(&self.run, last.end).await?;
+        }
+        Ok(())
     }
 }
 
