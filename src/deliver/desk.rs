@@ -197,10 +197,10 @@ impl Desk {
             return Found::Wait(due);
         }
         match self.limits.admit() {
-            Admission::At(at) => return Found::Wait(Some(at)),
+            Admission::At(at) => Found::Wait(Some(at)),
             Admission::Full => {
                 state.waits_for_place = true;
-                return Found::Wait(None);
+                Found::Wait(None)
             }
             Admission::Go(permit) => {
                 let parked = if retry { state.parked.pop() } else { None };
@@ -394,9 +394,12 @@ mod tests {
 
     #[test]
     fn grants_name_exactly_the_rows_that_can_be_sent() {
-        let table: [(&[u64], &[(u64, u64)]); 4] =
-            [(&[], &[]), (&[7], &[(7, 8)]), (&[0, 1, 2], &[(0, 3)]), (&[0, 1, 3, 4, 9], &[(0, 2), (3, 5), (9, 10)])];
-        for (rows, expected) in table {
+        for (rows, expected) in [
+            (&[][..], &[][..]),
+            (&[7], &[(7, 8)]),
+            (&[0, 1, 2], &[(0, 3)]),
+            (&[0, 1, 3, 4, 9], &[(0, 2), (3, 5), (9, 10)]),
+        ] {
             let found = ranges(&rows.iter().copied().map(message).collect::<Vec<_>>());
             assert!(found.iter().map(|r| (r.start, r.end)).eq(expected.iter().copied()), "{rows:?}: {found:?}");
         }
