@@ -91,11 +91,16 @@ async fn list(context: &Context, args: ListArgs) -> anyhow::Result<Exit> {
     };
     // A job whose file is gone has no limit of its own any more.
     let after = |job: &str| load_job(&context.home, job).map_or(5, |job| job.destination.dead_letter_after);
-    let fates: std::collections::HashMap<String, u32> =
-        refusals.iter().map(|r| r.job.clone()).collect::<std::collections::BTreeSet<_>>().into_iter().map(|job| {
+    let fates: std::collections::HashMap<String, u32> = refusals
+        .iter()
+        .map(|r| r.job.clone())
+        .collect::<std::collections::BTreeSet<_>>()
+        .into_iter()
+        .map(|job| {
             let after = after(&job);
             (job, after)
-        }).collect();
+        })
+        .collect();
     let fate_of = |refusal: &Refusal| fate(refusal, fates.get(&refusal.job).copied().unwrap_or(5));
     let before = refusals.len();
     if !args.all {
@@ -125,7 +130,10 @@ async fn list(context: &Context, args: ListArgs) -> anyhow::Result<Exit> {
         crate::say!("{out}");
     }
     if hidden > 0 {
-        crate::say!("{} refused or dropped (--all shows them)", plural(hidden as u64, "more row is or was").replace("row is or was", "rows"));
+        crate::say!(
+            "{} refused or dropped (--all shows them)",
+            plural(hidden as u64, "more row is or was").replace("row is or was", "rows")
+        );
     }
     Ok(Exit::Done)
 }
@@ -138,7 +146,11 @@ async fn show(context: &Context, args: OfKey) -> anyhow::Result<Exit> {
     };
     let found: Vec<&Refusal> = refusals.iter().filter(|refusal| refusal.key == args.key).collect();
     if found.is_empty() {
-        bail!("no refused row of job `{}` has the key `{}`; `nightmark dead-letters list --all` lists them", job.name, args.key);
+        bail!(
+            "no refused row of job `{}` has the key `{}`; `nightmark dead-letters list --all` lists them",
+            job.name,
+            args.key
+        );
     }
     let after = job.destination.dead_letter_after;
     if context.json {
@@ -173,7 +185,10 @@ async fn change(context: &Context, args: OfKeys, change: RefusalChange) -> anyho
     let refusals = store.refusals(Some(&job.name)).await?;
     let unknown = args.keys.iter().find(|key| !refusals.iter().any(|refusal| refusal.key == **key));
     if let Some(key) = unknown {
-        bail!("no refused row of job `{}` has the key `{key}`; nothing was changed; `nightmark dead-letters list --all` lists them", job.name);
+        bail!(
+            "no refused row of job `{}` has the key `{key}`; nothing was changed; `nightmark dead-letters list --all` lists them",
+            job.name
+        );
     }
     let chosen = refusals.iter().filter(|refusal| args.all || args.keys.contains(&refusal.key));
     let ids: Vec<String> = chosen.map(|refusal| refusal.webhook_id.clone()).collect();
@@ -184,7 +199,11 @@ async fn change(context: &Context, args: OfKeys, change: RefusalChange) -> anyho
     } else if change == RefusalChange::Drop {
         crate::say!("{} dropped: not sent until their values change", plural(changed, "row"));
     } else {
-        crate::say!("{} to be sent again: by the next run, or now with `nightmark retry {}`", plural(changed, "row"), job.name);
+        crate::say!(
+            "{} to be sent again: by the next run, or now with `nightmark retry {}`",
+            plural(changed, "row"),
+            job.name
+        );
     }
     Ok(Exit::Done)
 }

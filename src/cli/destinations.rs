@@ -38,7 +38,9 @@ pub async fn run(context: &Context, args: DestinationsArgs) -> anyhow::Result<Ex
             store.close().await;
             match (context.json, was_out) {
                 (true, _) => crate::say!("{}", json!({ "job": job, "enabled": was_out })),
-                (false, true) => crate::say!("enabled: `nightmark retry {job}` sends what is left, or the next run does"),
+                (false, true) => {
+                    crate::say!("enabled: `nightmark retry {job}` sends what is left, or the next run does")
+                }
                 (false, false) => crate::say!("the destination of job `{job}` was in service"),
             }
             Ok(Exit::Done)

@@ -157,6 +157,7 @@ mod tests {
 
     fn redactor(parts: &[Part], url: &str) -> Redactor {
         let destination = Destination {
+            dead_letter_after: 5,
             url: templated(parts),
             secret: Some(templated(&[env()])),
             headers: BTreeMap::from([("authorization".to_owned(), templated(&[literal("Bearer "), env()]))]),

@@ -8,7 +8,7 @@
 use super::{PipelineError, Runner};
 use crate::receipt::Counts;
 use crate::snapshot::Manifest;
-use crate::store::{RunRecord, RunState, RunStore as _, StoreError};
+use crate::store::{RunRecord, RunState, StoreError};
 use std::marker::PhantomData;
 use std::path::Path;
 

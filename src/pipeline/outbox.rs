@@ -22,7 +22,12 @@ pub(super) struct Outbox {
 
 impl Outbox {
     /// That of the run that is published, from its files. `at`: when it started.
-    pub(super) fn published(job: &Job, dir: &Path, manifest: &Manifest, at: DateTime<Utc>) -> Result<Self, PipelineError> {
+    pub(super) fn published(
+        job: &Job,
+        dir: &Path,
+        manifest: &Manifest,
+        at: DateTime<Utc>,
+    ) -> Result<Self, PipelineError> {
         let changes = ChangeSet::published_in_full(dir, manifest)?;
         let template = Arc::new(compile(job, &changes.shape().schema)?);
         Ok(Outbox { changes, template, job: job.name.clone(), at })
@@ -30,8 +35,7 @@ impl Outbox {
 
     pub(super) fn body(&self, batch: &ChangeBatch, at: usize) -> Result<String, RenderError> {
         let row = &batch.rows[at];
-        let meta =
-            Meta { job: &self.job, webhook_id: &row.webhook_id, operation: row.operation.as_str(), at: self.at };
+        let meta = Meta { job: &self.job, webhook_id: &row.webhook_id, operation: row.operation.as_str(), at: self.at };
         self.template.render(batch.row(at), &meta)
     }
 

@@ -55,6 +55,8 @@ const PURE: &[&str] = &[
     "job/raw.rs",
     "job/spec.rs",
     "job/templated.rs",
+    "deliver/grants.rs",
+    "deliver/limits/rate.rs",
     "deliver/retry.rs",
     "deliver/verdict.rs",
 ];

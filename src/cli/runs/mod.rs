@@ -1,5 +1,6 @@
 //! `nightmark runs`: what happened.
 
+mod limits;
 mod show;
 mod words;
 

@@ -52,7 +52,11 @@ pub async fn run(context: &Context, args: ShowArgs) -> anyhow::Result<Exit> {
     };
     let known = load(context, &store, found.with_context(none)?).await?;
     store.close().await;
-    if context.json { print_json(&known) } else { print_text(&known) }
+    if context.json {
+        print_json(&known)
+    } else {
+        print_text(&known)
+    }
     Ok(Exit::Done)
 }
 

@@ -54,7 +54,9 @@ pub fn what_to_do(run: &RunRecord, left_alone: bool, is_current: bool, dead_lett
         }
         RunState::Published | RunState::Delivering | RunState::Finished if is_current && left_alone && left > 0 => {
             todo.push(format!("nightmark retry {job}  sends what is left, without a new extract"));
-            todo.push(format!("nightmark run {job}    compares anew and sends the newest values; the next scheduled run does that too"));
+            todo.push(format!(
+                "nightmark run {job}    compares anew and sends the newest values; the next scheduled run does that too"
+            ));
         }
         _ => {}
     }

@@ -1,8 +1,8 @@
 //! Receipts: bitmaps of what is known of each row, and rows for what did not get through.
 
+use super::micros;
 use super::runs::{kind_text, outcome_text, parse_outcome, parse_state};
-use super::{SqliteStore, micros};
-use crate::receipt::{FailureKind, Outcome, Progress, Receipt};
+use crate::receipt::{FailureKind, Progress, Receipt};
 use crate::store::{RunState, StoreError};
 use futures_util::TryStreamExt;
 use roaring::RoaringBitmap;
