@@ -287,7 +287,7 @@ async fn a_destination_that_is_down_is_left_alone() {
     let summary = case.send(1000).await;
     // The first cool-down is longer than this job waits, so the breaker's opening ends delivery.
     assert_eq!(server.seen().len(), 10);
-    let stopped = summary.stopped.unwrap();
+    let stopped = summary.stopped.clone().unwrap();
     assert_eq!(stopped.kind, StopKind::Breaker);
     assert!(stopped.reason.starts_with("the destination failed 10 of the last 10 attempts; the last: "), "{stopped:?}");
     assert_eq!((summary.limits.breaker.state.as_str(), summary.limits.breaker.opened), ("open", 1));
