@@ -9,7 +9,7 @@
 //! and waits for it, the others queue behind it: a new row wakes one of them and not all.
 
 use super::grants::GrantSize;
-use super::limits::{Admission, Limits, Permit};
+use super::limits::{Admission, Limits, Permit, Turn};
 use super::receipts::Word;
 use super::row::Job;
 use super::{Message, Options, Stopped};
@@ -191,21 +191,36 @@ impl Desk {
         if state.halted || state.drained && state.open == 0 {
             return Found::End;
         }
-        let due = state.parked.peek().map(|parked| parked.0.at);
-        let retry = due.is_some_and(|at| at <= Instant::now());
-        if !retry && state.granted.is_empty() {
-            return Found::Wait(due);
+        let mut wake = state.parked.peek().map(|parked| parked.0.at);
+        if let Some(due) = wake.filter(|at| *at <= Instant::now()) {
+            match self.limits.admit(Turn::Retry(due)) {
+                // First attempts need no budget, and their number adds to it.
+                Admission::NoBudget(at) => wake = Some(at),
+                other => return self.found(&mut state, other, Turn::Retry(due)),
+            }
         }
-        match self.limits.admit() {
-            Admission::At(at) => Found::Wait(Some(at)),
+        if state.granted.is_empty() {
+            return Found::Wait(wake);
+        }
+        match self.limits.admit(Turn::First) {
+            Admission::At(at) => Found::Wait(Some(wake.map_or(at, |earlier| earlier.min(at)))),
+            other => self.found(&mut state, other, Turn::First),
+        }
+    }
+
+    fn found(&self, state: &mut State, admission: Admission, turn: Turn) -> Found {
+        match admission {
+            Admission::At(at) | Admission::NoBudget(at) => Found::Wait(Some(at)),
             Admission::Full => {
                 state.waits_for_place = true;
                 Found::Wait(None)
             }
             Admission::Go(permit) => {
-                let parked = if retry { state.parked.pop() } else { None };
-                let job = parked.map(|parked| parked.0.job).or_else(|| state.granted.pop_front());
-                self.ask_for_grant(&state);
+                let job = match turn {
+                    Turn::First => state.granted.pop_front(),
+                    Turn::Retry(_) => state.parked.pop().map(|parked| parked.0.job),
+                };
+                self.ask_for_grant(state);
                 job.map_or(Found::Wait(None), |job| Found::Job(job, permit))
             }
         }

@@ -40,6 +40,7 @@ pub(super) async fn run(
     observer: Arc<dyn Observer>,
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<Summary> {
+    engine.limits.begin();
     let desk = Arc::new(Desk::new(Arc::clone(&engine.limits), engine.concurrency, engine.options.clone()));
     let mut collector = tokio::spawn(collect(Arc::clone(&desk), ledger, observer));
     let run = Arc::new(Run { engine, desk });
@@ -57,7 +58,7 @@ pub(super) async fn run(
     // Also after a failure: what was acknowledged until then is worth its receipt.
     let summary = collector.await.context(CRASHED)?;
     sent?;
-    Ok(Summary { stopped: run.desk.reason(), ..summary? })
+    Ok(Summary { stopped: run.desk.reason(), limits: run.engine.limits.report(), ..summary? })
 }
 
 /// Returns when every row has its final word or delivery has stopped, and no request is in flight.

@@ -24,6 +24,7 @@ pub mod verdict;
 mod words;
 
 pub use client::BODY_LIMIT;
+pub use limits::{AttemptsReport, BreakerReport, ConcurrencyReport, LatencyReport, LimitsReport};
 
 use crate::clock::Clock;
 use crate::job::spec::Destination;
@@ -152,7 +153,7 @@ pub fn check_url(url: &SecretString) -> Result<(), DeliverError> {
 }
 
 /// How the delivery of one change set went.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Summary {
     /// Applied.
     pub acknowledged: u64,
@@ -168,6 +169,8 @@ pub struct Summary {
     pub stopped: Option<Stopped>,
     /// The first rows that were refused or whose outcome is unknown, at most [`Summary::MAX_FAILURES`].
     pub failures: Vec<FailedRow>,
+    /// What the destination's limits did.
+    pub limits: LimitsReport,
 }
 
 /// Why delivery stopped and what to do. Without secrets.

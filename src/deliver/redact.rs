@@ -162,6 +162,7 @@ mod tests {
             secret: Some(templated(&[env()])),
             headers: BTreeMap::from([("authorization".to_owned(), templated(&[literal("Bearer "), env()]))]),
             rate: None,
+            burst: None,
             concurrency: 1,
             retry: Retry { attempts: 1, base: Duration::ZERO, max: Duration::ZERO },
             timeout: Duration::from_secs(1),

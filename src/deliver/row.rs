@@ -4,7 +4,7 @@
 //! that may have been applied never ends as refused or pending.
 
 use super::engine::Run;
-use super::limits::Permit;
+use super::limits::{Opened, Permit};
 use super::receipts::Word;
 use super::retry::next_wait;
 use super::verdict::{Attempt, RETRY_AFTER_CAP, Verdict, judge, settle};
@@ -14,6 +14,9 @@ use crate::receipt::{Failure, Outcome, Receipt};
 use chrono::SecondsFormat;
 use std::time::Duration;
 use tokio::time::Instant;
+
+/// The longest break after a 429 or 503 that does not say how long.
+const BREATHER: Duration = Duration::from_secs(1);
 
 /// A row on its way.
 pub(super) struct Job {
@@ -48,13 +51,16 @@ enum Step {
 /// Attempts a row once, and hands over its final word or puts it back to be attempted later.
 pub(super) async fn attempt(run: &Run, mut job: Job, permit: Permit) {
     let attempt = run.engine.client.send(&job.message, run.engine.clock.now()).await;
-    drop(permit);
+    let verdict = judge(&attempt, run.engine.clock.now());
+    let opened = permit.ended(&attempt, &verdict, run.engine.clock.random());
     let row = &mut job.history;
     row.attempts += 1;
     row.status = attempt.status();
-    let verdict = judge(&attempt, run.engine.clock.now());
     let (made, status) = (row.attempts, row.status);
     let step = decide(run, row, &attempt, verdict);
+    if let Some(opened) = opened {
+        breaker_opened(run, row, opened);
+    }
     let message = &job.message;
     tracing::debug!(seq = message.seq, key = message.key, attempt = made, status, %step, "attempted");
     match step {
@@ -90,7 +96,13 @@ fn decide(run: &Run, row: &mut History, attempt: &Attempt, verdict: Verdict) -> 
                     run.engine.limits.pause(time);
                     again(run, row, after)
                 }
-                None => again(run, row, after),
+                None => match again(run, row, after) {
+                    Step::Again(wait) if busy(run, row) => {
+                        run.engine.limits.pause(wait.min(BREATHER));
+                        Step::Again(wait)
+                    }
+                    step => step,
+                },
             }
         }
     }
@@ -106,6 +118,28 @@ fn config_fault(run: &Run, row: &mut History, reason: &str, remedy: &str) -> Ste
         tracing::debug!(status = row.status, remedy, "delivery stopped: the job or the destination needs mending");
     }
     Step::Leave
+}
+
+/// Whether a destination that does not say for how long asks for a break, and cannot be slowed down otherwise.
+fn busy(run: &Run, row: &History) -> bool {
+    matches!(row.status, Some(429 | 503)) && run.engine.limits.concurrency() == 1
+}
+
+/// The breaker lets nothing through for a while. If that is longer than anybody waits, the rest is left to the next run.
+fn breaker_opened(run: &Run, row: &History, opened: Opened) {
+    let (failures, attempts) = (opened.failures, opened.attempts);
+    tracing::debug!(failures, attempts, opened.too_long, "the circuit breaker opened");
+    if !opened.too_long {
+        return;
+    }
+    let last = row.detail.as_deref().unwrap_or("no answer");
+    run.desk.throw(Stopped {
+        kind: StopKind::Breaker,
+        reason: format!("the destination failed {failures} of the last {attempts} attempts; the last: {last}"),
+        remedy: "check that the destination is up: the next run sends the rest; raise destination.retry.max to wait \
+                 longer within the run"
+            .to_owned(),
+    });
 }
 
 fn again(run: &Run, row: &History, after: Option<Duration>) -> Step {

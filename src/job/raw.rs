@@ -226,7 +226,10 @@ pub struct RawHttp {
     /// At most so many requests in a second, minute or hour: `50/s`, `600/m`, `1000/h`. Default: no limit.
     #[schemars(regex(pattern = r"^[1-9][0-9]*/[smh]$"))]
     pub rate: Option<String>,
-    /// Requests in flight at most.
+    /// So many requests of `rate` may leave at once after idle time. Default: what the rate allows in 10 ms, at least 1.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub burst: Option<u32>,
+    /// Requests in flight at most; fewer while the destination has trouble.
     #[serde(default = "eight")]
     #[schemars(range(min = 1, max = 1024))]
     pub concurrency: u32,

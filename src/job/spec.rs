@@ -182,7 +182,9 @@ pub struct Destination {
     pub headers: BTreeMap<String, Templated>,
     /// At most so many requests in so much time; `None`: no limit.
     pub rate: Option<Rate>,
-    /// Requests in flight at most, 1–1024.
+    /// How many of them may leave at once after idle time; `None`: what the rate allows in 10 ms, at least 1.
+    pub burst: Option<u32>,
+    /// Requests in flight at most, 1–1024; fewer while the destination has trouble.
     pub concurrency: usize,
     /// Retries within a run.
     pub retry: Retry,

@@ -4,7 +4,9 @@ mod server;
 
 use async_trait::async_trait;
 use nightmark::clock::SystemClock;
-use nightmark::deliver::{Delivery, Entry, FailureKind, Item, Ledger, Message, Observer, Options, Resolved, Summary};
+use nightmark::deliver::{
+    Delivery, Entry, FailureKind, Item, Ledger, Message, Observer, Options, Resolved, StopKind, Summary,
+};
 use nightmark::job::spec::{Destination, Form, Part, Rate, Retry, Templated};
 use nightmark::receipt::{Outcome, Receipt};
 use secrecy::SecretString;
@@ -81,6 +83,7 @@ impl Case {
                 secret: None,
                 headers: BTreeMap::new(),
                 rate: None,
+                burst: None,
                 concurrency: 1,
                 dead_letter_after: 5,
                 retry: Retry { attempts: 3, base: MS, max: Duration::from_secs(5) },
@@ -155,7 +158,11 @@ async fn a_server_that_recovers_gets_every_row_once_more_with_the_same_id() {
         Server::start(|seen| if seen.seq() % 3 == 0 && seen.nth < 2 { status(500) } else { status(200) }).await;
     let case = Case::new(&server).concurrency(4);
     let summary = case.send(30).await;
-    assert_eq!(summary, Summary { acknowledged: 30, ..Summary::default() });
+    assert_eq!(summary, Summary { acknowledged: 30, limits: summary.limits.clone(), ..Summary::default() });
+    assert_eq!(
+        (summary.limits.retries, summary.limits.attempts.retry, summary.limits.attempts.acknowledged),
+        (20, 20, 30)
+    );
     for receipt in case.receipts() {
         let attempts = if receipt.seq % 3 == 0 { 3 } else { 1 };
         assert_eq!((receipt.outcome, receipt.attempts), (Outcome::Acknowledged, attempts), "{receipt:?}");
@@ -270,7 +277,23 @@ async fn a_config_fault_stops_and_leaves_the_rest_pending() {
         let stopped = summary.stopped.unwrap();
         assert_eq!(stopped.reason, format!("the destination answered {code}: no"));
         assert!(stopped.remedy.contains(remedy), "{code}: {}", stopped.remedy);
+        assert_eq!(stopped.kind, if code == 410 { StopKind::Disabled } else { StopKind::Config }, "{code}");
     }
+}
+
+#[tokio::test]
+async fn a_destination_that_is_down_is_left_alone() {
+    let server = Server::start(|_| body(500, "down")).await;
+    let case = Case::new(&server);
+    let summary = case.send(1000).await;
+    // The first cool-down is longer than this job waits, so the breaker's opening ends delivery.
+    assert_eq!(server.seen().len(), 10);
+    let stopped = summary.stopped.clone().unwrap();
+    assert_eq!(stopped.kind, StopKind::Breaker);
+    assert!(stopped.reason.starts_with("the destination failed 10 of the last 10 attempts; the last: "), "{stopped:?}");
+    assert_eq!((summary.limits.breaker.state.as_str(), summary.limits.breaker.opened), ("open", 1));
+    assert!(summary.unknown >= 1 && summary.acknowledged + summary.refused == 0, "{summary:?}");
+    assert!(summary.pending > 0, "what was not tried is left to the next run: {summary:?}");
 }
 
 #[tokio::test]
@@ -320,6 +343,7 @@ async fn a_pause_beyond_our_patience_ends_the_run() {
         assert_eq!(case.receipts().first().map(|r| r.outcome), expected, "{code}");
         assert!(summary.pending >= 1, "{code}");
         let stopped = summary.stopped.unwrap();
+        assert_eq!(stopped.kind, StopKind::Paused);
         assert!(stopped.reason.starts_with("the destination asks to wait until 2"), "{}", stopped.reason);
         assert!(stopped.remedy.contains("sends the rest"), "{}", stopped.remedy);
     }
@@ -420,7 +444,8 @@ async fn asked_to_stop_it_finishes_what_is_in_flight_and_takes_no_more() {
     assert!(summary.acknowledged >= 5, "{summary:?}");
     assert_eq!(summary.acknowledged + summary.pending, taken.load(Ordering::SeqCst));
     assert!(summary.pending <= 257, "messages are taken as there is room for them: {summary:?}");
-    assert_eq!(summary.stopped.unwrap().reason, "delivery was asked to stop");
+    let stopped = summary.stopped.unwrap();
+    assert_eq!((stopped.kind, stopped.reason.as_str()), (StopKind::Asked, "delivery was asked to stop"));
 
     // Asked before the start, it does not even begin.
     let summary = case.try_send((0..10).map(message)).await.unwrap();

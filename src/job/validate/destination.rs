@@ -29,6 +29,10 @@ fn http(doc: &mut Document<'_>, raw: RawHttp) -> Option<Destination> {
         Some(text) => doc.accept("destination.rate", units::rate(text)).map(Some),
         None => Some(None),
     };
+    if raw.burst.is_some() && raw.rate.is_none() {
+        let fault = Fault::new("`burst` says how a rate is kept, and there is none");
+        doc.report("destination.burst", fault.hint("add `rate`, such as `50/s`, or remove `burst`"));
+    }
     let retry = retry(doc, &raw.retry);
     let timeout = doc.accept("destination.timeout", units::duration(&raw.timeout));
     Some(Destination {
@@ -36,6 +40,7 @@ fn http(doc: &mut Document<'_>, raw: RawHttp) -> Option<Destination> {
         secret: secret?,
         headers,
         rate: rate?,
+        burst: raw.burst,
         concurrency: raw.concurrency as usize,
         retry: retry?,
         dead_letter_after: raw.dead_letter_after,
