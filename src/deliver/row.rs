@@ -6,7 +6,7 @@
 use super::engine::Run;
 use super::receipts::Word;
 use super::retry::next_wait;
-use super::verdict::{Attempt, RETRY_AFTER_CAP, Verdict, judge, settle};
+use super::verdict::{Attempt, Preset, RETRY_AFTER_CAP, Verdict, judge, settle};
 use super::words::so_far;
 use super::{FailureKind, Message, Stopped};
 use crate::receipt::{Outcome, Receipt};
@@ -46,7 +46,7 @@ async fn attempts(run: &Run, message: Message) -> Word {
         drop(permit);
         row.attempts += 1;
         row.status = attempt.status();
-        let verdict = judge(&attempt, run.engine.clock.now());
+        let verdict = judge(&attempt, Preset::Webhook, run.engine.clock.now());
         let seen = (row.attempts, row.status);
         let step = decide(run, &mut row, &attempt, verdict);
         tracing::debug!(seq = message.seq, key = message.key, attempt = seen.0, status = seen.1, %step, "attempted");
