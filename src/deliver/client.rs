@@ -106,7 +106,10 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(destination: &Destination, resolved: &Resolved) -> Result<Self, DeliverError> {
-        let setup = Setup::new(destination, resolved)?;
+        Client::of(Setup::new(destination, resolved)?, destination)
+    }
+
+    fn of(setup: Setup, destination: &Destination) -> Result<Self, DeliverError> {
         // A second call finds the provider in place, which is what it wanted.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = setup.builder(destination)?.build();
@@ -151,4 +154,81 @@ async fn read(mut response: Response, place: &Place) -> Answer {
 
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deliver::verdict::{Preset, Verdict, judge};
+    use crate::job::spec::{Form, Part, Retry, Templated};
+
+    fn destination(url: &str) -> (Destination, Resolved) {
+        let written = Templated { written: url.into(), parts: vec![Part::Literal(url.into())], form: Form::Address };
+        let destination = Destination {
+            url: written,
+            secret: None,
+            signing: Vec::new(),
+            headers: std::collections::BTreeMap::new(),
+            rate: None,
+            concurrency: 1,
+            retry: Retry { attempts: 1, base: Duration::ZERO, max: Duration::ZERO },
+            timeout: Duration::from_secs(30),
+            ca_file: None,
+            proxy: None,
+            allow_addresses: Vec::new(),
+        };
+        let resolved =
+            Resolved { url: url.into(), secret: None, signing: Vec::new(), headers: Vec::new(), proxy: None };
+        (destination, resolved)
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_to_a_refused_address_is_a_config_fault_and_nothing_is_sent() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let url = format!("http://localhost:{}/planted", listener.local_addr().unwrap().port());
+        let (destination, resolved) = destination(&url);
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut setup = Setup::new(&destination, &resolved).unwrap();
+        let also = vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
+        setup.blocked = Arc::new(Blocked { also, ..Blocked::default() });
+        let client = Client::of(setup, &destination).unwrap();
+        let message = Message { seq: 0, key: "a".into(), id: "a".into(), operation: "added", body: "{}".into() };
+        let attempt = client.send(&message, Utc::now()).await;
+        let Verdict::ConfigFault { reason, remedy } = judge(&attempt, Preset::Webhook, Utc::now()) else {
+            panic!("{attempt:?}")
+        };
+        assert!(reason.starts_with("the host name stands for ") && reason.ends_with("refused by a test"), "{reason}");
+        assert!(remedy.contains("destination.allow_addresses"), "{remedy}");
+        assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "nobody came");
+    }
+
+    #[test]
+    fn an_address_that_is_refused_makes_no_client_unless_the_job_allows_it() {
+        let (mut destination, mut resolved) = destination("http://0xa9fea9fe/planted");
+        let error = Setup::new(&destination, &resolved).err().unwrap().to_string();
+        assert!(
+            error.starts_with("destination.url leads to 169.254.169.254, which is a cloud's metadata service"),
+            "{error}"
+        );
+        assert!(error.contains("destination.allow_addresses") && !error.contains("planted"), "{error}");
+        destination.allow_addresses = vec!["169.254.169.254/32".parse().unwrap()];
+        assert!(Setup::new(&destination, &resolved).is_ok());
+        // By way of a proxy too, and the proxy itself.
+        resolved.proxy = Some("http://[fe80::1]:3128".into());
+        let error = Setup::new(&destination, &resolved).err().unwrap().to_string();
+        assert!(error.starts_with("destination.proxy leads to fe80::1, which is link-local"), "{error}");
+        destination.allow_addresses = vec!["fe80::/10".parse().unwrap()];
+        assert!(Setup::new(&destination, &resolved).err().unwrap().to_string().starts_with("destination.url"));
+    }
+
+    #[test]
+    fn a_proxy_that_is_none_is_not_shown() {
+        let (destination, mut resolved) = destination("http://localhost/");
+        for proxy in ["planted", "socks5://planted:1", "http://u:planted@:1"] {
+            resolved.proxy = Some(proxy.into());
+            let error = Setup::new(&destination, &resolved).err().unwrap().to_string();
+            assert!(error.starts_with("destination.proxy does not resolve") && !error.contains("planted"), "{error}");
+        }
+    }
 }

@@ -1,6 +1,12 @@
 //! Delivery against a destination on loopback that answers as each test wants it.
 
+mod answers;
+mod http2;
+mod pki;
+mod proxy;
 mod server;
+mod signing;
+mod tls;
 
 use async_trait::async_trait;
 use nightmark::clock::SystemClock;
