@@ -31,7 +31,7 @@ pub use pinning::{PinnedColumn, Pinning, Standing, accept as accept_schema, pinn
 pub use plan::{Purpose, Resources, plan_blocking};
 pub use planned::{PlanInput, Planned};
 pub use sample::{Sample, sample};
-pub use send::{SendProgress, missing_secrets};
+pub use send::{SendProgress, check_destination, missing_secrets};
 
 use crate::clock::Clock;
 use crate::config::{Home, Settings};

@@ -6,10 +6,13 @@
 //! receipt counts only once the ledger has it; the resolved URL and secrets appear in no message, error or log line.
 //! Deliberately absent: what is sent (`template`), what counts as changed (`diff`), where receipts live (`store`).
 //!
-//! A message travels engine → desk (grants, limits) → row → client (request) → verdict → desk (retry) or receipts.
-//! `address`, `verdict`, `words`, `retry`, `grants`, `redact` and the single limits are pure.
+//! A message travels engine → desk (grants, limits) → row → client (request, sign; resolve) → classify → verdict → desk
+//! (retry) or receipts. `address`, `blocked`, `sign`, `classify`, `verdict`, `words`, `retry`, `grants`, `redact` and the
+//! single limits are pure.
 
 mod address;
+mod blocked;
+mod classify;
 mod client;
 mod desk;
 mod engine;
@@ -18,8 +21,11 @@ mod limits;
 mod receipts;
 mod redact;
 mod request;
+mod resolve;
 pub mod retry;
 mod row;
+mod sign;
+mod trust;
 pub mod verdict;
 mod words;
 
@@ -32,7 +38,7 @@ pub use crate::receipt::FailureKind;
 use crate::receipt::{Outcome, Receipt};
 use async_trait::async_trait;
 use bytes::Bytes;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::sync::Arc;
@@ -100,8 +106,12 @@ pub struct Resolved {
     pub url: SecretString,
     /// For `X-Api-Secret`.
     pub secret: Option<SecretString>,
+    /// For `webhook-signature`, the newest first.
+    pub signing: Vec<SecretString>,
     /// Further headers: name and value.
     pub headers: Vec<(String, SecretString)>,
+    /// The proxy's address.
+    pub proxy: Option<SecretString>,
 }
 
 /// How receipts are batched.
@@ -128,6 +138,44 @@ pub enum DeliverError {
          the API key stands in it)"
     )]
     Url(String),
+    /// Not the address of a proxy.
+    #[error(
+        "destination.proxy does not resolve to the address of a proxy: {0}; check the variables in it (it is not shown \
+         here because a password may stand in it)"
+    )]
+    Proxy(String),
+    /// An address that no webhook goes to.
+    #[error(
+        "{field} leads to {address}, which is {reason}, and no webhook goes to such an address; if the destination really \
+         is there, list its network in destination.allow_addresses, such as [\"{address}\"]"
+    )]
+    Address {
+        /// The setting in the job file.
+        field: &'static str,
+        /// The address.
+        address: std::net::IpAddr,
+        /// What it is.
+        reason: &'static str,
+    },
+    /// Not a signing secret.
+    #[error(
+        "{field} is no signing secret of Standard Webhooks: {problem}; it is `whsec_` and the base64 form of 24 to 64 \
+         random bytes (it is not shown here)"
+    )]
+    Signing {
+        /// The setting in the job file.
+        field: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// No certificates.
+    #[error("destination.ca_file: {} {problem}; it is to hold one or more CA certificates in PEM form", path.display())]
+    CaFile {
+        /// The file, absolute.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// Not a header.
     #[error("{field} {problem}")]
     Header {
@@ -139,17 +187,17 @@ pub enum DeliverError {
     /// The HTTP client does not start.
     #[error(
         "the HTTP client cannot be set up: {0}; https needs this machine's trusted certificates (package \
-         ca-certificates)"
+         ca-certificates) or destination.ca_file"
     )]
     Client(String),
 }
 
-/// Whether a resolved address is one that requests can go to; what [`Delivery::new`] checks, without the rest.
+/// What [`Delivery::new`] checks, without this machine's own certificates. Sends nothing.
 ///
 /// # Errors
-/// [`DeliverError::Url`].
-pub fn check_url(url: &SecretString) -> Result<(), DeliverError> {
-    address::parse_url(url.expose_secret()).map(drop)
+/// An address, header, signing secret or file of certificates that cannot be.
+pub fn check(destination: &Destination, resolved: &Resolved) -> Result<(), DeliverError> {
+    client::Setup::new(destination, resolved).map(drop)
 }
 
 /// How the delivery of one change set went.

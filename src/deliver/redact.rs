@@ -8,7 +8,10 @@ use super::Resolved;
 use super::address::{Place, parse_url};
 use crate::job::percent;
 use crate::job::spec::{Destination, Part, Templated};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use secrecy::{ExposeSecret, SecretString};
+use url::Url;
 
 /// Shorter values than this cannot be told from ordinary text.
 const MIN_SECRET: usize = 4;
@@ -30,6 +33,14 @@ impl Redactor {
         if let (Some(template), Some(secret)) = (&destination.secret, &resolved.secret) {
             found.extend(secret_parts(template, secret.expose_secret()));
         }
+        for (template, secret) in destination.signing.iter().zip(&resolved.signing) {
+            let secret = secret.expose_secret();
+            found.extend(secret_parts(template, secret));
+            found.push(secret.trim().trim_start_matches("whsec_").to_owned());
+        }
+        if let (Some(template), Some(proxy)) = (&destination.proxy, &resolved.proxy) {
+            found.extend(secret_parts(template, proxy.expose_secret()));
+        }
         for (name, value) in &resolved.headers {
             let value = value.expose_secret();
             match destination.headers.get(name) {
@@ -38,8 +49,10 @@ impl Redactor {
             }
         }
         let mut needles: Vec<String> = found.iter().flat_map(|secret| spellings(secret)).collect();
-        if let Ok(url) = parse_url(resolved.url.expose_secret()) {
-            let place = Place::of(&url);
+        for address in std::iter::once(&resolved.url).chain(&resolved.proxy) {
+            let Ok(url) = parse_url(address.expose_secret()) else { continue };
+            found_in_user_info(&url, &found, &mut needles);
+            let place = Place::of(&url, None);
             needles.retain(|needle| *needle != place.host && *needle != place.authority);
         }
         needles.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
@@ -108,7 +121,17 @@ fn split_by_literals(parts: &[Part], resolved: &str) -> Option<Vec<String>> {
     Some(found)
 }
 
-/// How a secret may come back: as it is, percent-encoded or decoded, as the inside of a JSON string, in pieces.
+/// User name and password travel as the base64 form of both (RFC 7617), in which neither can be found alone.
+fn found_in_user_info(url: &Url, secrets: &[String], needles: &mut Vec<String>) {
+    let both = format!("{}:{}", decoded(url.username()), decoded(url.password().unwrap_or_default()));
+    let is_secret = |secret: &String| both.contains(&decoded(secret));
+    if both.len() > MIN_SECRET && secrets.iter().any(is_secret) {
+        needles.push(STANDARD.encode(&both));
+    }
+}
+
+/// How a secret may come back: as it is, percent-encoded or decoded, as the inside of a JSON string or an HTML page, in
+/// base64, in pieces.
 fn spellings(secret: &str) -> Vec<String> {
     let mut all = Vec::new();
     // In an address it is percent-encoded (`job::secrets`), and who echoes it has usually decoded it.
@@ -117,16 +140,56 @@ fn spellings(secret: &str) -> Vec<String> {
         for text in std::iter::once(whole.as_str()).chain(pieces) {
             all.push(text.to_owned());
             all.push(decoded(text));
-            all.push(percent::encoded(text));
+            let encoded = percent::encoded(text);
+            all.push(lower_hex(&encoded));
             if let Ok(mut address) = url::Url::parse("http://host/") {
                 address.set_path(text);
                 all.push(address.path().trim_start_matches('/').to_owned());
             }
             let json = serde_json::Value::from(text).to_string();
-            all.push(json.trim_matches('"').to_owned());
+            let json = json[1..json.len() - 1].to_owned();
+            // Some libraries escape the slash too.
+            all.push(json.replace('/', "\\/"));
+            all.push(json);
+            all.push(html(text));
+            all.extend(in_base64(text));
+            all.extend(in_base64(&encoded));
+            all.push(encoded);
         }
     }
     all.retain(|text| text.len() >= MIN_SECRET);
+    all
+}
+
+/// A percent-encoded text with its hexadecimal digits in lower case, as some libraries write them.
+fn lower_hex(encoded: &str) -> String {
+    let mut digits = 0;
+    let lower = |c: char| {
+        digits = if c == '%' { 3 } else { u8::saturating_sub(digits, 1) };
+        if digits > 0 { c.to_ascii_lowercase() } else { c }
+    };
+    encoded.chars().map(lower).collect()
+}
+
+/// As the text of an HTML page.
+fn html(text: &str) -> String {
+    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    text.replace('"', "&quot;").replace('\'', "&#39;")
+}
+
+/// What of the base64 form of a longer text shows that `text` stands in it, at any of the three offsets; in both
+/// alphabets.
+fn in_base64(text: &str) -> Vec<String> {
+    let mut all = Vec::new();
+    for offset in 0..3 {
+        let bytes = [&vec![0; offset], text.as_bytes()].concat();
+        // Characters that hold bits of what stands before or behind are not known.
+        let (first, end) = ((offset * 8).div_ceil(6), bytes.len() * 8 / 6);
+        for alphabet in [STANDARD, URL_SAFE] {
+            all.push(alphabet.encode(&bytes)[first..end.max(first)].to_owned());
+        }
+    }
+    all.retain(|piece| piece.len() >= MIN_PIECE);
     all
 }
 
@@ -166,10 +229,16 @@ mod tests {
             concurrency: 1,
             retry: Retry { attempts: 1, base: Duration::ZERO, max: Duration::ZERO },
             timeout: Duration::from_secs(1),
+            signing: vec![templated(&[env()])],
+            ca_file: None,
+            proxy: Some(templated(&[literal("http://me:"), env(), literal("@proxy:3128")])),
+            allow_addresses: Vec::new(),
         };
         let resolved = Resolved {
             url: url.into(),
             secret: Some("s3cr\"t".into()),
+            signing: vec!["whsec_planted/signature+key".into()],
+            proxy: Some("http://me:p%2Fssword@proxy:3128".into()),
             headers: vec![("authorization".to_owned(), "Bearer planted-token".into())],
         };
         Redactor::new(&destination, &resolved)
@@ -201,9 +270,30 @@ mod tests {
             ("Bearer planted-token", "Bearer [redacted]"),
             (r#"{"secret":"s3cr\"t"}"#, r#"{"secret":"[redacted]"}"#),
             ("cut in the planted ke", "cut in the [redacted]"),
+            ("path /hook/planted%20key%2b1", "path /hook/[redacted]"),
+            ("signed with whsec_planted/signature+key", "signed with [redacted]"),
+            ("signed with planted/signature+key", "signed with [redacted]"),
+            ("via http://me:p%2Fssword@proxy:3128", "via http://me:[redacted]@proxy:3128"),
+            ("password p/ssword", "password [redacted]"),
+            ("Basic bWU6cC9zc3dvcmQ=", "Basic [redacted]"),
+            (r#"{"via":"p\/ssword"}"#, r#"{"via":"[redacted]"}"#),
+            ("<p>s3cr&quot;t</p>", "<p>[redacted]</p>"),
             ("nothing\r\nto\u{1b}[31m hide", "nothing  to [31m hide"),
         ] {
             assert_eq!(redactor.clean(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_found_in_base64_wherever_it_begins() {
+        let redactor =
+            redactor(&[literal("https://acme.example/hook/"), env()], "https://acme.example/hook/planted-key?>~");
+        for before in ["", "a", "ab", "abc"] {
+            for alphabet in [STANDARD, URL_SAFE] {
+                let text = alphabet.encode(format!("{before}planted-key?>~ and more"));
+                let cleaned = redactor.clean(&text);
+                assert!(cleaned.contains(HIDDEN) && !cleaned.contains(&text[8..20]), "{before}: {text} {cleaned}");
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use super::engine::Run;
 use super::limits::{Opened, Permit};
 use super::receipts::Word;
 use super::retry::next_wait;
-use super::verdict::{Attempt, RETRY_AFTER_CAP, Verdict, judge, settle};
+use super::verdict::{Attempt, Preset, RETRY_AFTER_CAP, Verdict, judge, settle};
 use super::words::so_far;
 use super::{FailureKind, Message, StopKind, Stopped};
 use crate::receipt::{Failure, Outcome, Receipt};
@@ -51,7 +51,7 @@ enum Step {
 /// Attempts a row once, and hands over its final word or puts it back to be attempted later.
 pub(super) async fn attempt(run: &Run, mut job: Job, permit: Permit) {
     let attempt = run.engine.client.send(&job.message, run.engine.clock.now()).await;
-    let verdict = judge(&attempt, run.engine.clock.now());
+    let verdict = judge(&attempt, Preset::Webhook, run.engine.clock.now());
     let opened = permit.ended(&attempt, &verdict, run.engine.clock.random());
     let row = &mut job.history;
     row.attempts += 1;

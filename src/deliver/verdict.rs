@@ -6,7 +6,7 @@
 
 use super::words::{describe, taken_back};
 use crate::receipt::Outcome;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -37,8 +37,8 @@ impl Attempt {
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// `Retry-After` as sent.
-    pub retry_after: Option<String>,
+    /// Every `Retry-After` as sent.
+    pub retry_after: Vec<String>,
     /// The beginning of the body.
     pub body: Vec<u8>,
     /// Why the body could not be read to its end (or to our limit).
@@ -61,8 +61,14 @@ pub enum FaultKind {
     Invalid,
     /// No connection: refused, unreachable, no such host, connect time-out. Nothing was sent.
     Connect,
+    /// The host name stands for an address that is never connected to. Nothing was sent.
+    Address,
     /// The TLS handshake failed. Nothing was sent.
     Tls,
+    /// The proxy wants other credentials. Nothing was sent.
+    Proxy,
+    /// The destination said that it did not look at the request (HTTP/2).
+    Unprocessed,
     /// Time ran out after the connection stood.
     Timeout,
     /// The connection broke, or what came back is not HTTP.
@@ -113,10 +119,19 @@ pub fn settle(maybe_applied_before: bool, last: Outcome) -> Outcome {
     }
 }
 
-/// What `attempt` means, at `now`.
-pub fn judge(attempt: &Attempt, now: DateTime<Utc>) -> Verdict {
+/// How a kind of destination says yes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preset {
+    /// By a 2xx, unless its body is a JSON object with `"success": false` (TrailSpark and most webhooks).
+    Webhook,
+    /// By any 2xx, whatever the body (Segment, RudderStack).
+    Events,
+}
+
+/// What `attempt` means, at `now`, of a destination of kind `preset`.
+pub fn judge(attempt: &Attempt, preset: Preset, now: DateTime<Utc>) -> Verdict {
     match attempt {
-        Attempt::Answered(answer) => judge_answer(answer, now),
+        Attempt::Answered(answer) => judge_answer(answer, preset, now),
         Attempt::Failed(fault) => judge_fault(fault),
     }
 }
@@ -125,25 +140,36 @@ fn judge_fault(fault: &Fault) -> Verdict {
     let detail = fault.text.clone();
     match fault.kind {
         FaultKind::Invalid => Verdict::Refused { detail },
-        FaultKind::Connect => Verdict::Retry { maybe_applied: false, after: None, pause: false, detail },
+        FaultKind::Connect | FaultKind::Unprocessed => {
+            Verdict::Retry { maybe_applied: false, after: None, pause: false, detail }
+        }
         FaultKind::Tls => Verdict::ConfigFault {
             reason: detail,
-            remedy: "check the host in destination.url and the server's certificate; a private CA must be in this \
-                     machine's trust store",
+            remedy: "check the host in destination.url and the server's certificate; name the certificate of a private \
+                     CA in destination.ca_file, or put it into this machine's trust store",
         },
+        FaultKind::Address => Verdict::ConfigFault {
+            reason: detail,
+            remedy: "no webhook goes to such an address; check destination.url, and if the destination really is there, \
+                     list its network in destination.allow_addresses, such as [\"169.254.10.0/24\"]",
+        },
+        FaultKind::Proxy => Verdict::ConfigFault { reason: detail, remedy: PROXY },
         FaultKind::Timeout | FaultKind::Broken => {
             Verdict::Retry { maybe_applied: true, after: None, pause: false, detail }
         }
     }
 }
 
-fn judge_answer(answer: &Answer, now: DateTime<Utc>) -> Verdict {
+const PROXY: &str = "check the user name and password in destination.proxy";
+
+fn judge_answer(answer: &Answer, preset: Preset, now: DateTime<Utc>) -> Verdict {
     let retry = |maybe_applied, pause| {
-        let after = answer.retry_after.as_deref().and_then(|value| retry_after(value, now));
+        // Whoever asks twice is believed the longer wait.
+        let after = answer.retry_after.iter().filter_map(|value| retry_after(value, now)).max();
         Verdict::Retry { maybe_applied, after, pause: pause && after.is_some(), detail: describe(answer) }
     };
     match answer.status {
-        200..=299 => judge_success(answer),
+        200..=299 => judge_success(answer, preset),
         408 | 425 => retry(false, false),
         429 => retry(false, true),
         501 | 505 => Verdict::Unknown { detail: describe(answer) },
@@ -159,12 +185,13 @@ fn judge_answer(answer: &Answer, now: DateTime<Utc>) -> Verdict {
 
 /// A 2xx is believed unless its body says otherwise. A body beyond our limit is not JSON to us and so says nothing; one
 /// that broke off might have said anything.
-fn judge_success(answer: &Answer) -> Verdict {
+fn judge_success(answer: &Answer, preset: Preset) -> Verdict {
     if let Some(broken) = &answer.broken {
         let detail = format!("the answer broke off: {}", broken.text);
         return Verdict::Retry { maybe_applied: true, after: None, pause: false, detail };
     }
     match serde_json::from_slice(&answer.body) {
+        _ if preset == Preset::Events => Verdict::Acknowledged,
         Ok(Value::Object(object)) if object.get("success") == Some(&Value::Bool(false)) => {
             Verdict::Refused { detail: taken_back(answer, &object) }
         }
@@ -185,6 +212,8 @@ fn remedy(status: u16) -> Option<&'static str> {
         }
         404 => "nothing answers at this address: check the host, path and API key in destination.url",
         405 => "this address takes no POST: check the path in destination.url",
+        // Only a proxy says so (RFC 9110, 15.5.8).
+        407 => PROXY,
         410 => {
             "the destination says that this address is gone for good: take the job out of service or give it a new \
              destination.url"
@@ -205,22 +234,38 @@ pub fn retry_after(value: &str, now: DateTime<Utc>) -> Option<Duration> {
         let seconds = value.parse().unwrap_or(u64::MAX);
         return Some(Duration::from_secs(seconds).min(RETRY_AFTER_CAP));
     }
-    let until = DateTime::<Utc>::from(httpdate::parse_http_date(value).ok()?);
+    let until = in_this_age(value, DateTime::from(httpdate::parse_http_date(value).ok()?), now);
     // An instant in the past means: now.
     Some((until - now).to_std().unwrap_or(Duration::ZERO).min(RETRY_AFTER_CAP))
+}
+
+/// A year of two digits (RFC 850's form, with `-` in it) that would be more than 50 years ahead means the one a century
+/// before (RFC 9110, 5.6.7); one that would be more than 50 years ago, the one a century later.
+fn in_this_age(written: &str, date: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
+    if !written.contains('-') {
+        return date;
+    }
+    let century = |years: i32| date.with_year(date.year() + years);
+    let near = |date: &DateTime<Utc>| (date.year() - now.year()).abs() <= 50;
+    [0, 100, -100].into_iter().filter_map(century).find(near).unwrap_or(date)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use chrono::TimeZone;
+    use proptest::prelude::*;
 
     fn now() -> DateTime<Utc> {
         Utc.with_ymd_and_hms(1994, 11, 6, 8, 49, 0).unwrap()
     }
 
+    fn judge(attempt: &Attempt, now: DateTime<Utc>) -> Verdict {
+        super::judge(attempt, Preset::Webhook, now)
+    }
+
     fn answer(status: u16, retry_after: Option<&str>, body: &str) -> Attempt {
-        let retry_after = retry_after.map(str::to_owned);
+        let retry_after = retry_after.map(str::to_owned).into_iter().collect();
         Attempt::Answered(Answer { status, retry_after, body: body.as_bytes().to_vec(), broken: None })
     }
 
@@ -249,7 +294,7 @@ mod tests {
         let table: &[(&[u16], &str)] = &[
             (&[200, 201, 202, 204, 299], "acknowledged"),
             (&[300, 301, 302, 304, 307, 308], "config"),
-            (&[401, 403, 404, 405, 410], "config"),
+            (&[401, 403, 404, 405, 407, 410], "config"),
             (&[400, 402, 406, 409, 413, 415, 422, 423, 451, 499], "refused"),
             (&[408, 425, 429], "retry not"),
             (&[500, 502, 503, 504, 507, 529, 599], "retry maybe"),
@@ -263,12 +308,124 @@ mod tests {
         }
     }
 
+    /// Every status that HTTP has room for. `*`: with Retry-After it pauses the whole destination.
+    const EVERY_STATUS: &[(std::ops::RangeInclusive<u16>, &str)] = &[
+        (100..=199, "retry maybe"),
+        (200..=299, "yes"),
+        (300..=399, "config"),
+        (400..=400, "refused"),
+        (401..=401, "config"),
+        (402..=402, "refused"),
+        (403..=405, "config"),
+        (406..=406, "refused"),
+        (407..=407, "config"),
+        (408..=408, "retry not"),
+        (409..=409, "refused"),
+        (410..=410, "config"),
+        (411..=424, "refused"),
+        (425..=425, "retry not"),
+        (426..=428, "refused"),
+        (429..=429, "retry not*"),
+        (430..=499, "refused"),
+        (500..=500, "retry maybe"),
+        (501..=501, "unknown"),
+        (502..=502, "retry maybe"),
+        (503..=503, "retry maybe*"),
+        (504..=504, "retry maybe"),
+        (505..=505, "unknown"),
+        (506..=599, "retry maybe"),
+    ];
+
+    #[test]
+    fn every_status_with_every_retry_after_of_every_preset() {
+        let all = EVERY_STATUS.iter().flat_map(|(range, word)| range.clone().map(move |status| (status, *word)));
+        let all: Vec<(u16, &str)> = all.collect();
+        assert!(all.iter().map(|(status, _)| *status).eq(100..=599), "the table has each status once");
+        let waits =
+            [(None, ""), (Some("7"), " 7s"), (Some("Sun, 06 Nov 1994 08:49:37 GMT"), " 37s"), (Some("soon"), "")];
+        for (status, class) in all {
+            for ((retry_after, wait), preset) in waits.iter().flat_map(|w| [(w, Preset::Webhook), (w, Preset::Events)])
+            {
+                for body in ["", r#"{"success":false}"#, r#"{"success":true}"#] {
+                    let expected = match class.strip_suffix('*') {
+                        Some(retry) if wait.is_empty() => retry.to_owned(),
+                        Some(retry) => format!("{retry} pause{wait}"),
+                        None if class.starts_with("retry") => format!("{class}{wait}"),
+                        None if class == "yes" && preset == Preset::Webhook && body.ends_with("false}") => {
+                            "refused".into()
+                        }
+                        None if class == "yes" => "acknowledged".into(),
+                        None => class.to_owned(),
+                    };
+                    let verdict = super::judge(&answer(status, *retry_after, body), preset, now());
+                    assert_eq!(word(&verdict), expected, "{status} {retry_after:?} {preset:?} {body}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn of_several_retry_after_the_longest_valid_one_counts() {
+        for (values, expected) in [
+            (&["7", "120", "soon"][..], "retry not pause 120s"),
+            (&["soon", ""], "retry not"),
+            (&["Sun, 06 Nov 1994 08:49:37 GMT", "7"], "retry not pause 37s"),
+            (&["7, 8"], "retry not"),
+        ] {
+            let retry_after = values.iter().map(|v| (*v).to_owned()).collect();
+            let attempt = Attempt::Answered(Answer { status: 429, retry_after, body: Vec::new(), broken: None });
+            assert_eq!(word(&judge(&attempt, now())), expected, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn a_year_of_two_digits_is_near() {
+        let day = 24 * 60 * 60;
+        for (year, written, expected) in [
+            (2026, "Sunday, 06-Nov-26 08:49:37 GMT", 37),
+            (2026, "Sunday, 06-Nov-27 08:49:37 GMT", day),
+            (2026, "Sunday, 06-Nov-25 08:49:37 GMT", 0),
+            (2026, "Sunday, 06-Nov-76 08:49:37 GMT", day),
+            (2026, "Sunday, 06-Nov-77 08:49:37 GMT", 0),
+            (2090, "Sunday, 06-Nov-90 08:49:37 GMT", 37),
+            (2090, "Sunday, 06-Nov-10 08:49:37 GMT", day),
+            (1994, "Sunday, 06-Nov-44 08:49:37 GMT", day),
+            (1994, "Sunday, 06-Nov-45 08:49:37 GMT", 0),
+        ] {
+            let now = Utc.with_ymd_and_hms(year, 11, 6, 8, 49, 0).unwrap();
+            assert_eq!(retry_after(written, now), Some(Duration::from_secs(expected)), "{year} {written}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn retry_after_never_panics_and_never_exceeds_its_cap(
+            bytes in prop_oneof![
+                proptest::collection::vec(any::<u8>(), 0..64),
+                "[0-9]{0,40}".prop_map(String::into_bytes),
+                "(Sun|Sunday),? [0-9]{2}[- ](Feb|Nov)[- ][0-9]{2,4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT".prop_map(String::into_bytes),
+            ],
+            seconds in -200_000_000_000_i64..200_000_000_000,
+        ) {
+            let now = Utc.timestamp_opt(seconds, 0).unwrap();
+            let value = String::from_utf8_lossy(&bytes);
+            if let Some(wait) = retry_after(&value, now) {
+                prop_assert!(wait <= RETRY_AFTER_CAP);
+            }
+            let verdict = judge(&answer(429, Some(&value), &value), now);
+            prop_assert!(matches!(verdict, Verdict::Retry { maybe_applied: false, .. }), "{verdict:?}");
+        }
+    }
+
     #[test]
     fn transport_errors() {
         for (kind, expected) in [
             (FaultKind::Invalid, "refused"),
             (FaultKind::Connect, "retry not"),
+            (FaultKind::Unprocessed, "retry not"),
+            (FaultKind::Address, "config"),
             (FaultKind::Tls, "config"),
+            (FaultKind::Proxy, "config"),
             (FaultKind::Timeout, "retry maybe"),
             (FaultKind::Broken, "retry maybe"),
         ] {
@@ -298,7 +455,7 @@ mod tests {
     fn an_answer_that_breaks_off() {
         for (status, expected) in [(200, "retry maybe"), (400, "refused"), (401, "config"), (500, "retry maybe")] {
             let broken = Some(fault(FaultKind::Broken));
-            let attempt = Attempt::Answered(Answer { status, retry_after: None, body: Vec::new(), broken });
+            let attempt = Attempt::Answered(Answer { status, retry_after: Vec::new(), body: Vec::new(), broken });
             assert_eq!(word(&judge(&attempt, now())), expected, "{status}");
         }
     }

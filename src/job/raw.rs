@@ -220,6 +220,9 @@ pub struct RawHttp {
     pub url: Option<String>,
     /// Sent as `X-Api-Secret`; `${NAME}` or `${file:PATH}`, never the secret itself.
     pub secret: Option<String>,
+    /// Signs every request by Standard Webhooks: `${NAME}` or `${file:PATH}` of a `whsec_…` secret. While a secret is
+    /// being replaced, a list: the newest first.
+    pub signing: Option<RawSigning>,
     /// Further headers. Secrets in them are written `${NAME}` or `${file:PATH}`.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
@@ -243,6 +246,26 @@ pub struct RawHttp {
     #[serde(default = "thirty_seconds")]
     #[schemars(regex(pattern = r"^[0-9]+(ms|s|m|h)$"))]
     pub timeout: String,
+    /// A PEM file of certificates that are trusted besides those of this machine; relative to the home folder.
+    #[schemars(length(min = 1))]
+    pub ca_file: Option<String>,
+    /// The HTTP proxy to go through, such as `http://proxy.example:3128`. Those of the environment are never taken.
+    #[schemars(length(min = 1))]
+    pub proxy: Option<String>,
+    /// Networks that may be connected to although they are link-local, metadata or otherwise refused addresses, such as
+    /// `169.254.10.0/24`.
+    #[serde(default)]
+    pub allow_addresses: Vec<String>,
+}
+
+/// One signing secret, or the newest and those that it replaces. It has no `Debug`, as [`RawHttp`].
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RawSigning {
+    /// The only secret.
+    One(#[schemars(length(min = 1))] String),
+    /// Several, the newest first.
+    Many(#[schemars(length(min = 1))] Vec<String>),
 }
 
 fn eight() -> u32 {

@@ -41,7 +41,9 @@ pub(super) fn resolve(secrets: &Secrets, job: &Job) -> Result<Resolved, Pipeline
     Ok(Resolved {
         url: secrets.resolve("destination.url", &destination.url)?,
         secret: destination.secret.as_ref().map(|s| secrets.resolve("destination.secret", s)).transpose()?,
+        signing: destination.signing_fields().map(|(field, s)| secrets.resolve(&field, s)).collect::<Result<_, _>>()?,
         headers,
+        proxy: destination.proxy.as_ref().map(|p| secrets.resolve("destination.proxy", p)).transpose()?,
     })
 }
 
@@ -51,10 +53,20 @@ pub fn missing_secrets(secrets: &Secrets, job: &Job) -> Vec<String> {
     let named = [
         ("destination.url".to_owned(), Some(&destination.url)),
         ("destination.secret".to_owned(), destination.secret.as_ref()),
+        ("destination.proxy".to_owned(), destination.proxy.as_ref()),
     ];
+    let signing = destination.signing_fields().map(|(field, secret)| (field, Some(secret)));
     let headers = destination.headers.iter().map(|(name, value)| (format!("destination.headers.{name}"), Some(value)));
-    let all = named.into_iter().chain(headers);
+    let all = named.into_iter().chain(signing).chain(headers);
     all.filter_map(|(field, value)| secrets.resolve(&field, value?).err().map(|e| e.to_string())).collect()
+}
+
+/// Whether the destination can be delivered to as it is set up, as far as that can be said without sending anything.
+///
+/// # Errors
+/// The first secret that cannot be had, or what is wrong with an address, a secret or a file of certificates.
+pub fn check_destination(secrets: &Secrets, job: &Job) -> Result<(), PipelineError> {
+    Ok(crate::deliver::check(&job.destination, &resolve(secrets, job)?)?)
 }
 
 /// What came of a delivery.
@@ -107,7 +119,7 @@ fn report(summary: &Summary, found: &Found) -> serde_json::Value {
     let stopped = summary.stopped.as_ref();
     json!({
         "stopped": stopped.map(|s| json!({ "kind": s.kind, "reason": s.reason, "remedy": s.remedy })),
-        "limits": null,
+        "limits": summary.limits,
         "dead_letters": found.set_aside - found.dropped,
         "dropped": found.dropped,
     })

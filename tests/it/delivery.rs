@@ -1,6 +1,12 @@
 //! Delivery against a destination on loopback that answers as each test wants it.
 
+mod answers;
+mod http2;
+mod pki;
+mod proxy;
 mod server;
+mod signing;
+mod tls;
 
 use async_trait::async_trait;
 use nightmark::clock::SystemClock;
@@ -88,8 +94,12 @@ impl Case {
                 dead_letter_after: 5,
                 retry: Retry { attempts: 3, base: MS, max: Duration::from_secs(5) },
                 timeout: Duration::from_secs(30),
+                signing: Vec::new(),
+                ca_file: None,
+                proxy: None,
+                allow_addresses: Vec::new(),
             },
-            resolved: Resolved { url: url.into(), secret: None, headers: Vec::new() },
+            resolved: Resolved { url: url.into(), secret: None, signing: Vec::new(), headers: Vec::new(), proxy: None },
             ledger: Arc::default(),
             observer: Arc::default(),
             stop: watch::Sender::new(false),

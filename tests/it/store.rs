@@ -391,6 +391,10 @@ async fn set_schema(path: &Path, version: i64) {
     use sqlx::{ConnectOptions, Connection};
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
     let mut connection = options.connect().await.unwrap();
-    sqlx::query("UPDATE _sqlx_migrations SET version = ?1").bind(version).execute(&mut connection).await.unwrap();
+    sqlx::query("UPDATE _sqlx_migrations SET version = ?1 WHERE version = (SELECT max(version) FROM _sqlx_migrations)")
+        .bind(version)
+        .execute(&mut connection)
+        .await
+        .unwrap();
     connection.close().await.unwrap();
 }

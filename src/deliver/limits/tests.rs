@@ -1,5 +1,5 @@
 use super::*;
-use crate::deliver::verdict::{Answer, Fault, judge};
+use crate::deliver::verdict::{Answer, Fault, Preset, judge};
 use crate::job::spec::{Form, Retry, Templated};
 use chrono::DateTime;
 use std::collections::BTreeMap;
@@ -14,6 +14,11 @@ fn destination(concurrency: usize, rate: Option<Rate>) -> Destination {
         headers: BTreeMap::new(),
         rate,
         burst: None,
+        dead_letter_after: 5,
+        signing: Vec::new(),
+        ca_file: None,
+        proxy: None,
+        allow_addresses: Vec::new(),
         concurrency,
         retry: Retry { attempts: 5, base: SECOND, max: SECOND * 300 },
         timeout: SECOND,
@@ -36,11 +41,11 @@ async fn admitted(limits: &Arc<Limits>, turn: Turn) -> Permit {
 }
 
 fn answered(permit: Permit, status: u16) -> Option<Opened> {
-    ended(permit, &Attempt::Answered(Answer { status, retry_after: None, body: Vec::new(), broken: None }))
+    ended(permit, &Attempt::Answered(Answer { status, retry_after: Vec::new(), body: Vec::new(), broken: None }))
 }
 
 fn ended(permit: Permit, attempt: &Attempt) -> Option<Opened> {
-    permit.ended(attempt, &judge(attempt, DateTime::UNIX_EPOCH), 1 << 127)
+    permit.ended(attempt, &judge(attempt, Preset::Webhook, DateTime::UNIX_EPOCH), 1 << 127)
 }
 
 #[tokio::test(start_paused = true)]
