@@ -5,6 +5,7 @@ mod delivery;
 mod diff_model;
 mod direction;
 mod duckdb;
+mod faulty;
 mod file_sources;
 mod guide;
 mod inspect;
