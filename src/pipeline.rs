@@ -211,6 +211,7 @@ impl Runner {
             reason: None,
         };
         self.store.put_run(&record).await?;
+        failpoint!("run.recorded");
         tracing::info!(job = job.name, run, "run started");
         let outcome = self.stages(&job, how, &mut record).await;
         match &outcome {
@@ -225,7 +226,9 @@ impl Runner {
             }
         }
         record.finished_at = Some(self.clock.now());
+        failpoint!("run.before_final_record");
         self.store.put_run(&record).await?;
+        failpoint!("run.ended");
         tracing::info!(job = job.name, run, state = ?record.state, "run ended");
         outcome
     }
@@ -251,7 +254,9 @@ impl Runner {
                 delivery: None,
             });
         }
+        failpoint!("plan.ready");
         let planned = Arc::new(self.publish(planned).await?);
+        failpoint!("publish.done");
         if !how.sends {
             return Ok(unsent(record, planned));
         }

@@ -42,7 +42,9 @@ async fn attempts(run: &Run, message: Message) -> Word {
     let mut row = History::default();
     loop {
         let Some(permit) = run.halt.unless(run.engine.limits.admit()).await else { return leave(run, message, row) };
+        failpoint!("request.before");
         let attempt = run.engine.client.send(&message, run.engine.clock.now()).await;
+        failpoint!("request.answered");
         drop(permit);
         row.attempts += 1;
         row.status = attempt.status();

@@ -98,6 +98,7 @@ pub(super) async fn send(
         });
         ledger.record(receipts.collect()).await.map_err(|e| PipelineError::Delivery(format!("{e:#}")))?;
     }
+    failpoint!("delivery.ended");
     let told = summary.acknowledged + summary.refused + summary.unknown;
     summary.pending = planned.changes.len().saturating_sub(told);
     Ok(summary)
@@ -170,11 +171,17 @@ struct StoreLedger {
 #[async_trait]
 impl Ledger for StoreLedger {
     async fn attempting(&self, before: u64) -> anyhow::Result<()> {
-        Ok(self.store.mark_attempting(&self.run, before).await?)
+        failpoint!("attempt.before_grant");
+        self.store.mark_attempting(&self.run, before).await?;
+        failpoint!("attempt.granted");
+        Ok(())
     }
 
     async fn record(&self, receipts: Vec<Receipt>) -> anyhow::Result<()> {
-        Ok(self.store.append_receipts(&self.run, &receipts).await?)
+        failpoint!("receipts.before_commit");
+        self.store.append_receipts(&self.run, &receipts).await?;
+        failpoint!("receipts.committed");
+        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The one integration-test binary: every further one would relink everything.
 
 mod commands;
+mod crash;
 mod delivery;
 mod diff_model;
 mod direction;

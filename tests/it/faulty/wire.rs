@@ -27,9 +27,9 @@ impl Head {
         let length = bytes.windows(4).position(|w| w == b"\r\n\r\n")? + 4;
         let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
         let body = String::from_utf8_lossy(&bytes[length..]);
-        const KEY: &str = r#""workspace_id":""#;
-        let at = body.find(KEY)? + KEY.len();
-        let org = body[at..].split_once('"')?.0.to_owned();
+        const KEY: &str = r#""workspace_id":"#;
+        let value = body[body.find(KEY)? + KEY.len()..].trim_start().strip_prefix('"')?;
+        let org = value.split_once('"')?.0.to_owned();
         let mut head = Head { text, org, length, body: 0 };
         head.body = head.header("content-length").parse().ok()?;
         Some(head)
