@@ -156,7 +156,8 @@ template = '''{{"workspace_id": {{{{row.workspace_id}}}}, "plan_id": {{{{row.pla
     fn process(&self, kill: &Kill, arrival: &mpsc::Receiver<()>) -> Output {
         let mut command = self.home.command(&["run", JOB, "--approve", "--json"]);
         if self.kind.spills {
-            command.args(["--memory", "1MB"]);
+            // So little that a few partitions are needed, whatever the number of rows.
+            command.args(["--memory", &format!("{}", self.source.now.len() * 32)]);
         }
         if let Kill::AtPoint(name, nth) = kill {
             command.env("FAILPOINTS", format!("{name}={nth}*off->return"));

@@ -68,7 +68,7 @@ fn random_kills(kind: Kind, rows: usize, kills: usize, rng: StdRng) {
     while instance.kills < kills {
         let kill = match instance.rng.random_bool(0.6) {
             true => Kill::After(instance.random_time()),
-            false => Kill::AtRequest(instance.rng.random_range(0..rows / 4)),
+            false => Kill::AtRequest(instance.rng.random_range(0..rows / 8)),
         };
         instance.night(&kill);
     }

@@ -4,8 +4,9 @@ use super::{Form, Instance, KINDS, Kill, Kind, seed};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-const ROWS: usize = 300;
+const ROWS: usize = 120;
 
 /// The kind of instance that comes past a place, if not every one does.
 fn kind(point: &str) -> Kind {
@@ -42,13 +43,15 @@ fn kill_at(point: &'static str, rng: StdRng) {
     let mut instance = Instance::new(kind(point), ROWS, rng);
     let mut killed = 0;
     // The first nights have nothing to keep, to wait for or to retire.
-    for night in 0..12 {
+    for night in 0..20 {
         let nth = if killed == 1 { instance.rng.random_range(0..2) } else { 0 };
         killed += usize::from(instance.night(&Kill::AtPoint(point, nth)));
         if killed >= 2 && night >= 3 {
             break;
         }
-        instance.night(&Kill::Never);
+        // A kill early in delivery leaves much to keep and to wait for.
+        let between = if night % 2 == 0 { Kill::AtRequest(instance.rng.random_range(0..20)) } else { Kill::Never };
+        instance.night(&between);
     }
     assert!(killed > 0, "no process came past `{point}`: a mark that is never reached proves nothing");
     instance.finish();
@@ -61,12 +64,14 @@ fn a_kill_at_every_failpoint() {
     assert!(marks.len() > 20, "{marks:?}");
     // Without the feature the marks are no code, and this test would find each of them dead.
     assert!(cfg!(feature = "failpoints"), "run the tests with --features failpoints, as ./test.sh does");
-    let next = std::sync::atomic::AtomicUsize::new(0);
+    let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
-                while let Some(mark) = marks.get(next.fetch_add(1, std::sync::atomic::Ordering::SeqCst)) {
-                    kill_at(mark, StdRng::seed_from_u64(seed));
+                loop {
+                    let number = next.fetch_add(1, Ordering::SeqCst);
+                    let Some(mark) = marks.get(number) else { return };
+                    kill_at(mark, StdRng::seed_from_u64(seed.wrapping_add(number as u64)));
                 }
             });
         }

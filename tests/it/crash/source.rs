@@ -70,11 +70,11 @@ impl Source {
         for id in self.some_of_now(some(5, rng), rng) {
             self.now.insert(id, Org::random(rng));
         }
-        for id in self.some_of_now(some(20, rng), rng) {
+        for id in self.some_of_now(some(8, rng), rng) {
             let org = self.now.remove(&id).unwrap();
             self.away.insert(id, org);
         }
-        let returning = some(20, rng);
+        let returning = some(8, rng);
         let back = self.away.keys().cloned().choose_multiple(rng, returning);
         for id in back {
             let org = self.away.remove(&id).unwrap();
