@@ -293,7 +293,9 @@ impl Runner {
             let counts = Counts { pending: planned.counts.planned(), ..planned.counts };
             return Ok(RunReport::held(run, counts, planned.held.clone(), Some(Arc::new(planned))));
         }
+        failpoint!("plan.ready");
         let planned = Arc::new(self.publish(planned).await?);
+        failpoint!("publish.done");
         let course = course.published().await?;
         if !how.sends {
             let counts = course.rests(Some("published and not sent (--no-send)".to_owned())).await?;

@@ -50,7 +50,9 @@ enum Step {
 
 /// Attempts a row once, and hands over its final word or puts it back to be attempted later.
 pub(super) async fn attempt(run: &Run, mut job: Job, permit: Permit) {
+    failpoint!("request.before");
     let attempt = run.engine.client.send(&job.message, run.engine.clock.now()).await;
+    failpoint!("request.answered");
     let verdict = judge(&attempt, Preset::Webhook, run.engine.clock.now());
     let opened = permit.ended(&attempt, &verdict, run.engine.clock.random());
     let row = &mut job.history;

@@ -38,6 +38,7 @@ impl<'a> Course<'a, Extracting> {
     ) -> Result<Self, PipelineError> {
         recover(runner, &record.job, Manifest::load(dir)?.as_ref()).await?;
         runner.store.put_run(record, record.started_at).await?;
+        failpoint!("run.recorded");
         Ok(Course { runner, record, state: PhantomData })
     }
 
@@ -65,6 +66,7 @@ impl<'a> Course<'a, Diffed> {
         let (runner, run) = (self.runner, self.record.id.clone());
         self.record.counts.pending = self.record.counts.planned();
         let course = self.enter(RunState::Published).await?;
+        failpoint!("publish.recorded");
         supersede(runner, &course.record.job, &run).await?;
         Ok(course)
     }
@@ -79,7 +81,9 @@ impl<'a> Course<'a, Published> {
 
     /// The first request is about to leave.
     pub(super) async fn delivering(self) -> Result<Course<'a, Delivering>, StoreError> {
-        self.enter(RunState::Delivering).await
+        let course = self.enter(RunState::Delivering).await?;
+        failpoint!("delivery.begun");
+        Ok(course)
     }
 
     /// Nothing is sent now, for this reason.
@@ -120,7 +124,9 @@ impl Course<'_, Delivering> {
         if counts.pending == 0 {
             self.record.state = RunState::Finished;
         }
+        failpoint!("run.before_final_record");
         self.runner.store.end_delivery(self.record, now).await?;
+        failpoint!("run.ended");
         Ok((self.record.state, counts))
     }
 }
@@ -168,6 +174,7 @@ pub(super) async fn recover(runner: &Runner, job: &str, manifest: Option<&Manife
             }
             RunState::Delivering if run.finished_at.is_none() => {
                 runner.store.cut_off(&run.id).await?;
+                failpoint!("recover.cut_off");
                 run.counts = run.counts.delivered(&runner.store.progress(&run.id).await?, 0);
                 run.reason = Some(
                     "its process ended while it was sending; what may have been in flight counts as unknown".to_owned(),

@@ -182,6 +182,7 @@ impl Planner {
         };
         let outcome =
             if parts == 0 { comparing.whole(&mut place)? } else { spill::compare(&comparing, &mut place, parts)? };
+        failpoint!("plan.compared");
         let again = || open(copies.clone());
         self.conclude(extract, snapshot, place, outcome, progress, &again)
     }
@@ -221,6 +222,7 @@ impl Planner {
                 rewrite(&drafts, &dir, &name, &extract.basis, &dropped)?
             }
         };
+        failpoint!("changes.written");
         let counts = tally.counts(seen.rows, &written);
         Ok(Planned {
             held: guard::trips(&tally.facts(&counts), &job.guard),

@@ -106,6 +106,7 @@ pub(super) async fn send(
     if let Some(error) = found.broken {
         return Err(PipelineError::Delivery(error.to_string()));
     }
+    failpoint!("delivery.ended");
     forget(runner, job, &run, &found).await?;
     note_destination(runner, job, &run, &summary).await?;
     let reason = summary.stopped.as_ref().map(|stopped| format!("{}; {}", stopped.reason, stopped.remedy));
@@ -193,7 +194,10 @@ struct StoreLedger {
 #[async_trait]
 impl Ledger for StoreLedger {
     async fn commit(&self, entry: Entry) -> anyhow::Result<()> {
-        Ok(self.store.commit(&self.run, &entry.attempting, &entry.receipts).await?)
+        failpoint!("ledger.before_commit");
+        self.store.commit(&self.run, &entry.attempting, &entry.receipts).await?;
+        failpoint!("ledger.committed");
+        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("row", &[]),
     ("clock", &[]),
+    ("failpoint", &[]),
     ("receipt", &[]),
     ("config", &["job"]),
     ("job", &["config", "row"]),

@@ -1,10 +1,12 @@
 //! The one integration-test binary: every further one would relink everything.
 
 mod commands;
+mod crash;
 mod delivery;
 mod diff_model;
 mod direction;
 mod duckdb;
+mod faulty;
 mod file_sources;
 mod guide;
 mod inspect;
