@@ -7,7 +7,7 @@
 //! Deliberately absent: what is sent (`template`), what counts as changed (`diff`), where receipts live (`store`).
 //!
 //! A message travels engine → row → limits → client (request, sign; resolve) → classify → verdict → retry or receipts.
-//! `address`, `blocked`, `sign`, `classify`, `verdict`, `words`, `retry` and `redact` are pure.
+//! `address`, `blocked`, `sign`, `classify`, `verdict`, `words`, `retry`, `redact` and `spell` are pure.
 
 mod address;
 mod blocked;
@@ -23,6 +23,7 @@ mod resolve;
 pub mod retry;
 mod row;
 mod sign;
+mod spell;
 mod trust;
 pub mod verdict;
 mod words;

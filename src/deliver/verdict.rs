@@ -6,7 +6,7 @@
 
 use super::words::{describe, taken_back};
 use crate::receipt::Outcome;
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Datelike, NaiveDateTime, Utc, Weekday};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -234,20 +234,24 @@ pub fn retry_after(value: &str, now: DateTime<Utc>) -> Option<Duration> {
         let seconds = value.parse().unwrap_or(u64::MAX);
         return Some(Duration::from_secs(seconds).min(RETRY_AFTER_CAP));
     }
-    let until = in_this_age(value, DateTime::from(httpdate::parse_http_date(value).ok()?), now);
+    let until = match rfc_850(value, now) {
+        Some(date) => date,
+        None => DateTime::from(httpdate::parse_http_date(value).ok()?),
+    };
     // An instant in the past means: now.
     Some((until - now).to_std().unwrap_or(Duration::ZERO).min(RETRY_AFTER_CAP))
 }
 
-/// A year of two digits (RFC 850's form, with `-` in it) that would be more than 50 years ahead means the one a century
-/// before (RFC 9110, 5.6.7); one that would be more than 50 years ago, the one a century later.
-fn in_this_age(written: &str, date: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
-    if !written.contains('-') {
-        return date;
-    }
-    let century = |years: i32| date.with_year(date.year() + years);
+/// `Sunday, 06-Nov-94 08:49:37 GMT`. A year that would be more than 50 years ahead means the one a century before (RFC
+/// 9110, 5.6.7), and the other way round. The day of the week, which would be another one then, is not looked at.
+fn rfc_850(value: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let (day, rest) = value.split_once(", ")?;
+    day.parse::<Weekday>().ok()?;
+    let date = NaiveDateTime::parse_from_str(rest, "%d-%b-%y %H:%M:%S GMT").ok()?.and_utc();
     let near = |date: &DateTime<Utc>| (date.year() - now.year()).abs() <= 50;
-    [0, 100, -100].into_iter().filter_map(century).find(near).unwrap_or(date)
+    let century = now.year().div_euclid(100) * 100;
+    let years = [100, 0, -100].map(|more| century + more + date.year().rem_euclid(100));
+    years.into_iter().filter_map(|year| date.with_year(year)).find(near)
 }
 
 #[cfg(test)]
