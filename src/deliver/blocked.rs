@@ -18,7 +18,11 @@ pub(super) struct Blocked {
 
 impl Blocked {
     pub(super) fn but_for(allowed: &[IpNet]) -> Self {
-        Blocked { allowed: allowed.to_vec(), ..Blocked::default() }
+        Blocked {
+            allowed: allowed.to_vec(),
+            #[cfg(test)]
+            also: Vec::new(),
+        }
     }
 
     /// Why `address` is refused; `None`: it may be connected to.

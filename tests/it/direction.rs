@@ -56,6 +56,8 @@ const PURE: &[&str] = &[
     "job/spec.rs",
     "job/templated.rs",
     "deliver/retry.rs",
+    "deliver/sign.rs",
+    "deliver/spell.rs",
     "deliver/verdict.rs",
 ];
 const IMPURE: &[&str] = &[

@@ -52,9 +52,11 @@ impl Trickle {
                 stream.write_all(part).await.ok()?;
                 tokio::time::sleep(self.between).await;
             }
-            while self.endless {
-                stream.write_all(self.parts.last()?).await.ok()?;
-                tokio::time::sleep(self.between).await;
+            if self.endless {
+                loop {
+                    stream.write_all(self.parts.last()?).await.ok()?;
+                    tokio::time::sleep(self.between).await;
+                }
             }
         }
     }
