@@ -18,7 +18,11 @@ pub(super) struct Blocked {
 
 impl Blocked {
     pub(super) fn but_for(allowed: &[IpNet]) -> Self {
-        Blocked { allowed: allowed.to_vec(), ..Blocked::default() }
+        Blocked {
+            allowed: allowed.to_vec(),
+            #[cfg(test)]
+            also: Vec::new(),
+        }
     }
 
     /// Why `address` is refused; `None`: it may be connected to.
@@ -34,7 +38,7 @@ impl Blocked {
         match address {
             IpAddr::V4(_) => refused(address),
             IpAddr::V6(v6) => {
-                let embedded = embedded(v6).into_iter().flatten().map(IpAddr::V4);
+                let embedded = embedded(v6).map(IpAddr::V4);
                 std::iter::once(address).chain(embedded).find_map(refused)
             }
         }
@@ -74,25 +78,26 @@ fn special(address: IpAddr) -> Option<&'static str> {
     }
 }
 
-/// The IPv4 addresses that a gateway or the system itself would make of an IPv6 one.
-fn embedded(address: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
+/// The IPv4 address that a gateway or the system itself would make of an IPv6 one.
+fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let s = address.segments();
     let v4 = |high: u16, low: u16| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low));
     let last = v4(s[6], s[7]);
     match s {
         // Loopback and unspecified are addresses of their own.
-        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => [None, None],
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
         // IPv4-compatible and IPv4-mapped (RFC 4291, 2.5.5), IPv4-translated (RFC 2765).
-        [0, 0, 0, 0, 0, 0, ..] | [0, 0, 0, 0, 0, 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..] => [Some(last), None],
+        [0, 0, 0, 0, 0, 0, ..] | [0, 0, 0, 0, 0, 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..] => Some(last),
         // NAT64: the well-known prefix, and the local ones with the address at the end or behind 48 bits (RFC 6052, 2.2).
-        [0x64, 0xff9b, 0, 0, 0, 0, ..] => [Some(last), None],
-        [0x64, 0xff9b, 1, high, middle, low, ..] => [Some(last), Some(v4(high, (middle & 0xff) << 8 | low >> 8))],
+        [0x64, 0xff9b, 0, 0, 0, 0, ..] => Some(last),
+        [0x64, 0xff9b, 1, high, middle, low, 0, 0] => Some(v4(high, (middle & 0xff) << 8 | low >> 8)),
+        [0x64, 0xff9b, 1, ..] => Some(last),
         // 6to4 (RFC 3056) and Teredo, which inverts the address (RFC 4380).
-        [0x2002, high, low, ..] => [Some(v4(high, low)), None],
-        [0x2001, 0, ..] => [Some(v4(!s[6], !s[7])), None],
+        [0x2002, high, low, ..] => Some(v4(high, low)),
+        [0x2001, 0, ..] => Some(v4(!s[6], !s[7])),
         // ISATAP (RFC 5214).
-        [_, _, _, _, 0 | 0x200, 0x5efe, ..] => [Some(last), None],
-        _ => [None, None],
+        [_, _, _, _, 0 | 0x200, 0x5efe, ..] => Some(last),
+        _ => None,
     }
 }
 
@@ -127,6 +132,7 @@ mod tests {
             "::ffff:10.0.0.1",
             "64:ff9b::a00:1",
             "2002:a00:1::1",
+            "64:ff9b:1:a00:0:100::",
             "fe7f::1",
             "2001:4860:4860::8888",
         ] {

@@ -192,8 +192,9 @@ mod tests {
         let (destination, resolved) = destination(&url);
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut setup = Setup::new(&destination, &resolved).unwrap();
-        let also = vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
-        setup.blocked = Arc::new(Blocked { also, ..Blocked::default() });
+        let mut blocked = Blocked::but_for(&[]);
+        blocked.also = vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
+        setup.blocked = Arc::new(blocked);
         let client = Client::of(setup, &destination).unwrap();
         let message = Message { seq: 0, key: "a".into(), id: "a".into(), operation: "added", body: "{}".into() };
         let attempt = client.send(&message, Utc::now()).await;

@@ -7,8 +7,8 @@
 //! Deliberately absent: what is sent (`template`), what counts as changed (`diff`), where receipts live (`store`).
 //!
 //! A message travels engine → desk (grants, limits) → row → client (request, sign; resolve) → classify → verdict → desk
-//! (retry) or receipts. `address`, `blocked`, `sign`, `classify`, `verdict`, `words`, `retry`, `grants`, `redact` and the
-//! single limits are pure.
+//! (retry) or receipts. `address`, `blocked`, `sign`, `classify`, `verdict`, `words`, `retry`, `grants`, `redact`, `spell`
+//! and the single limits are pure.
 
 mod address;
 mod blocked;
@@ -16,6 +16,7 @@ mod classify;
 mod client;
 mod desk;
 mod engine;
+mod error;
 mod grants;
 mod limits;
 mod receipts;
@@ -25,11 +26,13 @@ mod resolve;
 pub mod retry;
 mod row;
 mod sign;
+mod spell;
 mod trust;
 pub mod verdict;
 mod words;
 
 pub use client::BODY_LIMIT;
+pub use error::DeliverError;
 pub use limits::{AttemptsReport, BreakerReport, ConcurrencyReport, LatencyReport, LimitsReport};
 
 use crate::clock::Clock;
@@ -127,69 +130,6 @@ impl Default for Options {
     fn default() -> Self {
         Options { receipt_rows: 256, receipt_interval: Duration::from_millis(100) }
     }
-}
-
-/// A destination that cannot be delivered to as it is set up.
-#[derive(Debug, thiserror::Error)]
-pub enum DeliverError {
-    /// Not an address.
-    #[error(
-        "destination.url does not resolve to a web address: {0}; check the variables in it (it is not shown here because \
-         the API key stands in it)"
-    )]
-    Url(String),
-    /// Not the address of a proxy.
-    #[error(
-        "destination.proxy does not resolve to the address of a proxy: {0}; check the variables in it (it is not shown \
-         here because a password may stand in it)"
-    )]
-    Proxy(String),
-    /// An address that no webhook goes to.
-    #[error(
-        "{field} leads to {address}, which is {reason}, and no webhook goes to such an address; if the destination really \
-         is there, list its network in destination.allow_addresses, such as [\"{address}\"]"
-    )]
-    Address {
-        /// The setting in the job file.
-        field: &'static str,
-        /// The address.
-        address: std::net::IpAddr,
-        /// What it is.
-        reason: &'static str,
-    },
-    /// Not a signing secret.
-    #[error(
-        "{field} is no signing secret of Standard Webhooks: {problem}; it is `whsec_` and the base64 form of 24 to 64 \
-         random bytes (it is not shown here)"
-    )]
-    Signing {
-        /// The setting in the job file.
-        field: String,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// No certificates.
-    #[error("destination.ca_file: {} {problem}; it is to hold one or more CA certificates in PEM form", path.display())]
-    CaFile {
-        /// The file, absolute.
-        path: std::path::PathBuf,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// Not a header.
-    #[error("{field} {problem}")]
-    Header {
-        /// The setting in the job file.
-        field: String,
-        /// What is wrong with it.
-        problem: &'static str,
-    },
-    /// The HTTP client does not start.
-    #[error(
-        "the HTTP client cannot be set up: {0}; https needs this machine's trusted certificates (package \
-         ca-certificates) or destination.ca_file"
-    )]
-    Client(String),
 }
 
 /// What [`Delivery::new`] checks, without this machine's own certificates. Sends nothing.

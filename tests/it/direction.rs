@@ -65,6 +65,8 @@ const PURE: &[&str] = &[
     "deliver/limits/report.rs",
     "deliver/limits/window.rs",
     "deliver/retry.rs",
+    "deliver/sign.rs",
+    "deliver/spell.rs",
     "deliver/verdict.rs",
 ];
 const IMPURE: &[&str] = &[

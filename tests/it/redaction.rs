@@ -53,14 +53,27 @@ impl Parrot {
     }
 }
 
+/// The first byte of a TLS handshake.
+const TLS: u8 = 22;
+
 /// `None`: the client has gone.
 fn answer(mut stream: TcpStream, manner: Manner, heard: &Mutex<String>) -> Option<()> {
     loop {
         let mut request = Vec::new();
-        // The bodies of these jobs are flat objects.
-        while !request.ends_with(b"}") {
+        // The bodies of these jobs are flat objects, and CONNECT has none.
+        let ends = |request: &[u8]| match request.starts_with(b"CONNECT") {
+            true => request.ends_with(b"\r\n\r\n"),
+            false => request.ends_with(b"}"),
+        };
+        while !ends(&request) {
             let mut byte = [0];
             stream.read_exact(&mut byte).ok()?;
+            if request.is_empty() && byte[0] == TLS {
+                stream.write_all(b"HTTP/1.1 400 This is no TLS\r\n\r\n").ok()?;
+                // Until the client has gone: a reset would overtake the answer.
+                let _ = stream.read_to_end(&mut Vec::new());
+                return None;
+            }
             request.push(byte[0]);
         }
         let request = String::from_utf8_lossy(&request).into_owned();
@@ -72,7 +85,7 @@ fn answer(mut stream: TcpStream, manner: Manner, heard: &Mutex<String>) -> Optio
                 None
             }
             Manner::Redirect => redirected(&request),
-            Manner::Echo(status) => Some(echoed(&request, status)),
+            Manner::Echo(status) => echoed(&request, status),
         };
         stream.write_all(reply?.as_bytes()).ok()?;
     }
@@ -92,7 +105,9 @@ fn pieces(request: &str) -> Vec<String> {
     let mut pieces: Vec<String> = request.split("\r\n").map(str::to_owned).collect();
     let line = pieces[0].clone();
     pieces.extend(line.split(['/', '?', '=', ' ']).map(decoded));
-    pieces.extend(PLANTED.iter().map(|(_, value)| (*value).to_owned()));
+    // What no job told it, no job can know again: only a proxy knows its password.
+    let known = PLANTED.iter().filter(|(name, _)| *name != "PROXY_PASSWORD" || line.contains("http://"));
+    pieces.extend(known.map(|(_, value)| (*value).to_owned()));
     pieces.retain(|piece| !piece.is_empty());
     pieces
 }
@@ -122,9 +137,12 @@ fn spellings(text: &str) -> Vec<String> {
     ]
 }
 
-fn echoed(request: &str, status: u16) -> String {
-    let org = request.rsplit_once("\"ws_").and_then(|(_, rest)| rest.split('"').next()).unwrap();
-    let number: usize = org.parse().unwrap();
+/// `None`: not a request with an org in it, such as the beginning of TLS.
+fn echoed(request: &str, status: u16) -> Option<String> {
+    if request.starts_with("CONNECT") {
+        return Some(format!("HTTP/1.1 502 {}\r\n\r\n", request.replace("\r\n", " ")));
+    }
+    let number: usize = request.rsplit_once("\"ws_")?.1.split('"').next()?.parse().ok()?;
     let pieces = pieces(request);
     let form = number / pieces.len() % 9;
     let said = &pieces[number % pieces.len()];
@@ -133,7 +151,7 @@ fn echoed(request: &str, status: u16) -> String {
         8 => serde_json::json!({ "code": said }).to_string(),
         form => format!("<{}>", spellings(said)[form]),
     };
-    format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+    Some(format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n{body}", body.len()))
 }
 
 fn job(scheme: &str, port: u16, extra: &str) -> String {
@@ -169,7 +187,7 @@ fn run(home: &Home, args: &[&str]) -> Ran {
 /// Every spelling of every secret, also as a user name and a password are sent.
 fn forbidden() -> Vec<String> {
     let mut all: Vec<String> = PLANTED.iter().flat_map(|(_, value)| spellings(value)).collect();
-    all.extend(PLANTED.iter().filter_map(|(_, value)| value.strip_prefix("whsec_")).flat_map(|key| spellings(key)));
+    all.extend(PLANTED.iter().filter_map(|(_, value)| value.strip_prefix("whsec_")).flat_map(spellings));
     let of = |name: &str| PLANTED.iter().find(|(variable, _)| *variable == name).unwrap().1;
     all.push(STANDARD.encode(format!("{}:{}", of("USER_NAME"), of("PASSWORD"))));
     all.push(STANDARD.encode(format!("me:{}", of("PROXY_PASSWORD"))));
@@ -196,18 +214,25 @@ fn planted_secrets_are_nowhere_but_at_the_destination() {
     let proxy = |port: u16| format!("proxy = \"http://me:${{PROXY_PASSWORD}}@127.0.0.1:{port}\"");
     let mut jobs = vec![
         ("redirect".to_owned(), job("http", redirect.port, "")),
-        ("silent".to_owned(), job("http", silent.port, "concurrency = 64").replacen("concurrency = 2\n", "", 1)),
+        ("silent".to_owned(), job("http", silent.port, "")),
         ("gone".to_owned(), job("http", gone, "")),
         ("tls".to_owned(), job("https", echo[1].port, "")),
         ("proxied".to_owned(), job("http", gone, &proxy(echo[1].port))),
         ("proxied_tls".to_owned(), job("https", gone, &proxy(echo[1].port))),
         ("proxy_gone".to_owned(), job("http", echo[1].port, &proxy(gone))),
     ];
+    // Only an echo says something else to each org.
+    for (name, text) in &mut jobs {
+        if name != "proxied" {
+            *text = text.replace("orgs.csv", "few.csv");
+        }
+    }
     jobs.extend(echo.iter().map(|parrot| (format!("echo_{}", parrot.port), job("http", parrot.port, ""))));
 
     let home = Home::new();
     let orgs: String = (0..400).map(|n| format!("ws_{n}\n")).collect();
     home.write("orgs.csv", &format!("workspace_id\n{orgs}"));
+    home.write("few.csv", "workspace_id\nws_0\nws_1\nws_2\n");
     let mut shown = String::new();
     for (number, (name, text)) in jobs.iter().enumerate() {
         home.write(&format!("jobs/{name}.toml"), text);

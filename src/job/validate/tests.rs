@@ -425,7 +425,7 @@ fn signing_secrets_are_references_one_or_several() {
         assert!(!shown(with(&signing)).contains("cGxhbnRl"), "{signing}");
         one_problem(with(&signing), path, "must not stand in a job file");
     }
-    one_problem(with("[]"), "destination.signing", "at least 1");
+    one_problem(with("[]"), "destination.signing", "must not be empty");
     one_problem(with("true"), "destination.signing", "found");
 }
 

@@ -52,9 +52,11 @@ impl Trickle {
                 stream.write_all(part).await.ok()?;
                 tokio::time::sleep(self.between).await;
             }
-            while self.endless {
-                stream.write_all(self.parts.last()?).await.ok()?;
-                tokio::time::sleep(self.between).await;
+            if self.endless {
+                loop {
+                    stream.write_all(self.parts.last()?).await.ok()?;
+                    tokio::time::sleep(self.between).await;
+                }
             }
         }
     }
@@ -100,13 +102,13 @@ async fn an_answer_that_never_ends_ends_with_the_time_out() {
 
 #[tokio::test]
 async fn a_connection_with_an_unread_rest_is_not_used_again() {
-    let long = "x".repeat(40_000);
+    let long = "x".repeat(8 << 20);
     for (name, trickle, connections) in [
         ("all of it read", Trickle::at_once(answer("200 OK\r\ncontent-length: 2", "{}")), 1),
         ("beyond the limit", Trickle::at_once(answer(&format!("200 OK\r\ncontent-length: {}", long.len()), &long)), 3),
         (
             "an announcement beyond reason",
-            Trickle::at_once(answer("200 OK\r\ncontent-length: 18446744073709551615", &long)),
+            Trickle::at_once(answer("200 OK\r\ncontent-length: 9000000000000000000", &long[..40_000])),
             3,
         ),
         (

@@ -15,6 +15,10 @@ impl Ca {
     pub fn new() -> Ca {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
+        // Two authorities of one name could not be told apart.
+        let serial = std::collections::hash_map::RandomState::new();
+        let name = format!("test {:x}", std::hash::BuildHasher::hash_one(&serial, 0));
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let pem = params.self_signed(&key).unwrap().pem();
         Ca { issuer: Issuer::new(params, key), pem }
