@@ -46,7 +46,8 @@ fn not_connected(error: &reqwest::Error, place: &Place) -> Fault {
     let to = place.next();
     let io = causes(error).find_map(|cause| cause.downcast_ref::<std::io::Error>());
     let text = match io {
-        _ if error.is_dns() => format!("the host name of {to} cannot be resolved"),
+        _ if error.is_dns() && place.proxy.is_some() => format!("the host name of {to} cannot be resolved"),
+        _ if error.is_dns() => format!("the host name {} cannot be resolved", place.host),
         _ if error.is_timeout() => format!("no connection to {to} within the time-out"),
         Some(io) => format!("no connection to {to} ({})", io.kind()),
         None => format!("no connection to {to}"),

@@ -87,6 +87,39 @@ fn an_address_that_is_none_is_known_before_anything_is_sent() {
 }
 
 #[test]
+fn check_judges_all_that_a_destination_is_set_up_with() {
+    let home = home(CSV, "", "https://h.example/x");
+    let job = std::fs::read_to_string(home.path("jobs/orgs.toml")).unwrap();
+    let check = |extra: &str| {
+        let header = "kind = \"http\"\n";
+        assert!(job.contains(header));
+        home.write("jobs/orgs.toml", &job.replace(header, &format!("{header}{extra}\n")));
+        let mut command = home.command(&["check", "orgs"]);
+        command.env("GOOD", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").env("BAD", "whsec_planted!");
+        ran(command.output().unwrap())
+    };
+    check("signing = \"${GOOD}\"").expect(0);
+    for (extra, parts) in [
+        (
+            "signing = [\"${GOOD}\", \"${GONE}\"]",
+            vec!["destination.signing[1]: the environment variable GONE is not set"],
+        ),
+        ("proxy = \"http://u:${GONE}@h\"", vec!["destination.proxy: the environment variable GONE is not set"]),
+        (
+            "signing = [\"${GOOD}\", \"${BAD}\"]",
+            vec!["destination.signing[1] is no signing secret of Standard Webhooks"],
+        ),
+        ("proxy = \"http://169.254.1.1:3128\"", vec!["destination.proxy leads to 169.254.1.1, which is link-local"]),
+        ("ca_file = \"gone.pem\"", vec!["destination.ca_file: ", "gone.pem cannot be read"]),
+        ("ca_file = \"orgs.csv\"", vec!["orgs.csv has no certificate in it"]),
+    ] {
+        let ran = check(extra).expect(2);
+        says(&ran, &parts);
+        assert!(!ran.stdout.contains("planted"), "{}", ran.stdout);
+    }
+}
+
+#[test]
 fn hints_name_settings_that_exist() {
     let preview = |csv: &str| home(csv, "", NOWHERE).run(&["preview", "orgs"]).expect(2);
     says(&preview("workspace_id,\na,b\n"), &["source.header = false"]);

@@ -1,5 +1,6 @@
 //! Answers that are no good: never more is read of them than our limit, and never longer than the time-out.
 
+use super::server::{Reply, Seen, Server};
 use super::{Case, MS};
 use nightmark::receipt::Outcome;
 use std::sync::Arc;
@@ -122,4 +123,14 @@ async fn a_connection_with_an_unread_rest_is_not_used_again() {
         assert_eq!(summary.acknowledged, 3, "{name}: {summary:?}");
         assert_eq!(seen.load(Ordering::SeqCst), connections, "{name}");
     }
+}
+
+#[tokio::test]
+async fn of_several_retry_after_the_longest_is_kept() {
+    let headers = ["0", "soon", "3600"].map(|value| ("retry-after", value.to_owned())).to_vec();
+    let reply = move |_: &Seen| Reply::Answer { status: 429, headers: headers.clone(), body: String::new() };
+    let server = Server::start(reply).await;
+    let summary = Case::new(&server).send(1).await;
+    assert_eq!(server.seen().len(), 1, "nobody waits for an hour");
+    assert!(summary.stopped.unwrap().reason.starts_with("the destination asks to wait until"));
 }
