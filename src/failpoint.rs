@@ -1,6 +1,6 @@
 //! Places where a test can end the process as a power cut would: `failpoint!("name");`.
 //!
-//! In: the environment variable `FAILPOINTS`, such as `manifest.renamed=return` (at once) or `receipts.committed=2*off->return`
+//! In: the environment variable `FAILPOINTS`, such as `manifest.renamed=return` (at once) or `ledger.committed=2*off->return`
 //! (at the third time), in the syntax of the `fail` crate. Out: nothing; the process is gone, by SIGKILL.
 //! Always holds: without the cargo feature `failpoints`, which no released build has, a mark is no code at all.
 //! Deliberately absent: errors and delays on command. Faults of disks and networks are made outside the process.

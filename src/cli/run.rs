@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 use std::io::IsTerminal;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// Arguments of `nightmark run`.
@@ -56,13 +56,14 @@ pub async fn run(context: &Context, args: RunArgs) -> anyhow::Result<Exit> {
     drop(runner);
     store.close().await;
     let report = outcome?;
-    let elapsed = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    if context.json {
-        print_json(&job.name, &report, elapsed);
-    } else {
-        print_text(&job.name, &report, elapsed);
-    }
+    print(context, &job.name, &report, started.elapsed());
     Ok(exit(&report))
+}
+
+/// Prints the report in the form that was asked for.
+pub fn print(context: &Context, job: &str, report: &RunReport, elapsed: Duration) {
+    let elapsed = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+    if context.json { print_json(job, report, elapsed) } else { print_text(job, report, elapsed) }
 }
 
 /// 3 if held; 1 if a row was rejected, refused, unknown or left pending; else 0.
@@ -70,7 +71,7 @@ pub fn exit(report: &RunReport) -> Exit {
     let counts = &report.counts;
     if report.state == RunState::Held {
         Exit::Held
-    } else if counts.rejected + counts.refused + counts.unknown + counts.pending > 0 {
+    } else if counts.rejected + counts.refused + counts.unknown + counts.pending + report.dead_letters > 0 {
         Exit::SomeFailed
     } else {
         Exit::Done
@@ -94,6 +95,7 @@ fn print_json(job: &str, report: &RunReport, elapsed: u64) {
             failures.map(|f| json!({ "key": f.key, "kind": f.kind, "status": f.status, "detail": f.detail }));
         object.insert("failures".into(), failures.collect());
         object.insert("undelivered".into(), json!(delivery.undelivered));
+        object.insert("dead_letters".into(), json!(report.dead_letters));
     }
     crate::say!("{}", Value::Object(object));
 }
@@ -115,7 +117,7 @@ pub fn print_text(job: &str, report: &RunReport, elapsed: u64) {
         return;
     }
     match &report.delivery {
-        Some(delivery) => print_delivery(delivery, report, elapsed),
+        Some(delivery) => print_delivery(job, delivery, report, elapsed),
         None => crate::say!(
             "published, not sent (--no-send): {} for the next run ({elapsed} ms, run {})",
             plural(report.counts.pending, "webhook"),
@@ -124,8 +126,18 @@ pub fn print_text(job: &str, report: &RunReport, elapsed: u64) {
     }
 }
 
-fn print_delivery(delivery: &Summary, report: &RunReport, elapsed: u64) {
+fn print_delivery(job: &str, delivery: &Summary, report: &RunReport, elapsed: u64) {
     let counts = &report.counts;
+    let dead_letters = match report.dead_letters {
+        0 => String::new(),
+        1 => {
+            format!("1 org is set aside, because the destination keeps refusing it: nightmark dead-letters list {job}")
+        }
+        n => format!(
+            "{} orgs are set aside, because the destination keeps refusing them: nightmark dead-letters list {job}",
+            grouped(n)
+        ),
+    };
     if counts.planned() == 0 {
         crate::say!("nothing to send ({elapsed} ms, run {})", report.run);
         return;
@@ -155,8 +167,11 @@ fn print_delivery(delivery: &Summary, report: &RunReport, elapsed: u64) {
     if let Some(stopped) = &delivery.stopped {
         crate::say!("delivery stopped: {}\n  what to do: {}", stopped.reason, stopped.remedy);
     }
-    if counts.planned() > counts.acknowledged {
-        crate::say!("What was not acknowledged is sent by the next run.");
+    if !dead_letters.is_empty() {
+        crate::say!("{dead_letters}");
+    }
+    if counts.pending + counts.unknown + counts.refused > 0 {
+        crate::say!("What was not acknowledged is sent by the next run, or now with: nightmark retry {job}");
     }
 }
 
@@ -200,7 +215,11 @@ impl Drop for Bar {
     }
 }
 
-fn stop_on_signal() -> anyhow::Result<watch::Receiver<bool>> {
+/// Becomes true with the first Ctrl-C or SIGTERM; the second ends the process.
+///
+/// # Errors
+/// Signals that cannot be listened for.
+pub fn stop_on_signal() -> anyhow::Result<watch::Receiver<bool>> {
     let (sender, receiver) = watch::channel(false);
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::spawn(async move {

@@ -48,7 +48,7 @@ pub(super) async fn plan(
     let progress = match (&manifest, store) {
         (Some(manifest), Some(store)) => store.progress(&manifest.run).await?,
         // A snapshot without its state store: every change of its run may have been sent.
-        _ => Progress { attempted_before: u64::MAX, ..Progress::default() },
+        _ => Progress::forgotten(),
     };
     refuse_if_lost(&input.dir, store).await?;
     let fresh_seed = HashSeed(clock.random().to_be_bytes());
@@ -251,7 +251,7 @@ impl Planner {
             of: self.input.clone(),
             first_run: self.manifest.is_none(),
             stats: written.stats,
-            template: extract.template,
+            template: Arc::new(extract.template),
             rejects: seen.rejects,
             bad_keys: seen.bad_keys,
             publishing: Publishing {
@@ -271,7 +271,7 @@ impl Planner {
     fn circumstances(&self, compared: &Schema, progress: &Progress) -> Vec<String> {
         let Some(manifest) = &self.manifest else { return Vec::new() };
         let mut notes = Vec::new();
-        if progress.attempted_before == u64::MAX && manifest.changes.rows > 0 {
+        if progress.forgotten && manifest.changes.rows > 0 {
             notes.push(format!(
                 "the state store has no record of run {}, whose snapshot is here (was nightmark.db deleted?): its {} \
                  changes count as not acknowledged and are sent again",

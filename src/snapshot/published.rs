@@ -1,7 +1,7 @@
 //! The published runs that are still on disk: which there are, and what each of them consists of.
 
 use super::read::Table;
-use super::{Basis, ChangeSet, Manifest, Shape, SnapshotError};
+use super::{Basis, ChangeSet, Manifest, RESERVED_PREFIX, Shape, SnapshotError};
 use crate::row::{Column, Kind, Schema};
 use std::path::Path;
 use std::sync::Arc;
@@ -126,6 +126,30 @@ impl ChangeSet {
         let Basis { schema, key, compared, .. } = Basis::of(manifest);
         let forms = compared.into_iter().map(|c| c.form).collect();
         let shape = Shape { before: schema.clone(), key: (0..key).collect(), schema, forms };
+        Ok(ChangeSet::new(table.path().to_owned(), Arc::new(shape), table.rows()))
+    }
+
+    /// The change set of a published run with every column that a payload may have, in the order of the pinned schema.
+    ///
+    /// # Errors
+    /// A file that is missing or damaged.
+    pub fn published_in_full(dir: &Path, manifest: &Manifest) -> Result<Self, SnapshotError> {
+        let table = Table::open(dir, &manifest.changes)?;
+        let Basis { schema: before, key, compared, .. } = Basis::of(manifest);
+        let stored = table.columns_of(&["key", "after"]);
+        let pinned = manifest.schema.columns.iter().filter(|column| stored.contains(&column.name)).cloned();
+        let mut schema = Schema { columns: pinned.collect() };
+        for name in stored {
+            // A column without a kind has held no value yet.
+            if schema.index_of(&name).is_none() && !name.starts_with(RESERVED_PREFIX) {
+                schema.columns.push(Column { name, kind: Kind::Text });
+            }
+        }
+        let missing = |_| SnapshotError::damaged(table.path(), "key columns are missing");
+        let keys = before.columns[..key].iter().map(|column| column.name.clone()).collect::<Vec<_>>();
+        let key = schema.indices_of(&keys).map_err(missing)?;
+        let forms = compared.into_iter().map(|c| c.form).collect();
+        let shape = Shape { before, key, schema, forms };
         Ok(ChangeSet::new(table.path().to_owned(), Arc::new(shape), table.rows()))
     }
 }

@@ -56,7 +56,17 @@ const PURE: &[&str] = &[
     "job/raw.rs",
     "job/spec.rs",
     "job/templated.rs",
+    "deliver/grants.rs",
+    "deliver/limits/breaker.rs",
+    "deliver/limits/budget.rs",
+    "deliver/limits/concurrency.rs",
+    "deliver/limits/latency.rs",
+    "deliver/limits/rate.rs",
+    "deliver/limits/report.rs",
+    "deliver/limits/window.rs",
     "deliver/retry.rs",
+    "deliver/sign.rs",
+    "deliver/spell.rs",
     "deliver/verdict.rs",
 ];
 const IMPURE: &[&str] = &[

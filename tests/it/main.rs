@@ -15,6 +15,7 @@ mod job_files;
 mod messages;
 mod nightly;
 mod receiver;
+mod redaction;
 mod reference_bodies;
 mod snapshot_model;
 mod snapshots;

@@ -73,10 +73,17 @@ fn a_key_with_signs_that_mean_something_in_an_address_arrives_whole() {
 
 #[test]
 fn an_address_that_is_none_is_known_before_anything_is_sent() {
-    use nightmark::deliver::check_url;
-    assert!(check_url(&"https://h.example/x".into()).is_ok());
-    let error = check_url(&"planted".into()).unwrap_err().to_string();
-    assert!(error.contains("destination.url does not resolve to a web address") && !error.contains("planted"));
+    let check = |url: &str| {
+        let home = home(CSV, "", "${WHOLE}");
+        let mut command = home.command(&["check", "orgs"]);
+        ran(command.env("WHOLE", url).output().unwrap())
+    };
+    check("https://h.example/x").expect(0);
+    let none = check("planted").expect(2);
+    says(&none, &["destination.url does not resolve to a web address"]);
+    assert!(!none.stdout.contains("planted"), "{}", none.stdout);
+    let metadata = check("http://169.254.169.254/planted").expect(2);
+    says(&metadata, &["169.254.169.254, which is a cloud's metadata service", "destination.allow_addresses"]);
 }
 
 #[test]

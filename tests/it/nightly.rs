@@ -146,7 +146,8 @@ fn a_killed_run_sends_again_what_may_have_been_in_flight_and_no_more() {
     assert_eq!((second.len(), second[0].org()), (1, "ws_1"));
     assert_ne!(first[0].headers["webhook-id"], second[0].headers["webhook-id"], "another version, another id");
     let runs = home.run(&["runs", "--json"]).expect(0).json();
-    assert_eq!(runs[1]["state"], json!("running"), "the killed run is shown as cut off");
+    assert_eq!(runs[1]["state"], json!("superseded"), "the killed run is taken over");
+    assert!(runs[1]["reason"].as_str().unwrap().contains("its process ended while it was sending"), "{}", runs[1]);
 }
 
 #[test]

@@ -11,6 +11,8 @@
 mod keys;
 mod open;
 mod orgs;
+mod progress;
+mod refusals;
 mod runs;
 
 use super::StoreError;

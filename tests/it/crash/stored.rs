@@ -9,7 +9,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 fn outcome(progress: &Progress, seq: u64) -> Option<Outcome> {
-    progress.receipts.get(&seq).copied()
+    let seq = u32::try_from(seq).unwrap();
+    let sets = [
+        (&progress.acknowledged, Outcome::Acknowledged),
+        (&progress.refused, Outcome::Refused),
+        (&progress.unknown, Outcome::Unknown),
+    ];
+    sets.into_iter().find(|(set, _)| set.contains(seq)).map(|(_, outcome)| outcome)
 }
 
 /// What is recorded of each row, by `webhook-id`. Nothing before the first publication.
