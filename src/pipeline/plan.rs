@@ -61,8 +61,8 @@ pub(super) async fn plan(
 async fn refuse_if_lost(dir: &Path, store: Option<&dyn RunStore>) -> Result<(), PipelineError> {
     for run in snapshot::unclaimed(dir)? {
         let published = match store {
-            // A run that was killed before it was published has attempted nothing and has not ended.
-            Some(store) => store.progress(&run).await.map(|p| p.ended || p.attempted_before > 0)?,
+            // A run that was killed before it was published is known as such. One that nobody remembers may have been sent.
+            Some(store) => store.run(&run).await?.is_none_or(|record| record.state.is_published()),
             None => true,
         };
         if published {
