@@ -213,8 +213,11 @@ pub const TIMED: &[Case] = &[
     case("hangs once", |n| later(n, cut(Stage::Body, End::Stay).applied()), Acknowledged, 2),
 ];
 
+/// The name of a fault that stops delivery, and what the destination does.
+pub type Stopping = (&'static str, fn() -> Plan);
+
 /// Faults of the set-up: delivery stops.
-pub const STOPPING: &[(&str, fn() -> Plan)] = &[
+pub const STOPPING: &[Stopping] = &[
     ("300", || Plan::status(300)),
     ("301", || Plan::header(301, "location", "/elsewhere")),
     ("302", || Plan::header(302, "location", "http://127.0.0.1:1/")),
