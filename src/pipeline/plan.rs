@@ -11,11 +11,11 @@ use crate::guard;
 use crate::job::spec::{Baseline, Job};
 use crate::receipt::Progress;
 use crate::row::{Column, HashSeed, Schema};
-use crate::snapshot::{Draft, Finished, Manifest, Publishing, Snapshot, Unknown, rewrite};
+use crate::snapshot::{self, Draft, Finished, Manifest, Publishing, Snapshot, SnapshotError, Unknown, rewrite};
 use crate::store::RunStore;
 use crate::template::Template;
 use std::collections::{BTreeSet, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// How much a plan may take.
@@ -50,9 +50,26 @@ pub(super) async fn plan(
         // A snapshot without its state store: every change of its run may have been sent.
         _ => Progress::forgotten(),
     };
+    refuse_if_lost(&input.dir, store).await?;
     let fresh_seed = HashSeed(clock.random().to_be_bytes());
     let planning = tokio::task::spawn_blocking(move || plan_blocking(input, &progress, fresh_seed, resources, purpose));
     planning.await.map_err(|e| PipelineError::Internal(e.to_string()))?
+}
+
+/// Without a manifest this is a first run, unless files of a published run are there: then the manifest was lost, and to begin
+/// anew unasked would send every org once more and forget those that are gone.
+async fn refuse_if_lost(dir: &Path, store: Option<&dyn RunStore>) -> Result<(), PipelineError> {
+    for run in snapshot::unclaimed(dir)? {
+        let published = match store {
+            // A run that was killed before it was published is known as such. One that nobody remembers may have been sent.
+            Some(store) => store.run(&run).await?.is_none_or(|record| record.state.is_published()),
+            None => true,
+        };
+        if published {
+            return Err(SnapshotError::lost(dir, run).into());
+        }
+    }
+    Ok(())
 }
 
 /// The same without a state store and an async runtime. `progress`: what is known about the deliveries of the snapshot's

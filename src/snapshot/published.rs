@@ -42,6 +42,31 @@ pub fn published(dir: &Path) -> Result<Vec<PublishedRun>, SnapshotError> {
     Ok(found)
 }
 
+/// The runs in a folder without a current manifest that are complete, the newest first. Either they were killed just before
+/// they were published, or their manifest is lost: what the state store knows of them tells. None if there is a manifest.
+///
+/// # Errors
+/// A manifest that is damaged, a folder that cannot be read.
+pub fn unclaimed(dir: &Path) -> Result<Vec<String>, SnapshotError> {
+    if Manifest::load(dir)?.is_some() || !dir.exists() {
+        return Ok(Vec::new());
+    }
+    let entries = std::fs::read_dir(dir).map_err(SnapshotError::io(dir))?;
+    let is_run = |name: &String| ulid::Ulid::from_string(name).is_ok() && dir.join(name).join(Manifest::FILE).exists();
+    let mut runs: Vec<String> =
+        entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).filter(is_run).collect();
+    runs.sort_by(|a, b| b.cmp(a));
+    Ok(runs)
+}
+
+impl SnapshotError {
+    /// The manifest of `dir` is gone, and `run` was published with one.
+    pub fn lost(dir: &Path, run: String) -> Self {
+        let copy = dir.join(&run).join(Manifest::FILE);
+        SnapshotError::Lost { path: dir.join(Manifest::FILE), run, copy }
+    }
+}
+
 impl Manifest {
     /// The copy of its manifest that a run's folder has; `None` if there is none.
     ///

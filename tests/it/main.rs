@@ -6,6 +6,7 @@ mod delivery;
 mod diff_model;
 mod direction;
 mod duckdb;
+mod faults;
 mod faulty;
 mod file_sources;
 mod guide;

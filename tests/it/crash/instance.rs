@@ -75,6 +75,7 @@ on = {on}
 kind = "http"
 url = "http://{}/hook/${{TEST_KEY}}"
 retry = {{ attempts = 2, base = "1ms", max = "5ms" }}
+dead_letter_after = 0
 [payload]
 template = '''{{"workspace_id": {{{{row.workspace_id}}}}, "plan_id": {{{{row.plan_id}}}}, "user_count": {{{{row.user_count}}}},
   "gone": {{% if op == "removed" %}}true{{% else %}}false{{% endif %}}}}'''

@@ -48,7 +48,7 @@ const KINDS: [Kind; 4] = [
     Kind { form: Form::Parquet, removals: false, spills: false },
 ];
 
-/// Kills a process of each kind so often, two at a time, since what is waited for is mostly the other side.
+/// Kills so many processes, a share of each kind. The kinds run beside each other: a process mostly waits.
 fn kill_at_random(kills: usize, rows: usize) {
     let seed = seed();
     let each = kills.div_ceil(KINDS.len());

@@ -113,6 +113,11 @@ impl Faulty {
         self.shared.record().entries.len()
     }
 
+    /// Everything that was received and applied is forgotten.
+    pub fn forget(&self) {
+        *self.shared.record() = Record::default();
+    }
+
     /// Requests from now on belong to the next process.
     pub fn next_era(&self) -> usize {
         let mut record = self.shared.record();

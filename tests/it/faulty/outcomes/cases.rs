@@ -57,7 +57,7 @@ pub fn ordinary() -> Vec<Case> {
     let mut cases = Vec::new();
     cases.extend(statuses!(Acknowledged, 1, 200 201 202 203 204 206 207 226 299));
     cases.extend(
-        statuses!(Refused, 1, 400 402 406 407 409 411 412 413 414 415 416 417 418 421 422 423 424 426 428 431 451 499),
+        statuses!(Refused, 1, 400 402 406 409 411 412 413 414 415 416 417 418 421 422 423 424 426 428 431 451 499),
     );
     cases.extend(statuses!(NotDelivered, 2, 408 425 429));
     cases.extend(statuses!(Unknown, 2, 500 502 503 504 506 507 508 510 511 520 529 599 600 999));
@@ -213,8 +213,11 @@ pub const TIMED: &[Case] = &[
     case("hangs once", |n| later(n, cut(Stage::Body, End::Stay).applied()), Acknowledged, 2),
 ];
 
+/// The name of a fault that stops delivery, and what the destination does.
+pub type Stopping = (&'static str, fn() -> Plan);
+
 /// Faults of the set-up: delivery stops.
-pub const STOPPING: &[(&str, fn() -> Plan)] = &[
+pub const STOPPING: &[Stopping] = &[
     ("300", || Plan::status(300)),
     ("301", || Plan::header(301, "location", "/elsewhere")),
     ("302", || Plan::header(302, "location", "http://127.0.0.1:1/")),
@@ -225,6 +228,7 @@ pub const STOPPING: &[(&str, fn() -> Plan)] = &[
     ("403", || Plan::body(403, r#"{"error":"wrong endpoint type"}"#)),
     ("404", || Plan::status(404)),
     ("405", || Plan::status(405)),
+    ("407", || Plan::status(407)),
     ("410", || Plan::status(410)),
     ("401 that breaks off", || raw("HTTP/1.1 401 No\r\ncontent-length: 9\r\n\r\nno", End::Close)),
     ("401 without an end", || Plan::of(Act::Endless(401))),
