@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// What is refused and what the job allows of it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Blocked {
-    pub(super) allowed: Vec<IpNet>,
+    allowed: Vec<IpNet>,
     /// For tests: names lead to hardly any refused address on a machine without a network.
     #[cfg(test)]
     pub(super) also: Vec<IpNet>,

@@ -62,7 +62,7 @@ pub(super) fn attempt_headers(
     headers.insert(IDEMPOTENCY_KEY, id);
     headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(timestamp));
     if let Some(signature) = signer.sign(&message.id, timestamp, &message.body) {
-        headers.insert(WEBHOOK_SIGNATURE, signature);
+        headers.insert(WEBHOOK_SIGNATURE, HeaderValue::try_from(signature).ok()?);
     }
     headers.insert(OPERATION, HeaderValue::from_static(message.operation));
     Some(headers)
@@ -95,8 +95,7 @@ mod tests {
         let headers = attempt_headers(&fixed, &signer, &message("msg_1"), now).unwrap();
         let mut lines: Vec<String> = headers.iter().map(|(n, v)| format!("{n}: {}", v.to_str().unwrap())).collect();
         lines.sort();
-        let signature = signer.sign("msg_1", 1_700_000_000, b"{}").unwrap();
-        let signature = format!("webhook-signature: {}", signature.to_str().unwrap());
+        let signature = format!("webhook-signature: {}", signer.sign("msg_1", 1_700_000_000, b"{}").unwrap());
         let agent = format!("user-agent: {AGENT}");
         let expected = [
             "content-type: application/json",
