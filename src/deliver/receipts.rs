@@ -12,15 +12,8 @@ use std::sync::Arc;
 
 /// How a row ended in this run.
 pub(super) enum Word {
-    /// There is a receipt.
-    Final {
-        /// The row's key, for the report.
-        key: String,
-        /// What is to be recorded.
-        receipt: Receipt,
-        /// Why it did not get through, unless it did.
-        failure: Option<FailureKind>,
-    },
+    /// What is to be recorded.
+    Final(Receipt),
     /// It was surely not applied and is left to the next run.
     Pending,
 }
@@ -30,9 +23,8 @@ pub(super) fn unsendable(seq: u64, key: String, problem: String, at: DateTime<Ut
     let detail = Some(problem);
     let kind = FailureKind::NotDelivered;
     // Only what a destination refuses counts for a version, so that its id is not needed.
-    let failure = Some(Failure { kind, key: key.clone(), webhook_id: String::new() });
-    let receipt = Receipt { seq, outcome: Outcome::Refused, status: None, attempts: 0, detail, at, failure };
-    Word::Final { key, receipt, failure: Some(kind) }
+    let failure = Some(Failure { kind, key, webhook_id: String::new() });
+    Word::Final(Receipt { seq, outcome: Outcome::Refused, status: None, attempts: 0, detail, at, failure })
 }
 
 /// Takes words and hands out grants until the desk is closed. The only one that talks to the ledger.
@@ -79,12 +71,14 @@ impl Batch {
         for word in words {
             match word {
                 Word::Pending => batch.outcomes.push(None),
-                Word::Final { key, receipt, failure } => {
+                Word::Final(receipt) => {
                     batch.outcomes.push(Some(receipt.outcome));
-                    batch.undelivered += u64::from(failure == Some(FailureKind::NotDelivered));
-                    if let Some(kind) = failure.filter(|_| batch.failures.len() < Summary::MAX_FAILURES) {
-                        let detail = receipt.detail.clone().unwrap_or_default();
-                        batch.failures.push(FailedRow { key, kind, status: receipt.status, detail });
+                    if let Some(Failure { kind, key, .. }) = &receipt.failure {
+                        batch.undelivered += u64::from(*kind == FailureKind::NotDelivered);
+                        if batch.failures.len() < Summary::MAX_FAILURES {
+                            let (key, detail) = (key.clone(), receipt.detail.clone().unwrap_or_default());
+                            batch.failures.push(FailedRow { key, kind: *kind, status: receipt.status, detail });
+                        }
                     }
                     batch.receipts.push(receipt);
                 }

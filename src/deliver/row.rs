@@ -178,16 +178,15 @@ fn finish(run: &Run, job: Job, last: Outcome) -> Word {
         Outcome::Refused => Some(FailureKind::NotDelivered),
         Outcome::Unknown => Some(FailureKind::Unknown),
     };
-    let receipt = Receipt {
+    Word::Final(Receipt {
         seq: message.seq,
         outcome,
         status: row.status,
         attempts: row.attempts,
         detail: row.detail,
         at: run.engine.clock.now(),
-        failure: failure.map(|kind| Failure { kind, key: message.key.clone(), webhook_id: message.id }),
-    };
-    Word::Final { key: message.key, receipt, failure }
+        failure: failure.map(|kind| Failure { kind, key: message.key, webhook_id: message.id }),
+    })
 }
 
 /// The run stops before the row has its answer: it stays pending, unless an earlier attempt may have been applied.
