@@ -162,7 +162,7 @@ pub struct Summary {
 }
 
 /// Why delivery stopped and what to do. Without secrets.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Stopped {
     /// For programs.
     pub kind: StopKind,

@@ -6,7 +6,7 @@
 //! what was published is taken over, what was not is discarded.
 
 use super::{PipelineError, Runner};
-use crate::receipt::Counts;
+use crate::receipt::{Counts, Progress};
 use crate::snapshot::Manifest;
 use crate::store::{RunRecord, RunState, StoreError};
 use std::marker::PhantomData;
@@ -106,16 +106,16 @@ impl<'a> Course<'a, Published> {
 }
 
 impl Course<'_, Delivering> {
-    /// Delivery ended in order. It is finished if nothing is left; else it waits to be taken up or superseded. `set_aside`:
-    /// rows that were passed over although nothing is known of them.
+    /// Delivery ended in order. It is finished if nothing is left; else it waits to be taken up or superseded. `progress`: what
+    /// is known of its rows now. `set_aside`: rows that were passed over although nothing is known of them.
     pub(super) async fn ended(
         self,
+        mut progress: Progress,
         set_aside: u64,
         reason: Option<String>,
         report: serde_json::Value,
     ) -> Result<(RunState, Counts), StoreError> {
         let now = self.runner.clock.now();
-        let mut progress = self.runner.store.progress(&self.record.id).await?;
         progress.release();
         let counts = self.record.counts.delivered(&progress, set_aside);
         self.record.counts = counts;

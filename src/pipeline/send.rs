@@ -7,7 +7,7 @@ use super::{PipelineError, Runner};
 use crate::deliver::{Delivery, Entry, Ledger, Observer, Options, Resolved, StopKind, Stopped, Summary};
 use crate::job::secrets::Secrets;
 use crate::job::spec::Job;
-use crate::receipt::{Counts, Outcome};
+use crate::receipt::{Counts, Outcome, Progress};
 use crate::store::{DestinationRecord, DestinationState, RefusalChange, RunState, RunStore, StoreError};
 use async_trait::async_trait;
 use serde_json::json;
@@ -97,6 +97,7 @@ pub(super) async fn send(
     let progress = runner.store.progress(&run).await?;
     runner.progress.sending(outbox.changes.len() - progress.acknowledged.len().min(outbox.changes.len()));
     let refusals = runner.store.refusals(Some(&job.name)).await?;
+    let refused_before: Vec<String> = refusals.iter().map(|refusal| refusal.webhook_id.clone()).collect();
     let (messages, found) = Messages::new(outbox, &progress, refusals, job.destination.dead_letter_after)?;
     let ledger = Arc::new(StoreLedger { store: Arc::clone(&runner.store), run: run.clone() });
     let observer = Arc::new(Relay(Arc::clone(&runner.progress)));
@@ -107,39 +108,42 @@ pub(super) async fn send(
         return Err(PipelineError::Delivery(error.to_string()));
     }
     failpoint!("delivery.ended");
-    forget(runner, job, &run, &found).await?;
+    let progress = runner.store.progress(&run).await?;
+    forget(runner, job, &refused_before, &found, &progress).await?;
     note_destination(runner, job, &run, &summary).await?;
     let reason = summary.stopped.as_ref().map(|stopped| format!("{}; {}", stopped.reason, stopped.remedy));
-    let (state, counts) = course.ended(found.silent, reason, report(&summary, &found)).await?;
+    let (state, counts) = course.ended(progress, found.silent, reason, report(&summary, &found)).await?;
     summary.pending = counts.pending;
     Ok(Sent { state, counts, summary, dead_letters: found.set_aside - found.dropped })
 }
 
 /// What the run's record says of its delivery besides the counts.
 fn report(summary: &Summary, found: &Found) -> serde_json::Value {
-    let stopped = summary.stopped.as_ref();
     json!({
-        "stopped": stopped.map(|s| json!({ "kind": s.kind, "reason": s.reason, "remedy": s.remedy })),
+        "stopped": summary.stopped,
         "limits": summary.limits,
         "dead_letters": found.set_aside - found.dropped,
         "dropped": found.dropped,
     })
 }
 
-/// A version that is delivered, or that no row has any more, is no dead letter.
-async fn forget(runner: &Runner, job: &Job, run: &str, found: &Found) -> Result<(), StoreError> {
-    let refusals = runner.store.refusals(Some(&job.name)).await?;
-    if refusals.is_empty() {
+/// A version that is delivered, or that no row has any more, is no dead letter. Those refused now for the first time are none
+/// of `before`, and stay.
+async fn forget(
+    runner: &Runner,
+    job: &Job,
+    before: &[String],
+    found: &Found,
+    progress: &Progress,
+) -> Result<(), StoreError> {
+    let is_over = |id: &&String| match found.versions.get(*id) {
+        Some(seq) => progress.unacknowledged(*seq).is_none(),
+        None => found.is_complete,
+    };
+    let over: Vec<String> = before.iter().filter(is_over).cloned().collect();
+    if over.is_empty() {
         return Ok(());
     }
-    let progress = runner.store.progress(run).await?;
-    let is_acknowledged = |seq: &u64| u32::try_from(*seq).is_ok_and(|seq| progress.acknowledged.contains(seq));
-    let is_over = |id: &str, refused_by: &str| match found.versions.get(id) {
-        Some(seq) => is_acknowledged(seq),
-        None => found.is_complete && refused_by != run,
-    };
-    let over = refusals.into_iter().filter(|refusal| is_over(&refusal.webhook_id, &refusal.run));
-    let over: Vec<String> = over.map(|refusal| refusal.webhook_id).collect();
     runner.store.change_refusals(&job.name, &over, RefusalChange::Forget).await.map(drop)
 }
 
