@@ -6,7 +6,8 @@ use super::table::shown;
 use super::{Context, Exit, columns};
 use crate::deliver::Summary;
 use crate::job::load::load_job;
-use crate::pipeline::{How, RunReport, Runner, SendProgress};
+use crate::job::spec::Job;
+use crate::pipeline::{How, PipelineError, RunReport, Runner, SendProgress};
 use crate::receipt::Outcome;
 use crate::store::RunState;
 use crate::store::sqlite::SqliteStore;
@@ -14,7 +15,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 use std::io::IsTerminal;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::sync::watch;
 
 /// Arguments of `nightmark run`.
@@ -38,8 +39,22 @@ pub struct RunArgs {
 /// # Errors
 /// Whatever kept the job from being done; its record in `nightmark runs` has the reason too.
 pub async fn run(context: &Context, args: RunArgs) -> anyhow::Result<Exit> {
+    let how = How { approved: args.approve, sends: !args.no_send };
+    work(context, &args.job, args.resources, async |runner, job| runner.run(job, how).await).await
+}
+
+/// Loads a job, does `does` with it and all that a run needs, and prints what came of it.
+///
+/// # Errors
+/// A job or state store that cannot be had; what `does` fails with.
+pub async fn work(
+    context: &Context,
+    job: &str,
+    resources: ResourceArgs,
+    does: impl AsyncFnOnce(&Runner, Arc<Job>) -> Result<RunReport, PipelineError>,
+) -> anyhow::Result<Exit> {
     let started = Instant::now();
-    let job = Arc::new(load_job(&context.home, &args.job)?);
+    let job = Arc::new(load_job(&context.home, job)?);
     let store = Arc::new(SqliteStore::open(&context.home.database()).await?);
     let runner = Runner {
         home: context.home.clone(),
@@ -47,23 +62,21 @@ pub async fn run(context: &Context, args: RunArgs) -> anyhow::Result<Exit> {
         store: Arc::clone(&store) as _,
         clock: Arc::clone(&context.clock),
         progress: bar(),
-        resources: args.resources.resources(),
+        resources: resources.resources(),
         stop: stop_on_signal()?,
     };
-    let how = How { approved: args.approve, sends: !args.no_send };
-    let outcome = runner.run(Arc::clone(&job), how).await;
+    let outcome = does(&runner, Arc::clone(&job)).await;
     // With it goes the progress bar, which must be off the screen before anything else is printed.
     drop(runner);
     store.close().await;
     let report = outcome?;
-    print(context, &job.name, &report, started.elapsed());
+    let elapsed = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    if context.json {
+        print_json(&job.name, &report, elapsed);
+    } else {
+        print_text(&job.name, &report, elapsed);
+    }
     Ok(exit(&report))
-}
-
-/// Prints the report in the form that was asked for.
-pub fn print(context: &Context, job: &str, report: &RunReport, elapsed: Duration) {
-    let elapsed = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-    if context.json { print_json(job, report, elapsed) } else { print_text(job, report, elapsed) }
 }
 
 /// 3 if held; 1 if a row was rejected, refused, unknown or left pending; else 0.
@@ -216,10 +229,7 @@ impl Drop for Bar {
 }
 
 /// Becomes true with the first Ctrl-C or SIGTERM; the second ends the process.
-///
-/// # Errors
-/// Signals that cannot be listened for.
-pub fn stop_on_signal() -> anyhow::Result<watch::Receiver<bool>> {
+fn stop_on_signal() -> anyhow::Result<watch::Receiver<bool>> {
     let (sender, receiver) = watch::channel(false);
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::spawn(async move {
