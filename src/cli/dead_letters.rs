@@ -4,11 +4,13 @@ use super::report::{clipped, grouped, plural};
 use super::table::{shown, table};
 use super::{Context, Exit};
 use crate::job::load::load_job;
+use crate::job::spec::DEAD_LETTER_AFTER;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Refusal, RefusalChange, RefusalStore};
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use std::collections::{BTreeSet, HashMap};
 
 /// Arguments of `nightmark dead-letters`.
 #[derive(Debug, Args)]
@@ -80,28 +82,30 @@ fn fate(refusal: &Refusal, after: u32) -> &'static str {
     }
 }
 
-async fn list(context: &Context, args: ListArgs) -> anyhow::Result<Exit> {
-    let mut refusals = match SqliteStore::open_existing_readonly(&context.home.database()).await? {
-        Some(store) => {
-            let refusals = store.refusals(args.job.as_deref()).await?;
-            store.close().await;
-            refusals
-        }
-        None => Vec::new(),
+/// What is stored of a job, or of all.
+async fn refusals(context: &Context, job: Option<&str>) -> anyhow::Result<Vec<Refusal>> {
+    let Some(store) = SqliteStore::open_existing_readonly(&context.home.database()).await? else {
+        return Ok(Vec::new());
     };
-    // A job whose file is gone has no limit of its own any more.
-    let after = |job: &str| load_job(&context.home, job).map_or(5, |job| job.destination.dead_letter_after);
-    let fates: std::collections::HashMap<String, u32> = refusals
-        .iter()
-        .map(|r| r.job.clone())
-        .collect::<std::collections::BTreeSet<_>>()
-        .into_iter()
-        .map(|job| {
-            let after = after(&job);
-            (job, after)
-        })
-        .collect();
-    let fate_of = |refusal: &Refusal| fate(refusal, fates.get(&refusal.job).copied().unwrap_or(5));
+    let refusals = store.refusals(job).await?;
+    store.close().await;
+    Ok(refusals)
+}
+
+/// After how many refusals each of these jobs sets a row aside. One whose file is gone has no limit of its own any more.
+fn limits(context: &Context, refusals: &[Refusal]) -> HashMap<String, u32> {
+    let jobs: BTreeSet<&String> = refusals.iter().map(|refusal| &refusal.job).collect();
+    let after = |job: &str| match load_job(&context.home, job) {
+        Ok(job) => job.destination.dead_letter_after,
+        Err(_) => DEAD_LETTER_AFTER,
+    };
+    jobs.into_iter().map(|job| (job.clone(), after(job))).collect()
+}
+
+async fn list(context: &Context, args: ListArgs) -> anyhow::Result<Exit> {
+    let mut refusals = refusals(context, args.job.as_deref()).await?;
+    let limits = limits(context, &refusals);
+    let fate_of = |refusal: &Refusal| fate(refusal, limits[&refusal.job]);
     let before = refusals.len();
     if !args.all {
         refusals.retain(|refusal| fate_of(refusal) == "set aside");
@@ -130,20 +134,14 @@ async fn list(context: &Context, args: ListArgs) -> anyhow::Result<Exit> {
         crate::say!("{out}");
     }
     if hidden > 0 {
-        crate::say!(
-            "{} refused or dropped (--all shows them)",
-            plural(hidden as u64, "more row is or was").replace("row is or was", "rows")
-        );
+        crate::say!("{} refused or dropped (--all shows them)", plural(hidden as u64, "more row"));
     }
     Ok(Exit::Done)
 }
 
 async fn show(context: &Context, args: OfKey) -> anyhow::Result<Exit> {
     let job = load_job(&context.home, &args.job)?;
-    let refusals = match SqliteStore::open_existing_readonly(&context.home.database()).await? {
-        Some(store) => store.refusals(Some(&job.name)).await?,
-        None => Vec::new(),
-    };
+    let refusals = refusals(context, Some(&job.name)).await?;
     let found: Vec<&Refusal> = refusals.iter().filter(|refusal| refusal.key == args.key).collect();
     if found.is_empty() {
         bail!(

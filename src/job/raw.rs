@@ -2,6 +2,7 @@
 //! shows. Keys that must be there are options all the same, so that a file that lacks one can still be searched for
 //! other mistakes; the schema says that they are required, and that is checked first.
 
+use super::spec::DEAD_LETTER_AFTER;
 use schemars::JsonSchema;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -240,7 +241,7 @@ pub struct RawHttp {
     #[serde(default)]
     pub retry: RawRetry,
     /// A row that was refused in so many runs with the same content is set aside until its value changes; 0: never.
-    #[serde(default = "five")]
+    #[serde(default = "dead_letter_after")]
     pub dead_letter_after: u32,
     /// The longest that one request may take, answer included.
     #[serde(default = "thirty_seconds")]
@@ -272,8 +273,8 @@ fn eight() -> u32 {
     8
 }
 
-fn five() -> u32 {
-    5
+fn dead_letter_after() -> u32 {
+    DEAD_LETTER_AFTER
 }
 
 fn thirty_seconds() -> String {

@@ -172,6 +172,9 @@ pub enum Part {
     File(PathBuf),
 }
 
+/// The default of [`Destination::dead_letter_after`].
+pub const DEAD_LETTER_AFTER: u32 = 5;
+
 /// `[destination] kind = "http"`
 #[derive(Debug, Clone)]
 pub struct Destination {

@@ -34,8 +34,8 @@ struct Known {
     left_alone: bool,
     /// The snapshot is this run's.
     is_current: bool,
-    /// Of the job, now.
-    dead_letters: u64,
+    /// Of the job, now; those that nobody has dropped.
+    refused_versions: u64,
     destination: Option<DestinationRecord>,
 }
 
@@ -75,7 +75,7 @@ async fn load(context: &Context, store: &SqliteStore, mut run: RunRecord) -> any
         left_alone: super::is_free(context, &run.job),
         // A damaged manifest is told by the commands that need it.
         is_current: Manifest::load(&dir).ok().flatten().is_some_and(|manifest| manifest.run == run.id),
-        dead_letters: refusals.iter().filter(|refusal| !refusal.dropped).count() as u64,
+        refused_versions: refusals.iter().filter(|refusal| !refusal.dropped).count() as u64,
         destination: store.destination(&run.job).await?,
         run,
     })
@@ -90,7 +90,7 @@ fn print_json(known: &Known) {
         object.insert("steps".into(), json!(known.events));
         object.insert("failures".into(), json!(known.failures));
         object.insert("destination".into(), json!(known.destination));
-        object.insert("refused_versions".into(), json!(known.dead_letters));
+        object.insert("refused_versions".into(), json!(known.refused_versions));
         let todo = words::what_to_do(&known.run, known.left_alone, known.is_current, known.run.counts.set_aside);
         object.insert("what_to_do".into(), json!(todo));
     }
