@@ -1,7 +1,7 @@
 //! Secrets stay between the job and its destination: the real binary, against destinations that repeat every word they
 //! hear, with everything logged. Afterwards nothing that was printed, logged or kept has any of them in it.
 
-use crate::support::{Home, Ran, ran};
+use crate::support::{Home, Ran, job_file, ran};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use std::io::{Read, Write};
@@ -155,27 +155,17 @@ fn echoed(request: &str, status: u16) -> Option<String> {
 }
 
 fn job(scheme: &str, port: u16, extra: &str) -> String {
-    format!(
-        r#"version = 1
-[source]
-kind = "files"
-path = "orgs.csv"
-[diff]
-key = "workspace_id"
-[destination]
-kind = "http"
-url = "{scheme}://${{USER_NAME}}:${{PASSWORD}}@127.0.0.1:{port}/hook/${{PATH_KEY}}?k=${{QUERY_KEY}}"
+    let to = format!(
+        r#"url = "{scheme}://${{USER_NAME}}:${{PASSWORD}}@127.0.0.1:{port}/hook/${{PATH_KEY}}?k=${{QUERY_KEY}}"
 secret = "${{API_SECRET}}"
 headers = {{ Authorization-Token = "Bearer ${{TOKEN}}" }}
 signing = ["${{SIGNING}}", "${{SIGNING_OLD}}"]
 concurrency = 2
 retry = {{ attempts = 1, base = "1ms", max = "2ms" }}
 timeout = "600ms"
-{extra}
-[payload]
-preset = "flat"
-"#
-    )
+{extra}"#
+    );
+    job_file("", &to, r#"preset = "flat""#)
 }
 
 fn run(home: &Home, args: &[&str]) -> Ran {

@@ -1,6 +1,6 @@
 //! Regressions of comparison and snapshot, end to end: the real binary, real files, a real HTTP destination.
 
-use crate::support::{Destination, Home, Seen, signal};
+use crate::support::{Destination, Home, Seen, job_file, signal};
 use nightmark::clock::{Clock, SystemClock};
 use nightmark::config::Home as Config;
 use nightmark::job::spec::Job;
@@ -22,27 +22,11 @@ fn home(destination: &Destination, diff: &str, payload: &str) -> Home {
 }
 
 fn set_job(home: &Home, destination: &Destination, diff: &str, payload: &str) {
-    home.write(
-        "jobs/orgs.toml",
-        &format!(
-            r#"version = 1
-[source]
-kind = "files"
-path = "orgs.csv"
-[diff]
-key = "workspace_id"
-{diff}
-[destination]
-kind = "http"
-url = "http://{}/hook/${{TEST_KEY}}"
-concurrency = 4
-retry = {{ attempts = 1, base = "1ms", max = "2ms" }}
-[payload]
-{payload}
-"#,
-            destination.address
-        ),
+    let to = format!(
+        "url = \"http://{}/hook/${{TEST_KEY}}\"\nconcurrency = 4\nretry = {{ attempts = 1, base = \"1ms\", max = \"2ms\" }}",
+        destination.address
     );
+    home.write("jobs/orgs.toml", &job_file(diff, &to, payload));
 }
 
 /// Writes the extract: a header and one line per org.

@@ -6,7 +6,7 @@
 mod cases;
 
 use super::{Act, Answer, Asked, End, Faulty, Manner, Plan, Stage};
-use crate::support::Home;
+use crate::support::{Home, job_file};
 use cases::{Case, Class, STOPPING, TIMED, ordinary};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,23 +21,8 @@ fn org(index: usize) -> String {
 /// A home with a job of so many orgs for an address.
 fn home(url: &str, orgs: usize, settings: &str) -> Home {
     let home = Home::new();
-    let job = format!(
-        r#"version = 1
-[source]
-kind = "files"
-path = "orgs.csv"
-[diff]
-key = "workspace_id"
-[destination]
-kind = "http"
-url = "{url}"
-retry = {{ attempts = 2, base = "1ms", max = "5ms" }}
-{settings}
-[payload]
-preset = "flat"
-"#
-    );
-    home.write("jobs/orgs.toml", &job);
+    let to = format!("url = \"{url}\"\nretry = {{ attempts = 2, base = \"1ms\", max = \"5ms\" }}\n{settings}");
+    home.write("jobs/orgs.toml", &job_file("", &to, r#"preset = "flat""#));
     let rows: String = (0..orgs).map(|i| format!("{},{i}\n", org(i))).collect();
     home.write("orgs.csv", &format!("workspace_id,user_count\n{rows}"));
     home
