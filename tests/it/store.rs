@@ -123,7 +123,7 @@ async fn progress_is_kept(store: &impl RunStore) {
     let far = 3 << 16;
     store.commit("p1", &[0..300, far - 2..far + 2], &[]).await.unwrap();
     let batch: Vec<_> = (0..300).map(|seq| receipt(seq, Outcome::Unknown)).collect();
-    store.commit("p1", &[300..400], &batch).await.unwrap();
+    store.commit("p1", std::slice::from_ref(&(300..400)), &batch).await.unwrap();
     store.commit("p1", &[], &[receipt(3, Outcome::Refused), receipt(far, Outcome::Refused)]).await.unwrap();
     store.commit("p1", &[], &[receipt(4, Outcome::Acknowledged)]).await.unwrap();
     // Replacing the run's record must not lose what is known of its rows.
@@ -145,7 +145,7 @@ async fn progress_is_kept(store: &impl RunStore) {
     store.cut_off("p1").await.unwrap();
     expected.cut_off();
     assert_eq!(store.progress("p1").await.unwrap(), expected);
-    store.commit("p1", &[398..500], &[receipt(398, Outcome::Acknowledged)]).await.unwrap();
+    store.commit("p1", std::slice::from_ref(&(398..500)), &[receipt(398, Outcome::Acknowledged)]).await.unwrap();
     store.end_delivery(&run("p1", "p", RunState::Finished, 0), at(1)).await.unwrap();
     expected.receive(398, Outcome::Acknowledged);
     assert_eq!(store.progress("p1").await.unwrap(), expected);
@@ -198,7 +198,7 @@ async fn destinations_are_kept(store: &impl RefusalStore) {
     store.put_destination(&record).await.unwrap();
     let disabled = DestinationRecord { state: DestinationState::Disabled, since: at(2), ..record };
     store.put_destination(&disabled).await.unwrap();
-    assert_eq!(store.destinations().await.unwrap(), [disabled.clone()]);
+    assert_eq!(store.destinations().await.unwrap(), std::slice::from_ref(&disabled));
     assert_eq!(store.destination("d").await.unwrap(), Some(disabled));
     assert!(store.clear_destination("d").await.unwrap());
     assert!(!store.clear_destination("d").await.unwrap());

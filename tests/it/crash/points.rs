@@ -63,7 +63,9 @@ fn a_kill_at_every_failpoint() {
     let marks: Vec<&'static str> = marks().into_iter().map(|name| &*name.leak()).collect();
     assert!(marks.len() > 20, "{marks:?}");
     // Without the feature the marks are no code, and this test would find each of them dead.
-    assert!(cfg!(feature = "failpoints"), "run the tests with --features failpoints, as ./test.sh does");
+    if !cfg!(feature = "failpoints") {
+        panic!("run the tests with --features failpoints, as ./test.sh does");
+    }
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..4 {
