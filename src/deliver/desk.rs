@@ -8,6 +8,9 @@
 //! A row goes rendered → granted → at a worker → (parked → at a worker …) → outbox. One worker at a time looks for work
 //! and waits for it, the others queue behind it: a new row wakes one of them and not all.
 
+#[cfg(test)]
+mod tests;
+
 use super::grants::GrantSize;
 use super::limits::{Admission, Limits, Permit, Turn};
 use super::receipts::Word;
@@ -221,6 +224,9 @@ impl Desk {
                     Turn::Retry(_) => state.parked.pop().map(|parked| parked.0.job),
                 };
                 self.ask_for_grant(state);
+                if self.room_in(state).is_some() {
+                    self.room.notify_one();
+                }
                 job.map_or(Found::Wait(None), |job| Found::Job(job, permit))
             }
         }
@@ -330,7 +336,7 @@ impl Desk {
         jobs
     }
 
-    /// No more words will come.
+    /// No more words will come, and no row will be asked for.
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.post.notify_one();
@@ -355,7 +361,7 @@ impl Desk {
 
 impl State {
     fn wants_grant(&self) -> bool {
-        !self.halted && !self.rendered.is_empty() && self.granted.len() <= self.size.low()
+        !self.halted && !self.closed && !self.rendered.is_empty() && self.granted.len() <= self.size.low()
     }
 }
 
@@ -396,27 +402,5 @@ impl PartialOrd for Parked {
 impl Ord for Parked {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.order().cmp(&other.order())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn message(seq: u64) -> Message {
-        Message { seq, key: String::new(), id: String::new(), operation: "added", body: "{}".into() }
-    }
-
-    #[test]
-    fn grants_name_exactly_the_rows_that_can_be_sent() {
-        for (rows, expected) in [
-            (&[][..], &[][..]),
-            (&[7], &[(7, 8)]),
-            (&[0, 1, 2], &[(0, 3)]),
-            (&[0, 1, 3, 4, 9], &[(0, 2), (3, 5), (9, 10)]),
-        ] {
-            let found = ranges(&rows.iter().copied().map(message).collect::<Vec<_>>());
-            assert!(found.iter().map(|r| (r.start, r.end)).eq(expected.iter().copied()), "{rows:?}: {found:?}");
-        }
     }
 }

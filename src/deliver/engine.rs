@@ -30,6 +30,15 @@ pub(super) struct Run {
     pub(super) desk: Arc<Desk>,
 }
 
+/// Closes the desk when it goes.
+struct Closing(Arc<Desk>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 const CRASHED: &str = "a delivery task crashed";
 
 /// Delivers `items`; see [`super::Delivery::run`].
@@ -42,6 +51,8 @@ pub(super) async fn run(
 ) -> anyhow::Result<Summary> {
     engine.limits.begin();
     let desk = Arc::new(Desk::new(Arc::clone(&engine.limits), engine.concurrency, engine.options.clone()));
+    // Also when this future is dropped: the collector then records what it has, and ends.
+    let closing = Closing(Arc::clone(&desk));
     let mut collector = tokio::spawn(collect(Arc::clone(&desk), ledger, observer));
     let run = Arc::new(Run { engine, desk });
     let sent = tokio::select! {
@@ -54,7 +65,7 @@ pub(super) async fn run(
     };
     let left = run.desk.leftovers();
     left.into_iter().for_each(|job| run.desk.finish(row::leave(&run, job)));
-    run.desk.close();
+    drop(closing);
     // Also after a failure: what was acknowledged until then is worth its receipt.
     let summary = collector.await.context(CRASHED)?;
     sent?;
