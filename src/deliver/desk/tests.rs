@@ -1,4 +1,6 @@
+use super::post::ranges;
 use super::*;
+use crate::deliver::limits::Permit;
 use crate::deliver::verdict::{Answer, Attempt, judge};
 use crate::job::spec::{Destination, Form, Rate, Retry, Templated};
 use chrono::DateTime;
