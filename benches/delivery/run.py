@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -55,7 +56,7 @@ def arguments():
     parser.add_argument("--rows", type=int, default=200_000, help="changed rows [200000]")
     parser.add_argument("--connections", type=int, default=64, help="of both [64]")
     parser.add_argument("--runs", type=int, default=3, help="the median of so many [3]")
-    parser.add_argument("--memory-rows", default="10000,1000000", help="peak memory at these, once each; empty: none")
+    parser.add_argument("--memory-rows", default="10000,1000000", help="memory while sending, once each; empty: none")
     parser.add_argument("--signing", action="store_true", help="sign each request (Standard Webhooks)")
     parser.add_argument("--workers", type=int, default=1, help="nginx processes [1]")
     parser.add_argument("--wrk-threads", type=int, default=1, help="[1]")
@@ -107,11 +108,12 @@ class Home:
         extract(folder / "orgs.csv", rows, 2)
         shutil.copytree(folder, self.kept)
 
+    def command(self, *more):
+        return [self.binary, "--home", self.folder, "--json", "run", "orgs", "--approve", *more]
+
     def run(self, *more):
-        os.environ |= {"BENCH_KEY": "bench-key", "BENCH_SIGNING": "whsec_" + "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"}
-        args = [self.binary, "--home", self.folder, "--json", "run", "orgs", "--approve", *more]
         os.sync()
-        return child(args, codes=(0, 1))
+        return child(self.command(*more), codes=(0, 1))
 
     def put_back(self):
         shutil.rmtree(self.folder)
@@ -171,18 +173,47 @@ def throughput(work, binary, server, args):
           f"{statistics.median(grown) / args.rows * 1e6 / 2**20:.1f} MB |")
 
 
+def resident(pid):
+    """Memory of its own, in megabytes: mapped files are the page cache's."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"RssAnon:\s+(\d+)", status)[1]) / 1024
+
+
+def sampled(home, server):
+    """What is resident while requests leave: [(share of the rows sent, megabytes)]."""
+    home.put_back()
+    before, samples = server.requests(), []
+    # What planning has freed goes back to the system, so that it does not hide what delivery takes.
+    trimmed = os.environ | {"MALLOC_TRIM_THRESHOLD_": "65536", "MALLOC_MMAP_THRESHOLD_": "65536"}
+    process = subprocess.Popen(home.command(), stdout=subprocess.DEVNULL, env=trimmed)
+    polls = 0
+    while process.poll() is None:
+        polls += 1
+        share = (server.requests() - before - polls) / home.rows
+        try:
+            samples.append((share, resident(process.pid)))
+        except (OSError, TypeError):
+            break  # it has just ended
+        time.sleep(0.02 if home.rows < 100_000 else 0.2)
+    process.wait()
+    return [(share, size) for share, size in samples if share > 0.02]
+
+
 def memory(work, binary, server, args):
-    print("\n| rows | peak memory | without sending | run |\n|---|---|---|---|")
+    print("\n| rows | resident at 10 % sent | at 50 % | at 95 % | most while sending |\n|---|---|---|---|---|")
     for rows in map(int, filter(None, args.memory_rows.split(","))):
         home = Home(work / f"home-{rows}", binary, server.url, args, rows)
-        _, sent, unsent, _ = delivered(home, server)
-        print(f"| {rows:,} | {sent.megabytes:.0f} MB | {unsent.megabytes:.0f} MB | {sent.wall:.1f} s |", flush=True)
+        samples = sampled(home, server)
+        at = [min(samples, key=lambda s, wanted=wanted: abs(s[0] - wanted))[1] for wanted in (0.1, 0.5, 0.95)]
+        cells = [f"{size:.0f} MB" for size in (*at, max(size for _, size in samples))]
+        print(f"| {rows:,} | {' | '.join(cells)} |", flush=True)
         shutil.rmtree(home.folder)
         shutil.rmtree(home.kept)
 
 
 def main():
     args = arguments()
+    os.environ |= {"BENCH_KEY": "bench-key", "BENCH_SIGNING": "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"}
     binary = pathlib.Path(os.environ.get("NIGHTMARK", TARGET / "release" / "nightmark")).absolute()
     with tempfile.TemporaryDirectory(prefix="nightmark-bench-") as folder:
         work = pathlib.Path(folder)
