@@ -453,6 +453,22 @@ async fn asked_to_stop_it_finishes_what_is_in_flight_and_takes_no_more() {
 }
 
 #[tokio::test]
+async fn rows_that_cannot_even_be_read_end_the_run_and_what_was_sent_is_recorded() {
+    let server = Server::start(|_| status(200)).await;
+    let case = Case::new(&server);
+    let error = case
+        .try_send((0..1000).map(|seq| {
+            assert!(seq < 700, "this panic is part of the test");
+            message(seq)
+        }))
+        .await
+        .unwrap_err();
+    assert_eq!(error.to_string(), "a delivery task crashed");
+    let recorded = case.receipts();
+    assert!(!recorded.is_empty() && recorded.len() <= server.seen().len(), "{}", recorded.len());
+}
+
+#[tokio::test]
 async fn dropped_it_breaks_off_and_records_what_it_knows() {
     let server = Server::start(|seen| if seen.seq() < 5 { status(200) } else { Reply::Hang }).await;
     let case = Case::new(&server);

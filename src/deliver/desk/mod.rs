@@ -108,12 +108,13 @@ impl Desk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for room; how many rows may be rendered now. `None`: delivery has stopped.
+    /// Waits for room; how many rows may be rendered now. `None`: delivery has stopped, or nobody asks for rows any
+    /// more.
     pub(super) async fn room(&self) -> Option<usize> {
         loop {
             {
                 let state = self.lock();
-                if state.halted {
+                if state.halted || state.closed {
                     return None;
                 }
                 if let Some(room) = self.room_in(&state) {

@@ -82,6 +82,7 @@ impl Desk {
     pub(in crate::deliver) fn close(&self) {
         self.lock().closed = true;
         self.post.notify_one();
+        self.room.notify_one();
     }
 
     pub(super) fn post(&self, state: &mut State, word: Word) {
