@@ -101,7 +101,8 @@ fn print_json(job: &str, report: &RunReport, elapsed: u64) {
         object.insert("columns".into(), columns::object(&planned.compared(), &planned.stats));
     }
     if let Some(delivery) = &report.delivery {
-        let stopped = delivery.stopped.as_ref().map(|s| json!({ "reason": s.reason, "remedy": s.remedy }));
+        let stopped =
+            delivery.stopped.as_ref().map(|s| json!({ "kind": s.kind, "reason": s.reason, "remedy": s.remedy }));
         object.insert("stopped".into(), stopped.unwrap_or(Value::Null));
         let failures = delivery.failures.iter();
         let failures =
@@ -109,6 +110,7 @@ fn print_json(job: &str, report: &RunReport, elapsed: u64) {
         object.insert("failures".into(), failures.collect());
         object.insert("undelivered".into(), json!(delivery.undelivered));
         object.insert("dead_letters".into(), json!(report.dead_letters));
+        object.insert("limits".into(), json!(delivery.limits));
     }
     crate::say!("{}", Value::Object(object));
 }

@@ -160,25 +160,11 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 mod tests {
     use super::*;
     use crate::deliver::verdict::{Preset, Verdict, judge};
-    use crate::job::spec::{Form, Part, Retry, Templated};
+    use crate::job::spec::{Form, Part, Templated};
 
     fn destination(url: &str) -> (Destination, Resolved) {
         let written = Templated { written: url.into(), parts: vec![Part::Literal(url.into())], form: Form::Address };
-        let destination = Destination {
-            url: written,
-            secret: None,
-            signing: Vec::new(),
-            headers: std::collections::BTreeMap::new(),
-            rate: None,
-            burst: None,
-            dead_letter_after: 5,
-            concurrency: 1,
-            retry: Retry { attempts: 1, base: Duration::ZERO, max: Duration::ZERO },
-            timeout: Duration::from_secs(30),
-            ca_file: None,
-            proxy: None,
-            allow_addresses: Vec::new(),
-        };
+        let destination = Destination::plain(written);
         let resolved =
             Resolved { url: url.into(), secret: None, signing: Vec::new(), headers: Vec::new(), proxy: None };
         (destination, resolved)

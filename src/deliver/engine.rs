@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::job::spec::Retry;
 use anyhow::Context as _;
 use std::sync::Arc;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
 
@@ -30,6 +31,15 @@ pub(super) struct Run {
     pub(super) desk: Arc<Desk>,
 }
 
+/// Closes the desk when it goes.
+struct Closing(Arc<Desk>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 const CRASHED: &str = "a delivery task crashed";
 
 /// Delivers `items`; see [`super::Delivery::run`].
@@ -42,6 +52,8 @@ pub(super) async fn run(
 ) -> anyhow::Result<Summary> {
     engine.limits.begin();
     let desk = Arc::new(Desk::new(Arc::clone(&engine.limits), engine.concurrency, engine.options.clone()));
+    // Also when this future is dropped: the collector then records what it has, and ends.
+    let closing = Closing(Arc::clone(&desk));
     let mut collector = tokio::spawn(collect(Arc::clone(&desk), ledger, observer));
     let run = Arc::new(Run { engine, desk });
     let sent = tokio::select! {
@@ -54,7 +66,7 @@ pub(super) async fn run(
     };
     let left = run.desk.leftovers();
     left.into_iter().for_each(|job| run.desk.finish(row::leave(&run, job)));
-    run.desk.close();
+    drop(closing);
     // Also after a failure: what was acknowledged until then is worth its receipt.
     let summary = collector.await.context(CRASHED)?;
     sent?;
@@ -81,23 +93,23 @@ async fn send(run: &Arc<Run>, items: impl Iterator<Item = Item> + Send + 'static
     tokio::try_join!(render(run, items), ended).map(drop)
 }
 
-/// Rendering is work without a pause of its own, so it has a thread of its own, batch by batch.
-async fn render<I: Iterator<Item = Item> + Send + 'static>(run: &Run, mut items: I) -> anyhow::Result<()> {
-    while let Some(room) = run.desk.room().await {
-        let rendered = spawn_blocking(move || {
+/// Rendering is work without a pause of its own, so it has a thread. One for the whole run: hopping over the threads of the
+/// pool would leave free memory behind in each of them.
+async fn render(run: &Arc<Run>, mut items: impl Iterator<Item = Item> + Send + 'static) -> anyhow::Result<()> {
+    let (run, runtime) = (Arc::clone(run), Handle::current());
+    let rendering = spawn_blocking(move || {
+        // There is no more room once delivery has stopped or this run was dropped.
+        while let Some(room) = runtime.block_on(run.desk.room()) {
             let batch: Vec<Item> = items.by_ref().take(room).collect();
-            (items, batch)
-        });
-        let batch;
-        (items, batch) = rendered.await.context(CRASHED)?;
-        let last = batch.len() < room;
-        put(run, batch);
-        if last {
-            break;
+            let last = batch.len() < room;
+            put(&run, batch);
+            if last {
+                break;
+            }
         }
-    }
-    run.desk.drained();
-    Ok(())
+        run.desk.drained();
+    });
+    rendering.await.context(CRASHED)
 }
 
 fn put(run: &Run, batch: Vec<Item>) {

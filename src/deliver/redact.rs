@@ -192,10 +192,9 @@ fn decoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::spec::{Form, Retry};
+    use crate::job::spec::Form;
     use base64::engine::general_purpose::URL_SAFE;
     use std::collections::BTreeMap;
-    use std::time::Duration;
 
     fn templated(parts: &[Part]) -> Templated {
         Templated { written: String::new(), parts: parts.to_vec(), form: Form::Text }
@@ -211,19 +210,11 @@ mod tests {
 
     fn redactor(parts: &[Part], url: &str) -> Redactor {
         let destination = Destination {
-            dead_letter_after: 5,
-            url: templated(parts),
             secret: Some(templated(&[env()])),
             headers: BTreeMap::from([("authorization".to_owned(), templated(&[literal("Bearer "), env()]))]),
-            rate: None,
-            burst: None,
-            concurrency: 1,
-            retry: Retry { attempts: 1, base: Duration::ZERO, max: Duration::ZERO },
-            timeout: Duration::from_secs(1),
             signing: vec![templated(&[env()])],
-            ca_file: None,
             proxy: Some(templated(&[literal("http://me:"), env(), literal("@proxy:3128")])),
-            allow_addresses: Vec::new(),
+            ..Destination::plain(templated(parts))
         };
         let resolved = Resolved {
             url: url.into(),

@@ -207,6 +207,26 @@ pub struct Destination {
 }
 
 impl Destination {
+    /// One without limits, secrets or retries, to build test cases from.
+    #[cfg(test)]
+    pub fn plain(url: Templated) -> Destination {
+        Destination {
+            url,
+            secret: None,
+            signing: Vec::new(),
+            headers: BTreeMap::new(),
+            rate: None,
+            burst: None,
+            concurrency: 1,
+            retry: Retry { attempts: 1, base: Duration::ZERO, max: Duration::ZERO },
+            dead_letter_after: 5,
+            timeout: Duration::from_secs(30),
+            ca_file: None,
+            proxy: None,
+            allow_addresses: Vec::new(),
+        }
+    }
+
     /// The signing secrets, each with the field that it stands in.
     pub fn signing_fields(&self) -> impl Iterator<Item = (String, &Templated)> {
         let name = move |index| match self.signing.len() {

@@ -464,6 +464,45 @@ async fn asked_to_stop_it_finishes_what_is_in_flight_and_takes_no_more() {
 }
 
 #[tokio::test]
+async fn rows_that_cannot_even_be_read_end_the_run_and_what_was_sent_is_recorded() {
+    let server = Server::start(|_| status(200)).await;
+    let case = Case::new(&server);
+    let error = case
+        .try_send((0..1000).map(|seq| {
+            assert!(seq < 700, "this panic is part of the test");
+            message(seq)
+        }))
+        .await
+        .unwrap_err();
+    assert_eq!(error.to_string(), "a delivery task crashed");
+    let recorded = case.receipts();
+    assert!(!recorded.is_empty() && recorded.len() <= server.seen().len(), "{}", recorded.len());
+}
+
+#[tokio::test]
+async fn dropped_it_breaks_off_and_records_what_it_knows() {
+    let server = Server::start(|seen| if seen.seq() < 5 { status(200) } else { Reply::Hang }).await;
+    let case = Case::new(&server);
+    tokio::select! {
+        ended = case.try_send((0..100).map(message)) => panic!("{ended:?}"),
+        () = async {
+            while server.seen().len() < 6 {
+                tokio::task::yield_now().await;
+            }
+        } => {}
+    }
+    // Nobody holds the ledger any more once the collector has ended.
+    let ended = async {
+        while Arc::strong_count(&case.ledger) > 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), ended).await.unwrap();
+    assert!(case.receipts().iter().map(|receipt| receipt.seq).eq(0..5));
+    assert_eq!(server.seen().len(), 6);
+}
+
+#[tokio::test]
 async fn waiting_for_a_retry_does_not_hold_up_a_stop() {
     let server = Server::start(|_| status(500)).await;
     let stop = watch::Sender::new(false);

@@ -2,27 +2,14 @@ use super::*;
 use crate::deliver::verdict::{Answer, Fault, Preset, judge};
 use crate::job::spec::{Form, Retry, Templated};
 use chrono::DateTime;
-use std::collections::BTreeMap;
 use tokio::time::{sleep, sleep_until};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 fn destination(concurrency: usize, rate: Option<Rate>) -> Destination {
-    Destination {
-        url: Templated { written: String::new(), parts: Vec::new(), form: Form::Text },
-        secret: None,
-        headers: BTreeMap::new(),
-        rate,
-        burst: None,
-        dead_letter_after: 5,
-        signing: Vec::new(),
-        ca_file: None,
-        proxy: None,
-        allow_addresses: Vec::new(),
-        concurrency,
-        retry: Retry { attempts: 5, base: SECOND, max: SECOND * 300 },
-        timeout: SECOND,
-    }
+    let url = Templated { written: String::new(), parts: Vec::new(), form: Form::Text };
+    let retry = Retry { attempts: 5, base: SECOND, max: SECOND * 300 };
+    Destination { rate, concurrency, retry, timeout: SECOND, ..Destination::plain(url) }
 }
 
 fn limits(concurrency: usize, rate: Option<Rate>) -> Arc<Limits> {
