@@ -23,6 +23,9 @@ need() {
 need cc build-essential
 need curl curl
 need python3 python3
+# Full and read-only disks are made in a mount namespace.
+need unshare util-linux
+need nsenter util-linux
 python3 -c 'import ensurepip' 2>/dev/null || { as_root apt-get update -qq; as_root apt-get install -y -qq python3-venv >/dev/null; }
 
 # Python packages go into an ignored folder.
@@ -42,7 +45,7 @@ if [ "${1:-}" = --tools ]; then
   exit
 fi
 if [ $# -gt 0 ]; then
-  exec cargo test --lib --test it -- "$@"
+  exec cargo test --features failpoints --lib --test it -- "$@"
 fi
 
 deny_version=0.20.2
@@ -58,9 +61,17 @@ fi
 step "cargo fmt --all --check"
 cargo fmt --all --check
 step "cargo clippy"
-cargo clippy --workspace --all-targets --quiet -- -D warnings
+cargo clippy --workspace --all-targets --all-features --quiet -- -D warnings
 step "cargo deny: licences, bans, sources"
 # Advisories need the network at large: run `cargo deny check advisories` where there is one.
 "$deny" --log-level error check licenses bans sources
+step "a normal build has no failpoints"
+# As the tests have it built, so that the dependencies are built once.
+cargo test --quiet --no-run --test it
+if grep -qaE 'FAILPOINTS|manifest\.before_rename' "${CARGO_TARGET_DIR:-target}/debug/nightmark"; then
+  echo "the marks of src/failpoint.rs are in a build without the feature" >&2
+  exit 1
+fi
+# The crash tests kill the program at marks that only this feature has.
 step "cargo test"
-cargo test --lib --test it
+cargo test --features failpoints --lib --test it

@@ -7,6 +7,10 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+// First, because its macro is used by the others.
+#[macro_use]
+mod failpoint;
+
 pub mod job;
 pub mod source;
 

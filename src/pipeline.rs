@@ -9,8 +9,11 @@
 
 mod columns;
 mod compare;
+mod course;
 mod explain;
 mod extract;
+mod messages;
+mod outbox;
 mod peeked;
 mod pinning;
 mod plan;
@@ -29,7 +32,7 @@ pub use pinning::{PinnedColumn, Pinning, Standing, accept as accept_schema, pinn
 pub use plan::{Purpose, Resources, plan_blocking};
 pub use planned::{PlanInput, Planned};
 pub use sample::{Sample, sample};
-pub use send::{Progress as SendProgress, missing_secrets};
+pub use send::{SendProgress, check_destination, missing_secrets};
 
 use crate::clock::Clock;
 use crate::config::{Home, Settings};
@@ -39,10 +42,13 @@ use crate::job::secrets::SecretError;
 use crate::job::spec::Job;
 use crate::normalise::{Drift, PlanError};
 use crate::receipt::Counts;
-use crate::snapshot::{JobLock, SnapshotError};
+use crate::snapshot::{JobLock, Manifest, SnapshotError};
 use crate::source::SourceError;
 use crate::store::{RunRecord, RunState, RunStore, StoreError};
 use crate::template::TemplateError;
+use course::Course;
+use outbox::Outbox;
+use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -96,6 +102,20 @@ pub enum PipelineError {
     /// Delivery broke off; what was sent is in the receipts, the rest is sent by the next run.
     #[error("delivery broke off: {0}")]
     Delivery(String),
+    /// There is nothing to send again.
+    #[error("nothing of job `{0}` is published yet\n  hint: `nightmark run {0}` does that, and sends")]
+    NothingPublished(String),
+    /// Which rows the destination has cannot be told.
+    #[error(
+        "the state store has no record of run {run}, whose snapshot is here (was nightmark.db deleted?), so that it is not \
+         known which of its changes were sent\n  hint: `nightmark run {job}` compares anew and sends them all"
+    )]
+    Forgotten {
+        /// The job.
+        job: String,
+        /// The run.
+        run: String,
+    },
     /// Rows that are put aside, or a change set that is only shown, cannot be written or read.
     #[error(
         "the folder for temporary files cannot be used: {0}\n  hint: it is that of TMPDIR for a preview, and the job's snapshot folder for a run"
@@ -169,7 +189,7 @@ pub struct Runner {
 pub struct RunReport {
     /// The run's id.
     pub run: String,
-    /// Finished or held.
+    /// Finished, held, published (nothing was sent) or delivering (something is left).
     pub state: RunState,
     /// What it found and did.
     pub counts: Counts,
@@ -179,6 +199,8 @@ pub struct RunReport {
     pub planned: Option<Arc<Planned>>,
     /// What delivery had to say, if anything was sent.
     pub delivery: Option<Summary>,
+    /// Rows that were passed over, because the destination has refused the same content too often.
+    pub dead_letters: u64,
 }
 
 /// How a run is to go.
@@ -204,83 +226,133 @@ impl Runner {
     pub async fn run(&self, job: Arc<Job>, how: How) -> Result<RunReport, PipelineError> {
         let dir = self.home.snapshots(&job.name);
         let run = self.clock.run_id();
-        let _lock = JobLock::take(&dir, &job.name, &format!("process {}, run {run}", std::process::id()))?;
-        let mut record = RunRecord {
-            id: run.clone(),
-            job: job.name.clone(),
-            state: RunState::Running,
-            started_at: self.clock.now(),
-            finished_at: None,
-            counts: Counts::default(),
-            reason: None,
+        let _lock = self.lock(&job, &run)?;
+        let mut record = RunRecord::new(&run, &job.name, self.clock.now());
+        let outcome = self.stages(&job, &dir, how, &mut record).await;
+        self.close(outcome, &mut record).await
+    }
+
+    /// Sends what is left of the run that is published, without a new extract.
+    ///
+    /// # Errors
+    /// Whatever kept it from being done; nothing published, and a run that the state store does not know.
+    pub async fn retry(&self, job: Arc<Job>) -> Result<RunReport, PipelineError> {
+        let dir = self.home.snapshots(&job.name);
+        let nothing = || PipelineError::NothingPublished(job.name.clone());
+        let manifest = Manifest::load(&dir)?.ok_or_else(nothing)?;
+        let _lock = self.lock(&job, &manifest.run)?;
+        // Another run may have published while nobody held the lock.
+        let manifest = Manifest::load(&dir)?.ok_or_else(nothing)?;
+        course::recover(self, &job.name, Some(&manifest)).await?;
+        let Some(mut record) = self.store.run(&manifest.run).await? else {
+            return Err(PipelineError::Forgotten { job: job.name.clone(), run: manifest.run });
         };
-        self.store.put_run(&record).await?;
-        tracing::info!(job = job.name, run, "run started");
-        let outcome = self.stages(&job, how, &mut record).await;
-        match &outcome {
-            Ok(report) => {
-                record.state = report.state;
-                record.counts = report.counts;
-                record.reason = reason_of(report);
-            }
-            Err(error) => {
-                record.state = RunState::Failed;
-                record.reason = Some(error.to_string());
-            }
+        let outcome = self.resume(&job, &dir, manifest, &mut record).await;
+        self.close(outcome, &mut record).await
+    }
+
+    fn lock(&self, job: &Job, run: &str) -> Result<JobLock, PipelineError> {
+        let holder = format!("process {}, run {run}", std::process::id());
+        Ok(JobLock::take(&self.home.snapshots(&job.name), &job.name, &holder)?)
+    }
+
+    async fn close(
+        &self,
+        outcome: Result<RunReport, PipelineError>,
+        record: &mut RunRecord,
+    ) -> Result<RunReport, PipelineError> {
+        if let Err(error) = &outcome
+            && let Err(store) = course::failed(self, record, error).await
+        {
+            // What the caller is told is why the run failed; this is only why its record does not say so.
+            tracing::warn!(run = record.id, error = %store, "the failure could not be recorded");
         }
-        record.finished_at = Some(self.clock.now());
-        self.store.put_run(&record).await?;
-        tracing::info!(job = job.name, run, state = ?record.state, "run ended");
         outcome
     }
 
-    async fn stages(&self, job: &Arc<Job>, how: How, record: &mut RunRecord) -> Result<RunReport, PipelineError> {
-        let dir = self.home.snapshots(&job.name);
+    async fn stages(
+        &self,
+        job: &Arc<Job>,
+        dir: &Path,
+        how: How,
+        record: &mut RunRecord,
+    ) -> Result<RunReport, PipelineError> {
+        let (run, started_at) = (record.id.clone(), record.started_at);
+        let course = Course::begin(self, record, dir).await?;
         // Secrets are looked up first: a missing one should be known before an hour of extraction.
         let delivery = send::client(self, job)?;
-        let input = PlanInput { job: Arc::clone(job), dir: dir.clone(), run: record.id.clone(), at: record.started_at };
+        let input = PlanInput { job: Arc::clone(job), dir: dir.to_owned(), run: run.clone(), at: started_at };
         let planned = plan::plan(input, Some(&*self.store), &self.clock, self.resources, plan::Purpose::Run).await;
         let planned = match planned {
-            Err(PipelineError::Drift(drift)) => return Ok(held_by_drift(&record.id, &job.name, &drift)),
+            Err(PipelineError::Drift(drift)) => {
+                let reasons = drift_reasons(&job.name, &drift);
+                course.held(&reasons).await?;
+                return Ok(RunReport::held(run, Counts::default(), reasons, None));
+            }
             other => other?,
         };
-        record.counts = planned.counts;
+        let course = course.diffed(planned.counts).await?;
         if !planned.held.is_empty() && !how.approved {
-            return Ok(RunReport {
-                run: record.id.clone(),
-                state: RunState::Held,
-                counts: Counts { pending: planned.counts.planned(), ..planned.counts },
-                held: planned.held.clone(),
-                planned: Some(Arc::new(planned)),
-                delivery: None,
-            });
+            course.held(&planned.held).await?;
+            let counts = Counts { pending: planned.counts.planned(), ..planned.counts };
+            return Ok(RunReport::held(run, counts, planned.held.clone(), Some(Arc::new(planned))));
         }
+        failpoint!("plan.ready");
         let planned = Arc::new(self.publish(planned).await?);
+        failpoint!("publish.done");
+        let course = course.published().await?;
         if !how.sends {
-            return Ok(unsent(record, planned));
+            let counts = course.rests(Some("published and not sent (--no-send)".to_owned())).await?;
+            return Ok(RunReport::unsent(run, counts, planned));
         }
-        let summary = send::send(self, &planned, delivery, record).await?;
-        let counts = Counts {
-            acknowledged: summary.acknowledged,
-            refused: summary.refused,
-            unknown: summary.unknown,
-            pending: summary.pending,
-            ..planned.counts
-        };
-        Ok(RunReport {
-            run: record.id.clone(),
-            state: RunState::Finished,
-            counts,
-            held: Vec::new(),
-            planned: Some(planned),
-            delivery: Some(summary),
-        })
+        let sent = send::send(self, job, planned.outbox(), delivery, course).await?;
+        Ok(RunReport::sent(run, sent, Some(planned)))
+    }
+
+    async fn resume(
+        &self,
+        job: &Arc<Job>,
+        dir: &Path,
+        manifest: Manifest,
+        record: &mut RunRecord,
+    ) -> Result<RunReport, PipelineError> {
+        let (run, at) = (record.id.clone(), record.started_at);
+        let delivery = send::client(self, job)?;
+        let (of, dir) = (Arc::clone(job), dir.to_owned());
+        let opening = tokio::task::spawn_blocking(move || Outbox::published(&of, &dir, &manifest, at));
+        let outbox = opening.await.map_err(|e| PipelineError::Internal(e.to_string()))??;
+        let sent = send::send(self, job, outbox, delivery, Course::take_up(self, record)).await?;
+        Ok(RunReport::sent(run, sent, None))
     }
 
     async fn publish(&self, mut planned: Planned) -> Result<Planned, PipelineError> {
         let at = self.clock.now();
         let published = tokio::task::spawn_blocking(move || planned.publish(at).map(|_| planned));
         published.await.map_err(|e| PipelineError::Internal(e.to_string()))?
+    }
+}
+
+impl RunReport {
+    fn held(run: String, counts: Counts, held: Vec<String>, planned: Option<Arc<Planned>>) -> Self {
+        RunReport { run, state: RunState::Held, counts, held, planned, delivery: None, dead_letters: 0 }
+    }
+
+    /// A run that publishes and leaves everything pending.
+    fn unsent(run: String, counts: Counts, planned: Arc<Planned>) -> Self {
+        let (state, planned) = (RunState::Published, Some(planned));
+        RunReport { run, state, counts, held: Vec::new(), planned, delivery: None, dead_letters: 0 }
+    }
+
+    fn sent(run: String, sent: send::Sent, planned: Option<Arc<Planned>>) -> Self {
+        RunReport {
+            run,
+            state: sent.state,
+            counts: sent.counts,
+            held: Vec::new(),
+            planned,
+            delivery: Some(sent.summary),
+            dead_letters: sent.dead_letters,
+        }
     }
 }
 
@@ -299,29 +371,6 @@ pub async fn preview(
     plan::plan(input, store, clock, resources, plan::Purpose::Preview).await
 }
 
-/// A run that publishes and leaves everything pending.
-fn unsent(record: &RunRecord, planned: Arc<Planned>) -> RunReport {
-    RunReport {
-        run: record.id.clone(),
-        state: RunState::Finished,
-        counts: planned.counts,
-        held: Vec::new(),
-        planned: Some(planned),
-        delivery: None,
-    }
-}
-
-fn held_by_drift(run: &str, job: &str, drift: &Drift) -> RunReport {
-    RunReport {
-        run: run.to_owned(),
-        state: RunState::Held,
-        counts: Counts::default(),
-        held: drift_reasons(job, drift),
-        planned: None,
-        delivery: None,
-    }
-}
-
 /// A drift as reasons for a hold, with the remedy.
 pub fn drift_reasons(job: &str, drift: &Drift) -> Vec<String> {
     let mut reasons: Vec<String> = drift.problems.iter().map(ToString::to_string).collect();
@@ -332,14 +381,6 @@ pub fn drift_reasons(job: &str, drift: &Drift) -> Vec<String> {
         drift.remedy().replace("schema … accept", &format!("schema {job} accept"))
     ));
     reasons
-}
-
-fn reason_of(report: &RunReport) -> Option<String> {
-    if !report.held.is_empty() {
-        return Some(report.held.join("; "));
-    }
-    let stopped = report.delivery.as_ref()?.stopped.as_ref()?;
-    Some(format!("{}; {}", stopped.reason, stopped.remedy))
 }
 
 impl From<PlanError> for PipelineError {

@@ -105,15 +105,14 @@ async fn check(context: &Context, job: Arc<Job>) -> Checked {
     checked
 }
 
-/// Missing secrets, or an address that is none once they are filled in.
+/// Missing secrets, or what they lead to that cannot be delivered to.
 fn secret_problems(context: &Context, job: &Job) -> Vec<String> {
     let secrets = Secrets::new(&context.home);
     let missing = pipeline::missing_secrets(&secrets, job);
     if !missing.is_empty() {
         return missing;
     }
-    let url = secrets.resolve("destination.url", &job.destination.url).ok();
-    url.and_then(|url| crate::deliver::check_url(&url).err()).map(|error| error.to_string()).into_iter().collect()
+    pipeline::check_destination(&secrets, job).err().map(|error| error.to_string()).into_iter().collect()
 }
 
 /// Escapes what may not reach a terminal, line by line.

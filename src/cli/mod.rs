@@ -6,7 +6,9 @@
 
 pub mod check;
 pub mod columns;
+pub mod dead_letters;
 pub mod demo;
+pub mod destinations;
 pub mod explain;
 pub mod keys;
 pub mod orgs;
@@ -14,6 +16,7 @@ pub mod out;
 pub mod preview;
 pub mod report;
 pub mod resources;
+pub mod retry;
 pub mod run;
 pub mod runs;
 pub mod schema;
@@ -61,8 +64,14 @@ enum Command {
     Preview(preview::PreviewArgs),
     /// Run a job now: extract, compare, publish, send
     Run(run::RunArgs),
-    /// List past runs
+    /// Send what the last run of a job has left, without a new extract
+    Retry(retry::RetryArgs),
+    /// List past runs, or show one
     Runs(runs::RunsArgs),
+    /// Rows that the destination keeps refusing: list, show, send again, drop
+    DeadLetters(dead_letters::DeadLettersArgs),
+    /// Destinations that are paused or disabled: list, enable
+    Destinations(destinations::DestinationsArgs),
     /// Explain one org: what is compared, what the destination has, and why it would or would not be sent
     Explain(explain::ExplainArgs),
     /// Show the pinned schema beside tonight's extract, or pin tonight's
@@ -145,7 +154,10 @@ async fn command(cli: Cli) -> anyhow::Result<Exit> {
         Command::Check(args) => check::run(&context, args).await,
         Command::Preview(args) => preview::run(&context, args).await,
         Command::Run(args) => run::run(&context, args).await,
+        Command::Retry(args) => retry::run(&context, args).await,
         Command::Runs(args) => runs::run(&context, args).await,
+        Command::DeadLetters(args) => dead_letters::run(&context, args).await,
+        Command::Destinations(args) => destinations::run(&context, args).await,
         Command::Explain(args) => explain::run(&context, args).await,
         Command::Schema(args) => schema::run(&context, args).await,
         Command::Snapshot(args) => snapshot::run(&context, args).await,

@@ -4,7 +4,7 @@ use crate::pipeline::Resources;
 use std::path::Path;
 
 /// Arguments of the commands that compare.
-#[derive(Debug, Clone, Copy, clap::Args)]
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub struct ResourceArgs {
     /// Memory for the comparison, such as 512M or 4G; what does not fit goes to disk [default: a quarter of the machine's]
     #[arg(long, value_name = "SIZE", value_parser = size)]

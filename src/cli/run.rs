@@ -6,7 +6,8 @@ use super::table::shown;
 use super::{Context, Exit, columns};
 use crate::deliver::Summary;
 use crate::job::load::load_job;
-use crate::pipeline::{How, RunReport, Runner, SendProgress};
+use crate::job::spec::Job;
+use crate::pipeline::{How, PipelineError, RunReport, Runner, SendProgress};
 use crate::receipt::Outcome;
 use crate::store::RunState;
 use crate::store::sqlite::SqliteStore;
@@ -38,8 +39,22 @@ pub struct RunArgs {
 /// # Errors
 /// Whatever kept the job from being done; its record in `nightmark runs` has the reason too.
 pub async fn run(context: &Context, args: RunArgs) -> anyhow::Result<Exit> {
+    let how = How { approved: args.approve, sends: !args.no_send };
+    work(context, &args.job, args.resources, async |runner, job| runner.run(job, how).await).await
+}
+
+/// Loads a job, does `does` with it and all that a run needs, and prints what came of it.
+///
+/// # Errors
+/// A job or state store that cannot be had; what `does` fails with.
+pub async fn work(
+    context: &Context,
+    job: &str,
+    resources: ResourceArgs,
+    does: impl AsyncFnOnce(&Runner, Arc<Job>) -> Result<RunReport, PipelineError>,
+) -> anyhow::Result<Exit> {
     let started = Instant::now();
-    let job = Arc::new(load_job(&context.home, &args.job)?);
+    let job = Arc::new(load_job(&context.home, job)?);
     let store = Arc::new(SqliteStore::open(&context.home.database()).await?);
     let runner = Runner {
         home: context.home.clone(),
@@ -47,11 +62,10 @@ pub async fn run(context: &Context, args: RunArgs) -> anyhow::Result<Exit> {
         store: Arc::clone(&store) as _,
         clock: Arc::clone(&context.clock),
         progress: bar(),
-        resources: args.resources.resources(),
+        resources: resources.resources(),
         stop: stop_on_signal()?,
     };
-    let how = How { approved: args.approve, sends: !args.no_send };
-    let outcome = runner.run(Arc::clone(&job), how).await;
+    let outcome = does(&runner, Arc::clone(&job)).await;
     // With it goes the progress bar, which must be off the screen before anything else is printed.
     drop(runner);
     store.close().await;
@@ -70,7 +84,7 @@ pub fn exit(report: &RunReport) -> Exit {
     let counts = &report.counts;
     if report.state == RunState::Held {
         Exit::Held
-    } else if counts.rejected + counts.refused + counts.unknown + counts.pending > 0 {
+    } else if counts.rejected + counts.refused + counts.unknown + counts.pending + report.dead_letters > 0 {
         Exit::SomeFailed
     } else {
         Exit::Done
@@ -87,13 +101,16 @@ fn print_json(job: &str, report: &RunReport, elapsed: u64) {
         object.insert("columns".into(), columns::object(&planned.compared(), &planned.stats));
     }
     if let Some(delivery) = &report.delivery {
-        let stopped = delivery.stopped.as_ref().map(|s| json!({ "reason": s.reason, "remedy": s.remedy }));
+        let stopped =
+            delivery.stopped.as_ref().map(|s| json!({ "kind": s.kind, "reason": s.reason, "remedy": s.remedy }));
         object.insert("stopped".into(), stopped.unwrap_or(Value::Null));
         let failures = delivery.failures.iter();
         let failures =
             failures.map(|f| json!({ "key": f.key, "kind": f.kind, "status": f.status, "detail": f.detail }));
         object.insert("failures".into(), failures.collect());
         object.insert("undelivered".into(), json!(delivery.undelivered));
+        object.insert("dead_letters".into(), json!(report.dead_letters));
+        object.insert("limits".into(), json!(delivery.limits));
     }
     crate::say!("{}", Value::Object(object));
 }
@@ -115,7 +132,7 @@ pub fn print_text(job: &str, report: &RunReport, elapsed: u64) {
         return;
     }
     match &report.delivery {
-        Some(delivery) => print_delivery(delivery, report, elapsed),
+        Some(delivery) => print_delivery(job, delivery, report, elapsed),
         None => crate::say!(
             "published, not sent (--no-send): {} for the next run ({elapsed} ms, run {})",
             plural(report.counts.pending, "webhook"),
@@ -124,8 +141,18 @@ pub fn print_text(job: &str, report: &RunReport, elapsed: u64) {
     }
 }
 
-fn print_delivery(delivery: &Summary, report: &RunReport, elapsed: u64) {
+fn print_delivery(job: &str, delivery: &Summary, report: &RunReport, elapsed: u64) {
     let counts = &report.counts;
+    let dead_letters = match report.dead_letters {
+        0 => String::new(),
+        1 => {
+            format!("1 org is set aside, because the destination keeps refusing it: nightmark dead-letters list {job}")
+        }
+        n => format!(
+            "{} orgs are set aside, because the destination keeps refusing them: nightmark dead-letters list {job}",
+            grouped(n)
+        ),
+    };
     if counts.planned() == 0 {
         crate::say!("nothing to send ({elapsed} ms, run {})", report.run);
         return;
@@ -155,8 +182,11 @@ fn print_delivery(delivery: &Summary, report: &RunReport, elapsed: u64) {
     if let Some(stopped) = &delivery.stopped {
         crate::say!("delivery stopped: {}\n  what to do: {}", stopped.reason, stopped.remedy);
     }
-    if counts.planned() > counts.acknowledged {
-        crate::say!("What was not acknowledged is sent by the next run.");
+    if !dead_letters.is_empty() {
+        crate::say!("{dead_letters}");
+    }
+    if counts.pending + counts.unknown + counts.refused > 0 {
+        crate::say!("What was not acknowledged is sent by the next run, or now with: nightmark retry {job}");
     }
 }
 
@@ -200,6 +230,7 @@ impl Drop for Bar {
     }
 }
 
+/// Becomes true with the first Ctrl-C or SIGTERM; the second ends the process.
 fn stop_on_signal() -> anyhow::Result<watch::Receiver<bool>> {
     let (sender, receiver) = watch::channel(false);
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;

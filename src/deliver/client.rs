@@ -4,16 +4,20 @@
 //! back once it may have left, at most [`BODY_LIMIT`] bytes of an answer are read, all within the destination's time-out.
 //! Errors of the HTTP library are turned into our own words: its own may show the URL, and the API key stands there.
 
-use super::address::{Place, parse_url};
+use super::address::{Place, parse_url, refuse_literal};
+use super::blocked::Blocked;
+use super::classify::{causes, classify};
 use super::request::{attempt_headers, fixed_headers};
+use super::resolve::Resolver;
+use super::sign::Signer;
 use super::verdict::{Answer, Attempt, Fault, FaultKind};
-use super::{DeliverError, Message, Resolved};
+use super::{DeliverError, Message, Resolved, trust};
 use crate::job::spec::Destination;
 use chrono::{DateTime, Utc};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
-use reqwest::{Response, redirect};
+use reqwest::{Certificate, ClientBuilder, Proxy, Response, redirect};
 use secrecy::ExposeSecret;
-use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
@@ -23,6 +27,73 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Idle connections are closed before common servers close theirs (Node.js: 5 s), because a request that meets a closing
 /// connection has an unknown outcome.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+/// What an HTTP/2 destination may send of one answer before we have read any: not much more than we would read.
+const STREAM_WINDOW: u32 = 2 * BODY_LIMIT as u32;
+/// The least window of an HTTP/2 connection.
+const CONNECTION_WINDOW: u32 = 64 * 1024;
+
+/// What a client is made of, checked, before there is one.
+pub(super) struct Setup {
+    url: Url,
+    proxy: Option<Url>,
+    headers: HeaderMap,
+    signer: Signer,
+    blocked: Arc<Blocked>,
+    certificates: Vec<Certificate>,
+}
+
+impl Setup {
+    /// Reads `ca_file`; otherwise does no IO.
+    pub(super) fn new(destination: &Destination, resolved: &Resolved) -> Result<Self, DeliverError> {
+        let url = parse_url(resolved.url.expose_secret()).map_err(DeliverError::Url)?;
+        let proxy = resolved.proxy.as_ref().map(|proxy| parse_url(proxy.expose_secret())).transpose();
+        let proxy = proxy.map_err(DeliverError::Proxy)?;
+        let blocked = Blocked::but_for(&destination.allow_addresses);
+        refuse_literal("destination.url", &url, &blocked)?;
+        if let Some(proxy) = &proxy {
+            refuse_literal("destination.proxy", proxy, &blocked)?;
+        }
+        Ok(Setup {
+            headers: fixed_headers(resolved)?,
+            signer: Signer::new(&resolved.signing)?,
+            certificates: destination.ca_file.as_deref().map_or(Ok(Vec::new()), trust::read)?,
+            blocked: Arc::new(blocked),
+            url,
+            proxy,
+        })
+    }
+
+    fn builder(&self, destination: &Destination) -> Result<ClientBuilder, DeliverError> {
+        let timeout = destination.timeout;
+        let connections = u32::try_from(destination.concurrency).unwrap_or(u32::MAX);
+        let builder = reqwest::Client::builder()
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            .no_proxy()
+            .retry(reqwest::retry::never())
+            .dns_resolver(Resolver::new(Arc::clone(&self.blocked)))
+            // Below the whole time-out, so that a host that does not answer reads as "not sent" and not as "unknown".
+            .connect_timeout(CONNECT_TIMEOUT.min(timeout / 2))
+            .timeout(timeout)
+            .http2_initial_stream_window_size(STREAM_WINDOW)
+            .http2_initial_connection_window_size(STREAM_WINDOW.saturating_mul(connections).max(CONNECTION_WINDOW))
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(destination.concurrency);
+        let builder = match &self.proxy {
+            // The library's error may show the address, and a password may stand in it.
+            Some(proxy) => {
+                builder.proxy(Proxy::all(proxy.clone()).map_err(|_| DeliverError::Proxy("it is none".into()))?)
+            }
+            None => builder,
+        };
+        let is_plain = |url: &Url| url.scheme() == "http";
+        if is_plain(&self.url) && self.proxy.as_ref().is_none_or(is_plain) {
+            // No certificate will be looked at: a machine without a trust store can do this too.
+            return Ok(builder.tls_certs_only(std::iter::empty()));
+        }
+        Ok(builder.tls_certs_merge(self.certificates.iter().cloned()))
+    }
+}
 
 /// The client of one destination.
 pub(super) struct Client {
@@ -30,37 +101,26 @@ pub(super) struct Client {
     url: Url,
     place: Place,
     headers: HeaderMap,
+    signer: Signer,
 }
 
 impl Client {
     pub(super) fn new(destination: &Destination, resolved: &Resolved) -> Result<Self, DeliverError> {
-        let url = parse_url(resolved.url.expose_secret())?;
-        let headers = fixed_headers(resolved)?;
+        Client::of(Setup::new(destination, resolved)?, destination)
+    }
+
+    fn of(setup: Setup, destination: &Destination) -> Result<Self, DeliverError> {
         // A second call finds the provider in place, which is what it wanted.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let timeout = destination.timeout;
-        let mut builder = reqwest::Client::builder()
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            .no_proxy()
-            .retry(reqwest::retry::never())
-            // Below the whole time-out, so that a host that does not answer reads as "not sent" and not as "unknown".
-            .connect_timeout(CONNECT_TIMEOUT.min(timeout / 2))
-            .timeout(timeout)
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(destination.concurrency);
-        if url.scheme() == "http" {
-            // No certificate will be looked at: a machine without a trust store can do this too.
-            builder = builder.tls_certs_only(std::iter::empty());
-        }
-        let http = builder.build().map_err(|error| DeliverError::Client(chain(&error.without_url())))?;
-        let place = Place::of(&url);
-        Ok(Client { http, url, place, headers })
+        let http = setup.builder(destination)?.build();
+        let http = http.map_err(|error| DeliverError::Client(chain(&error.without_url())))?;
+        let place = Place::of(&setup.url, setup.proxy.as_ref());
+        Ok(Client { http, url: setup.url, place, headers: setup.headers, signer: setup.signer })
     }
 
     /// Sends `message` once. Never fails: what went wrong is part of the answer.
     pub(super) async fn send(&self, message: &Message, now: DateTime<Utc>) -> Attempt {
-        let Some(headers) = attempt_headers(&self.headers, message, now) else {
+        let Some(headers) = attempt_headers(&self.headers, &self.signer, message, now) else {
             let text = "the row's id cannot stand in a header".to_owned();
             return Attempt::Failed(Fault { kind: FaultKind::Invalid, text });
         };
@@ -72,9 +132,12 @@ impl Client {
     }
 }
 
+/// Dropping what is left of an answer ends its connection (HTTP/1) or its stream (HTTP/2), so nothing of it is taken for
+/// the next answer.
 async fn read(mut response: Response, place: &Place) -> Answer {
     let status = response.status().as_u16();
-    let retry_after = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()).map(str::to_owned);
+    let retry_after = response.headers().get_all(RETRY_AFTER).iter();
+    let retry_after = retry_after.filter_map(|value| value.to_str().ok().map(str::to_owned)).collect();
     let mut body = Vec::new();
     let broken = loop {
         match response.chunk().await {
@@ -89,52 +152,72 @@ async fn read(mut response: Response, place: &Place) -> Answer {
     Answer { status, retry_after, body, broken }
 }
 
-/// What a failure of the HTTP library means, in fixed words and those of the operating system and of rustls.
-fn classify(error: &reqwest::Error, place: &Place) -> Fault {
-    let fault = |kind, text: &str| Fault { kind, text: text.to_owned() };
-    if error.is_builder() {
-        return fault(FaultKind::Invalid, "the request cannot be built");
-    }
-    let io = causes(error).find_map(|cause| cause.downcast_ref::<std::io::Error>());
-    if error.is_connect() {
-        if let Some(tls) = causes(error).find_map(tls_error) {
-            return fault(FaultKind::Tls, &format!("TLS: {tls}"));
-        }
-        let text = match io {
-            _ if error.is_dns() => format!("the host name {} cannot be resolved", place.host),
-            _ if error.is_timeout() => format!("no connection to {} within the time-out", place.authority),
-            Some(io) => format!("no connection to {} ({})", place.authority, io.kind()),
-            None => format!("no connection to {}", place.authority),
-        };
-        return fault(FaultKind::Connect, &text);
-    }
-    if error.is_timeout() {
-        return fault(FaultKind::Timeout, "no full answer within the time-out");
-    }
-    match io {
-        Some(io) => fault(FaultKind::Broken, &format!("the connection broke: {}", io.kind())),
-        None => fault(FaultKind::Broken, "the connection broke, or the answer is not HTTP"),
-    }
-}
-
-fn tls_error<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
-    // An IO error does not name what it wraps as its source, only that one's source.
-    let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    match wrapped {
-        Some(inner) => inner.downcast_ref().or_else(|| tls_error(inner)),
-        None => cause.downcast_ref(),
-    }
-}
-
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    let mut next = Some(error);
-    std::iter::from_fn(move || {
-        let cause = next?;
-        next = cause.source();
-        Some(cause)
-    })
-}
-
-fn chain(error: &(dyn Error + 'static)) -> String {
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deliver::verdict::{Preset, Verdict, judge};
+    use crate::job::spec::{Form, Part, Templated};
+
+    fn destination(url: &str) -> (Destination, Resolved) {
+        let written = Templated { written: url.into(), parts: vec![Part::Literal(url.into())], form: Form::Address };
+        let destination = Destination::plain(written);
+        let resolved =
+            Resolved { url: url.into(), secret: None, signing: Vec::new(), headers: Vec::new(), proxy: None };
+        (destination, resolved)
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_to_a_refused_address_is_a_config_fault_and_nothing_is_sent() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let url = format!("http://localhost:{}/planted", listener.local_addr().unwrap().port());
+        let (destination, resolved) = destination(&url);
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut setup = Setup::new(&destination, &resolved).unwrap();
+        let mut blocked = Blocked::but_for(&[]);
+        blocked.also = vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
+        setup.blocked = Arc::new(blocked);
+        let client = Client::of(setup, &destination).unwrap();
+        let message = Message { seq: 0, key: "a".into(), id: "a".into(), operation: "added", body: "{}".into() };
+        let attempt = client.send(&message, Utc::now()).await;
+        let Verdict::ConfigFault { reason, remedy } = judge(&attempt, Preset::Webhook, Utc::now()) else {
+            panic!("{attempt:?}")
+        };
+        assert!(reason.starts_with("the host name stands for ") && reason.ends_with("refused by a test"), "{reason}");
+        assert!(remedy.contains("destination.allow_addresses"), "{remedy}");
+        assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "nobody came");
+    }
+
+    #[test]
+    fn an_address_that_is_refused_makes_no_client_unless_the_job_allows_it() {
+        let (mut destination, mut resolved) = destination("http://0xa9fea9fe/planted");
+        let error = Setup::new(&destination, &resolved).err().unwrap().to_string();
+        assert!(
+            error.starts_with("destination.url leads to 169.254.169.254, which is a cloud's metadata service"),
+            "{error}"
+        );
+        assert!(error.contains("destination.allow_addresses") && !error.contains("planted"), "{error}");
+        destination.allow_addresses = vec!["169.254.169.254/32".parse().unwrap()];
+        assert!(Setup::new(&destination, &resolved).is_ok());
+        // By way of a proxy too, and the proxy itself.
+        resolved.proxy = Some("http://[fe80::1]:3128".into());
+        let error = Setup::new(&destination, &resolved).err().unwrap().to_string();
+        assert!(error.starts_with("destination.proxy leads to fe80::1, which is link-local"), "{error}");
+        destination.allow_addresses = vec!["fe80::/10".parse().unwrap()];
+        assert!(Setup::new(&destination, &resolved).err().unwrap().to_string().starts_with("destination.url"));
+    }
+
+    #[test]
+    fn a_proxy_that_is_none_is_not_shown() {
+        let (destination, mut resolved) = destination("http://localhost/");
+        for proxy in ["planted", "socks5://planted:1", "http://u:planted@:1"] {
+            resolved.proxy = Some(proxy.into());
+            let error = Setup::new(&destination, &resolved).err().unwrap().to_string();
+            assert!(error.starts_with("destination.proxy does not resolve") && !error.contains("planted"), "{error}");
+        }
+    }
 }

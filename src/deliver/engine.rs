@@ -1,32 +1,23 @@
-//! The loop that feeds rows to the destination.
-//!
-//! Rows wait in a window: wide enough that a few that are being retried do not hold up the rest, bounded so that a
-//! million messages take no more memory than a thousand. Messages are pulled only when the window has room.
+//! One run: a renderer fills the desk, workers empty it, a collector makes durable what they did.
 
 use super::client::Client;
-use super::halt::Halt;
+use super::desk::Desk;
 use super::limits::Limits;
-use super::receipts::{Word, collect};
+use super::receipts::{Word, collect, unsendable};
 use super::redact::Redactor;
-use super::{Ledger, Message, Observer, Options, Stopped, Summary, row};
+use super::{Item, Ledger, Observer, Options, StopKind, Stopped, Summary, row};
 use crate::clock::Clock;
 use crate::job::spec::Retry;
 use anyhow::Context as _;
 use std::sync::Arc;
-use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinError, JoinSet};
-
-/// The attempt mark is moved in steps of so many rows: each step is a durable write.
-const MARK_STEP: u64 = 256;
-/// Rows under way at least, whatever the concurrency.
-const MIN_WINDOW: usize = 256;
-/// Rows under way per request in flight.
-const WINDOW_PER_SLOT: usize = 16;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::{JoinSet, spawn_blocking};
 
 /// What stays the same over the runs of one destination.
 pub(super) struct Engine {
     pub(super) client: Client,
-    pub(super) limits: Limits,
+    pub(super) limits: Arc<Limits>,
     pub(super) policy: Retry,
     pub(super) redactor: Redactor,
     pub(super) clock: Arc<dyn Clock>,
@@ -34,86 +25,111 @@ pub(super) struct Engine {
     pub(super) options: Options,
 }
 
-/// What the rows of one run share.
+/// What the tasks of one run share.
 pub(super) struct Run {
     pub(super) engine: Arc<Engine>,
-    pub(super) halt: Halt,
-    pub(super) words: mpsc::Sender<Word>,
+    pub(super) desk: Arc<Desk>,
 }
 
-/// Delivers `messages`; see [`super::Delivery::run`].
-pub(super) async fn run(
-    engine: Arc<Engine>,
-    messages: impl Iterator<Item = Message> + Send,
-    ledger: Arc<dyn Ledger>,
-    observer: Arc<dyn Observer>,
-    stop: watch::Receiver<bool>,
-) -> anyhow::Result<Summary> {
-    let window = engine.concurrency.saturating_mul(WINDOW_PER_SLOT).max(MIN_WINDOW);
-    // A full channel makes rows wait for the ledger, and the window then makes the feed wait for the rows.
-    let (words, heard) = mpsc::channel(window);
-    let mut collector = tokio::spawn(collect(heard, Arc::clone(&ledger), observer, engine.options.clone()));
-    let run = Arc::new(Run { engine, halt: Halt::new(), words });
-    let fed = tokio::select! {
-        biased;
-        // The collector ends before its senders are gone only if the ledger failed. Leaving here drops the feed, and
-        // with it every request in flight: without a receipt those rows count as unknown.
-        ended = &mut collector => return ended.context(CRASHED)?,
-        never = throw_on_request(&run.halt, stop) => match never {},
-        fed = feed(&run, messages, &*ledger, window) => fed,
-    };
-    let stopped = run.halt.reason();
-    drop(run);
-    // Also after a failure: what was acknowledged until then is worth its receipt.
-    let summary = collector.await.context(CRASHED)?;
-    fed?;
-    Ok(Summary { stopped, ..summary? })
+/// Closes the desk when it goes.
+struct Closing(Arc<Desk>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 const CRASHED: &str = "a delivery task crashed";
 
-/// Pulls messages into the window until there are no more or the run is to stop, then waits for those under way.
-async fn feed(
-    run: &Arc<Run>,
-    mut messages: impl Iterator<Item = Message> + Send,
-    ledger: &dyn Ledger,
-    window: usize,
-) -> anyhow::Result<()> {
-    let mut rows = JoinSet::new();
-    let mut marked = 0;
-    while !run.halt.is_thrown() {
-        if rows.len() >= window {
-            reap(rows.join_next().await)?;
-            continue;
-        }
-        // Rows that have ended meanwhile must not pile up in the set.
-        while let Some(ended) = rows.try_join_next() {
-            reap(Some(ended))?;
-        }
-        let Some(message) = messages.next() else { break };
-        if message.seq >= marked {
-            marked = message.seq.saturating_add(MARK_STEP);
-            ledger.attempting(marked).await.context("the attempt mark could not be recorded")?;
-        }
+/// Delivers `items`; see [`super::Delivery::run`].
+pub(super) async fn run(
+    engine: Arc<Engine>,
+    items: impl Iterator<Item = Item> + Send + 'static,
+    ledger: Arc<dyn Ledger>,
+    observer: Arc<dyn Observer>,
+    stop: watch::Receiver<bool>,
+) -> anyhow::Result<Summary> {
+    engine.limits.begin();
+    let desk = Arc::new(Desk::new(Arc::clone(&engine.limits), engine.concurrency, engine.options.clone()));
+    // Also when this future is dropped: the collector then records what it has, and ends.
+    let closing = Closing(Arc::clone(&desk));
+    let mut collector = tokio::spawn(collect(Arc::clone(&desk), ledger, observer));
+    let run = Arc::new(Run { engine, desk });
+    let sent = tokio::select! {
+        biased;
+        // The collector ends before the desk is closed only if the ledger failed. Leaving here drops the workers, and
+        // with them every request in flight: without a receipt those rows count as unknown.
+        ended = &mut collector => return ended.context(CRASHED)?,
+        never = throw_on_request(&run.desk, stop) => match never {},
+        sent = send(&run, items) => sent,
+    };
+    let left = run.desk.leftovers();
+    left.into_iter().for_each(|job| run.desk.finish(row::leave(&run, job)));
+    drop(closing);
+    // Also after a failure: what was acknowledged until then is worth its receipt.
+    let summary = collector.await.context(CRASHED)?;
+    sent?;
+    Ok(Summary { stopped: run.desk.reason(), limits: run.engine.limits.report(), ..summary? })
+}
+
+/// Returns when every row has its final word or delivery has stopped, and no request is in flight.
+async fn send(run: &Arc<Run>, items: impl Iterator<Item = Item> + Send + 'static) -> anyhow::Result<()> {
+    let mut workers = JoinSet::new();
+    for _ in 0..run.engine.concurrency.max(1) {
         let run = Arc::clone(run);
-        rows.spawn(async move { row::deliver(&run, message).await });
-        // Rendering is work without a pause of its own; the rows and the collector need their turn.
-        tokio::task::yield_now().await;
+        workers.spawn(async move {
+            while let Some((job, permit)) = run.desk.next().await {
+                row::attempt(&run, job, permit).await;
+            }
+        });
     }
-    while let Some(ended) = rows.join_next().await {
-        reap(Some(ended))?;
-    }
-    Ok(())
+    let ended = async {
+        while let Some(ended) = workers.join_next().await {
+            ended.context(CRASHED)?;
+        }
+        Ok(())
+    };
+    tokio::try_join!(render(run, items), ended).map(drop)
 }
 
-fn reap(ended: Option<Result<(), JoinError>>) -> anyhow::Result<()> {
-    ended.transpose().map(|_| ()).context(CRASHED)
+/// Rendering is work without a pause of its own, so it has a thread. One for the whole run: hopping over the threads of the
+/// pool would leave free memory behind in each of them.
+async fn render(run: &Arc<Run>, mut items: impl Iterator<Item = Item> + Send + 'static) -> anyhow::Result<()> {
+    let (run, runtime) = (Arc::clone(run), Handle::current());
+    let rendering = spawn_blocking(move || {
+        // There is no more room once delivery has stopped or this run was dropped.
+        while let Some(room) = runtime.block_on(run.desk.room()) {
+            let batch: Vec<Item> = items.by_ref().take(room).collect();
+            let last = batch.len() < room;
+            put(&run, batch);
+            if last {
+                break;
+            }
+        }
+        run.desk.drained();
+    });
+    rendering.await.context(CRASHED)
 }
 
-async fn throw_on_request(halt: &Halt, mut stop: watch::Receiver<bool>) -> std::convert::Infallible {
+fn put(run: &Run, batch: Vec<Item>) {
+    let (mut rows, mut words): (Vec<_>, Vec<Word>) = (Vec::with_capacity(batch.len()), Vec::new());
+    for item in batch {
+        match item {
+            Item::Send(message) => rows.push(message),
+            Item::Unsendable { seq, key, problem } => {
+                words.push(unsendable(seq, key, problem, run.engine.clock.now()));
+            }
+        }
+    }
+    run.desk.put(rows, words);
+}
+
+async fn throw_on_request(desk: &Desk, mut stop: watch::Receiver<bool>) -> std::convert::Infallible {
     // An error means that no one is left who could ask.
     if stop.wait_for(|asked| *asked).await.is_ok() {
-        halt.throw(Stopped {
+        desk.throw(Stopped {
+            kind: StopKind::Asked,
             reason: "delivery was asked to stop".to_owned(),
             remedy: "nothing needs mending: the next run sends the rest".to_owned(),
         });

@@ -1,35 +1,49 @@
 //! Messages out, receipts back.
 //!
-//! In: [`Message`]s, rendered and in change-set order. Out: a [`Receipt`] for each that the destination answered, in
-//! batches through the [`Ledger`], and a [`Summary`].
+//! In: [`Item`]s, rendered and in change-set order. Out: a [`Receipt`] for each that the destination answered or that
+//! cannot be sent, in batches through the [`Ledger`], and a [`Summary`].
 //! Always holds: the ledger has been told (durably) that a message may be attempted before its first byte leaves; a
 //! receipt counts only once the ledger has it; the resolved URL and secrets appear in no message, error or log line.
 //! Deliberately absent: what is sent (`template`), what counts as changed (`diff`), where receipts live (`store`).
 //!
-//! A message travels engine → row → limits → client (request) → verdict → retry or receipts. `address`, `verdict`,
-//! `words`, `retry` and `redact` are pure.
+//! A message travels engine → desk (grants, limits) → row → client (request, sign; resolve) → classify → verdict → desk
+//! (retry) or receipts. `address`, `blocked`, `sign`, `classify`, `verdict`, `words`, `retry`, `grants`, `redact`, `spell`
+//! and the single limits are pure.
 
 mod address;
+mod blocked;
+mod classify;
 mod client;
+mod desk;
 mod engine;
-mod halt;
+mod error;
+mod grants;
 mod limits;
 mod receipts;
 mod redact;
 mod request;
+mod resolve;
 pub mod retry;
 mod row;
+mod sign;
+mod spell;
+mod trust;
 pub mod verdict;
 mod words;
 
 pub use client::BODY_LIMIT;
+pub use error::DeliverError;
+pub use limits::{AttemptsReport, BreakerReport, ConcurrencyReport, LatencyReport, LimitsReport};
 
 use crate::clock::Clock;
 use crate::job::spec::Destination;
+pub use crate::receipt::FailureKind;
 use crate::receipt::{Outcome, Receipt};
 use async_trait::async_trait;
-use secrecy::{ExposeSecret, SecretString};
-use serde::Serialize;
+use bytes::Bytes;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -46,16 +60,40 @@ pub struct Message {
     /// `added`, `changed` or `removed`; sent as `nightmark-operation`.
     pub operation: &'static str,
     /// The JSON body.
-    pub body: String,
+    pub body: Bytes,
+}
+
+/// One row of the change set, as the caller hands it over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Item {
+    /// To be sent.
+    Send(Message),
+    /// Its body cannot be built, so it never leaves: recorded as refused, with no attempt.
+    Unsendable {
+        /// The position in the change set.
+        seq: u64,
+        /// The key as text.
+        key: String,
+        /// What is wrong, without secrets.
+        problem: String,
+    },
+}
+
+/// What is to be made durable in one go.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Entry {
+    /// Rows that may be attempted from now on, as ranges of `seq`, ascending; disjoint from every earlier grant of this
+    /// delivery.
+    pub attempting: Vec<Range<u64>>,
+    /// Final words, each row's once. In the order in which they came, not by `seq`.
+    pub receipts: Vec<Receipt>,
 }
 
 /// Where attempts and receipts are made durable. Implemented over the state store by `pipeline`.
 #[async_trait]
 pub trait Ledger: Send + Sync {
-    /// Rows with a `seq` below `before` may be attempted from now on. Returns once that is durable.
-    async fn attempting(&self, before: u64) -> anyhow::Result<()>;
-    /// Appends receipts. Returns once they are durable.
-    async fn record(&self, receipts: Vec<Receipt>) -> anyhow::Result<()>;
+    /// Returns once all of it is durable: all or nothing.
+    async fn commit(&self, entry: Entry) -> anyhow::Result<()>;
 }
 
 /// Told how delivery goes, for progress bars.
@@ -71,8 +109,12 @@ pub struct Resolved {
     pub url: SecretString,
     /// For `X-Api-Secret`.
     pub secret: Option<SecretString>,
+    /// For `webhook-signature`, the newest first.
+    pub signing: Vec<SecretString>,
     /// Further headers: name and value.
     pub headers: Vec<(String, SecretString)>,
+    /// The proxy's address.
+    pub proxy: Option<SecretString>,
 }
 
 /// How receipts are batched.
@@ -90,41 +132,16 @@ impl Default for Options {
     }
 }
 
-/// A destination that cannot be delivered to as it is set up.
-#[derive(Debug, thiserror::Error)]
-pub enum DeliverError {
-    /// Not an address.
-    #[error(
-        "destination.url does not resolve to a web address: {0}; check the variables in it (it is not shown here because \
-         the API key stands in it)"
-    )]
-    Url(String),
-    /// Not a header.
-    #[error("{field} {problem}")]
-    Header {
-        /// The setting in the job file.
-        field: String,
-        /// What is wrong with it.
-        problem: &'static str,
-    },
-    /// The HTTP client does not start.
-    #[error(
-        "the HTTP client cannot be set up: {0}; https needs this machine's trusted certificates (package \
-         ca-certificates)"
-    )]
-    Client(String),
-}
-
-/// Whether a resolved address is one that requests can go to; what [`Delivery::new`] checks, without the rest.
+/// What [`Delivery::new`] checks, without this machine's own certificates. Sends nothing.
 ///
 /// # Errors
-/// [`DeliverError::Url`].
-pub fn check_url(url: &SecretString) -> Result<(), DeliverError> {
-    address::parse_url(url.expose_secret()).map(drop)
+/// An address, header, signing secret or file of certificates that cannot be.
+pub fn check(destination: &Destination, resolved: &Resolved) -> Result<(), DeliverError> {
+    client::Setup::new(destination, resolved).map(drop)
 }
 
 /// How the delivery of one change set went.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Summary {
     /// Applied.
     pub acknowledged: u64,
@@ -140,28 +157,35 @@ pub struct Summary {
     pub stopped: Option<Stopped>,
     /// The first rows that were refused or whose outcome is unknown, at most [`Summary::MAX_FAILURES`].
     pub failures: Vec<FailedRow>,
+    /// What the destination's limits did.
+    pub limits: LimitsReport,
 }
 
 /// Why delivery stopped and what to do. Without secrets.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Stopped {
+    /// For programs.
+    pub kind: StopKind,
     /// What happened.
     pub reason: String,
     /// What to do.
     pub remedy: String,
 }
 
-/// Why a row did not get through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// Why delivery stopped, for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum FailureKind {
-    /// The destination never took it: it cannot be built, there was no connection, or the destination asked to come
-    /// later (408, 425, 429) until the attempts were used up. Surely not applied.
-    NotDelivered,
-    /// The destination refused it, and would again. Surely not applied.
-    Refused,
-    /// It may have been applied.
-    Unknown,
+pub enum StopKind {
+    /// The destination says that it is gone for good (410): nothing should be sent to it until someone has looked.
+    Disabled,
+    /// The job or the destination needs mending.
+    Config,
+    /// The destination asks for a longer pause than `retry.max`.
+    Paused,
+    /// The caller asked to stop.
+    Asked,
+    /// The destination has failed for longer than `retry.max`: its circuit breaker stays open.
+    Breaker,
 }
 
 /// A row that did not get through.
@@ -180,12 +204,6 @@ pub struct FailedRow {
 impl Summary {
     /// How many failures are kept for the report.
     pub const MAX_FAILURES: usize = 10;
-
-    /// Keeps a row that never became a request for the report, if there is still room. Counts nothing.
-    pub fn note_failure(&mut self, key: &str, status: Option<u16>, detail: &str) {
-        let kind = FailureKind::NotDelivered;
-        self.note(FailedRow { key: key.to_owned(), kind, status, detail: detail.to_owned() });
-    }
 
     fn note(&mut self, row: FailedRow) {
         if self.failures.len() < Self::MAX_FAILURES {
@@ -228,7 +246,7 @@ impl Delivery {
     ) -> Result<Self, DeliverError> {
         let engine = engine::Engine {
             client: client::Client::new(destination, &resolved)?,
-            limits: limits::Limits::new(destination.concurrency, destination.rate),
+            limits: limits::Limits::new(destination),
             policy: destination.retry,
             redactor: redact::Redactor::new(destination, &resolved),
             clock,
@@ -238,19 +256,19 @@ impl Delivery {
         Ok(Delivery { engine: Arc::new(engine) })
     }
 
-    /// Sends every message and returns when each has its recorded final word; or when delivery has stopped in order,
+    /// Sends every row that can be sent, and returns when each has its recorded final word; or when delivery has stopped in order,
     /// because the destination is not set up, asks for a longer pause than `retry.max`, or `stop` became true. Then what
     /// was in flight has its answer recorded, and the rest is pending. Dropping the future breaks delivery off instead.
     ///
     /// # Errors
-    /// When the ledger fails. Nothing more is sent then; rows below the attempt mark without a receipt are unknown.
+    /// When the ledger fails. Nothing more is sent then; rows that were granted and have no receipt are unknown.
     pub async fn run(
         &self,
-        messages: impl Iterator<Item = Message> + Send + 'static,
+        items: impl Iterator<Item = Item> + Send + 'static,
         ledger: Arc<dyn Ledger>,
         observer: Arc<dyn Observer>,
         stop: watch::Receiver<bool>,
     ) -> anyhow::Result<Summary> {
-        engine::run(Arc::clone(&self.engine), messages, ledger, observer, stop).await
+        engine::run(Arc::clone(&self.engine), items, ledger, observer, stop).await
     }
 }

@@ -1,87 +1,89 @@
-//! Final words, made durable in batches and then counted.
+//! Final words and grants, made durable together, and then counted and handed out.
 //!
 //! In: one [`Word`] per row. Out: the [`Summary`], once every word is recorded.
-//! Always holds: nothing is counted or shown to the observer before the ledger has it.
+//! Always holds: nothing is counted, shown to the observer or let go before the ledger has it.
 
-use super::{FailedRow, FailureKind, Ledger, Observer, Options, Summary};
-use crate::receipt::{Outcome, Receipt};
+use super::desk::Desk;
+use super::{Entry, FailedRow, FailureKind, Ledger, Observer, Summary};
+use crate::receipt::{Failure, Outcome, Receipt};
 use anyhow::Context as _;
+use chrono::{DateTime, Utc};
 use std::sync::Arc;
-use tokio::sync::mpsc::Receiver;
-use tokio::time::{Instant, timeout_at};
 
 /// How a row ended in this run.
 pub(super) enum Word {
-    /// There is a receipt.
-    Final {
-        /// The row's key, for the report.
-        key: String,
-        /// What is to be recorded.
-        receipt: Receipt,
-        /// Why it did not get through, unless it did.
-        failure: Option<FailureKind>,
-    },
+    /// What is to be recorded.
+    Final(Receipt),
     /// It was surely not applied and is left to the next run.
     Pending,
 }
 
-/// Takes words until every sender is gone.
+/// The word about a row whose body cannot be built: it never leaves.
+pub(super) fn unsendable(seq: u64, key: String, problem: String, at: DateTime<Utc>) -> Word {
+    let detail = Some(problem);
+    let kind = FailureKind::NotDelivered;
+    // Only what a destination refuses counts for a version, so that its id is not needed.
+    let failure = Some(Failure { kind, key, webhook_id: String::new() });
+    Word::Final(Receipt { seq, outcome: Outcome::Refused, status: None, attempts: 0, detail, at, failure })
+}
+
+/// Takes words and hands out grants until the desk is closed. The only one that talks to the ledger.
 pub(super) async fn collect(
-    mut words: Receiver<Word>,
+    desk: Arc<Desk>,
     ledger: Arc<dyn Ledger>,
     observer: Arc<dyn Observer>,
-    options: Options,
 ) -> anyhow::Result<Summary> {
     let mut summary = Summary::default();
-    while let Some(batch) = next_batch(&mut words, &options).await {
-        settle(batch, &mut summary, &*ledger, &*observer).await?;
+    while let Some(load) = desk.load().await {
+        let attempting = load.grant;
+        let Batch { receipts, outcomes, failures, undelivered } = Batch::of(load.words);
+        let failed = if receipts.is_empty() { NOT_GRANTED } else { NOT_RECORDED };
+        if !receipts.is_empty() || !attempting.is_empty() {
+            ledger.commit(Entry { attempting, receipts }).await.context(failed)?;
+        }
+        // First of all: workers may be waiting for these.
+        desk.release();
+        summary.undelivered += undelivered;
+        failures.into_iter().for_each(|row| summary.note(row));
+        for outcome in outcomes {
+            summary.count(outcome);
+            observer.done(outcome);
+        }
     }
     Ok(summary)
 }
 
-/// Waits for a word, then takes more until there are enough or the oldest has waited long enough.
-async fn next_batch(words: &mut Receiver<Word>, options: &Options) -> Option<Vec<Word>> {
-    let mut batch = vec![words.recv().await?];
-    let deadline = Instant::now() + options.receipt_interval;
-    while batch.len() < options.receipt_rows {
-        match timeout_at(deadline, words.recv()).await {
-            Ok(Some(word)) => batch.push(word),
-            Ok(None) | Err(_) => break,
-        }
-    }
-    Some(batch)
+const NOT_GRANTED: &str = "the rows to be attempted could not be recorded";
+const NOT_RECORDED: &str = "receipts could not be recorded";
+
+/// What the words of one write come to.
+#[derive(Default)]
+struct Batch {
+    receipts: Vec<Receipt>,
+    outcomes: Vec<Option<Outcome>>,
+    failures: Vec<FailedRow>,
+    undelivered: u64,
 }
 
-async fn settle(
-    batch: Vec<Word>,
-    summary: &mut Summary,
-    ledger: &dyn Ledger,
-    observer: &dyn Observer,
-) -> anyhow::Result<()> {
-    let mut receipts = Vec::with_capacity(batch.len());
-    let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(batch.len());
-    let mut undelivered = 0;
-    for word in batch {
-        match word {
-            Word::Pending => outcomes.push(None),
-            Word::Final { key, receipt, failure } => {
-                outcomes.push(Some(receipt.outcome));
-                undelivered += u64::from(failure == Some(FailureKind::NotDelivered));
-                if let Some(kind) = failure {
-                    let detail = receipt.detail.clone().unwrap_or_default();
-                    summary.note(FailedRow { key, kind, status: receipt.status, detail });
+impl Batch {
+    fn of(words: Vec<Word>) -> Batch {
+        let mut batch = Batch { receipts: Vec::with_capacity(words.len()), ..Batch::default() };
+        for word in words {
+            match word {
+                Word::Pending => batch.outcomes.push(None),
+                Word::Final(receipt) => {
+                    batch.outcomes.push(Some(receipt.outcome));
+                    if let Some(Failure { kind, key, .. }) = &receipt.failure {
+                        batch.undelivered += u64::from(*kind == FailureKind::NotDelivered);
+                        if batch.failures.len() < Summary::MAX_FAILURES {
+                            let (key, detail) = (key.clone(), receipt.detail.clone().unwrap_or_default());
+                            batch.failures.push(FailedRow { key, kind: *kind, status: receipt.status, detail });
+                        }
+                    }
+                    batch.receipts.push(receipt);
                 }
-                receipts.push(receipt);
             }
         }
+        batch
     }
-    if !receipts.is_empty() {
-        ledger.record(receipts).await.context("receipts could not be recorded")?;
-    }
-    summary.undelivered += undelivered;
-    for outcome in outcomes {
-        summary.count(outcome);
-        observer.done(outcome);
-    }
-    Ok(())
 }

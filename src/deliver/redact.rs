@@ -6,9 +6,13 @@
 
 use super::Resolved;
 use super::address::{Place, parse_url};
+use super::spell::{Spelled, in_base64, percent_encoded, spelled};
 use crate::job::percent;
 use crate::job::spec::{Destination, Part, Templated};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
+use url::Url;
 
 /// Shorter values than this cannot be told from ordinary text.
 const MIN_SECRET: usize = 4;
@@ -20,8 +24,10 @@ const HIDDEN: &str = "[redacted]";
 
 /// Replaces the secrets of one destination.
 pub(super) struct Redactor {
-    /// Longest first, so that no part of a longer one is left over.
-    needles: Vec<SecretString>,
+    /// Longest first, so that no part of a longer one is left over. Looked for in every spelling.
+    texts: Vec<SecretString>,
+    /// The same in base64.
+    codes: Vec<SecretString>,
 }
 
 impl Redactor {
@@ -30,6 +36,14 @@ impl Redactor {
         if let (Some(template), Some(secret)) = (&destination.secret, &resolved.secret) {
             found.extend(secret_parts(template, secret.expose_secret()));
         }
+        for (template, secret) in destination.signing.iter().zip(&resolved.signing) {
+            let secret = secret.expose_secret();
+            found.extend(secret_parts(template, secret));
+            found.push(secret.trim().trim_start_matches("whsec_").to_owned());
+        }
+        if let (Some(template), Some(proxy)) = (&destination.proxy, &resolved.proxy) {
+            found.extend(secret_parts(template, proxy.expose_secret()));
+        }
         for (name, value) in &resolved.headers {
             let value = value.expose_secret();
             match destination.headers.get(name) {
@@ -37,26 +51,33 @@ impl Redactor {
                 None => found.push(value.to_owned()),
             }
         }
-        let mut needles: Vec<String> = found.iter().flat_map(|secret| spellings(secret)).collect();
-        if let Ok(url) = parse_url(resolved.url.expose_secret()) {
-            let place = Place::of(&url);
-            needles.retain(|needle| *needle != place.host && *needle != place.authority);
+        let mut texts: Vec<String> = found.iter().flat_map(|secret| texts(secret)).collect();
+        let mut codes = Vec::new();
+        for address in std::iter::once(&resolved.url).chain(&resolved.proxy) {
+            let Ok(url) = parse_url(address.expose_secret()) else { continue };
+            codes.extend(user_info(&url, &found));
+            let place = Place::of(&url, None);
+            texts.retain(|text| *text != place.host && *text != place.authority);
         }
-        needles.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        needles.dedup();
-        Redactor { needles: needles.into_iter().map(SecretString::from).collect() }
+        for text in &texts {
+            codes.extend(
+                [text.clone(), percent::encoded(text), percent_encoded(text)].iter().flat_map(|t| in_base64(t)),
+            );
+        }
+        codes.retain(|code| code.len() >= MIN_PIECE);
+        Redactor { texts: longest_first(texts), codes: longest_first(codes) }
     }
 
     /// `text` on one line, without secrets, cut to what a receipt keeps.
     pub(super) fn clean(&self, text: &str) -> String {
         let mut text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        for needle in &self.needles {
-            let needle = needle.expose_secret();
-            if text.contains(needle) {
-                text = text.replace(needle, HIDDEN);
-            }
+        for secret in &self.texts {
+            text = without(&text, secret.expose_secret());
         }
-        self.cut_begun_secret(&mut text);
+        for code in &self.codes {
+            text = text.replace(code.expose_secret(), HIDDEN);
+        }
+        self.cut_begun_code(&mut text);
         match text.char_indices().nth(MAX_DETAIL) {
             Some((at, _)) => text[..at].trim().to_owned(),
             None => text.trim().to_owned(),
@@ -64,17 +85,50 @@ impl Redactor {
     }
 
     /// An answer is read up to a limit, which may fall into the middle of a secret.
-    fn cut_begun_secret(&self, text: &mut String) {
-        for needle in &self.needles {
-            let needle = needle.expose_secret();
-            let begun = (MIN_PIECE..needle.len()).rev().filter(|n| needle.is_char_boundary(*n));
-            let mut begun = begun.filter(|n| text.ends_with(&needle[..*n]));
-            if let Some(length) = begun.next() {
+    fn cut_begun_code(&self, text: &mut String) {
+        for code in &self.codes {
+            let code = code.expose_secret();
+            if let Some(length) = (MIN_PIECE..code.len()).rev().find(|n| text.ends_with(&code[..*n])) {
                 text.truncate(text.len() - length);
                 text.push_str(HIDDEN);
             }
         }
     }
+}
+
+/// `text` without `secret` in any spelling, and without a good part of it at the end.
+fn without(text: &str, secret: &str) -> String {
+    let first = secret.as_bytes().first().copied().unwrap_or_default();
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    // A secret begins with its first sign, or with one that escapes it.
+    while let Some(at) = rest.bytes().position(|b| b == first || matches!(b, b'%' | b'\\' | b'&' | b'+')) {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        match spelled(rest, secret) {
+            Spelled::Whole(length) => {
+                out.push_str(HIDDEN);
+                rest = &rest[length..];
+            }
+            Spelled::Begun(signs) if signs >= MIN_PIECE => {
+                out.push_str(HIDDEN);
+                return out;
+            }
+            Spelled::Begun(_) | Spelled::Not => {
+                let sign = rest.chars().next().map_or(0, char::len_utf8);
+                out.push_str(&rest[..sign]);
+                rest = &rest[sign..];
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+fn longest_first(mut needles: Vec<String>) -> Vec<SecretString> {
+    needles.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+    needles.dedup();
+    needles.into_iter().map(SecretString::from).collect()
 }
 
 /// What of `resolved` came from `${…}`. If the two do not fit together, all of it.
@@ -108,22 +162,21 @@ fn split_by_literals(parts: &[Part], resolved: &str) -> Option<Vec<String>> {
     Some(found)
 }
 
-/// How a secret may come back: as it is, percent-encoded or decoded, as the inside of a JSON string, in pieces.
-fn spellings(secret: &str) -> Vec<String> {
+/// User name and password travel as the base64 form of both (RFC 7617), in which short ones cannot be found alone.
+fn user_info(url: &Url, secrets: &[String]) -> Option<String> {
+    let both = format!("{}:{}", decoded(url.username()), decoded(url.password().unwrap_or_default()));
+    secrets.iter().any(|secret| both.contains(&decoded(secret))).then(|| STANDARD.encode(both))
+}
+
+/// The secret itself, as it was before it was encoded for an address (and who echoes it has usually decoded it), and
+/// pieces of it that tell enough.
+fn texts(secret: &str) -> Vec<String> {
     let mut all = Vec::new();
-    // In an address it is percent-encoded (`job::secrets`), and who echoes it has usually decoded it.
     for whole in [secret.trim().to_owned(), decoded(secret.trim())] {
         let pieces = whole.split(['/', '?', '&', '=', ' ', ':', '@']).filter(|piece| piece.len() >= MIN_PIECE);
         for text in std::iter::once(whole.as_str()).chain(pieces) {
             all.push(text.to_owned());
             all.push(decoded(text));
-            all.push(percent::encoded(text));
-            if let Ok(mut address) = url::Url::parse("http://host/") {
-                address.set_path(text);
-                all.push(address.path().trim_start_matches('/').to_owned());
-            }
-            let json = serde_json::Value::from(text).to_string();
-            all.push(json.trim_matches('"').to_owned());
         }
     }
     all.retain(|text| text.len() >= MIN_SECRET);
@@ -139,9 +192,9 @@ fn decoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::spec::{Form, Retry};
+    use crate::job::spec::Form;
+    use base64::engine::general_purpose::URL_SAFE;
     use std::collections::BTreeMap;
-    use std::time::Duration;
 
     fn templated(parts: &[Part]) -> Templated {
         Templated { written: String::new(), parts: parts.to_vec(), form: Form::Text }
@@ -157,17 +210,17 @@ mod tests {
 
     fn redactor(parts: &[Part], url: &str) -> Redactor {
         let destination = Destination {
-            url: templated(parts),
             secret: Some(templated(&[env()])),
             headers: BTreeMap::from([("authorization".to_owned(), templated(&[literal("Bearer "), env()]))]),
-            rate: None,
-            concurrency: 1,
-            retry: Retry { attempts: 1, base: Duration::ZERO, max: Duration::ZERO },
-            timeout: Duration::from_secs(1),
+            signing: vec![templated(&[env()])],
+            proxy: Some(templated(&[literal("http://me:"), env(), literal("@proxy:3128")])),
+            ..Destination::plain(templated(parts))
         };
         let resolved = Resolved {
             url: url.into(),
             secret: Some("s3cr\"t".into()),
+            signing: vec!["whsec_planted/signature+key".into()],
+            proxy: Some("http://me:p%2Fssword@proxy:3128".into()),
             headers: vec![("authorization".to_owned(), "Bearer planted-token".into())],
         };
         Redactor::new(&destination, &resolved)
@@ -199,9 +252,32 @@ mod tests {
             ("Bearer planted-token", "Bearer [redacted]"),
             (r#"{"secret":"s3cr\"t"}"#, r#"{"secret":"[redacted]"}"#),
             ("cut in the planted ke", "cut in the [redacted]"),
+            ("cut in the planted%20key%2", "cut in the [redacted]"),
+            ("cut in base64: cGxhbnRlZCB", "cut in base64: [redacted]"),
+            ("path /hook/planted%20key%2b1", "path /hook/[redacted]"),
+            ("signed with whsec_planted/signature+key", "signed with [redacted]"),
+            ("signed with planted/signature+key", "signed with [redacted]"),
+            ("via http://me:p%2Fssword@proxy:3128", "via http://me:[redacted]@proxy:3128"),
+            ("password p/ssword", "password [redacted]"),
+            ("Basic bWU6cC9zc3dvcmQ=", "Basic [redacted]"),
+            (r#"{"via":"p\/ssword"}"#, r#"{"via":"[redacted]"}"#),
+            ("<p>s3cr&quot;t</p>", "<p>[redacted]</p>"),
             ("nothing\r\nto\u{1b}[31m hide", "nothing  to [31m hide"),
         ] {
             assert_eq!(redactor.clean(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_found_in_base64_wherever_it_begins() {
+        let redactor =
+            redactor(&[literal("https://acme.example/hook/"), env()], "https://acme.example/hook/planted-key?>~");
+        for before in ["", "a", "ab", "abc"] {
+            for alphabet in [STANDARD, URL_SAFE] {
+                let text = alphabet.encode(format!("{before}planted-key?>~ and more"));
+                let cleaned = redactor.clean(&text);
+                assert!(cleaned.contains(HIDDEN) && !cleaned.contains(&text[8..20]), "{before}: {text} {cleaned}");
+            }
         }
     }
 

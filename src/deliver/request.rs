@@ -3,6 +3,7 @@
 //! Always holds: every header value is marked sensitive unless it is ours to show, so that neither a debug print nor an
 //! HTTP library's trace shows it.
 
+use super::sign::Signer;
 use super::{DeliverError, Message, Resolved};
 use crate::job::spec::RESERVED_HEADERS;
 use chrono::{DateTime, Utc};
@@ -13,6 +14,7 @@ const AGENT: &str = concat!("nightmark/", env!("CARGO_PKG_VERSION"));
 const API_SECRET: HeaderName = HeaderName::from_static("x-api-secret");
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const OPERATION: HeaderName = HeaderName::from_static("nightmark-operation");
 
@@ -47,12 +49,21 @@ fn sensitive(field: &str, value: &SecretString) -> Result<HeaderValue, DeliverEr
 }
 
 /// `fixed` and what belongs to this attempt at this message. `None`: its id cannot stand in a header.
-pub(super) fn attempt_headers(fixed: &HeaderMap, message: &Message, now: DateTime<Utc>) -> Option<HeaderMap> {
+pub(super) fn attempt_headers(
+    fixed: &HeaderMap,
+    signer: &Signer,
+    message: &Message,
+    now: DateTime<Utc>,
+) -> Option<HeaderMap> {
     let id = HeaderValue::from_str(&message.id).ok()?;
+    let timestamp = now.timestamp();
     let mut headers = fixed.clone();
     headers.insert(WEBHOOK_ID, id.clone());
     headers.insert(IDEMPOTENCY_KEY, id);
-    headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(now.timestamp()));
+    headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(timestamp));
+    if let Some(signature) = signer.sign(&message.id, timestamp, &message.body) {
+        headers.insert(WEBHOOK_SIGNATURE, HeaderValue::try_from(signature).ok()?);
+    }
     headers.insert(OPERATION, HeaderValue::from_static(message.operation));
     Some(headers)
 }
@@ -66,6 +77,8 @@ mod tests {
         Resolved {
             url: "http://localhost/".into(),
             secret: secret.map(Into::into),
+            signing: Vec::new(),
+            proxy: None,
             headers: headers.iter().map(|(n, v)| ((*n).to_owned(), SecretString::from(*v))).collect(),
         }
     }
@@ -78,9 +91,11 @@ mod tests {
     fn a_request_carries_what_the_contract_says() {
         let fixed = fixed_headers(&resolved(&[("X-Team", "growth")], Some("planted"))).unwrap();
         let now = Utc.timestamp_opt(1_700_000_000, 0).unwrap();
-        let headers = attempt_headers(&fixed, &message("msg_1"), now).unwrap();
+        let signer = Signer::new(&["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into()]).unwrap();
+        let headers = attempt_headers(&fixed, &signer, &message("msg_1"), now).unwrap();
         let mut lines: Vec<String> = headers.iter().map(|(n, v)| format!("{n}: {}", v.to_str().unwrap())).collect();
         lines.sort();
+        let signature = format!("webhook-signature: {}", signer.sign("msg_1", 1_700_000_000, b"{}").unwrap());
         let agent = format!("user-agent: {AGENT}");
         let expected = [
             "content-type: application/json",
@@ -88,6 +103,7 @@ mod tests {
             "nightmark-operation: added",
             agent.as_str(),
             "webhook-id: msg_1",
+            signature.as_str(),
             "webhook-timestamp: 1700000000",
             "x-api-secret: planted",
             "x-team: growth",
@@ -115,6 +131,9 @@ mod tests {
     #[test]
     fn an_id_that_is_no_header_value_makes_no_request() {
         let fixed = fixed_headers(&resolved(&[], None)).unwrap();
-        assert!(attempt_headers(&fixed, &message("a\nb"), Utc::now()).is_none());
+        let signer = Signer::new(&[]).unwrap();
+        assert!(attempt_headers(&fixed, &signer, &message("a\nb"), Utc::now()).is_none());
+        let headers = attempt_headers(&fixed, &signer, &message("a"), Utc::now()).unwrap();
+        assert!(!headers.contains_key(WEBHOOK_SIGNATURE));
     }
 }

@@ -4,14 +4,31 @@
 //! that may have been applied never ends as refused or pending.
 
 use super::engine::Run;
+use super::limits::{Opened, Permit};
 use super::receipts::Word;
 use super::retry::next_wait;
-use super::verdict::{Attempt, RETRY_AFTER_CAP, Verdict, judge, settle};
+use super::verdict::{Attempt, Preset, RETRY_AFTER_CAP, Verdict, judge, settle};
 use super::words::so_far;
-use super::{FailureKind, Message, Stopped};
-use crate::receipt::{Outcome, Receipt};
+use super::{FailureKind, Message, StopKind, Stopped};
+use crate::receipt::{Failure, Outcome, Receipt};
 use chrono::SecondsFormat;
 use std::time::Duration;
+use tokio::time::Instant;
+
+/// The longest break after a 429 or 503 that does not say how long.
+const BREATHER: Duration = Duration::from_secs(1);
+
+/// A row on its way.
+pub(super) struct Job {
+    pub(super) message: Message,
+    history: History,
+}
+
+impl Job {
+    pub(super) fn new(message: Message) -> Self {
+        Job { message, history: History::default() }
+    }
+}
 
 /// What is known about a row so far.
 #[derive(Default)]
@@ -31,34 +48,27 @@ enum Step {
     Leave,
 }
 
-/// Attempts `message` until its final word, and hands that over.
-pub(super) async fn deliver(run: &Run, message: Message) {
-    let word = attempts(run, message).await;
-    // No one listens any more if the ledger failed; the run is ending with that error then.
-    let _ = run.words.send(word).await;
-}
-
-async fn attempts(run: &Run, message: Message) -> Word {
-    let mut row = History::default();
-    loop {
-        let Some(permit) = run.halt.unless(run.engine.limits.admit()).await else { return leave(run, message, row) };
-        let attempt = run.engine.client.send(&message, run.engine.clock.now()).await;
-        drop(permit);
-        row.attempts += 1;
-        row.status = attempt.status();
-        let verdict = judge(&attempt, run.engine.clock.now());
-        let seen = (row.attempts, row.status);
-        let step = decide(run, &mut row, &attempt, verdict);
-        tracing::debug!(seq = message.seq, key = message.key, attempt = seen.0, status = seen.1, %step, "attempted");
-        match step {
-            Step::Done(outcome) => return finish(run, message, row, outcome),
-            Step::Leave => return leave(run, message, row),
-            Step::Again(wait) => {
-                if run.halt.unless(tokio::time::sleep(wait)).await.is_none() {
-                    return leave(run, message, row);
-                }
-            }
-        }
+/// Attempts a row once, and hands over its final word or puts it back to be attempted later.
+pub(super) async fn attempt(run: &Run, mut job: Job, permit: Permit) {
+    failpoint!("request.before");
+    let attempt = run.engine.client.send(&job.message, run.engine.clock.now()).await;
+    failpoint!("request.answered");
+    let verdict = judge(&attempt, Preset::Webhook, run.engine.clock.now());
+    let opened = permit.ended(&attempt, &verdict, run.engine.clock.random());
+    let row = &mut job.history;
+    row.attempts += 1;
+    row.status = attempt.status();
+    let (made, status) = (row.attempts, row.status);
+    let step = decide(run, row, &attempt, verdict);
+    if let Some(opened) = opened {
+        breaker_opened(run, row, opened);
+    }
+    let message = &job.message;
+    tracing::debug!(seq = message.seq, key = message.key, attempt = made, status, %step, "attempted");
+    match step {
+        Step::Done(outcome) => run.desk.finish(finish(run, job, outcome)),
+        Step::Leave => run.desk.finish(leave(run, job)),
+        Step::Again(wait) => run.desk.park(job, Instant::now() + wait),
     }
 }
 
@@ -88,7 +98,13 @@ fn decide(run: &Run, row: &mut History, attempt: &Attempt, verdict: Verdict) -> 
                     run.engine.limits.pause(time);
                     again(run, row, after)
                 }
-                None => again(run, row, after),
+                None => match again(run, row, after) {
+                    Step::Again(wait) if busy(run, row) => {
+                        run.engine.limits.pause(wait.min(BREATHER));
+                        Step::Again(wait)
+                    }
+                    step => step,
+                },
             }
         }
     }
@@ -99,10 +115,33 @@ fn decide(run: &Run, row: &mut History, attempt: &Attempt, verdict: Verdict) -> 
 fn config_fault(run: &Run, row: &mut History, reason: &str, remedy: &str) -> Step {
     let reason = run.engine.redactor.clean(reason);
     row.detail = Some(reason.clone());
-    if run.halt.throw(Stopped { reason, remedy: remedy.to_owned() }) {
+    let kind = if row.status == Some(410) { StopKind::Disabled } else { StopKind::Config };
+    if run.desk.throw(Stopped { kind, reason, remedy: remedy.to_owned() }) {
         tracing::debug!(status = row.status, remedy, "delivery stopped: the job or the destination needs mending");
     }
     Step::Leave
+}
+
+/// Whether a destination that does not say for how long asks for a break, and cannot be slowed down otherwise.
+fn busy(run: &Run, row: &History) -> bool {
+    matches!(row.status, Some(429 | 503)) && run.engine.limits.concurrency() == 1
+}
+
+/// The breaker lets nothing through for a while. If that is longer than anybody waits, the rest is left to the next run.
+fn breaker_opened(run: &Run, row: &History, opened: Opened) {
+    let (failures, attempts) = (opened.failures, opened.attempts);
+    tracing::debug!(failures, attempts, opened.too_long, "the circuit breaker opened");
+    if !opened.too_long {
+        return;
+    }
+    let last = row.detail.as_deref().unwrap_or("no answer");
+    run.desk.throw(Stopped {
+        kind: StopKind::Breaker,
+        reason: format!("the destination failed {failures} of the last {attempts} attempts; the last: {last}"),
+        remedy: "check that the destination is up: the next run sends the rest; raise destination.retry.max to wait \
+                 longer within the run"
+            .to_owned(),
+    });
 }
 
 fn again(run: &Run, row: &History, after: Option<Duration>) -> Step {
@@ -118,18 +157,20 @@ fn long_pause(run: &Run, status: Option<u16>, time: Duration) -> Step {
     let until = until.to_rfc3339_opts(SecondsFormat::Secs, true);
     let status = status.map_or_else(String::new, |s| format!(" ({s} with Retry-After)"));
     let stopped = Stopped {
+        kind: StopKind::Paused,
         reason: format!("the destination asks to wait until {until}{status}"),
         remedy: "nothing needs mending: a run after that time sends the rest; if this happens often, lower \
                  destination.rate, or raise destination.retry.max to wait within the run"
             .to_owned(),
     };
-    if run.halt.throw(stopped) {
+    if run.desk.throw(stopped) {
         tracing::debug!(until, "delivery stopped: the destination asks for a pause longer than retry.max");
     }
     Step::Leave
 }
 
-fn finish(run: &Run, message: Message, row: History, last: Outcome) -> Word {
+fn finish(run: &Run, job: Job, last: Outcome) -> Word {
+    let Job { message, history: row } = job;
     let outcome = settle(row.maybe_applied, last);
     let failure = match outcome {
         Outcome::Acknowledged => None,
@@ -137,20 +178,20 @@ fn finish(run: &Run, message: Message, row: History, last: Outcome) -> Word {
         Outcome::Refused => Some(FailureKind::NotDelivered),
         Outcome::Unknown => Some(FailureKind::Unknown),
     };
-    let receipt = Receipt {
+    Word::Final(Receipt {
         seq: message.seq,
         outcome,
         status: row.status,
         attempts: row.attempts,
         detail: row.detail,
         at: run.engine.clock.now(),
-    };
-    Word::Final { key: message.key, receipt, failure }
+        failure: failure.map(|kind| Failure { kind, key: message.key, webhook_id: message.id }),
+    })
 }
 
 /// The run stops before the row has its answer: it stays pending, unless an earlier attempt may have been applied.
-fn leave(run: &Run, message: Message, row: History) -> Word {
-    if row.maybe_applied { finish(run, message, row, Outcome::Unknown) } else { Word::Pending }
+pub(super) fn leave(run: &Run, job: Job) -> Word {
+    if job.history.maybe_applied { finish(run, job, Outcome::Unknown) } else { Word::Pending }
 }
 
 impl std::fmt::Display for Step {

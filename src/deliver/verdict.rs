@@ -6,7 +6,7 @@
 
 use super::words::{describe, taken_back};
 use crate::receipt::Outcome;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, NaiveDateTime, Utc, Weekday};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -37,8 +37,8 @@ impl Attempt {
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// `Retry-After` as sent.
-    pub retry_after: Option<String>,
+    /// Every `Retry-After` as sent.
+    pub retry_after: Vec<String>,
     /// The beginning of the body.
     pub body: Vec<u8>,
     /// Why the body could not be read to its end (or to our limit).
@@ -61,8 +61,14 @@ pub enum FaultKind {
     Invalid,
     /// No connection: refused, unreachable, no such host, connect time-out. Nothing was sent.
     Connect,
+    /// The host name stands for an address that is never connected to. Nothing was sent.
+    Address,
     /// The TLS handshake failed. Nothing was sent.
     Tls,
+    /// The proxy wants other credentials. Nothing was sent.
+    Proxy,
+    /// The destination said that it did not look at the request (HTTP/2).
+    Unprocessed,
     /// Time ran out after the connection stood.
     Timeout,
     /// The connection broke, or what came back is not HTTP.
@@ -113,10 +119,19 @@ pub fn settle(maybe_applied_before: bool, last: Outcome) -> Outcome {
     }
 }
 
-/// What `attempt` means, at `now`.
-pub fn judge(attempt: &Attempt, now: DateTime<Utc>) -> Verdict {
+/// How a kind of destination says yes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preset {
+    /// By a 2xx, unless its body is a JSON object with `"success": false` (TrailSpark and most webhooks).
+    Webhook,
+    /// By any 2xx, whatever the body (Segment, RudderStack).
+    Events,
+}
+
+/// What `attempt` means, at `now`, of a destination of kind `preset`.
+pub fn judge(attempt: &Attempt, preset: Preset, now: DateTime<Utc>) -> Verdict {
     match attempt {
-        Attempt::Answered(answer) => judge_answer(answer, now),
+        Attempt::Answered(answer) => judge_answer(answer, preset, now),
         Attempt::Failed(fault) => judge_fault(fault),
     }
 }
@@ -125,25 +140,36 @@ fn judge_fault(fault: &Fault) -> Verdict {
     let detail = fault.text.clone();
     match fault.kind {
         FaultKind::Invalid => Verdict::Refused { detail },
-        FaultKind::Connect => Verdict::Retry { maybe_applied: false, after: None, pause: false, detail },
+        FaultKind::Connect | FaultKind::Unprocessed => {
+            Verdict::Retry { maybe_applied: false, after: None, pause: false, detail }
+        }
         FaultKind::Tls => Verdict::ConfigFault {
             reason: detail,
-            remedy: "check the host in destination.url and the server's certificate; a private CA must be in this \
-                     machine's trust store",
+            remedy: "check the host in destination.url and the server's certificate; name the certificate of a private \
+                     CA in destination.ca_file, or put it into this machine's trust store",
         },
+        FaultKind::Address => Verdict::ConfigFault {
+            reason: detail,
+            remedy: "no webhook goes to such an address; check destination.url, and if the destination really is there, \
+                     list its network in destination.allow_addresses, such as [\"169.254.10.0/24\"]",
+        },
+        FaultKind::Proxy => Verdict::ConfigFault { reason: detail, remedy: PROXY },
         FaultKind::Timeout | FaultKind::Broken => {
             Verdict::Retry { maybe_applied: true, after: None, pause: false, detail }
         }
     }
 }
 
-fn judge_answer(answer: &Answer, now: DateTime<Utc>) -> Verdict {
+const PROXY: &str = "check the user name and password in destination.proxy";
+
+fn judge_answer(answer: &Answer, preset: Preset, now: DateTime<Utc>) -> Verdict {
     let retry = |maybe_applied, pause| {
-        let after = answer.retry_after.as_deref().and_then(|value| retry_after(value, now));
+        // Whoever asks twice is believed the longer wait.
+        let after = answer.retry_after.iter().filter_map(|value| retry_after(value, now)).max();
         Verdict::Retry { maybe_applied, after, pause: pause && after.is_some(), detail: describe(answer) }
     };
     match answer.status {
-        200..=299 => judge_success(answer),
+        200..=299 => judge_success(answer, preset),
         408 | 425 => retry(false, false),
         429 => retry(false, true),
         501 | 505 => Verdict::Unknown { detail: describe(answer) },
@@ -159,12 +185,13 @@ fn judge_answer(answer: &Answer, now: DateTime<Utc>) -> Verdict {
 
 /// A 2xx is believed unless its body says otherwise. A body beyond our limit is not JSON to us and so says nothing; one
 /// that broke off might have said anything.
-fn judge_success(answer: &Answer) -> Verdict {
+fn judge_success(answer: &Answer, preset: Preset) -> Verdict {
     if let Some(broken) = &answer.broken {
         let detail = format!("the answer broke off: {}", broken.text);
         return Verdict::Retry { maybe_applied: true, after: None, pause: false, detail };
     }
     match serde_json::from_slice(&answer.body) {
+        _ if preset == Preset::Events => Verdict::Acknowledged,
         Ok(Value::Object(object)) if object.get("success") == Some(&Value::Bool(false)) => {
             Verdict::Refused { detail: taken_back(answer, &object) }
         }
@@ -185,6 +212,8 @@ fn remedy(status: u16) -> Option<&'static str> {
         }
         404 => "nothing answers at this address: check the host, path and API key in destination.url",
         405 => "this address takes no POST: check the path in destination.url",
+        // Only a proxy says so (RFC 9110, 15.5.8).
+        407 => PROXY,
         410 => {
             "the destination says that this address is gone for good: take the job out of service or give it a new \
              destination.url"
@@ -205,164 +234,25 @@ pub fn retry_after(value: &str, now: DateTime<Utc>) -> Option<Duration> {
         let seconds = value.parse().unwrap_or(u64::MAX);
         return Some(Duration::from_secs(seconds).min(RETRY_AFTER_CAP));
     }
-    let until = DateTime::<Utc>::from(httpdate::parse_http_date(value).ok()?);
+    let until = match rfc_850(value, now) {
+        Some(date) => date,
+        None => DateTime::from(httpdate::parse_http_date(value).ok()?),
+    };
     // An instant in the past means: now.
     Some((until - now).to_std().unwrap_or(Duration::ZERO).min(RETRY_AFTER_CAP))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use chrono::TimeZone;
-
-    fn now() -> DateTime<Utc> {
-        Utc.with_ymd_and_hms(1994, 11, 6, 8, 49, 0).unwrap()
-    }
-
-    fn answer(status: u16, retry_after: Option<&str>, body: &str) -> Attempt {
-        let retry_after = retry_after.map(str::to_owned);
-        Attempt::Answered(Answer { status, retry_after, body: body.as_bytes().to_vec(), broken: None })
-    }
-
-    fn fault(kind: FaultKind) -> Fault {
-        Fault { kind, text: "why".to_owned() }
-    }
-
-    /// One word per verdict, so that the tables below stay readable.
-    fn word(verdict: &Verdict) -> String {
-        match verdict {
-            Verdict::Acknowledged => "acknowledged".to_owned(),
-            Verdict::Refused { .. } => "refused".to_owned(),
-            Verdict::Unknown { .. } => "unknown".to_owned(),
-            Verdict::ConfigFault { .. } => "config".to_owned(),
-            Verdict::Retry { maybe_applied, after, pause, .. } => {
-                let applied = if *maybe_applied { "maybe" } else { "not" };
-                let pause = if *pause { " pause" } else { "" };
-                let after = after.map_or_else(String::new, |a| format!(" {}s", a.as_secs()));
-                format!("retry {applied}{pause}{after}")
-            }
-        }
-    }
-
-    #[test]
-    fn statuses() {
-        let table: &[(&[u16], &str)] = &[
-            (&[200, 201, 202, 204, 299], "acknowledged"),
-            (&[300, 301, 302, 304, 307, 308], "config"),
-            (&[401, 403, 404, 405, 410], "config"),
-            (&[400, 402, 406, 409, 413, 415, 422, 423, 451, 499], "refused"),
-            (&[408, 425, 429], "retry not"),
-            (&[500, 502, 503, 504, 507, 529, 599], "retry maybe"),
-            (&[501, 505], "unknown"),
-            (&[100, 101, 600, 999], "retry maybe"),
-        ];
-        for (statuses, expected) in table {
-            for status in *statuses {
-                assert_eq!(word(&judge(&answer(*status, None, ""), now())), *expected, "{status}");
-            }
-        }
-    }
-
-    #[test]
-    fn transport_errors() {
-        for (kind, expected) in [
-            (FaultKind::Invalid, "refused"),
-            (FaultKind::Connect, "retry not"),
-            (FaultKind::Tls, "config"),
-            (FaultKind::Timeout, "retry maybe"),
-            (FaultKind::Broken, "retry maybe"),
-        ] {
-            assert_eq!(word(&judge(&Attempt::Failed(fault(kind)), now())), expected, "{kind:?}");
-        }
-    }
-
-    #[test]
-    fn a_body_can_take_a_success_back() {
-        for (body, expected) in [
-            (r#"{"success": true, "isNewOrg": true}"#, "acknowledged"),
-            (r#"{"success": false, "message": "no such plan"}"#, "refused"),
-            (r#"{"success": false}"#, "refused"),
-            (r#"{"success": "false"}"#, "acknowledged"),
-            (r#"{"success": null}"#, "acknowledged"),
-            (r#"[{"success": false}]"#, "acknowledged"),
-            (r#"{"data": {"success": false}}"#, "acknowledged"),
-            (r#"{"success": false, "cut"#, "acknowledged"),
-            ("OK", "acknowledged"),
-            ("", "acknowledged"),
-        ] {
-            assert_eq!(word(&judge(&answer(200, None, body), now())), expected, "{body}");
-        }
-    }
-
-    #[test]
-    fn an_answer_that_breaks_off() {
-        for (status, expected) in [(200, "retry maybe"), (400, "refused"), (401, "config"), (500, "retry maybe")] {
-            let broken = Some(fault(FaultKind::Broken));
-            let attempt = Attempt::Answered(Answer { status, retry_after: None, body: Vec::new(), broken });
-            assert_eq!(word(&judge(&attempt, now())), expected, "{status}");
-        }
-    }
-
-    #[test]
-    fn retry_after_pauses_the_destination_on_429_and_503_only() {
-        for (status, value, expected) in [
-            (429, "7", "retry not pause 7s"),
-            (503, "7", "retry maybe pause 7s"),
-            (500, "7", "retry maybe 7s"),
-            (408, "7", "retry not 7s"),
-            (429, "soon", "retry not"),
-            (400, "7", "refused"),
-        ] {
-            assert_eq!(word(&judge(&answer(status, Some(value), ""), now())), expected, "{status} {value}");
-        }
-    }
-
-    #[test]
-    fn retry_after_forms() {
-        let day = 24 * 60 * 60;
-        for (value, expected) in [
-            ("0", Some(0)),
-            (" 120 ", Some(120)),
-            ("00012", Some(12)),
-            ("86401", Some(day)),
-            ("99999999999999999999999999", Some(day)),
-            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(37)),
-            ("Sunday, 06-Nov-94 08:49:37 GMT", Some(37)),
-            ("Sun Nov  6 08:49:37 1994", Some(37)),
-            ("Sun, 06 Nov 1994 08:48:00 GMT", Some(0)),
-            ("Fri, 31 Dec 9999 23:59:59 GMT", Some(day)),
-            ("", None),
-            ("-1", None),
-            ("+1", None),
-            ("1.5", None),
-            ("1 2", None),
-            ("tomorrow", None),
-            ("٣", None),
-        ] {
-            assert_eq!(retry_after(value, now()), expected.map(Duration::from_secs), "{value:?}");
-        }
-    }
-
-    #[test]
-    fn a_wrong_key_type_is_explained() {
-        let verdict = judge(&answer(403, None, r#"{"error":"wrong type"}"#), now());
-        let Verdict::ConfigFault { reason, remedy } = verdict else { panic!("{verdict:?}") };
-        assert_eq!(reason, "the destination answered 403: wrong type");
-        assert!(remedy.contains("was not created with the Product Org Updates endpoint type"), "{remedy}");
-    }
-
-    #[test]
-    fn unknown_stays_unknown_unless_acknowledged() {
-        use Outcome::{Acknowledged, Refused, Unknown};
-        for (before, last, expected) in [
-            (false, Refused, Refused),
-            (false, Unknown, Unknown),
-            (false, Acknowledged, Acknowledged),
-            (true, Refused, Unknown),
-            (true, Unknown, Unknown),
-            (true, Acknowledged, Acknowledged),
-        ] {
-            assert_eq!(settle(before, last), expected, "{before} {last:?}");
-        }
-    }
+/// `Sunday, 06-Nov-94 08:49:37 GMT`. A year that would be more than 50 years ahead means the one a century before (RFC
+/// 9110, 5.6.7), and the other way round. The day of the week, which would be another one then, is not looked at.
+fn rfc_850(value: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let (day, rest) = value.split_once(", ")?;
+    day.parse::<Weekday>().ok()?;
+    let date = NaiveDateTime::parse_from_str(rest, "%d-%b-%y %H:%M:%S GMT").ok()?.and_utc();
+    let near = |date: &DateTime<Utc>| (date.year() - now.year()).abs() <= 50;
+    let century = now.year().div_euclid(100) * 100;
+    let years = [100, 0, -100].map(|more| century + more + date.year().rem_euclid(100));
+    years.into_iter().filter_map(|year| date.with_year(year)).find(near)
 }
+
+#[cfg(test)]
+mod tests;

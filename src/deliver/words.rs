@@ -48,7 +48,7 @@ mod tests {
     use crate::deliver::verdict::Fault;
 
     fn answer(status: u16, body: &str) -> Answer {
-        Answer { status, retry_after: None, body: body.as_bytes().to_vec(), broken: None }
+        Answer { status, retry_after: Vec::new(), body: body.as_bytes().to_vec(), broken: None }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! shows. Keys that must be there are options all the same, so that a file that lacks one can still be searched for
 //! other mistakes; the schema says that they are required, and that is checked first.
 
+use super::spec::DEAD_LETTER_AFTER;
 use schemars::JsonSchema;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -220,27 +221,60 @@ pub struct RawHttp {
     pub url: Option<String>,
     /// Sent as `X-Api-Secret`; `${NAME}` or `${file:PATH}`, never the secret itself.
     pub secret: Option<String>,
+    /// Signs every request by Standard Webhooks: `${NAME}` or `${file:PATH}` of a `whsec_…` secret. While a secret is
+    /// being replaced, a list: the newest first.
+    pub signing: Option<RawSigning>,
     /// Further headers. Secrets in them are written `${NAME}` or `${file:PATH}`.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
     /// At most so many requests in a second, minute or hour: `50/s`, `600/m`, `1000/h`. Default: no limit.
     #[schemars(regex(pattern = r"^[1-9][0-9]*/[smh]$"))]
     pub rate: Option<String>,
-    /// Requests in flight at most.
+    /// So many requests of `rate` may leave at once after idle time. Default: what the rate allows in 10 ms, at least 1.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub burst: Option<u32>,
+    /// Requests in flight at most; fewer while the destination has trouble.
     #[serde(default = "eight")]
     #[schemars(range(min = 1, max = 1024))]
     pub concurrency: u32,
     /// Retries within a run; what is left is sent by the next run.
     #[serde(default)]
     pub retry: RawRetry,
+    /// A row that was refused in so many runs with the same content is set aside until its value changes; 0: never.
+    #[serde(default = "dead_letter_after")]
+    pub dead_letter_after: u32,
     /// The longest that one request may take, answer included.
     #[serde(default = "thirty_seconds")]
     #[schemars(regex(pattern = r"^[0-9]+(ms|s|m|h)$"))]
     pub timeout: String,
+    /// A PEM file of certificates that are trusted besides those of this machine; relative to the home folder.
+    #[schemars(length(min = 1))]
+    pub ca_file: Option<String>,
+    /// The HTTP proxy to go through, such as `http://proxy.example:3128`. Those of the environment are never taken.
+    #[schemars(length(min = 1))]
+    pub proxy: Option<String>,
+    /// Networks that may be connected to although they are link-local, metadata or otherwise refused addresses, such as
+    /// `169.254.10.0/24`.
+    #[serde(default)]
+    pub allow_addresses: Vec<String>,
+}
+
+/// One signing secret, or the newest and those that it replaces. It has no `Debug`, as [`RawHttp`].
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RawSigning {
+    /// The only secret.
+    One(#[schemars(length(min = 1))] String),
+    /// Several, the newest first.
+    Many(#[schemars(length(min = 1))] Vec<String>),
 }
 
 fn eight() -> u32 {
     8
+}
+
+fn dead_letter_after() -> u32 {
+    DEAD_LETTER_AFTER
 }
 
 fn thirty_seconds() -> String {

@@ -63,7 +63,8 @@ impl Secrets {
         Secrets { home: home.dir().to_owned(), env: Box::new(env) }
     }
 
-    /// Puts the values in, percent-encoded where they stand in an address's path or query. `field` is where the string stands, such as `destination.url`, for messages.
+    /// Puts the values in, percent-encoded where they stand in an address's path or query or are its user name or
+    /// password. `field` is where the string stands, such as `destination.url`, for messages.
     ///
     /// # Errors
     /// A variable or file that is not there, is empty, or holds control characters (a line break in a header's value
@@ -81,7 +82,9 @@ impl Secrets {
             };
             let value = usable(field, reference, value.expose_secret())?;
             match templated.form {
-                Form::Address if templated.is_behind_origin(index) => resolved.push_str(&percent::encoded(value)),
+                Form::Address if templated.is_behind_origin(index) || templated.is_in_user_info(index) => {
+                    resolved.push_str(&percent::encoded(value))
+                }
                 _ => resolved.push_str(value),
             }
         }
@@ -178,6 +181,7 @@ mod tests {
             ("https://h/?k=${KEY}", "https://h/?k=a%2Fb%3Fc%23d%20e%25f"),
             ("${BASE}/${KEY}", "http://h:1/in/a%2Fb%3Fc%23d%20e%25f"),
             ("${BASE}", "http://h:1/in"),
+            ("http://u:${KEY}@h/", "http://u:a%2Fb%3Fc%23d%20e%25f@h/"),
         ] {
             let resolved = secrets.resolve("destination.url", &Templated::parse_address(written).unwrap());
             assert_eq!(resolved.unwrap().expose_secret(), expected, "{written}");

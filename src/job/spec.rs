@@ -2,6 +2,7 @@
 
 use crate::row;
 use chrono_tz::Tz;
+use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -155,8 +156,8 @@ pub struct Templated {
 pub enum Form {
     /// Text: values stand in it as they are.
     Text,
-    /// An address: values in its path and query are percent-encoded, so that a `/` or `?` in an API key is part of the
-    /// key. Those that are its origin, or all of it, are taken as they are.
+    /// An address: values in its path and query and those that are a user name or a password are percent-encoded, so that
+    /// a `/` or `?` in an API key is part of the key. Those that are its origin, or all of it, are taken as they are.
     Address,
 }
 
@@ -171,6 +172,9 @@ pub enum Part {
     File(PathBuf),
 }
 
+/// The default of [`Destination::dead_letter_after`].
+pub const DEAD_LETTER_AFTER: u32 = 5;
+
 /// `[destination] kind = "http"`
 #[derive(Debug, Clone)]
 pub struct Destination {
@@ -178,16 +182,59 @@ pub struct Destination {
     pub url: Templated,
     /// Sent as `X-Api-Secret`.
     pub secret: Option<Templated>,
+    /// Secrets that requests are signed with, the newest first; none: no signature.
+    pub signing: Vec<Templated>,
     /// Further headers, by name.
     pub headers: BTreeMap<String, Templated>,
     /// At most so many requests in so much time; `None`: no limit.
     pub rate: Option<Rate>,
-    /// Requests in flight at most, 1–1024.
+    /// How many of them may leave at once after idle time; `None`: what the rate allows in 10 ms, at least 1.
+    pub burst: Option<u32>,
+    /// Requests in flight at most, 1–1024; fewer while the destination has trouble.
     pub concurrency: usize,
     /// Retries within a run.
     pub retry: Retry,
+    /// Refusals of the same content after which a row is set aside; 0: never.
+    pub dead_letter_after: u32,
     /// The whole request, body included.
     pub timeout: Duration,
+    /// A PEM file of further trusted certificates, absolute.
+    pub ca_file: Option<PathBuf>,
+    /// The HTTP proxy to go through; `None`: straight to the destination, whatever the environment says.
+    pub proxy: Option<Templated>,
+    /// What may be connected to of the addresses that are refused otherwise.
+    pub allow_addresses: Vec<IpNet>,
+}
+
+impl Destination {
+    /// One without limits, secrets or retries, to build test cases from.
+    #[cfg(test)]
+    pub fn plain(url: Templated) -> Destination {
+        Destination {
+            url,
+            secret: None,
+            signing: Vec::new(),
+            headers: BTreeMap::new(),
+            rate: None,
+            burst: None,
+            concurrency: 1,
+            retry: Retry { attempts: 1, base: Duration::ZERO, max: Duration::ZERO },
+            dead_letter_after: 5,
+            timeout: Duration::from_secs(30),
+            ca_file: None,
+            proxy: None,
+            allow_addresses: Vec::new(),
+        }
+    }
+
+    /// The signing secrets, each with the field that it stands in.
+    pub fn signing_fields(&self) -> impl Iterator<Item = (String, &Templated)> {
+        let name = move |index| match self.signing.len() {
+            1 => "destination.signing".to_owned(),
+            _ => format!("destination.signing[{index}]"),
+        };
+        self.signing.iter().enumerate().map(move |(index, secret)| (name(index), secret))
+    }
 }
 
 /// Headers that a job may not set, in lower case: they frame the message, or they are ours and mean something to a

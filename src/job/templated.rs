@@ -42,6 +42,24 @@ impl Templated {
         before.collect::<String>().replacen("://", "", 1).contains(['/', '?', '#'])
     }
 
+    /// Whether the value of part `index` is a user name or a password of an address, but not both at once: behind `://`
+    /// or `:` and before `:` or `@`, all of them written out.
+    pub(crate) fn is_in_user_info(&self, index: usize) -> bool {
+        let text = |parts: &[Part]| {
+            let literal = |part: &Part| match part {
+                Part::Literal(text) => text.clone(),
+                // Stands for any value; no value of a user name or password has a meaning of its own.
+                _ => "x".to_owned(),
+            };
+            parts.iter().map(literal).collect::<String>()
+        };
+        let (before, after) = (text(&self.parts[..index]), text(self.parts.get(index + 1..).unwrap_or_default()));
+        let Some((_, before)) = before.split_once("://") else { return false };
+        let authority = after.split(['/', '?', '#']).next().unwrap_or_default();
+        let inside = !before.contains(['/', '?', '#', '@']) && authority.contains('@');
+        inside && (before.contains(':') || authority.split('@').next().is_some_and(|user| user.contains(':')))
+    }
+
     /// Whether it refers to anything.
     pub(crate) fn has_reference(&self) -> bool {
         self.parts.iter().any(|part| !matches!(part, Part::Literal(_)))
@@ -102,6 +120,23 @@ mod tests {
             let references = (0..parsed.parts.len()).filter(|i| !matches!(parsed.parts[*i], Part::Literal(_)));
             let found: Vec<bool> = references.map(|i| parsed.is_behind_origin(i)).collect();
             assert_eq!(found, behind, "{written}");
+        }
+    }
+
+    #[test]
+    fn references_that_are_a_user_or_a_password() {
+        for (written, inside) in [
+            ("http://${USER}:${PASSWORD}@proxy:3128", vec![true, true]),
+            ("http://${KEY}:@h/${PATH}", vec![true, false]),
+            ("http://u:${PASSWORD}@${HOST}:${PORT}/", vec![true, false, false]),
+            ("http://${BOTH}@h/", vec![false]),
+            ("http://${HOST}:${PORT}/a@b", vec![false, false]),
+            ("${BASE}:${PORT}@x", vec![false, false]),
+        ] {
+            let parsed = Templated::parse_address(written).unwrap();
+            let references = (0..parsed.parts.len()).filter(|i| !matches!(parsed.parts[*i], Part::Literal(_)));
+            let found: Vec<bool> = references.map(|i| parsed.is_in_user_info(i)).collect();
+            assert_eq!(found, inside, "{written}");
         }
     }
 

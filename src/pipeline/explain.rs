@@ -79,7 +79,7 @@ pub async fn explain(
     let input = PlanInput { dir: home.snapshots(&job.name), job, run: clock.run_id(), at: clock.now() };
     let progress = match (Manifest::load(&input.dir)?, store) {
         (Some(manifest), Some(store)) => store.progress(&manifest.run).await?,
-        _ => Progress { attempted_before: u64::MAX, ..Progress::default() },
+        _ => Progress::forgotten(),
     };
     let looking = tokio::task::spawn_blocking(move || look(&input, &progress, threads, &key));
     looking.await.map_err(|e| PipelineError::Internal(e.to_string()))?

@@ -12,11 +12,11 @@ use crate::guard;
 use crate::job::spec::{Baseline, Job};
 use crate::receipt::Progress;
 use crate::row::{Column, HashSeed, Schema};
-use crate::snapshot::{Draft, Finished, Manifest, Publishing, Snapshot, Unknown, rewrite};
+use crate::snapshot::{self, Draft, Finished, Manifest, Publishing, Snapshot, SnapshotError, Unknown, rewrite};
 use crate::store::RunStore;
 use crate::template::Template;
 use std::collections::{BTreeSet, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// How much a plan may take.
@@ -49,11 +49,28 @@ pub(super) async fn plan(
     let progress = match (&manifest, store) {
         (Some(manifest), Some(store)) => store.progress(&manifest.run).await?,
         // A snapshot without its state store: every change of its run may have been sent.
-        _ => Progress { attempted_before: u64::MAX, ..Progress::default() },
+        _ => Progress::forgotten(),
     };
+    refuse_if_lost(&input.dir, store).await?;
     let fresh_seed = HashSeed(clock.random().to_be_bytes());
     let planning = tokio::task::spawn_blocking(move || plan_blocking(input, &progress, fresh_seed, resources, purpose));
     planning.await.map_err(|e| PipelineError::Internal(e.to_string()))?
+}
+
+/// Without a manifest this is a first run, unless files of a published run are there: then the manifest was lost, and to begin
+/// anew unasked would send every org once more and forget those that are gone.
+async fn refuse_if_lost(dir: &Path, store: Option<&dyn RunStore>) -> Result<(), PipelineError> {
+    for run in snapshot::unclaimed(dir)? {
+        let published = match store {
+            // A run that was killed before it was published is known as such. One that nobody remembers may have been sent.
+            Some(store) => store.run(&run).await?.is_none_or(|record| record.state.is_published()),
+            None => true,
+        };
+        if published {
+            return Err(SnapshotError::lost(dir, run).into());
+        }
+    }
+    Ok(())
 }
 
 /// The same without a state store and an async runtime. `progress`: what is known about the deliveries of the snapshot's
@@ -196,6 +213,7 @@ impl Planner {
         };
         let outcome =
             if parts == 0 { comparing.whole(&mut place)? } else { spill::compare(&comparing, &mut place, parts)? };
+        failpoint!("plan.compared");
         let again = || open(copies.clone());
         self.conclude(extract, snapshot, place, outcome, progress, &again)
     }
@@ -235,6 +253,7 @@ impl Planner {
                 rewrite(&drafts, &dir, &name, &extract.basis, &dropped)?
             }
         };
+        failpoint!("changes.written");
         let counts = tally.counts(seen.rows, &written);
         Ok(Planned {
             held: guard::trips(&tally.facts(&counts), &job.guard),
@@ -246,7 +265,7 @@ impl Planner {
             of: self.input.clone(),
             first_run: self.manifest.is_none(),
             stats: written.stats,
-            template: extract.template,
+            template: Arc::new(extract.template),
             rejects: seen.rejects,
             bad_keys: seen.bad_keys,
             publishing: Publishing {
@@ -266,7 +285,7 @@ impl Planner {
     fn circumstances(&self, compared: &Schema, progress: &Progress) -> Vec<String> {
         let Some(manifest) = &self.manifest else { return Vec::new() };
         let mut notes = Vec::new();
-        if progress.attempted_before == u64::MAX && manifest.changes.rows > 0 {
+        if progress.forgotten && manifest.changes.rows > 0 {
             notes.push(format!(
                 "the state store has no record of run {}, whose snapshot is here (was nightmark.db deleted?): its {} \
                  changes count as not acknowledged and are sent again",

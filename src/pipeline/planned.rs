@@ -1,6 +1,7 @@
 //! The plan of a run: what would be sent, and why.
 
 use super::PipelineError;
+use super::outbox::Outbox;
 use super::plan::Left;
 use crate::diff::{BadKeys, ColumnStats};
 use crate::job::spec::Job;
@@ -8,7 +9,7 @@ use crate::normalise::Rejects;
 use crate::receipt::Counts;
 use crate::row::Schema;
 use crate::snapshot::{ChangeBatch, ChangeSet, Manifest, Publication, Publishing};
-use crate::template::{Meta, RenderError, Template};
+use crate::template::{RenderError, Template};
 use chrono::{DateTime, Utc};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -46,7 +47,7 @@ pub struct Planned {
     /// Which columns make orgs change.
     pub stats: ColumnStats,
     /// The compiled payload.
-    pub template: Template,
+    pub template: Arc<Template>,
     /// Rows with values that do not fit.
     pub rejects: Rejects,
     /// Quarantined keys.
@@ -80,14 +81,17 @@ impl Planned {
     /// # Errors
     /// A value that the payload cannot carry.
     pub fn body(&self, batch: &ChangeBatch, at: usize) -> Result<String, RenderError> {
-        let row = &batch.rows[at];
-        let meta = Meta {
-            job: &self.of.job.name,
-            webhook_id: &row.webhook_id,
-            operation: row.operation.as_str(),
+        self.outbox().body(batch, at)
+    }
+
+    /// What is to be sent.
+    pub(super) fn outbox(&self) -> Outbox {
+        Outbox {
+            changes: self.changes.clone(),
+            template: Arc::clone(&self.template),
+            job: self.of.job.name.clone(),
             at: self.of.at,
-        };
-        self.template.render(batch.row(at), &meta)
+        }
     }
 
     /// The changes in order, batch by batch.

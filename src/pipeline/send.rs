@@ -1,17 +1,20 @@
 //! From the published change set to receipts.
 
-use super::{PipelineError, Planned, Runner};
-use crate::deliver::{Delivery, Ledger, Message, Observer, Options, Resolved, Summary};
+use super::course::{Course, Published};
+use super::messages::{Found, Messages};
+use super::outbox::Outbox;
+use super::{PipelineError, Runner};
+use crate::deliver::{Delivery, Entry, Ledger, Observer, Options, Resolved, StopKind, Stopped, Summary};
 use crate::job::secrets::Secrets;
 use crate::job::spec::Job;
-use crate::receipt::{Outcome, Receipt};
-use crate::snapshot::ChangeBatch;
-use crate::store::{RunRecord, RunStore};
+use crate::receipt::{Counts, Outcome, Progress};
+use crate::store::{DestinationRecord, DestinationState, RefusalChange, RunState, RunStore, StoreError};
 use async_trait::async_trait;
-use std::sync::{Arc, Mutex, PoisonError};
+use serde_json::json;
+use std::sync::{Arc, PoisonError};
 
 /// Told how a run goes, for progress bars.
-pub trait Progress: Send + Sync {
+pub trait SendProgress: Send + Sync {
     /// Delivery of so many changes begins.
     fn sending(&self, planned: u64);
     /// One change has its final word; `None`: it stays pending.
@@ -38,7 +41,9 @@ pub(super) fn resolve(secrets: &Secrets, job: &Job) -> Result<Resolved, Pipeline
     Ok(Resolved {
         url: secrets.resolve("destination.url", &destination.url)?,
         secret: destination.secret.as_ref().map(|s| secrets.resolve("destination.secret", s)).transpose()?,
+        signing: destination.signing_fields().map(|(field, s)| secrets.resolve(&field, s)).collect::<Result<_, _>>()?,
         headers,
+        proxy: destination.proxy.as_ref().map(|p| secrets.resolve("destination.proxy", p)).transpose()?,
     })
 }
 
@@ -48,118 +53,141 @@ pub fn missing_secrets(secrets: &Secrets, job: &Job) -> Vec<String> {
     let named = [
         ("destination.url".to_owned(), Some(&destination.url)),
         ("destination.secret".to_owned(), destination.secret.as_ref()),
+        ("destination.proxy".to_owned(), destination.proxy.as_ref()),
     ];
+    let signing = destination.signing_fields().map(|(field, secret)| (field, Some(secret)));
     let headers = destination.headers.iter().map(|(name, value)| (format!("destination.headers.{name}"), Some(value)));
-    let all = named.into_iter().chain(headers);
+    let all = named.into_iter().chain(signing).chain(headers);
     all.filter_map(|(field, value)| secrets.resolve(&field, value?).err().map(|e| e.to_string())).collect()
 }
 
-/// Sends every change and records what came back.
+/// Whether the destination can be delivered to as it is set up, as far as that can be said without sending anything.
+///
+/// # Errors
+/// The first secret that cannot be had, or what is wrong with an address, a secret or a file of certificates.
+pub fn check_destination(secrets: &Secrets, job: &Job) -> Result<(), PipelineError> {
+    Ok(crate::deliver::check(&job.destination, &resolve(secrets, job)?)?)
+}
+
+/// What came of a delivery.
+pub(super) struct Sent {
+    pub(super) state: RunState,
+    pub(super) counts: Counts,
+    pub(super) summary: Summary,
+    /// Rows that were passed over as dead letters that nobody has dropped.
+    pub(super) dead_letters: u64,
+}
+
+/// Sends what is left of a published change set, and records what came back.
 pub(super) async fn send(
     runner: &Runner,
-    planned: &Arc<Planned>,
+    job: &Job,
+    outbox: Outbox,
     delivery: Delivery,
-    record: &RunRecord,
-) -> Result<Summary, PipelineError> {
-    runner.progress.sending(planned.changes.len());
-    let ledger = Arc::new(StoreLedger { store: Arc::clone(&runner.store), run: record.id.clone() });
-    let unsendable = Arc::new(Mutex::new(Vec::new()));
-    let broken = Arc::new(Mutex::new(None));
-    let messages = Messages {
-        planned: Arc::clone(planned),
-        batches: Box::new(planned.batches()?),
-        batch: None,
-        next: 0,
-        unsendable: Arc::clone(&unsendable),
-        broken: Arc::clone(&broken),
-        progress: Arc::clone(&runner.progress),
-    };
+    course: Course<'_, Published>,
+) -> Result<Sent, PipelineError> {
+    if let Some(stopped) = out_of_service(runner, job).await? {
+        let state = course.state();
+        let counts = course.rests(Some(format!("{}; {}", stopped.reason, stopped.remedy))).await?;
+        let summary = Summary { stopped: Some(stopped), pending: counts.pending, ..Summary::default() };
+        return Ok(Sent { state, counts, summary, dead_letters: 0 });
+    }
+    let run = course.run().to_owned();
+    let course = course.delivering().await?;
+    let progress = runner.store.progress(&run).await?;
+    runner.progress.sending(outbox.changes.len() - progress.acknowledged.len().min(outbox.changes.len()));
+    let refusals = runner.store.refusals(Some(&job.name)).await?;
+    let refused_before: Vec<String> = refusals.iter().map(|refusal| refusal.webhook_id.clone()).collect();
+    let (messages, found) = Messages::new(outbox, &progress, refusals, job.destination.dead_letter_after)?;
+    let ledger = Arc::new(StoreLedger { store: Arc::clone(&runner.store), run: run.clone() });
     let observer = Arc::new(Relay(Arc::clone(&runner.progress)));
-    let sent = delivery.run(messages, Arc::clone(&ledger) as Arc<dyn Ledger>, observer, runner.stop.clone()).await;
+    let sent = delivery.run(messages, ledger, observer, runner.stop.clone()).await;
     let mut summary = sent.map_err(|e| PipelineError::Delivery(format!("{e:#}")))?;
-    if let Some(error) = broken.lock().unwrap_or_else(PoisonError::into_inner).take() {
+    let found = std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner));
+    if let Some(error) = found.broken {
         return Err(PipelineError::Delivery(error.to_string()));
     }
-    let unsendable = std::mem::take(&mut *unsendable.lock().unwrap_or_else(PoisonError::into_inner));
-    if !unsendable.is_empty() {
-        let now = runner.clock.now();
-        summary.refused += unsendable.len() as u64;
-        summary.undelivered += unsendable.len() as u64;
-        for row in &unsendable {
-            summary.note_failure(&row.key, None, &row.problem);
-        }
-        let receipts = unsendable.into_iter().map(|row| Receipt {
-            seq: row.seq,
-            outcome: Outcome::Refused,
-            status: None,
-            attempts: 0,
-            detail: Some(row.problem),
-            at: now,
-        });
-        ledger.record(receipts.collect()).await.map_err(|e| PipelineError::Delivery(format!("{e:#}")))?;
+    failpoint!("delivery.ended");
+    let progress = runner.store.progress(&run).await?;
+    forget(runner, job, &refused_before, &found, &progress).await?;
+    note_destination(runner, job, &run, &summary).await?;
+    let reason = summary.stopped.as_ref().map(|stopped| format!("{}; {}", stopped.reason, stopped.remedy));
+    let (state, counts) = course.ended(progress, found.silent, reason, report(&summary, &found)).await?;
+    summary.pending = counts.pending;
+    Ok(Sent { state, counts, summary, dead_letters: found.set_aside - found.dropped })
+}
+
+/// What the run's record says of its delivery besides the counts.
+fn report(summary: &Summary, found: &Found) -> serde_json::Value {
+    json!({
+        "stopped": summary.stopped,
+        "limits": summary.limits,
+        "dead_letters": found.set_aside - found.dropped,
+        "dropped": found.dropped,
+    })
+}
+
+/// A version that is delivered, or that no row has any more, is no dead letter. Those refused now for the first time are none
+/// of `before`, and stay.
+async fn forget(
+    runner: &Runner,
+    job: &Job,
+    before: &[String],
+    found: &Found,
+    progress: &Progress,
+) -> Result<(), StoreError> {
+    let is_over = |id: &&String| match found.versions.get(*id) {
+        Some(seq) => progress.unacknowledged(*seq).is_none(),
+        None => found.is_complete,
+    };
+    let over: Vec<String> = before.iter().filter(is_over).cloned().collect();
+    if over.is_empty() {
+        return Ok(());
     }
-    let told = summary.acknowledged + summary.refused + summary.unknown;
-    summary.pending = planned.changes.len().saturating_sub(told);
-    Ok(summary)
+    runner.store.change_refusals(&job.name, &over, RefusalChange::Forget).await.map(drop)
 }
 
-/// A row whose body cannot be built: it never leaves.
-struct Unsendable {
-    seq: u64,
-    key: String,
-    problem: String,
-}
-
-/// Renders the change set row by row, as delivery asks for it.
-struct Messages {
-    planned: Arc<Planned>,
-    batches: Box<dyn Iterator<Item = Result<ChangeBatch, PipelineError>> + Send>,
-    batch: Option<ChangeBatch>,
-    next: usize,
-    unsendable: Arc<Mutex<Vec<Unsendable>>>,
-    broken: Arc<Mutex<Option<PipelineError>>>,
-    progress: Arc<dyn Progress>,
-}
-
-impl Messages {
-    /// Goes on to the batch with the next row; `None` after the last, or when the file cannot be read on.
-    fn turn(&mut self) -> Option<()> {
-        while self.batch.as_ref().is_none_or(|batch| self.next >= batch.len()) {
-            match self.batches.next()? {
-                Ok(batch) => (self.batch, self.next) = (Some(batch), 0),
-                Err(error) => {
-                    *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                    return None;
-                }
-            }
-        }
-        Some(())
+/// Why nothing is sent: the destination is disabled, and still has the address with which it was.
+async fn out_of_service(runner: &Runner, job: &Job) -> Result<Option<Stopped>, StoreError> {
+    let Some(record) = runner.store.destination(&job.name).await? else { return Ok(None) };
+    if record.state != DestinationState::Disabled {
+        return Ok(None);
     }
+    if record.address != job.destination.url.written {
+        runner.store.clear_destination(&job.name).await?;
+        return Ok(None);
+    }
+    let since = record.since.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    Ok(Some(Stopped {
+        kind: StopKind::Disabled,
+        reason: format!("the destination is disabled since {since} (run {}): {}", record.run, record.reason),
+        remedy: format!(
+            "give the job a new destination.url, or, if the address takes webhooks again, `nightmark destinations enable \
+             {}`",
+            job.name
+        ),
+    }))
 }
 
-impl Iterator for Messages {
-    type Item = Message;
-
-    fn next(&mut self) -> Option<Message> {
-        loop {
-            self.turn()?;
-            let (planned, batch, at) = (&self.planned, self.batch.as_ref()?, self.next);
-            self.next += 1;
-            let (seq, row) = (batch.first + at as u64, &batch.rows[at]);
-            let key = crate::row::key_text(batch.row(at), &batch.shape().key);
-            match planned.body(batch, at) {
-                Ok(body) => {
-                    let (id, operation) = (row.webhook_id.clone(), row.operation.as_str());
-                    return Some(Message { seq, key, id, operation, body });
-                }
-                Err(error) => {
-                    self.progress.sent(Some(Outcome::Refused));
-                    let row = Unsendable { seq, key, problem: format!("the payload: {error}") };
-                    self.unsendable.lock().unwrap_or_else(PoisonError::into_inner).push(row);
-                }
-            }
-        }
-    }
+/// Remembers that the destination needs somebody, or that it does no longer.
+async fn note_destination(runner: &Runner, job: &Job, run: &str, summary: &Summary) -> Result<(), StoreError> {
+    let state = match summary.stopped.as_ref().map(|stopped| stopped.kind) {
+        Some(StopKind::Disabled) => DestinationState::Disabled,
+        Some(StopKind::Config) => DestinationState::Paused,
+        _ if summary.acknowledged > 0 => return runner.store.clear_destination(&job.name).await.map(drop),
+        _ => return Ok(()),
+    };
+    let Some(stopped) = &summary.stopped else { return Ok(()) };
+    let record = DestinationRecord {
+        job: job.name.clone(),
+        address: job.destination.url.written.clone(),
+        state,
+        reason: stopped.reason.clone(),
+        remedy: stopped.remedy.clone(),
+        since: runner.clock.now(),
+        run: run.to_owned(),
+    };
+    runner.store.put_destination(&record).await
 }
 
 struct StoreLedger {
@@ -169,16 +197,15 @@ struct StoreLedger {
 
 #[async_trait]
 impl Ledger for StoreLedger {
-    async fn attempting(&self, before: u64) -> anyhow::Result<()> {
-        Ok(self.store.mark_attempting(&self.run, before).await?)
-    }
-
-    async fn record(&self, receipts: Vec<Receipt>) -> anyhow::Result<()> {
-        Ok(self.store.append_receipts(&self.run, &receipts).await?)
+    async fn commit(&self, entry: Entry) -> anyhow::Result<()> {
+        failpoint!("ledger.before_commit");
+        self.store.commit(&self.run, &entry.attempting, &entry.receipts).await?;
+        failpoint!("ledger.committed");
+        Ok(())
     }
 }
 
-struct Relay(Arc<dyn Progress>);
+struct Relay(Arc<dyn SendProgress>);
 
 impl Observer for Relay {
     fn done(&self, outcome: Option<Outcome>) {

@@ -51,7 +51,9 @@ pub(super) fn compare(comparing: &Comparing<'_>, place: &mut Place, bits: u32) -
     let extract = comparing.extract;
     let mut parts = Vec::new();
     let mut unknown = comparing.unknown.clone();
-    for (number, file) in spools.close()?.into_iter().enumerate() {
+    let files = spools.close()?;
+    failpoint!("spill.written");
+    for (number, file) in files.into_iter().enumerate() {
         let part = Partition { number: number as u64, bits };
         let mut side = Side::load(comparing.snapshot, &extract.basis, &unknown, part)?;
         let rows = std::mem::take(&mut side.known.rows);

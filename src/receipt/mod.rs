@@ -1,13 +1,16 @@
 //! What came back for a row that was sent.
 //!
-//! In: what delivery found out. Out: [`Outcome`], [`Receipt`], [`Counts`]. Pure.
-//! Always holds: three outcomes, not two. A row without a receipt is pending if its run ended in order, and unknown if
-//! its run was cut off while the row may have been in flight ([`Progress::unacknowledged`]).
+//! In: what delivery found out. Out: [`Outcome`], [`Receipt`], [`Progress`], [`Counts`]. Pure.
+//! Always holds: three outcomes, not two. A row without a receipt is pending, unless it may have been in flight when its
+//! run was cut off: then it is unknown ([`Progress::unacknowledged`]).
 //! Deliberately absent: how a status becomes an outcome (`deliver`), where receipts are kept (`store`).
+
+mod progress;
+
+pub use progress::{Progress, Unacknowledged};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
 
 /// How sure we are about what the destination did with a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,39 +39,32 @@ pub struct Receipt {
     pub detail: Option<String>,
     /// When the outcome was known.
     pub at: DateTime<Utc>,
+    /// Which row did not get through and how; `None`: it was acknowledged.
+    pub failure: Option<Failure>,
 }
 
-/// What is known about the delivery of one change set.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// Whether the run that delivered it ended in order.
-    pub ended: bool,
-    /// Rows with a `seq` below this may have been sent; it was made durable before the first of them left.
-    pub attempted_before: u64,
-    /// Receipts by `seq`.
-    pub receipts: HashMap<u64, Outcome>,
+/// A row that did not get through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// How far it got.
+    pub kind: FailureKind,
+    /// The row's key as text.
+    pub key: String,
+    /// The id of its version: the same for every repeat of the same content.
+    pub webhook_id: String,
 }
 
-/// The state of a row whose change the destination has not acknowledged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unacknowledged {
-    /// The destination surely still has the earlier value.
-    NotApplied,
-    /// It may have the earlier or the later value.
-    MaybeApplied,
-}
-
-impl Progress {
-    /// `None` if the row is acknowledged.
-    pub fn unacknowledged(&self, seq: u64) -> Option<Unacknowledged> {
-        match self.receipts.get(&seq) {
-            Some(Outcome::Acknowledged) => None,
-            Some(Outcome::Refused) => Some(Unacknowledged::NotApplied),
-            Some(Outcome::Unknown) => Some(Unacknowledged::MaybeApplied),
-            None if !self.ended && seq < self.attempted_before => Some(Unacknowledged::MaybeApplied),
-            None => Some(Unacknowledged::NotApplied),
-        }
-    }
+/// How far a row got that did not get through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// The destination never took it: it cannot be built, there was no connection, or the destination asked to come
+    /// later (408, 425, 429) until the attempts were used up. Surely not applied.
+    NotDelivered,
+    /// The destination refused it, and would again. Surely not applied.
+    Refused,
+    /// It may have been applied.
+    Unknown,
 }
 
 /// The counts of a run, in orgs.
@@ -94,11 +90,25 @@ pub struct Counts {
     pub unknown: u64,
     /// Planned and not sent; the next run sends them.
     pub pending: u64,
+    /// Planned and not sent, because the destination has refused the same content too often: dead letters.
+    #[serde(default)]
+    pub set_aside: u64,
 }
 
 impl Counts {
     /// Webhooks planned.
     pub fn planned(&self) -> u64 {
         self.added + self.changed + self.removed
+    }
+
+    /// The same with what is known about the deliveries by now. `set_aside`: rows of which nothing is known because they were
+    /// passed over.
+    #[must_use]
+    pub fn delivered(&self, progress: &Progress, set_aside: u64) -> Counts {
+        let (acknowledged, refused) = (progress.acknowledged.len(), progress.refused.len());
+        let unknown = progress.unknown.len();
+        let told = acknowledged + refused + unknown + set_aside;
+        let pending = self.planned().saturating_sub(told);
+        Counts { acknowledged, refused, unknown, pending, set_aside, ..*self }
     }
 }

@@ -96,6 +96,7 @@ impl Draft {
     pub fn new(dir: &Path, run: &str) -> Result<Self, SnapshotError> {
         files::create_dir(&dir.join(run))?;
         let (dir, run) = (dir.to_owned(), run.to_owned());
+        failpoint!("draft.made");
         let folder = Folder { dir, run, base: Vec::new(), syncing: Vec::new(), published: false };
         Ok(Draft { folder, sidecar: None, order: None, kept: None, waiting: Vec::new() })
     }
@@ -127,6 +128,7 @@ impl Draft {
                 self.name(&if number == 0 { "base.parquet".into() } else { format!("base-{}.parquet", number + 1) });
             let (mut entry, path) = (files::copy_in(file, &self.folder.dir, &name)?, self.folder.dir.join(&name));
             entry.rows = super::read::Table::unchecked(path.clone())?.rows();
+            failpoint!("base.copied");
             self.folder.base.push(entry);
             copies.push(path);
             self.folder.sync_later(&name);
@@ -155,6 +157,7 @@ impl Draft {
 
     /// Takes a finished base.
     pub fn take_base(&mut self, entry: FileEntry) {
+        failpoint!("base.written");
         let name = entry.path.clone();
         self.folder.base.push(entry);
         self.folder.sync_later(&name);
@@ -234,14 +237,22 @@ impl Draft {
     /// Files that cannot be written.
     pub fn finish(mut self) -> Result<Finished, SnapshotError> {
         if let Some(kept) = self.kept.take() {
+            failpoint!("kept.before");
             self.folder.base.push(kept.finish()?);
+            failpoint!("kept.written");
         }
         let name = self.name("sidecar.parquet");
         let sidecar = match self.sidecar.take() {
             Some(sidecar) => sidecar,
             None => SidecarWriter::create(&self.folder.dir, &name)?,
         };
-        let (sidecar, order) = (sidecar.finish()?, self.order.map(OrderWriter::finish).transpose()?);
+        failpoint!("sidecar.before");
+        let sidecar = sidecar.finish()?;
+        failpoint!("sidecar.written");
+        let order = self.order.map(OrderWriter::finish).transpose()?;
+        if order.is_some() {
+            failpoint!("order.written");
+        }
         Ok(Finished { sidecar, order, folder: self.folder, waiting: self.waiting })
     }
 }
@@ -258,7 +269,10 @@ impl Finished {
             None => None,
             Some(snapshot) => {
                 let name = format!("{}/waiting.parquet", self.folder.run);
-                Some(waiting::write(&self.folder.dir, &name, snapshot, basis, &self.waiting)?)
+                failpoint!("waiting.before");
+                let entry = waiting::write(&self.folder.dir, &name, snapshot, basis, &self.waiting)?;
+                failpoint!("waiting.written");
+                Some(entry)
             }
         };
         let missing = || SnapshotError::damaged(self.folder.dir.join(&self.folder.run), "it has no change set");
@@ -271,6 +285,7 @@ impl Finished {
                 .join()
                 .unwrap_or_else(|_| Err(SnapshotError::io(&self.folder.dir)(std::io::Error::other("fsync failed"))))?;
         }
+        failpoint!("publish.synced");
         let manifest = Manifest {
             format: FORMAT,
             job: publication.job.to_owned(),
@@ -296,6 +311,7 @@ impl Finished {
         let folder = self.folder.dir.join(&self.folder.run);
         // A copy stays with the files, so that the run can be read when it is no longer the current one.
         manifest.write(&folder.join(Manifest::FILE))?;
+        failpoint!("manifest.copied");
         files::sync_dir(&folder)?;
         let before = Manifest::load(&self.folder.dir).ok().flatten().map(|manifest| manifest.run);
         if !self.folder.dir.join(Manifest::FILE).exists() {
@@ -308,6 +324,7 @@ impl Finished {
         // it if it is not.
         self.folder.published = true;
         manifest.store(&self.folder.dir)?;
+        failpoint!("retire.before");
         retire(&self.folder.dir, before.as_deref(), &self.folder.run);
         Ok(())
     }
@@ -333,7 +350,9 @@ impl Manifest {
         let path = dir.join(Self::FILE);
         let draft = dir.join("manifest.json.new");
         self.write(&draft)?;
+        failpoint!("manifest.before_rename");
         fs::rename(&draft, &path).map_err(SnapshotError::io(&path))?;
+        failpoint!("manifest.renamed");
         files::sync_dir(dir)
     }
 
@@ -359,6 +378,7 @@ fn retire(dir: &Path, before: Option<&str>, current: &str) {
     let left = runs.split_off(runs.partition_point(|run| before.is_some_and(|before| run.as_str() <= before)));
     let surplus = runs.len().saturating_sub(KEPT - 1);
     for run in runs[..surplus].iter().chain(&left) {
+        failpoint!("retire.folder");
         if let Err(error) = fs::remove_dir_all(dir.join(run)) {
             tracing::warn!(run, %error, "an old snapshot could not be removed");
         }

@@ -50,7 +50,7 @@ pub use lock::JobLock;
 pub use manifest::{FileEntry, Manifest};
 pub use order::OrderWriter;
 pub use orgs::{Between, OrgDifference, known_orgs};
-pub use published::{PublishedRun, published};
+pub use published::{PublishedRun, published, unclaimed};
 pub use sidecar::Partition;
 pub use unknown::Unknown;
 pub use verify::{Verified, verify};
@@ -90,6 +90,19 @@ pub enum SnapshotError {
         found: u32,
         /// The newest format that this version knows.
         known: u32,
+    },
+    /// The manifest is gone, and the files of a published run are there.
+    #[error(
+        "{path} is missing, although run {run} was published: if that was the last run, copy {copy} there; else restore it \
+         from a backup, or move the folder away to start anew with the job's first_run"
+    )]
+    Lost {
+        /// Where the manifest should be.
+        path: PathBuf,
+        /// The newest run that was published.
+        run: String,
+        /// The manifest with which it was.
+        copy: PathBuf,
     },
     /// An extract that is written to while it is copied: a mixture of two nights.
     #[error("{path} changed while it was read; write it under another name and rename it when it is complete")]

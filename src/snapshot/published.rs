@@ -1,7 +1,7 @@
 //! The published runs that are still on disk: which there are, and what each of them consists of.
 
 use super::read::Table;
-use super::{Basis, ChangeSet, Manifest, Shape, SnapshotError};
+use super::{Basis, ChangeSet, Manifest, RESERVED_PREFIX, Shape, SnapshotError};
 use crate::row::{Column, Kind, Schema};
 use std::path::Path;
 use std::sync::Arc;
@@ -40,6 +40,31 @@ pub fn published(dir: &Path) -> Result<Vec<PublishedRun>, SnapshotError> {
     found.push(PublishedRun { run: current.run.clone(), current: true, manifest: Some(Ok(current)) });
     found.reverse();
     Ok(found)
+}
+
+/// The runs in a folder without a current manifest that are complete, the newest first. Either they were killed just before
+/// they were published, or their manifest is lost: what the state store knows of them tells. None if there is a manifest.
+///
+/// # Errors
+/// A manifest that is damaged, a folder that cannot be read.
+pub fn unclaimed(dir: &Path) -> Result<Vec<String>, SnapshotError> {
+    if Manifest::load(dir)?.is_some() || !dir.exists() {
+        return Ok(Vec::new());
+    }
+    let entries = std::fs::read_dir(dir).map_err(SnapshotError::io(dir))?;
+    let is_run = |name: &String| ulid::Ulid::from_string(name).is_ok() && dir.join(name).join(Manifest::FILE).exists();
+    let mut runs: Vec<String> =
+        entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).filter(is_run).collect();
+    runs.sort_by(|a, b| b.cmp(a));
+    Ok(runs)
+}
+
+impl SnapshotError {
+    /// The manifest of `dir` is gone, and `run` was published with one.
+    pub fn lost(dir: &Path, run: String) -> Self {
+        let copy = dir.join(&run).join(Manifest::FILE);
+        SnapshotError::Lost { path: dir.join(Manifest::FILE), run, copy }
+    }
 }
 
 impl Manifest {
@@ -101,6 +126,30 @@ impl ChangeSet {
         let Basis { schema, key, compared, .. } = Basis::of(manifest);
         let forms = compared.into_iter().map(|c| c.form).collect();
         let shape = Shape { before: schema.clone(), key: (0..key).collect(), schema, forms };
+        Ok(ChangeSet::new(table.path().to_owned(), Arc::new(shape), table.rows()))
+    }
+
+    /// The change set of a published run with every column that a payload may have, in the order of the pinned schema.
+    ///
+    /// # Errors
+    /// A file that is missing or damaged.
+    pub fn published_in_full(dir: &Path, manifest: &Manifest) -> Result<Self, SnapshotError> {
+        let table = Table::open(dir, &manifest.changes)?;
+        let Basis { schema: before, key, compared, .. } = Basis::of(manifest);
+        let stored = table.columns_of(&["key", "after"]);
+        let pinned = manifest.schema.columns.iter().filter(|column| stored.contains(&column.name)).cloned();
+        let mut schema = Schema { columns: pinned.collect() };
+        for name in stored {
+            // A column without a kind has held no value yet.
+            if schema.index_of(&name).is_none() && !name.starts_with(RESERVED_PREFIX) {
+                schema.columns.push(Column { name, kind: Kind::Text });
+            }
+        }
+        let missing = |_| SnapshotError::damaged(table.path(), "key columns are missing");
+        let keys = before.columns[..key].iter().map(|column| column.name.clone()).collect::<Vec<_>>();
+        let key = schema.indices_of(&keys).map_err(missing)?;
+        let forms = compared.into_iter().map(|c| c.form).collect();
+        let shape = Shape { before, key, schema, forms };
         Ok(ChangeSet::new(table.path().to_owned(), Arc::new(shape), table.rows()))
     }
 }

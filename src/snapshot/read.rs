@@ -83,6 +83,16 @@ impl Table {
         })
     }
 
+    /// The names of the columns in these columns of columns, in their order.
+    pub(super) fn columns_of(&self, groups: &[&str]) -> Vec<String> {
+        let schema = self.metadata.schema();
+        let of = |group: &&str| match schema.field_with_name(group).map(arrow::datatypes::Field::data_type) {
+            Ok(arrow::datatypes::DataType::Struct(fields)) => fields.iter().map(|f| f.name().clone()).collect(),
+            _ => Vec::new(),
+        };
+        groups.iter().flat_map(of).collect()
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

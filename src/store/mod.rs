@@ -1,4 +1,4 @@
-//! The state port: runs, receipts, API keys and received orgs.
+//! The state port: runs, receipts, dead letters, destinations, API keys and received orgs.
 //!
 //! In and out: the records below; times are kept to the microsecond. Always holds: a call returns once its effect is durable; a repeated call with the same
 //! record does no harm.
@@ -8,29 +8,21 @@
 
 mod keys;
 mod orgs;
+mod refusals;
 pub mod sqlite;
+mod state;
 
 pub use keys::{EndpointType, Hash, KeyRecord, KeyStore};
 pub use orgs::{OrgFields, OrgPatch, OrgRecord, OrgStore, OrgUpsert, Patch, TrialStatus, Upserted};
 
-use crate::receipt::{Counts, Progress, Receipt};
+use crate::receipt::{Counts, FailureKind, Progress, Receipt};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
-/// Where a run stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RunState {
-    /// Started; if no process works on it any more, it was cut off.
-    Running,
-    /// Delivered as far as it could; see the counts.
-    Finished,
-    /// Held by a guard: nothing was published or sent.
-    Held,
-    /// Could not run: nothing was published, or delivery broke off.
-    Failed,
-}
+pub use refusals::{DestinationRecord, DestinationState, Refusal, RefusalChange, RefusalStore};
+pub use state::RunState;
 
 /// One run of one job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +41,55 @@ pub struct RunRecord {
     pub counts: Counts,
     /// Why it was held, failed or stopped early, and what to do; without secrets.
     pub reason: Option<String>,
+    /// What delivery had to say about the destination and its limits; without secrets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report: Option<serde_json::Value>,
+}
+
+impl RunRecord {
+    /// A run that begins.
+    pub fn new(id: &str, job: &str, at: DateTime<Utc>) -> Self {
+        RunRecord {
+            id: id.to_owned(),
+            job: job.to_owned(),
+            state: RunState::Extracting,
+            started_at: at,
+            finished_at: None,
+            counts: Counts::default(),
+            reason: None,
+            report: None,
+        }
+    }
+}
+
+/// A step of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RunEvent {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// What it entered.
+    pub state: RunState,
+    /// Why, where that is not plain.
+    pub reason: Option<String>,
+}
+
+/// A row of a change set that did not get through, as the store remembers it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FailedReceipt {
+    /// Its position in the change set.
+    pub seq: u64,
+    /// Its key; empty in what an earlier version has stored.
+    pub key: String,
+    /// How far it got.
+    pub kind: FailureKind,
+    /// The last HTTP status, if one came.
+    pub status: Option<u16>,
+    /// Requests made.
+    pub attempts: u32,
+    /// What the destination said, or what went wrong.
+    pub detail: Option<String>,
+    /// When.
+    pub at: DateTime<Utc>,
 }
 
 /// A store of any kind could not do what was asked.
@@ -99,24 +140,31 @@ pub enum StoreError {
 
 /// Runs and their receipts.
 #[async_trait]
-pub trait RunStore: Send + Sync {
-    /// Adds a run, or replaces the record of the same id. The attempt mark and receipts are left alone.
-    async fn put_run(&self, run: &RunRecord) -> Result<(), StoreError>;
+pub trait RunStore: RefusalStore {
+    /// Adds a run, or replaces the record of the same id; a state that it was not in becomes an event of the time `at`. What
+    /// is known of its rows is left alone.
+    async fn put_run(&self, run: &RunRecord, at: DateTime<Utc>) -> Result<(), StoreError>;
+    /// The same at an orderly end of delivery, in one write: rows that were to be attempted and have no receipt have not
+    /// left.
+    async fn end_delivery(&self, run: &RunRecord, at: DateTime<Utc>) -> Result<(), StoreError>;
     /// The newest runs first, of one job or of all, at most `limit`.
     async fn runs(&self, job: Option<&str>, limit: u32) -> Result<Vec<RunRecord>, StoreError>;
+    /// The runs of a job that have not come to their end ([`RunState::is_final`]), the oldest first.
+    async fn open_runs(&self, job: &str) -> Result<Vec<RunRecord>, StoreError>;
     /// One run.
     async fn run(&self, id: &str) -> Result<Option<RunRecord>, StoreError>;
-    /// Rows with a `seq` below `before` may be in flight from now on. Never lowers the mark.
+    /// The steps of a run, the first first.
+    async fn events(&self, run: &str) -> Result<Vec<RunEvent>, StoreError>;
+    /// Rows that may be in flight from now on, and receipts: all durable, or nothing. A second receipt of a row replaces
+    /// what is told of the first ([`Progress::receive`] says what stands). A refusal counts for its version.
     ///
     /// # Errors
     /// [`StoreError::UnknownRun`] before the run was put.
-    async fn mark_attempting(&self, run: &str, before: u64) -> Result<(), StoreError>;
-    /// Appends receipts, all or none; a second receipt of the same row replaces the first.
-    ///
-    /// # Errors
-    /// [`StoreError::UnknownRun`] before the run was put.
-    async fn append_receipts(&self, run: &str, receipts: &[Receipt]) -> Result<(), StoreError>;
-    /// What is known about a run's deliveries. A run that the store does not know has made none that we know of, but may
-    /// have: it reads as not ended, with everything attempted (`attempted_before = u64::MAX`).
+    async fn commit(&self, run: &str, attempting: &[Range<u64>], receipts: &[Receipt]) -> Result<(), StoreError>;
+    /// The process that delivered the run is gone: what may have been in flight is unknown from now on.
+    async fn cut_off(&self, run: &str) -> Result<(), StoreError>;
+    /// What is known about a run's deliveries; [`Progress::forgotten`] if the store does not know the run.
     async fn progress(&self, run: &str) -> Result<Progress, StoreError>;
+    /// Rows that did not get through, in their order, at most `limit`.
+    async fn failures(&self, run: &str, limit: u32) -> Result<Vec<FailedReceipt>, StoreError>;
 }

@@ -209,7 +209,7 @@ fn runs_tell_a_cut_off_run_from_one_that_is_on() {
     destination.set("a", 0);
     let mut child = home.command(&["run", "orgs"]).stdout(std::process::Stdio::null()).spawn().unwrap();
     destination.wait_for(2);
-    assert!(home.run(&["runs"]).expect(0).stdout.contains("running"));
+    assert!(home.run(&["runs"]).expect(0).stdout.contains("delivering"));
     crate::support::signal(child.id(), "KILL");
     child.wait().unwrap();
     assert!(home.run(&["runs"]).expect(0).stdout.contains("cut off"));

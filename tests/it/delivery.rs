@@ -1,16 +1,25 @@
 //! Delivery against a destination on loopback that answers as each test wants it.
 
+mod answers;
+mod http2;
+mod pki;
+mod proxy;
 mod server;
+mod signing;
+mod tls;
 
 use async_trait::async_trait;
 use nightmark::clock::SystemClock;
-use nightmark::deliver::{Delivery, FailureKind, Ledger, Message, Observer, Options, Resolved, Summary};
+use nightmark::deliver::{
+    Delivery, Entry, FailureKind, Item, Ledger, Message, Observer, Options, Resolved, StopKind, Summary,
+};
 use nightmark::job::spec::{Destination, Form, Part, Rate, Retry, Templated};
 use nightmark::receipt::{Outcome, Receipt};
 use secrecy::SecretString;
 use server::{Reply, Server, body, header, status};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -20,25 +29,28 @@ const MS: Duration = Duration::from_millis(1);
 
 #[derive(Default)]
 struct TestLedger {
-    mark: AtomicU64,
+    granted: Mutex<Vec<Range<u64>>>,
     receipts: Mutex<Vec<Receipt>>,
+    /// The most receipts in one write.
+    largest: AtomicUsize,
     fails: AtomicBool,
 }
 
 #[async_trait]
 impl Ledger for TestLedger {
-    async fn attempting(&self, before: u64) -> anyhow::Result<()> {
-        // Whoever does not wait for this to return gets ahead of the mark.
+    async fn commit(&self, entry: Entry) -> anyhow::Result<()> {
+        anyhow::ensure!(entry.receipts.is_empty() || !self.fails.load(Ordering::SeqCst), "the disk is full");
+        // Whoever does not wait for this to return gets ahead of the grant.
         for _ in 0..10 {
             tokio::task::yield_now().await;
         }
-        self.mark.fetch_max(before, Ordering::SeqCst);
-        Ok(())
-    }
-
-    async fn record(&self, receipts: Vec<Receipt>) -> anyhow::Result<()> {
-        anyhow::ensure!(!self.fails.load(Ordering::SeqCst), "the disk is full");
-        self.receipts.lock().unwrap().extend(receipts);
+        let mut granted = self.granted.lock().unwrap();
+        for range in entry.attempting {
+            assert!(granted.last().is_none_or(|last| last.end <= range.start), "{range:?} after {granted:?}");
+            granted.push(range);
+        }
+        self.largest.fetch_max(entry.receipts.len(), Ordering::SeqCst);
+        self.receipts.lock().unwrap().extend(entry.receipts);
         Ok(())
     }
 }
@@ -77,11 +89,17 @@ impl Case {
                 secret: None,
                 headers: BTreeMap::new(),
                 rate: None,
+                burst: None,
                 concurrency: 1,
+                dead_letter_after: 5,
                 retry: Retry { attempts: 3, base: MS, max: Duration::from_secs(5) },
                 timeout: Duration::from_secs(30),
+                signing: Vec::new(),
+                ca_file: None,
+                proxy: None,
+                allow_addresses: Vec::new(),
             },
-            resolved: Resolved { url: url.into(), secret: None, headers: Vec::new() },
+            resolved: Resolved { url: url.into(), secret: None, signing: Vec::new(), headers: Vec::new(), proxy: None },
             ledger: Arc::default(),
             observer: Arc::default(),
             stop: watch::Sender::new(false),
@@ -108,9 +126,13 @@ impl Case {
     }
 
     async fn try_send(&self, messages: impl Iterator<Item = Message> + Send + 'static) -> anyhow::Result<Summary> {
+        self.try_items(messages.map(Item::Send)).await
+    }
+
+    async fn try_items(&self, items: impl Iterator<Item = Item> + Send + 'static) -> anyhow::Result<Summary> {
         let ledger = Arc::clone(&self.ledger) as Arc<dyn Ledger>;
         let observer = Arc::clone(&self.observer) as Arc<dyn Observer>;
-        self.delivery().run(messages, ledger, observer, self.stop.subscribe()).await
+        self.delivery().run(items, ledger, observer, self.stop.subscribe()).await
     }
 
     async fn send(&self, rows: u64) -> Summary {
@@ -137,7 +159,7 @@ impl Case {
 
 fn message(seq: u64) -> Message {
     let body = format!(r#"{{"seq":{seq}}}"#);
-    Message { seq, key: format!("org_{seq}"), id: format!("msg_{seq}"), operation: "changed", body }
+    Message { seq, key: format!("org_{seq}"), id: format!("msg_{seq}"), operation: "changed", body: body.into() }
 }
 
 #[tokio::test]
@@ -146,7 +168,11 @@ async fn a_server_that_recovers_gets_every_row_once_more_with_the_same_id() {
         Server::start(|seen| if seen.seq() % 3 == 0 && seen.nth < 2 { status(500) } else { status(200) }).await;
     let case = Case::new(&server).concurrency(4);
     let summary = case.send(30).await;
-    assert_eq!(summary, Summary { acknowledged: 30, ..Summary::default() });
+    assert_eq!(summary, Summary { acknowledged: 30, limits: summary.limits.clone(), ..Summary::default() });
+    assert_eq!(
+        (summary.limits.retries, summary.limits.attempts.retry, summary.limits.attempts.acknowledged),
+        (20, 20, 30)
+    );
     for receipt in case.receipts() {
         let attempts = if receipt.seq % 3 == 0 { 3 } else { 1 };
         assert_eq!((receipt.outcome, receipt.attempts), (Outcome::Acknowledged, attempts), "{receipt:?}");
@@ -261,7 +287,23 @@ async fn a_config_fault_stops_and_leaves_the_rest_pending() {
         let stopped = summary.stopped.unwrap();
         assert_eq!(stopped.reason, format!("the destination answered {code}: no"));
         assert!(stopped.remedy.contains(remedy), "{code}: {}", stopped.remedy);
+        assert_eq!(stopped.kind, if code == 410 { StopKind::Disabled } else { StopKind::Config }, "{code}");
     }
+}
+
+#[tokio::test]
+async fn a_destination_that_is_down_is_left_alone() {
+    let server = Server::start(|_| body(500, "down")).await;
+    let case = Case::new(&server);
+    let summary = case.send(1000).await;
+    // The first cool-down is longer than this job waits, so the breaker's opening ends delivery.
+    assert_eq!(server.seen().len(), 10);
+    let stopped = summary.stopped.clone().unwrap();
+    assert_eq!(stopped.kind, StopKind::Breaker);
+    assert!(stopped.reason.starts_with("the destination failed 10 of the last 10 attempts; the last: "), "{stopped:?}");
+    assert_eq!((summary.limits.breaker.state.as_str(), summary.limits.breaker.opened), ("open", 1));
+    assert!(summary.unknown >= 1 && summary.acknowledged + summary.refused == 0, "{summary:?}");
+    assert!(summary.pending > 0, "what was not tried is left to the next run: {summary:?}");
 }
 
 #[tokio::test]
@@ -311,6 +353,7 @@ async fn a_pause_beyond_our_patience_ends_the_run() {
         assert_eq!(case.receipts().first().map(|r| r.outcome), expected, "{code}");
         assert!(summary.pending >= 1, "{code}");
         let stopped = summary.stopped.unwrap();
+        assert_eq!(stopped.kind, StopKind::Paused);
         assert!(stopped.reason.starts_with("the destination asks to wait until 2"), "{}", stopped.reason);
         assert!(stopped.remedy.contains("sends the rest"), "{}", stopped.remedy);
     }
@@ -339,12 +382,12 @@ async fn the_rate_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_mark_is_always_ahead_of_what_leaves() {
+async fn nothing_leaves_before_its_grant_is_durable() {
     let ledger = Arc::<TestLedger>::default();
     let ahead = Arc::new(AtomicUsize::new(0));
     let (marks, violations) = (Arc::clone(&ledger), Arc::clone(&ahead));
     let server = Server::start(move |seen| {
-        if seen.seq() >= marks.mark.load(Ordering::SeqCst) {
+        if !marks.granted.lock().unwrap().iter().any(|range| range.contains(&seen.seq())) {
             violations.fetch_add(1, Ordering::SeqCst);
         }
         status(200)
@@ -355,6 +398,27 @@ async fn the_mark_is_always_ahead_of_what_leaves() {
     assert_eq!(ahead.load(Ordering::SeqCst), 0);
     let receipts = case.receipts();
     assert!(receipts.iter().map(|r| r.seq).eq(0..2000), "one receipt for each row");
+}
+
+#[tokio::test]
+async fn rows_that_cannot_be_built_are_refused_in_order_and_never_granted() {
+    let server = Server::start(|_| status(200)).await;
+    let case = Case::new(&server).concurrency(4);
+    // Nine out of ten, so that they would pile up if they were kept.
+    let items = (0..20_000).map(|seq| match seq % 10 {
+        0 => Item::Send(message(seq)),
+        _ => Item::Unsendable { seq, key: format!("org_{seq}"), problem: "no such column".to_owned() },
+    });
+    let summary = case.try_items(items).await.unwrap();
+    assert_eq!((summary.acknowledged, summary.refused, summary.undelivered), (2000, 18_000, 18_000));
+    assert_eq!((summary.failures[0].key.as_str(), summary.failures[0].detail.as_str()), ("org_1", "no such column"));
+    let granted: Vec<u64> = case.ledger.granted.lock().unwrap().iter().cloned().flatten().collect();
+    assert!(granted.into_iter().eq((0..2000).map(|n| n * 10)), "exactly what can be sent");
+    let refused = case.ledger.receipts.lock().unwrap().clone().into_iter().filter(|r| r.outcome == Outcome::Refused);
+    let refused: Vec<Receipt> = refused.collect();
+    assert!(refused.is_sorted_by_key(|receipt| receipt.seq), "in order");
+    assert!(refused.iter().all(|r| r.attempts == 0 && r.status.is_none()));
+    assert!(case.ledger.largest.load(Ordering::SeqCst) <= Options::default().receipt_rows);
 }
 
 #[tokio::test]
@@ -390,12 +454,52 @@ async fn asked_to_stop_it_finishes_what_is_in_flight_and_takes_no_more() {
     assert!(summary.acknowledged >= 5, "{summary:?}");
     assert_eq!(summary.acknowledged + summary.pending, taken.load(Ordering::SeqCst));
     assert!(summary.pending <= 257, "messages are taken as there is room for them: {summary:?}");
-    assert_eq!(summary.stopped.unwrap().reason, "delivery was asked to stop");
+    let stopped = summary.stopped.unwrap();
+    assert_eq!((stopped.kind, stopped.reason.as_str()), (StopKind::Asked, "delivery was asked to stop"));
 
     // Asked before the start, it does not even begin.
     let summary = case.try_send((0..10).map(message)).await.unwrap();
     assert_eq!((summary.acknowledged, summary.pending), (0, 0));
     assert!(summary.stopped.is_some());
+}
+
+#[tokio::test]
+async fn rows_that_cannot_even_be_read_end_the_run_and_what_was_sent_is_recorded() {
+    let server = Server::start(|_| status(200)).await;
+    let case = Case::new(&server);
+    let error = case
+        .try_send((0..1000).map(|seq| {
+            assert!(seq < 700, "this panic is part of the test");
+            message(seq)
+        }))
+        .await
+        .unwrap_err();
+    assert_eq!(error.to_string(), "a delivery task crashed");
+    let recorded = case.receipts();
+    assert!(!recorded.is_empty() && recorded.len() <= server.seen().len(), "{}", recorded.len());
+}
+
+#[tokio::test]
+async fn dropped_it_breaks_off_and_records_what_it_knows() {
+    let server = Server::start(|seen| if seen.seq() < 5 { status(200) } else { Reply::Hang }).await;
+    let case = Case::new(&server);
+    tokio::select! {
+        ended = case.try_send((0..100).map(message)) => panic!("{ended:?}"),
+        () = async {
+            while server.seen().len() < 6 {
+                tokio::task::yield_now().await;
+            }
+        } => {}
+    }
+    // Nobody holds the ledger any more once the collector has ended.
+    let ended = async {
+        while Arc::strong_count(&case.ledger) > 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), ended).await.unwrap();
+    assert!(case.receipts().iter().map(|receipt| receipt.seq).eq(0..5));
+    assert_eq!(server.seen().len(), 6);
 }
 
 #[tokio::test]
@@ -464,7 +568,15 @@ async fn planted_secrets_show_up_nowhere_but_at_the_destination() {
     let writer = log.clone();
     let subscriber =
         tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone());
+    // While there is but one subscriber, tracing asks the thread that meets a log line first whether anybody listens, and
+    // that may be another test's.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let _guard = tracing::subscriber::set_default(subscriber.finish());
+    // A place that logs for the first time while another test's thread is there may be noted as one that nobody listens
+    // to; so every place logs once, and then is asked again.
+    let server = Server::start(|_| status(500)).await;
+    Case::new(&server).send(1).await;
+    tracing::callsite::rebuild_interest_cache();
     let mut shown = String::new();
     for code in [200, 400, 401, 429, 500] {
         // The destination echoes the request line and every header, and calls it no success.

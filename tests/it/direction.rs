@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("row", &[]),
     ("clock", &[]),
+    ("failpoint", &[]),
     ("receipt", &[]),
     ("config", &["job"]),
     ("job", &["config", "row"]),
@@ -55,7 +56,17 @@ const PURE: &[&str] = &[
     "job/raw.rs",
     "job/spec.rs",
     "job/templated.rs",
+    "deliver/grants.rs",
+    "deliver/limits/breaker.rs",
+    "deliver/limits/budget.rs",
+    "deliver/limits/concurrency.rs",
+    "deliver/limits/latency.rs",
+    "deliver/limits/rate.rs",
+    "deliver/limits/report.rs",
+    "deliver/limits/window.rs",
     "deliver/retry.rs",
+    "deliver/sign.rs",
+    "deliver/spell.rs",
     "deliver/verdict.rs",
 ];
 const IMPURE: &[&str] = &[

@@ -4,7 +4,7 @@
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use nightmark::job::spec::Job;
 use nightmark::pipeline::{PipelineError, PlanInput, Planned, Purpose, Resources, plan_blocking};
-use nightmark::receipt::Progress;
+use nightmark::receipt::{Outcome, Progress};
 use nightmark::row::HashSeed;
 use nightmark::snapshot::{self, Manifest};
 use parquet::arrow::ArrowWriter;
@@ -41,9 +41,9 @@ fn plan(home: &Path, night: usize, rows: &[Row], threads: usize) -> Result<Plann
     write(home, rows);
     let (dir, run) = (home.join("snapshots"), format!("{:026}", night + 1));
     let input = PlanInput { job: Arc::new(job(home)), dir: dir.clone(), run, at: chrono::DateTime::UNIX_EPOCH };
-    let mut progress = Progress { ended: true, attempted_before: u64::MAX, ..Progress::default() };
+    let mut progress = Progress::default();
     let changes = Manifest::load(&dir).unwrap().map_or(0, |manifest| manifest.changes.rows);
-    progress.receipts.extend((0..changes).map(|seq| (seq, nightmark::receipt::Outcome::Acknowledged)));
+    (0..changes).for_each(|seq| progress.receive(seq, Outcome::Acknowledged));
     plan_blocking(input, &progress, HashSeed([7; 16]), Resources { memory: 1 << 30, threads }, Purpose::Run)
 }
 

@@ -1,10 +1,13 @@
 //! The one integration-test binary: every further one would relink everything.
 
 mod commands;
+mod crash;
 mod delivery;
 mod diff_model;
 mod direction;
 mod duckdb;
+mod faults;
+mod faulty;
 mod file_sources;
 mod guide;
 mod inspect;
@@ -13,6 +16,7 @@ mod last_night;
 mod messages;
 mod nightly;
 mod receiver;
+mod redaction;
 mod reference_bodies;
 mod snapshot_model;
 mod snapshots;

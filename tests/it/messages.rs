@@ -73,10 +73,50 @@ fn a_key_with_signs_that_mean_something_in_an_address_arrives_whole() {
 
 #[test]
 fn an_address_that_is_none_is_known_before_anything_is_sent() {
-    use nightmark::deliver::check_url;
-    assert!(check_url(&"https://h.example/x".into()).is_ok());
-    let error = check_url(&"planted".into()).unwrap_err().to_string();
-    assert!(error.contains("destination.url does not resolve to a web address") && !error.contains("planted"));
+    let check = |url: &str| {
+        let home = home(CSV, "", "${WHOLE}");
+        let mut command = home.command(&["check", "orgs"]);
+        ran(command.env("WHOLE", url).output().unwrap())
+    };
+    check("https://h.example/x").expect(0);
+    let none = check("planted").expect(2);
+    says(&none, &["destination.url does not resolve to a web address"]);
+    assert!(!none.stdout.contains("planted"), "{}", none.stdout);
+    let metadata = check("http://169.254.169.254/planted").expect(2);
+    says(&metadata, &["169.254.169.254, which is a cloud's metadata service", "destination.allow_addresses"]);
+}
+
+#[test]
+fn check_judges_all_that_a_destination_is_set_up_with() {
+    let home = home(CSV, "", "https://h.example/x");
+    let job = std::fs::read_to_string(home.path("jobs/orgs.toml")).unwrap();
+    let check = |extra: &str| {
+        let header = "kind = \"http\"\n";
+        assert!(job.contains(header));
+        home.write("jobs/orgs.toml", &job.replace(header, &format!("{header}{extra}\n")));
+        let mut command = home.command(&["check", "orgs"]);
+        command.env("GOOD", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").env("BAD", "whsec_planted!");
+        ran(command.output().unwrap())
+    };
+    check("signing = \"${GOOD}\"").expect(0);
+    for (extra, parts) in [
+        (
+            "signing = [\"${GOOD}\", \"${GONE}\"]",
+            vec!["destination.signing[1]: the environment variable GONE is not set"],
+        ),
+        ("proxy = \"http://u:${GONE}@h\"", vec!["destination.proxy: the environment variable GONE is not set"]),
+        (
+            "signing = [\"${GOOD}\", \"${BAD}\"]",
+            vec!["destination.signing[1] is no signing secret of Standard Webhooks"],
+        ),
+        ("proxy = \"http://169.254.1.1:3128\"", vec!["destination.proxy leads to 169.254.1.1, which is link-local"]),
+        ("ca_file = \"gone.pem\"", vec!["destination.ca_file: ", "gone.pem cannot be read"]),
+        ("ca_file = \"orgs.csv\"", vec!["orgs.csv has no certificate in it"]),
+    ] {
+        let ran = check(extra).expect(2);
+        says(&ran, &parts);
+        assert!(!ran.stdout.contains("planted"), "{}", ran.stdout);
+    }
 }
 
 #[test]

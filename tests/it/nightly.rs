@@ -1,6 +1,6 @@
 //! The nightly batch, end to end: the real binary, real files, a real HTTP destination.
 
-use crate::support::{Destination, Home, KEY, SECRET, signal};
+use crate::support::{Destination, Home, KEY, SECRET, job_file, signal};
 use serde_json::{Value, json};
 
 const ORGS: &str = "workspace_id,plan_id,user_count,mrr,last_active_at\n\
@@ -9,25 +9,12 @@ const ORGS: &str = "workspace_id,plan_id,user_count,mrr,last_active_at\n\
                     ws_3,pro,47,49900,2026-01-03T00:00:00Z\n";
 
 fn job_with(destination: &Destination, diff: &str, payload: &str, extra: &str) -> String {
-    format!(
-        r#"version = 1
-[source]
-kind = "files"
-path = "orgs.csv"
-[diff]
-key = "workspace_id"
-{diff}
-[destination]
-kind = "http"
-url = "http://{}/hook/${{TEST_KEY}}"
-secret = "${{TEST_SECRET}}"
-retry = {{ attempts = 2, base = "1ms", max = "2ms" }}
-[payload]
-{payload}
-{extra}
-"#,
+    let to = format!(
+        "url = \"http://{}/hook/${{TEST_KEY}}\"\nsecret = \"${{TEST_SECRET}}\"\n\
+         retry = {{ attempts = 2, base = \"1ms\", max = \"2ms\" }}",
         destination.address
-    )
+    );
+    job_file(diff, &to, &format!("{payload}\n{extra}"))
 }
 
 fn home_with(destination: &Destination, diff: &str) -> Home {
@@ -146,7 +133,8 @@ fn a_killed_run_sends_again_what_may_have_been_in_flight_and_no_more() {
     assert_eq!((second.len(), second[0].org()), (1, "ws_1"));
     assert_ne!(first[0].headers["webhook-id"], second[0].headers["webhook-id"], "another version, another id");
     let runs = home.run(&["runs", "--json"]).expect(0).json();
-    assert_eq!(runs[1]["state"], json!("running"), "the killed run is shown as cut off");
+    assert_eq!(runs[1]["state"], json!("superseded"), "the killed run is taken over");
+    assert!(runs[1]["reason"].as_str().unwrap().contains("its process ended while it was sending"), "{}", runs[1]);
 }
 
 #[test]

@@ -125,18 +125,15 @@ impl Model {
 
     /// What delivery brought, told to the map and done to the destination.
     fn deliver(&mut self, night: &Night, planned: &[Planned], ids: &[String]) -> Progress {
-        let mut progress = Progress {
-            ended: night.attempted.is_none(),
-            attempted_before: night.attempted.unwrap_or(0),
-            ..Progress::default()
-        };
+        let mut progress = Progress::default();
+        progress.attempt(0..night.attempted.unwrap_or(0));
         for (seq, (change, id)) in planned.iter().zip(ids).enumerate() {
             let (_, key, _, after, _) = change;
             let receipt = night.outcomes[seq % night.outcomes.len()];
-            let cut_off = receipt.is_none() && (seq as u64) < progress.attempted_before;
+            let cut_off = receipt.is_none() && night.attempted.is_some_and(|before| (seq as u64) < before);
             let outcome = if cut_off { Some(Outcome::Unknown) } else { receipt };
             if let Some(receipt) = receipt {
-                progress.receipts.insert(seq as u64, receipt);
+                progress.receive(seq as u64, receipt);
             }
             let applied = match outcome {
                 Some(Outcome::Acknowledged) => true,

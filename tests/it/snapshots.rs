@@ -1,6 +1,6 @@
 //! Regressions of comparison and snapshot, end to end: the real binary, real files, a real HTTP destination.
 
-use crate::support::{Destination, Home, Seen, signal};
+use crate::support::{Destination, Home, Seen, job_file, signal};
 use nightmark::clock::{Clock, SystemClock};
 use nightmark::config::Home as Config;
 use nightmark::job::spec::Job;
@@ -22,27 +22,11 @@ fn home(destination: &Destination, diff: &str, payload: &str) -> Home {
 }
 
 fn set_job(home: &Home, destination: &Destination, diff: &str, payload: &str) {
-    home.write(
-        "jobs/orgs.toml",
-        &format!(
-            r#"version = 1
-[source]
-kind = "files"
-path = "orgs.csv"
-[diff]
-key = "workspace_id"
-{diff}
-[destination]
-kind = "http"
-url = "http://{}/hook/${{TEST_KEY}}"
-concurrency = 4
-retry = {{ attempts = 1, base = "1ms", max = "2ms" }}
-[payload]
-{payload}
-"#,
-            destination.address
-        ),
+    let to = format!(
+        "url = \"http://{}/hook/${{TEST_KEY}}\"\nconcurrency = 4\nretry = {{ attempts = 1, base = \"1ms\", max = \"2ms\" }}",
+        destination.address
     );
+    home.write("jobs/orgs.toml", &job_file(diff, &to, payload));
 }
 
 /// Writes the extract: a header and one line per org.
@@ -313,7 +297,7 @@ fn an_adopted_column_is_watched_although_another_stays_within_its_tolerance() {
     let wider = "workspace_id,mrr,seats";
     night(&home, &destination, wider, &["ws_1,1.5,5", "ws_2,1.0,5"], 0);
     let changed = night(&home, &destination, wider, &["ws_1,1.5,9", "ws_2,1.0,9"], 0);
-    // Several requests are on at a time, so they may arrive in either order.
+    // Sent at once, and so in no order.
     let orgs: BTreeSet<&str> = changed.iter().map(Seen::org).collect();
     assert_eq!((changed.len(), orgs), (2, BTreeSet::from(["ws_1", "ws_2"])));
     assert_eq!(night(&home, &destination, wider, &["ws_1,1.9,9", "ws_2,1.0,9"], 0).len(), 0);

@@ -1,11 +1,11 @@
 //! The conformance suite of the state stores: what every store must do, run on each. SQLite only for now.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use nightmark::receipt::{Counts, Outcome, Progress, Receipt, Unacknowledged};
+use nightmark::receipt::{Counts, Failure, FailureKind, Outcome, Progress, Receipt, Unacknowledged};
 use nightmark::store::sqlite::SqliteStore;
 use nightmark::store::{
-    EndpointType, KeyRecord, KeyStore, OrgPatch, OrgStore, OrgUpsert, Patch, RunRecord, RunState, RunStore, StoreError,
-    TrialStatus,
+    DestinationRecord, DestinationState, EndpointType, KeyRecord, KeyStore, OrgPatch, OrgStore, OrgUpsert, Patch,
+    RefusalChange, RefusalStore, RunRecord, RunState, RunStore, StoreError, TrialStatus,
 };
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -24,12 +24,19 @@ fn run(id: &str, job: &str, state: RunState, started: i64) -> RunRecord {
         finished_at: None,
         counts: Counts { extracted: 3, added: 2, ..Counts::default() },
         reason: None,
+        report: None,
     }
 }
 
 fn receipt(seq: u64, outcome: Outcome) -> Receipt {
     let detail = Some("it said: \"no\"\n".to_owned());
-    Receipt { seq, outcome, status: Some(503), attempts: 2, detail, at: at(60) }
+    let kind = match outcome {
+        Outcome::Acknowledged => None,
+        Outcome::Refused => Some(FailureKind::Refused),
+        Outcome::Unknown => Some(FailureKind::Unknown),
+    };
+    let failure = kind.map(|kind| Failure { kind, key: format!("ws_{seq}"), webhook_id: format!("nm_{seq}") });
+    Receipt { seq, outcome, status: Some(503), attempts: 2, detail, at: at(60), failure }
 }
 
 fn key(id: &str, hash: u8) -> KeyRecord {
@@ -56,11 +63,11 @@ fn upsert(id: &str, seconds: i64, change: impl FnOnce(&mut OrgPatch)) -> OrgUpse
 
 async fn runs_are_kept(store: &impl RunStore) {
     assert_eq!(store.run("r1").await.unwrap(), None);
-    let first = run("r1", "a", RunState::Running, 0);
-    store.put_run(&first).await.unwrap();
-    store.put_run(&first).await.unwrap();
-    store.put_run(&run("r2", "b", RunState::Held, 1)).await.unwrap();
-    store.put_run(&run("r3", "a", RunState::Finished, 2)).await.unwrap();
+    let first = run("r1", "a", RunState::Extracting, 0);
+    store.put_run(&first, at(0)).await.unwrap();
+    store.put_run(&first, at(0)).await.unwrap();
+    store.put_run(&run("r2", "b", RunState::Held, 1), at(0)).await.unwrap();
+    store.put_run(&run("r3", "a", RunState::Finished, 2), at(0)).await.unwrap();
     let ended = RunRecord {
         state: RunState::Failed,
         finished_at: Some(at(9)),
@@ -68,7 +75,7 @@ async fn runs_are_kept(store: &impl RunStore) {
         reason: Some("the destination said 401".to_owned()),
         ..first
     };
-    store.put_run(&ended).await.unwrap();
+    store.put_run(&ended, at(0)).await.unwrap();
     assert_eq!(store.run("r1").await.unwrap(), Some(ended));
 
     let ids = async |job, limit| {
@@ -81,37 +88,120 @@ async fn runs_are_kept(store: &impl RunStore) {
     assert_eq!(ids(Some("A"), 10).await, Vec::<String>::new());
 }
 
-async fn progress_is_kept(store: &impl RunStore) {
-    store.put_run(&run("p1", "p", RunState::Running, 0)).await.unwrap();
-    assert_eq!(store.progress("p1").await.unwrap(), Progress::default());
-    store.mark_attempting("p1", 256).await.unwrap();
-    store.mark_attempting("p1", 8).await.unwrap();
-    store.append_receipts("p1", &[]).await.unwrap();
-    let batch: Vec<_> = (0..300).map(|seq| receipt(seq, Outcome::Unknown)).collect();
-    store.append_receipts("p1", &batch).await.unwrap();
-    store.append_receipts("p1", &[receipt(3, Outcome::Refused), receipt(3, Outcome::Acknowledged)]).await.unwrap();
-    // Replacing the run's record must not lose what is known of its rows.
-    store.put_run(&run("p1", "p", RunState::Finished, 0)).await.unwrap();
-    let progress = store.progress("p1").await.unwrap();
-    assert_eq!((progress.ended, progress.attempted_before, progress.receipts.len()), (true, 256, 300));
-    assert_eq!(progress.receipts[&3], Outcome::Acknowledged);
-    assert_eq!(progress.receipts[&4], Outcome::Unknown);
-
-    store.put_run(&run("p2", "p", RunState::Running, 0)).await.unwrap();
-    store.mark_attempting("p2", u64::MAX).await.unwrap();
-    assert_eq!(store.progress("p2").await.unwrap().unacknowledged(1 << 60), Some(Unacknowledged::MaybeApplied));
-    for (state, ended) in [(RunState::Failed, false), (RunState::Held, true)] {
-        store.put_run(&run("p2", "p", state, 0)).await.unwrap();
-        assert_eq!(store.progress("p2").await.unwrap().ended, ended, "{state:?}");
+async fn steps_are_kept(store: &impl RunStore) {
+    let mut record = run("s1", "steps", RunState::Extracting, 0);
+    let path =
+        [RunState::Extracting, RunState::Extracting, RunState::Diffed, RunState::Published, RunState::Delivering];
+    for (second, state) in path.into_iter().enumerate() {
+        (record.state, record.reason) = (state, Some(format!("step {second}")));
+        store.put_run(&record, at(second as i64)).await.unwrap();
+        let open = store.open_runs("steps").await.unwrap();
+        assert_eq!(open, [record.clone()], "{state:?}");
     }
+    (record.state, record.report) = (RunState::Finished, Some(json!({ "limits": { "paused": 1.5 } })));
+    store.end_delivery(&record, at(9)).await.unwrap();
+    assert_eq!(store.open_runs("steps").await.unwrap(), []);
+    assert_eq!(store.run("s1").await.unwrap(), Some(record));
+    let events = store.events("s1").await.unwrap();
+    let told: Vec<_> = events.iter().map(|e| (e.state, e.at, e.reason.as_deref().unwrap())).collect();
+    let expected = [
+        (RunState::Extracting, at(0), "step 0"),
+        (RunState::Diffed, at(2), "step 2"),
+        (RunState::Published, at(3), "step 3"),
+        (RunState::Delivering, at(4), "step 4"),
+        (RunState::Finished, at(9), "step 4"),
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(store.events("never").await.unwrap(), []);
+}
+
+async fn progress_is_kept(store: &impl RunStore) {
+    store.put_run(&run("p1", "p", RunState::Delivering, 0), at(0)).await.unwrap();
+    assert_eq!(store.progress("p1").await.unwrap(), Progress::default());
+    store.commit("p1", &[], &[]).await.unwrap();
+    // Grants and receipts reach over several chunks of the store.
+    let far = 3 << 16;
+    store.commit("p1", &[0..300, far - 2..far + 2], &[]).await.unwrap();
+    let batch: Vec<_> = (0..300).map(|seq| receipt(seq, Outcome::Unknown)).collect();
+    store.commit("p1", std::slice::from_ref(&(300..400)), &batch).await.unwrap();
+    store.commit("p1", &[], &[receipt(3, Outcome::Refused), receipt(far, Outcome::Refused)]).await.unwrap();
+    store.commit("p1", &[], &[receipt(4, Outcome::Acknowledged)]).await.unwrap();
+    // Replacing the run's record must not lose what is known of its rows.
+    store.put_run(&run("p1", "p", RunState::Delivering, 0), at(0)).await.unwrap();
+    let mut expected = Progress::default();
+    [0..400, far - 2..far + 2].into_iter().for_each(|rows| expected.attempt(rows));
+    (0..300).for_each(|seq| expected.receive(seq, Outcome::Unknown));
+    expected.receive(far, Outcome::Refused);
+    expected.receive(4, Outcome::Acknowledged);
+    assert_eq!(store.progress("p1").await.unwrap(), expected);
+    let failures = store.failures("p1", 1000).await.unwrap();
+    assert_eq!(failures.len(), 300, "299 unknown and one refused");
+    let row = failures.iter().find(|failure| failure.seq == 5).unwrap();
+    assert_eq!((row.key.as_str(), row.kind, row.status, row.attempts), ("ws_5", FailureKind::Unknown, Some(503), 2));
+    assert_eq!(row.detail, receipt(5, Outcome::Unknown).detail);
+    assert!(!failures.iter().any(|failure| failure.seq == 4), "it is acknowledged");
+
+    // The process dies, and the next one ends in order.
+    store.cut_off("p1").await.unwrap();
+    expected.cut_off();
+    assert_eq!(store.progress("p1").await.unwrap(), expected);
+    store.commit("p1", std::slice::from_ref(&(398..500)), &[receipt(398, Outcome::Acknowledged)]).await.unwrap();
+    store.end_delivery(&run("p1", "p", RunState::Finished, 0), at(1)).await.unwrap();
+    expected.receive(398, Outcome::Acknowledged);
+    assert_eq!(store.progress("p1").await.unwrap(), expected);
+    assert_eq!(expected.unacknowledged(450), Some(Unacknowledged::NotApplied), "it has not left");
+    assert_eq!(expected.unacknowledged(399), Some(Unacknowledged::MaybeApplied), "it may have left before");
 }
 
 async fn unknown_runs_are_careful(store: &impl RunStore) {
-    let progress = store.progress("never").await.unwrap();
-    assert_eq!((progress.ended, progress.attempted_before), (false, u64::MAX));
+    assert_eq!(store.progress("never").await.unwrap(), Progress::forgotten());
     let unknown = |result| matches!(result, Err(StoreError::UnknownRun(id)) if id == "never");
-    assert!(unknown(store.mark_attempting("never", 1).await));
-    assert!(unknown(store.append_receipts("never", &[receipt(0, Outcome::Refused)]).await));
+    assert!(unknown(store.commit("never", std::slice::from_ref(&(0..1)), &[]).await));
+    assert!(unknown(store.commit("never", &[], &[receipt(0, Outcome::Refused)]).await));
+}
+
+async fn refusals_are_counted(store: &impl RunStore) {
+    for (second, id) in ["f1", "f2"].into_iter().enumerate() {
+        store.put_run(&run(id, "f", RunState::Delivering, second as i64), at(0)).await.unwrap();
+        let unknown = Receipt { seq: 7, ..receipt(7, Outcome::Unknown) };
+        let refused = Receipt { at: at(60 + second as i64), ..receipt(8, Outcome::Refused) };
+        store.commit(id, &[], &[receipt(6, Outcome::Acknowledged), unknown, refused]).await.unwrap();
+    }
+    let known = store.refusals(Some("f")).await.unwrap();
+    let [refusal] = known.as_slice() else { panic!("{known:?}") };
+    assert_eq!((refusal.webhook_id.as_str(), refusal.key.as_str(), refusal.count), ("nm_8", "ws_8", 2));
+    assert_eq!((refusal.first_at, refusal.last_at, refusal.run.as_str()), (at(60), at(61), "f2"));
+    assert_eq!((refusal.status, refusal.dropped), (Some(503), false));
+    let change = async |change| {
+        let ids = ["nm_8".to_owned(), "nm_9".to_owned()];
+        assert_eq!(store.change_refusals("other", &ids, change).await.unwrap(), 0, "another job's");
+        assert_eq!(store.change_refusals("f", &ids, change).await.unwrap(), 1);
+        store.refusals(Some("f")).await.unwrap()
+    };
+    assert!(change(RefusalChange::Drop).await[0].dropped);
+    let again = change(RefusalChange::Retry).await;
+    assert_eq!((again[0].count, again[0].dropped), (0, false));
+    assert_eq!(change(RefusalChange::Forget).await, []);
+}
+
+async fn destinations_are_kept(store: &impl RefusalStore) {
+    let record = DestinationRecord {
+        job: "d".to_owned(),
+        address: "https://example.com/${KEY}".to_owned(),
+        state: DestinationState::Paused,
+        reason: "it said 401".to_owned(),
+        remedy: "mend the key".to_owned(),
+        since: at(1),
+        run: "r1".to_owned(),
+    };
+    assert_eq!(store.destination("d").await.unwrap(), None);
+    store.put_destination(&record).await.unwrap();
+    let disabled = DestinationRecord { state: DestinationState::Disabled, since: at(2), ..record };
+    store.put_destination(&disabled).await.unwrap();
+    assert_eq!(store.destinations().await.unwrap(), std::slice::from_ref(&disabled));
+    assert_eq!(store.destination("d").await.unwrap(), Some(disabled));
+    assert!(store.clear_destination("d").await.unwrap());
+    assert!(!store.clear_destination("d").await.unwrap());
 }
 
 async fn keys_are_kept(store: &impl KeyStore) {
@@ -193,7 +283,10 @@ async fn a_keys_last_use_is_noted(store: &(impl OrgStore + KeyStore)) {
 /// Everything that a store must do. It begins empty.
 async fn conforms(store: &(impl RunStore + KeyStore + OrgStore)) {
     runs_are_kept(store).await;
+    steps_are_kept(store).await;
     progress_is_kept(store).await;
+    refusals_are_counted(store).await;
+    destinations_are_kept(store).await;
     unknown_runs_are_careful(store).await;
     keys_are_kept(store).await;
     orgs_are_kept(store).await;
@@ -220,7 +313,7 @@ async fn sqlite_conforms_and_reopening_keeps_all() {
     assert_eq!(all(&open(&path).await).await, before);
     let reader = SqliteStore::open_existing_readonly(&path).await.unwrap().unwrap();
     assert_eq!(all(&reader).await, before);
-    assert!(reader.put_run(&run("x", "x", RunState::Running, 0)).await.is_err(), "read only");
+    assert!(reader.put_run(&run("x", "x", RunState::Extracting, 0), at(0)).await.is_err(), "read only");
     assert_eq!(all(&reader).await, before);
 }
 
@@ -247,7 +340,7 @@ async fn two_processes_may_start_on_a_new_file() {
     let path = dir.path().join("nightmark.db");
     let opened = futures_util::future::join_all((0..8).map(|_| SqliteStore::open(&path))).await;
     for (index, store) in opened.into_iter().enumerate() {
-        store.unwrap().put_run(&run(&format!("r{index}"), "a", RunState::Running, 0)).await.unwrap();
+        store.unwrap().put_run(&run(&format!("r{index}"), "a", RunState::Extracting, 0), at(0)).await.unwrap();
     }
     assert_eq!(open(&path).await.runs(None, 100).await.unwrap().len(), 8);
 }
@@ -259,7 +352,7 @@ async fn only_the_owner_can_read_the_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("nightmark.db");
     let store = open(&path).await;
-    store.put_run(&run("r", "a", RunState::Running, 0)).await.unwrap();
+    store.put_run(&run("r", "a", RunState::Extracting, 0), at(0)).await.unwrap();
     for entry in std::fs::read_dir(dir.path()).unwrap() {
         let entry = entry.unwrap();
         assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{}", entry.path().display());
@@ -298,6 +391,10 @@ async fn set_schema(path: &Path, version: i64) {
     use sqlx::{ConnectOptions, Connection};
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
     let mut connection = options.connect().await.unwrap();
-    sqlx::query("UPDATE _sqlx_migrations SET version = ?1").bind(version).execute(&mut connection).await.unwrap();
+    sqlx::query("UPDATE _sqlx_migrations SET version = ?1 WHERE version = (SELECT max(version) FROM _sqlx_migrations)")
+        .bind(version)
+        .execute(&mut connection)
+        .await
+        .unwrap();
     connection.close().await.unwrap();
 }

@@ -11,6 +11,25 @@ pub const KEY: &str = "planted-key-7f3a";
 /// The planted secret.
 pub const SECRET: &str = "planted-secret-91cc";
 
+/// A job over `orgs.csv`, with what stands in its tables besides what every such job has.
+pub fn job_file(diff: &str, destination: &str, payload: &str) -> String {
+    format!(
+        r#"version = 1
+[source]
+kind = "files"
+path = "orgs.csv"
+[diff]
+key = "workspace_id"
+{diff}
+[destination]
+kind = "http"
+{destination}
+[payload]
+{payload}
+"#
+    )
+}
+
 /// A home folder of its own, removed at the end.
 pub struct Home {
     dir: tempfile::TempDir,

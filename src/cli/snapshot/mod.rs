@@ -113,12 +113,12 @@ impl Of {
     /// Opens a run with all that is known about its deliveries.
     async fn open(&self, context: &Context, run: Option<&str>) -> anyhow::Result<Opened> {
         let manifest = self.manifest(run)?;
-        let mut progress = Progress { attempted_before: u64::MAX, ..Progress::default() };
+        let mut progress = Progress::forgotten();
         if let Some(store) = SqliteStore::open_existing_readonly(&context.home.database()).await? {
             progress = store.progress(&manifest.run).await?;
             store.close().await;
         }
-        let forgotten = progress.attempted_before == u64::MAX;
+        let forgotten = progress.forgotten;
         let dir = self.dir.clone();
         let opening = tokio::task::spawn_blocking(move || Snapshot::open(&dir, manifest, &progress));
         let snapshot = opening.await??;

@@ -2,43 +2,63 @@
 
 use crate::job::document::{Document, join};
 use crate::job::problem::Fault;
-use crate::job::raw::{RawDestination, RawHttp, RawRetry};
+use crate::job::raw::{RawDestination, RawHttp, RawRetry, RawSigning};
 use crate::job::spec::{Destination, Part, RESERVED_HEADERS, Retry, Templated};
 use crate::job::units;
+use ipnet::IpNet;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::Path;
 use url::Url;
 
 /// Stands for a reference while an address is checked. It survives URL parsing as it is, in any part of a URL.
 const REFERENCE: &str = "nightmark-reference";
 const HOW: &str = "put it into an environment variable and write ${NAME}, or into a file and write ${file:PATH}";
 
-pub(super) fn check(doc: &mut Document<'_>, raw: RawDestination) -> Option<Destination> {
+/// `home`: the folder that relative paths are relative to.
+pub(super) fn check(doc: &mut Document<'_>, raw: RawDestination, home: &Path) -> Option<Destination> {
     match raw {
-        RawDestination::Http(raw) => http(doc, raw),
+        RawDestination::Http(raw) => http(doc, raw, home),
     }
 }
 
-fn http(doc: &mut Document<'_>, raw: RawHttp) -> Option<Destination> {
+fn http(doc: &mut Document<'_>, raw: RawHttp, home: &Path) -> Option<Destination> {
     let url = raw.url.map(|url| doc.accept("destination.url", address(&url)));
     let secret = match raw.secret {
         Some(written) => doc.accept("destination.secret", secret(&written)).map(Some),
         None => Some(None),
     };
+    let signing = signing(doc, raw.signing);
     let headers = headers(doc, &raw.headers);
+    let proxy = match &raw.proxy {
+        Some(written) => doc.accept("destination.proxy", proxy(written)).map(Some),
+        None => Some(None),
+    };
+    let allow_addresses = networks(doc, &raw.allow_addresses);
     let rate = match &raw.rate {
         Some(text) => doc.accept("destination.rate", units::rate(text)).map(Some),
         None => Some(None),
     };
+    if raw.burst.is_some() && raw.rate.is_none() {
+        let fault = Fault::new("`burst` says how a rate is kept, and there is none");
+        doc.report("destination.burst", fault.hint("add `rate`, such as `50/s`, or remove `burst`"));
+    }
     let retry = retry(doc, &raw.retry);
     let timeout = doc.accept("destination.timeout", units::duration(&raw.timeout));
     Some(Destination {
         url: url??,
         secret: secret?,
+        signing,
         headers,
         rate: rate?,
+        burst: raw.burst,
         concurrency: raw.concurrency as usize,
         retry: retry?,
+        dead_letter_after: raw.dead_letter_after,
         timeout: timeout?,
+        ca_file: raw.ca_file.map(|path| home.join(path)),
+        proxy: proxy?,
+        allow_addresses,
     })
 }
 
@@ -58,6 +78,43 @@ fn secret(written: &str) -> Result<Templated, Fault> {
         return Err(Fault::new("a secret must not stand in a job file").hint(HOW));
     }
     Ok(templated)
+}
+
+fn signing(doc: &mut Document<'_>, raw: Option<RawSigning>) -> Vec<Templated> {
+    let path = "destination.signing";
+    match raw {
+        None => Vec::new(),
+        Some(RawSigning::One(written)) => doc.accept(path, secret(&written)).into_iter().collect(),
+        Some(RawSigning::Many(all)) => {
+            let each = all.iter().enumerate();
+            each.filter_map(|(i, written)| doc.accept(&format!("{path}[{i}]"), secret(written))).collect()
+        }
+    }
+}
+
+fn networks(doc: &mut Document<'_>, raw: &[String]) -> Vec<IpNet> {
+    let each = raw.iter().enumerate();
+    each.filter_map(|(i, written)| doc.accept(&format!("destination.allow_addresses[{i}]"), network(written))).collect()
+}
+
+/// `169.254.10.0/24`, or a single address.
+fn network(written: &str) -> Result<IpNet, Fault> {
+    let net = match written.parse::<IpAddr>() {
+        Ok(address) => IpNet::from(address),
+        Err(_) => written.parse::<IpNet>().map_err(|_| {
+            Fault::new(format!("`{written}` is not a network"))
+                .hint("such as `169.254.10.0/24`, `fe80::/64` or one address")
+        })?,
+    };
+    if net != net.trunc() {
+        let fault = Fault::new(format!("`{written}` is an address within a network"));
+        return Err(fault.hint(format!(
+            "write `{}` for the network, or `{}` for the address",
+            net.trunc(),
+            net.addr()
+        )));
+    }
+    Ok(net)
 }
 
 fn headers(doc: &mut Document<'_>, raw: &BTreeMap<String, String>) -> BTreeMap<String, Templated> {
@@ -123,6 +180,30 @@ fn address(written: &str) -> Result<Templated, Fault> {
         Some(what) => Err(Fault::new(format!("{what} must not stand in a job file")).hint(HOW)),
         None => Ok(templated),
     }
+}
+
+/// Where a proxy is: an address without a path, in which no password is written out.
+fn proxy(written: &str) -> Result<Templated, Fault> {
+    const FORM: &str = "such as `http://proxy.example:3128` or `http://${USER}:${PASSWORD}@proxy.example:3128`";
+    let templated = Templated::parse_address(written)?;
+    let url = Url::parse(&substituted(&templated))
+        .map_err(|error| Fault::new(format!("is not an address: {error}")).hint(FORM))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(Fault::new(format!("a proxy of scheme `{}` is not known", url.scheme())).hint("http or https"));
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err(Fault::new("the address has no host").hint(FORM));
+    }
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        return Err(Fault::new("a proxy's address ends with its port").hint(FORM));
+    }
+    let is_literal = |text: &str| !text.is_empty() && !text.contains(REFERENCE);
+    // A user name without a password is a token.
+    let token = url.password().is_none() && is_literal(url.username());
+    if token || url.password().is_some_and(is_literal) || has_api_key(&templated) {
+        return Err(Fault::new("a password must not stand in a job file").hint(HOW));
+    }
+    Ok(templated)
 }
 
 /// The address with something harmless in place of each reference. What is checked is the form, so a reference may be

@@ -45,7 +45,7 @@ fn build(doc: &mut Document<'_>, home: &Path) -> Option<Job> {
     let payload = payload.and_then(|raw| payload::check(doc, &raw, diff.as_ref()));
     let source = source.and_then(|raw| source::check(doc, raw, home));
     let diff = diff.and_then(|raw| diff::check(doc, raw));
-    let destination = destination.and_then(|raw| destination::check(doc, raw));
+    let destination = destination.and_then(|raw| destination::check(doc, raw, home));
     Some(Job {
         name: name?,
         file: doc.file().to_owned(),

@@ -56,6 +56,8 @@ fn every_default_is_as_documented() {
     assert_eq!(job.destination.url.parts[1], Part::Env("KEY".into()));
     assert!(job.destination.secret.is_none() && job.destination.headers.is_empty() && job.destination.rate.is_none());
     assert_eq!((job.destination.concurrency, job.destination.timeout), (8, Duration::from_secs(30)));
+    assert!(job.destination.signing.is_empty() && job.destination.allow_addresses.is_empty());
+    assert!(job.destination.ca_file.is_none() && job.destination.proxy.is_none());
     let retry = job.destination.retry;
     assert_eq!((retry.attempts, retry.base, retry.max), (5, Duration::from_secs(1), Duration::from_secs(300)));
     assert!(matches!(&job.payload, Payload::Flat { fields } if fields.is_empty()));
@@ -399,6 +401,68 @@ fn literal_secrets_are_refused_and_not_repeated() {
     }
     let header = format!("headers = {{ X-Plain = \"sk_{LITERAL}\" }}");
     refused(destination("https://h.example/", &header), "destination.headers.X-Plain");
+}
+
+#[test]
+fn signing_secrets_are_references_one_or_several() {
+    let with = |signing: &str| destination("https://h.example/", &format!("signing = {signing}"));
+    let parts = |signing: &str| {
+        let destination = with(signing).unwrap_or_else(|problems| panic!("{problems:#?}")).destination;
+        let fields: Vec<String> = destination.signing_fields().map(|(field, _)| field).collect();
+        (fields, destination.signing.into_iter().map(|s| s.parts).collect::<Vec<_>>())
+    };
+    let env = |name: &str| vec![Part::Env(name.into())];
+    assert_eq!(parts("\"${A}\""), (vec!["destination.signing".into()], vec![env("A")]));
+    let (fields, parts) = parts("[\"${NEW}\", \"${file:old}\"]");
+    assert_eq!(fields, ["destination.signing[0]", "destination.signing[1]"]);
+    assert_eq!(parts, [env("NEW"), vec![Part::File("old".into())]]);
+    let literal = "whsec_cGxhbnRlZHBsYW50ZWRwbGFudGVkcGxhbnRlZA==";
+    for (signing, path) in [
+        (format!("\"{literal}\""), "destination.signing"),
+        (format!("[\"${{A}}\", \"{literal}\"]"), "destination.signing[1]"),
+        ("\"whsec_${A}\"".to_owned(), "destination.signing"),
+    ] {
+        assert!(!shown(with(&signing)).contains("cGxhbnRl"), "{signing}");
+        one_problem(with(&signing), path, "must not stand in a job file");
+    }
+    one_problem(with("[]"), "destination.signing", "must not be empty");
+    one_problem(with("true"), "destination.signing", "found");
+}
+
+#[test]
+fn certificates_proxies_and_addresses() {
+    let with = |extra: &str| destination("https://h.example/", extra);
+    let path = |written: &str| with(&format!("ca_file = \"{written}\"")).unwrap().destination.ca_file.unwrap();
+    assert_eq!((path("tls/ca.pem"), path("/ca.pem")), (PathBuf::from("/home/nm/tls/ca.pem"), PathBuf::from("/ca.pem")));
+    one_problem(with("ca_file = \"\""), "destination.ca_file", "empty");
+
+    let proxy = |written: &str| with(&format!("proxy = \"{written}\""));
+    for good in
+        ["http://proxy:3128", "https://proxy.example/", "http://${U}:${P}@10.0.0.1:3128", "${PROXY}", "http://u:${P}@h"]
+    {
+        assert_eq!(shown(proxy(good)), "", "{good}");
+    }
+    for (bad, part) in [
+        ("proxy:3128", "a proxy of scheme `proxy` is not known"),
+        ("socks5://proxy:1080", "a proxy of scheme `socks5` is not known"),
+        ("http://proxy/path", "ends with its port"),
+        ("http://proxy?x", "ends with its port"),
+        ("//proxy", "is not an address"),
+        ("http://u:literal-one@proxy", "a password must not stand in a job file"),
+        ("http://literal-one@proxy", "a password must not stand in a job file"),
+    ] {
+        one_problem(proxy(bad), "destination.proxy", part);
+        assert!(!shown(proxy(bad)).contains("literal-one"), "{bad}");
+    }
+
+    let allow = |nets: &str| with(&format!("allow_addresses = [{nets}]"));
+    let nets = allow("\"169.254.10.0/24\", \"169.254.1.1\", \"fe80::/64\"").unwrap().destination.allow_addresses;
+    let nets: Vec<String> = nets.iter().map(ToString::to_string).collect();
+    assert_eq!(nets, ["169.254.10.0/24", "169.254.1.1/32", "fe80::/64"]);
+    let first = "destination.allow_addresses[0]";
+    one_problem(allow("\"169.254.10.0/33\""), first, "is not a network");
+    one_problem(allow("\"metadata.internal\""), first, "is not a network");
+    one_problem(allow("\"169.254.10.5/24\""), first, "write `169.254.10.0/24` for the network, or `169.254.10.5`");
 }
 
 #[test]

@@ -171,7 +171,7 @@ fn waiting(org: &Org<'_>, fate: Fate) -> Option<String> {
 
 fn notes(org: &Org<'_>) -> Vec<String> {
     let mut notes = Vec::new();
-    if let Some(manifest) = org.manifest.filter(|m| org.progress.attempted_before == u64::MAX && m.changes.rows > 0) {
+    if let Some(manifest) = org.manifest.filter(|m| org.progress.forgotten && m.changes.rows > 0) {
         notes.push(format!(
             "the state store has no record of run {}: its changes count as not acknowledged",
             manifest.run

@@ -11,6 +11,8 @@
 mod keys;
 mod open;
 mod orgs;
+mod progress;
+mod refusals;
 mod runs;
 
 use super::StoreError;
@@ -61,6 +63,7 @@ fn code(error: &sqlx::Error) -> Option<u32> {
 
 const BUSY: u32 = 5;
 const READ_ONLY: u32 = 8;
+const IO_ERROR: u32 = 10;
 const CORRUPT: u32 = 11;
 const FULL: u32 = 13;
 const CANNOT_OPEN: u32 = 14;
@@ -71,6 +74,10 @@ fn remedy(code: u32) -> Option<&'static str> {
     Some(match code {
         BUSY => "another process is writing it for long: try again once that has ended",
         READ_ONLY => "the home folder, or nightmark.db in it, is not writable by this user",
+        // Where the shared index of the log finds no room, this is all that SQLite says.
+        IO_ERROR => {
+            "the disk of the home folder is full or failing: make room on the disk, or look into the system's log"
+        }
         FULL => "make room on the disk of the home folder",
         CORRUPT | NOT_A_DATABASE => {
             "put a backup of nightmark.db back, or move the file away to begin with an empty one (without it, keys, \

@@ -16,11 +16,10 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
     let migration = |version, description: &'static str, sql: &'static str| {
         Migration::new(version, description.into(), MigrationType::Simple, sql.into_sql_str(), false)
     };
-    Migrator::with_migrations(vec![migration(
-        1,
-        "runs keys orgs",
-        include_str!("../../../migrations/sqlite/0001_runs_keys_orgs.sql"),
-    )])
+    Migrator::with_migrations(vec![
+        migration(1, "runs keys orgs", include_str!("../../../migrations/sqlite/0001_runs_keys_orgs.sql")),
+        migration(2, "delivery", include_str!("../../../migrations/sqlite/0002_delivery.sql")),
+    ])
 });
 
 /// How long another process that writes is waited for.

@@ -1,43 +1,44 @@
-//! Runs and receipts.
+//! Runs and their steps.
 
-use super::{SqliteStore, micros, optional_time_at, time_at};
-use crate::receipt::{Outcome, Progress, Receipt};
-use crate::store::{RunRecord, RunState, RunStore, StoreError};
+use super::{SqliteStore, micros, optional_time_at, progress, time_at};
+use crate::receipt::{FailureKind, Outcome, Progress, Receipt};
+use crate::store::{FailedReceipt, RunEvent, RunRecord, RunState, RunStore, StoreError};
 use async_trait::async_trait;
-use futures_util::TryStreamExt;
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
-use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, Sqlite, Transaction};
+use std::ops::Range;
 
 const PUT_RUN: &str = "
-    INSERT INTO runs (id, job, state, started_at, finished_at, counts, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+    INSERT INTO runs (id, job, state, started_at, finished_at, counts, reason, report)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
     ON CONFLICT (id) DO UPDATE SET job = excluded.job, state = excluded.state, started_at = excluded.started_at,
-        finished_at = excluded.finished_at, counts = excluded.counts, reason = excluded.reason";
+        finished_at = excluded.finished_at, counts = excluded.counts, reason = excluded.reason, report = excluded.report";
 
-const MARK: &str = "UPDATE runs SET attempted_before = max(attempted_before, ?2) WHERE id = ?1";
+// Of two steps into the same state the second is none.
+const PUT_EVENT: &str = "
+    INSERT INTO run_events (run_id, number, at, state, reason)
+    SELECT ?1, coalesce(max(number), 0) + 1, ?2, ?3, ?4 FROM run_events WHERE run_id = ?1
+    HAVING ?3 IS NOT (SELECT state FROM run_events WHERE run_id = ?1 ORDER BY number DESC LIMIT 1)";
 
-// "WHERE true" keeps SQLite from reading ON CONFLICT as a join condition.
-const APPEND_RECEIPTS: &str = "
-    INSERT INTO receipts (run_id, seq, outcome, status, attempts, detail, at)
-    SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5
-    FROM json_each(?2) WHERE true
-    ON CONFLICT (run_id, seq) DO UPDATE SET outcome = excluded.outcome, status = excluded.status,
-        attempts = excluded.attempts, detail = excluded.detail, at = excluded.at";
+const OPEN_RUNS: &str = "
+    SELECT * FROM runs WHERE job = ?1 AND state IN ('extracting', 'diffed', 'held', 'published', 'delivering', 'running')
+    ORDER BY started_at, id";
 
 #[async_trait]
 impl RunStore for SqliteStore {
-    async fn put_run(&self, run: &RunRecord) -> Result<(), StoreError> {
-        sqlx::query(PUT_RUN)
-            .bind(&run.id)
-            .bind(&run.job)
-            .bind(state_text(run.state))
-            .bind(micros(run.started_at))
-            .bind(run.finished_at.map(micros))
-            .bind(json!(run.counts).to_string())
-            .bind(&run.reason)
-            .execute(&self.writer)
-            .await?;
-        Ok(())
+    async fn put_run(&self, run: &RunRecord, at: DateTime<Utc>) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        put(&mut transaction, run, at).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn end_delivery(&self, run: &RunRecord, at: DateTime<Utc>) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        put(&mut transaction, run, at).await?;
+        progress::release(&mut transaction, &run.id).await?;
+        Ok(transaction.commit().await?)
     }
 
     async fn runs(&self, job: Option<&str>, limit: u32) -> Result<Vec<RunRecord>, StoreError> {
@@ -50,72 +51,80 @@ impl RunStore for SqliteStore {
         query.fetch_all(&self.readers).await?.iter().map(record).collect()
     }
 
+    async fn open_runs(&self, job: &str) -> Result<Vec<RunRecord>, StoreError> {
+        sqlx::query(OPEN_RUNS).bind(job).fetch_all(&self.readers).await?.iter().map(record).collect()
+    }
+
     async fn run(&self, id: &str) -> Result<Option<RunRecord>, StoreError> {
         let row = sqlx::query("SELECT * FROM runs WHERE id = ?1").bind(id).fetch_optional(&self.readers).await?;
         row.as_ref().map(record).transpose()
     }
 
-    async fn mark_attempting(&self, run: &str, before: u64) -> Result<(), StoreError> {
-        let done = sqlx::query(MARK).bind(run).bind(integer(before)).execute(&self.writer).await?;
-        match done.rows_affected() {
-            0 => Err(StoreError::UnknownRun(run.to_owned())),
-            _ => Ok(()),
-        }
+    async fn events(&self, run: &str) -> Result<Vec<RunEvent>, StoreError> {
+        let query = sqlx::query("SELECT * FROM run_events WHERE run_id = ?1 ORDER BY number").bind(run);
+        let event = |row: &SqliteRow| {
+            Ok(RunEvent {
+                at: time_at(row, "at")?,
+                state: parse_state(row.try_get("state")?)?,
+                reason: row.try_get("reason")?,
+            })
+        };
+        query.fetch_all(&self.readers).await?.iter().map(event).collect()
     }
 
-    async fn append_receipts(&self, run: &str, receipts: &[Receipt]) -> Result<(), StoreError> {
-        if receipts.is_empty() {
-            return Ok(());
-        }
-        let rows: Value = receipts.iter().map(receipt_row).collect();
-        let done = sqlx::query(APPEND_RECEIPTS).bind(run).bind(rows.to_string()).execute(&self.writer).await;
-        match done {
-            Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => {
-                Err(StoreError::UnknownRun(run.to_owned()))
-            }
-            other => other.map(drop).map_err(StoreError::from),
-        }
+    async fn commit(&self, run: &str, attempting: &[Range<u64>], receipts: &[Receipt]) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        progress::commit(&mut transaction, run, attempting, receipts).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn cut_off(&self, run: &str) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        progress::cut_off(&mut transaction, run).await?;
+        Ok(transaction.commit().await?)
     }
 
     async fn progress(&self, run: &str) -> Result<Progress, StoreError> {
-        // The state is read before the receipts: if the run ends in between, "not ended" with all its receipts is the
-        // careful answer, whereas "ended" without its last receipts would be a wrong one.
-        let found: Option<(String, i64)> = sqlx::query_as("SELECT state, attempted_before FROM runs WHERE id = ?1")
-            .bind(run)
-            .fetch_optional(&self.readers)
-            .await?;
-        let Some((state, mark)) = found else {
-            return Ok(Progress { ended: false, attempted_before: u64::MAX, ..Progress::default() });
-        };
-        // A failed run may have broken off with requests in flight, so it has not ended in order.
-        let ended = matches!(parse_state(&state)?, RunState::Finished | RunState::Held);
-        let mut progress = Progress { ended, attempted_before: seq(mark)?, ..Progress::default() };
-        let mut rows =
-            sqlx::query_as::<_, (i64, String)>("SELECT seq, outcome FROM receipts WHERE run_id = ?1 ORDER BY seq")
-                .bind(run)
-                .fetch(&self.readers);
-        while let Some((number, outcome)) = rows.try_next().await? {
-            progress.receipts.insert(seq(number)?, parse_outcome(&outcome)?);
-        }
-        Ok(progress)
+        // One transaction: state, bitmaps and old receipts are of the same moment.
+        let mut transaction = self.readers.begin().await?;
+        progress::load(&mut transaction, run).await
+    }
+
+    async fn failures(&self, run: &str, limit: u32) -> Result<Vec<FailedReceipt>, StoreError> {
+        let query = "SELECT * FROM receipts WHERE run_id = ?1 AND outcome <> 'acknowledged' ORDER BY seq LIMIT ?2";
+        let rows = sqlx::query(query).bind(run).bind(limit).fetch_all(&self.readers).await?;
+        rows.iter().map(failure).collect()
     }
 }
 
-fn receipt_row(receipt: &Receipt) -> Value {
-    json!([
-        integer(receipt.seq),
-        outcome_text(receipt.outcome),
-        receipt.status,
-        receipt.attempts,
-        receipt.detail,
-        micros(receipt.at)
-    ])
+async fn put(transaction: &mut Transaction<'_, Sqlite>, run: &RunRecord, at: DateTime<Utc>) -> Result<(), StoreError> {
+    sqlx::query(PUT_RUN)
+        .bind(&run.id)
+        .bind(&run.job)
+        .bind(run.state.as_str())
+        .bind(micros(run.started_at))
+        .bind(run.finished_at.map(micros))
+        .bind(json!(run.counts).to_string())
+        .bind(&run.reason)
+        .bind(run.report.as_ref().map(Value::to_string))
+        .execute(&mut **transaction)
+        .await?;
+    sqlx::query(PUT_EVENT)
+        .bind(&run.id)
+        .bind(micros(at))
+        .bind(run.state.as_str())
+        .bind(&run.reason)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
 }
 
 fn record(row: &SqliteRow) -> Result<RunRecord, StoreError> {
     let id: String = row.try_get("id")?;
-    let counts = serde_json::from_str(row.try_get("counts")?)
-        .map_err(|error| StoreError::Corrupt(format!("the counts of run {id}: {error}")))?;
+    let json = |error, what: &str| StoreError::Corrupt(format!("the {what} of run {id}: {error}"));
+    let counts = serde_json::from_str(row.try_get("counts")?).map_err(|error| json(error, "counts"))?;
+    let report: Option<&str> = row.try_get("report")?;
+    let report = report.map(serde_json::from_str).transpose().map_err(|error| json(error, "report"))?;
     Ok(RunRecord {
         job: row.try_get("job")?,
         state: parse_state(row.try_get("state")?)?,
@@ -123,36 +132,52 @@ fn record(row: &SqliteRow) -> Result<RunRecord, StoreError> {
         finished_at: optional_time_at(row, "finished_at")?,
         counts,
         reason: row.try_get("reason")?,
+        report,
         id,
     })
 }
 
-/// SQLite's integers end at 2⁶³−1, which no change set comes near; "all of them" stays "all of them".
-fn integer(seq: u64) -> i64 {
-    i64::try_from(seq).unwrap_or(i64::MAX)
+fn failure(row: &SqliteRow) -> Result<FailedReceipt, StoreError> {
+    let outcome = parse_outcome(row.try_get("outcome")?)?;
+    let kind: Option<&str> = row.try_get("kind")?;
+    let kind = match kind {
+        Some(kind) => parse_kind(kind)?,
+        // As an earlier version has stored it.
+        None if outcome == Outcome::Unknown => FailureKind::Unknown,
+        None => FailureKind::Refused,
+    };
+    let seq: i64 = row.try_get("seq")?;
+    Ok(FailedReceipt {
+        seq: u64::try_from(seq).map_err(|_| StoreError::Corrupt(format!("the row number {seq}")))?,
+        key: row.try_get::<Option<String>, _>("key")?.unwrap_or_default(),
+        kind,
+        status: row.try_get("status")?,
+        attempts: row.try_get("attempts")?,
+        detail: row.try_get("detail")?,
+        at: time_at(row, "at")?,
+    })
 }
 
-fn seq(stored: i64) -> Result<u64, StoreError> {
-    u64::try_from(stored).map_err(|_| StoreError::Corrupt(format!("the row number {stored}")))
+pub(super) fn parse_state(text: &str) -> Result<RunState, StoreError> {
+    RunState::parse(text).ok_or_else(|| StoreError::Corrupt(format!("the run state `{text}`")))
 }
 
-fn state_text(state: RunState) -> &'static str {
-    match state {
-        RunState::Running => "running",
-        RunState::Finished => "finished",
-        RunState::Held => "held",
-        RunState::Failed => "failed",
+pub(super) fn kind_text(kind: FailureKind) -> &'static str {
+    match kind {
+        FailureKind::NotDelivered => "not_delivered",
+        FailureKind::Refused => "refused",
+        FailureKind::Unknown => "unknown",
     }
 }
 
-fn parse_state(text: &str) -> Result<RunState, StoreError> {
-    [RunState::Running, RunState::Finished, RunState::Held, RunState::Failed]
+fn parse_kind(text: &str) -> Result<FailureKind, StoreError> {
+    [FailureKind::NotDelivered, FailureKind::Refused, FailureKind::Unknown]
         .into_iter()
-        .find(|state| state_text(*state) == text)
-        .ok_or_else(|| StoreError::Corrupt(format!("the run state `{text}`")))
+        .find(|kind| kind_text(*kind) == text)
+        .ok_or_else(|| StoreError::Corrupt(format!("the kind of failure `{text}`")))
 }
 
-fn outcome_text(outcome: Outcome) -> &'static str {
+pub(super) fn outcome_text(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Acknowledged => "acknowledged",
         Outcome::Refused => "refused",
@@ -160,7 +185,7 @@ fn outcome_text(outcome: Outcome) -> &'static str {
     }
 }
 
-fn parse_outcome(text: &str) -> Result<Outcome, StoreError> {
+pub(super) fn parse_outcome(text: &str) -> Result<Outcome, StoreError> {
     [Outcome::Acknowledged, Outcome::Refused, Outcome::Unknown]
         .into_iter()
         .find(|outcome| outcome_text(*outcome) == text)

@@ -104,6 +104,11 @@ impl Server {
         self.state.seen.lock().unwrap().clone()
     }
 
+    /// What came so far counts no longer.
+    pub fn forget(&self) {
+        self.state.seen.lock().unwrap().clear();
+    }
+
     pub fn most_in_flight(&self) -> usize {
         self.state.most_in_flight.load(Ordering::SeqCst)
     }

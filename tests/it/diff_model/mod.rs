@@ -155,7 +155,7 @@ fn check(case: &Case) {
     );
     homes.0.iter().for_each(|(home, _)| std::fs::create_dir(home).unwrap());
     let mut model = Model::new(case);
-    let mut progress = Progress { ended: true, ..Progress::default() };
+    let mut progress = Progress::default();
     for (number, night) in case.nights.iter().enumerate() {
         let expected = model.plan(case, night);
         let mut plans: Vec<Planned> =
@@ -181,10 +181,10 @@ fn check(case: &Case) {
             [0, 3].iter().for_each(|home| check_sound(&homes.0[*home].0));
         }
         forget_order(&homes.0[2].0);
-        progress = Progress { ended: true, attempted_before: first.len() as u64, ..Progress::default() };
+        progress = Progress::default();
         for (seq, (operation, key, ..)) in first.iter().enumerate() {
             let taken = night.taken[seq % night.taken.len()];
-            progress.receipts.insert(seq as u64, if taken { Outcome::Acknowledged } else { Outcome::Refused });
+            progress.receive(seq as u64, if taken { Outcome::Acknowledged } else { Outcome::Refused });
             if taken {
                 model.take(case, night, *operation, key);
             }

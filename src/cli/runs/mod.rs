@@ -1,16 +1,23 @@
 //! `nightmark runs`: what happened.
 
+mod limits;
+mod show;
+mod words;
+
 use super::report::grouped;
 use super::table::{shown, table};
 use super::{Context, Exit};
 use crate::snapshot::JobLock;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{RunRecord, RunState, RunStore};
+use crate::store::{RunRecord, RunStore};
 use serde_json::json;
 
 /// Arguments of `nightmark runs`.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct RunsArgs {
+    #[command(subcommand)]
+    command: Option<RunsCommand>,
     /// Only the runs of this job
     pub job: Option<String>,
     /// At most so many, the newest first
@@ -18,11 +25,20 @@ pub struct RunsArgs {
     pub limit: u32,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum RunsCommand {
+    /// Show one run: its steps, what was sent, what did not get through and why, what is left, and what to do
+    Show(show::ShowArgs),
+}
+
 /// Runs the command.
 ///
 /// # Errors
-/// A state store that cannot be read.
+/// A state store that cannot be read; a run that is not known.
 pub async fn run(context: &Context, args: RunsArgs) -> anyhow::Result<Exit> {
+    if let Some(RunsCommand::Show(args)) = args.command {
+        return show::run(context, args).await;
+    }
     let runs = match SqliteStore::open_existing_readonly(&context.home.database()).await? {
         Some(store) => {
             let runs = store.runs(args.job.as_deref(), args.limit).await?;
@@ -67,12 +83,12 @@ fn runs_table(context: &Context, runs: &[RunRecord]) -> comfy_table::Table {
     let mut out = table(&headers);
     for run in runs {
         let counts = &run.counts;
-        let cut_off = run.state == RunState::Running && is_free(context, &run.job);
+        let left_alone = !run.state.is_final() && is_free(context, &run.job);
         out.add_row([
             run.id.clone(),
             run.job.clone(),
             run.started_at.format("%Y-%m-%d %H:%M:%S").to_string(),
-            if cut_off { "cut off" } else { state(run.state) }.to_owned(),
+            words::state(run, left_alone).to_owned(),
             grouped(counts.extracted),
             grouped(counts.rejected),
             grouped(counts.added),
@@ -90,13 +106,4 @@ fn runs_table(context: &Context, runs: &[RunRecord]) -> comfy_table::Table {
 fn is_free(context: &Context, job: &str) -> bool {
     let dir = context.home.snapshots(job);
     !dir.join("lock").exists() || JobLock::take(&dir, job, "nightmark runs").is_ok()
-}
-
-fn state(state: RunState) -> &'static str {
-    match state {
-        RunState::Running => "running",
-        RunState::Finished => "finished",
-        RunState::Held => "HELD",
-        RunState::Failed => "FAILED",
-    }
 }

@@ -1,0 +1,109 @@
+//! A run's state and what follows from it, in words. Pure.
+
+use crate::store::{RunRecord, RunState};
+
+/// The state as lists show it. `left_alone`: no process works on the run's job.
+pub fn state(run: &RunRecord, left_alone: bool) -> &'static str {
+    match run.state {
+        RunState::Held => "HELD",
+        RunState::Failed => "FAILED",
+        RunState::Delivering if run.finished_at.is_some() => "stopped",
+        RunState::Extracting | RunState::Diffed | RunState::Delivering if left_alone => "cut off",
+        state => state.as_str(),
+    }
+}
+
+/// The state as a sentence.
+pub fn sentence(run: &RunRecord, left_alone: bool) -> &'static str {
+    match run.state {
+        RunState::Extracting if left_alone => "cut off while it read the extract; nothing was published or sent",
+        RunState::Extracting => "reads and compares the extract",
+        RunState::Diffed if left_alone => "cut off before its publication; nothing was sent",
+        RunState::Diffed => "has its change set and is about to publish it",
+        RunState::Held => "held by a guard; nothing was published or sent",
+        RunState::Published => "published; nothing was sent",
+        RunState::Delivering if run.finished_at.is_some() => "stopped before everything was sent",
+        RunState::Delivering if left_alone => "cut off while it was sending",
+        RunState::Delivering => "is sending",
+        RunState::Finished if run.counts.refused + run.counts.unknown > 0 => {
+            "finished; every change was tried, and some did not get through"
+        }
+        RunState::Finished if run.counts.set_aside > 0 => "finished; some changes are set aside as dead letters",
+        RunState::Finished => "finished; everything was acknowledged",
+        RunState::Superseded => "superseded: a later run took over what was left",
+        RunState::Discarded => "discarded; nothing was published or sent",
+        RunState::Failed => "failed; nothing was published or sent",
+    }
+}
+
+/// What a person can do about a run, as commands with their effect. `is_current`: the snapshot is this run's.
+pub fn what_to_do(run: &RunRecord, left_alone: bool, is_current: bool, dead_letters: u64) -> Vec<String> {
+    let job = &run.job;
+    let mut todo = Vec::new();
+    let left = run.counts.pending + run.counts.unknown + run.counts.refused;
+    match run.state {
+        RunState::Held => {
+            todo.push(format!("nightmark preview {job}        shows what would be sent"));
+            todo.push(format!("nightmark run {job} --approve  sends it all the same"));
+        }
+        RunState::Failed | RunState::Discarded => {
+            todo.push(format!("nightmark run {job}  starts anew, once the cause is mended"));
+        }
+        RunState::Extracting | RunState::Diffed if left_alone => {
+            todo.push(format!("nightmark run {job}  starts anew"));
+        }
+        RunState::Published | RunState::Delivering | RunState::Finished if is_current && left_alone && left > 0 => {
+            todo.push(format!("nightmark retry {job}  sends what is left, without a new extract"));
+            todo.push(format!(
+                "nightmark run {job}    compares anew and sends the newest values; the next scheduled run does that too"
+            ));
+        }
+        _ => {}
+    }
+    if dead_letters > 0 {
+        todo.push(format!("nightmark dead-letters list {job}  shows what the destination keeps refusing"));
+    }
+    todo
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::receipt::Counts;
+
+    fn record(state: RunState, ended: bool) -> RunRecord {
+        let at = chrono::DateTime::UNIX_EPOCH;
+        RunRecord { state, finished_at: ended.then_some(at), ..RunRecord::new("R", "orgs", at) }
+    }
+
+    #[test]
+    fn a_run_whose_process_is_gone_does_not_look_busy() {
+        for (state, ended, left_alone, expected) in [
+            (RunState::Extracting, false, false, "extracting"),
+            (RunState::Extracting, false, true, "cut off"),
+            (RunState::Diffed, false, true, "cut off"),
+            (RunState::Delivering, false, false, "delivering"),
+            (RunState::Delivering, false, true, "cut off"),
+            (RunState::Delivering, true, true, "stopped"),
+            (RunState::Published, true, true, "published"),
+            (RunState::Held, true, true, "HELD"),
+            (RunState::Finished, true, true, "finished"),
+        ] {
+            assert_eq!(super::state(&record(state, ended), left_alone), expected, "{state:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_can_be_done_is_proposed() {
+        let left = |state| RunRecord { counts: Counts { pending: 3, ..Counts::default() }, ..record(state, true) };
+        let commands = |run: &RunRecord, current, dead| {
+            let todo = what_to_do(run, true, current, dead);
+            todo.iter().map(|line| line.split_whitespace().nth(1).unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(commands(&left(RunState::Delivering), true, 0), ["retry", "run"]);
+        assert_eq!(commands(&left(RunState::Superseded), false, 0), Vec::<String>::new());
+        assert_eq!(commands(&record(RunState::Finished, true), true, 0), Vec::<String>::new());
+        assert_eq!(commands(&record(RunState::Finished, true), true, 2), ["dead-letters"]);
+        assert_eq!(commands(&record(RunState::Held, true), false, 0), ["preview", "run"]);
+    }
+}

@@ -1,0 +1,193 @@
+//! Where the rows of one run lie until they have their final word.
+//!
+//! In: rendered rows, words about them, durable grants. Out: a row and a permit for each worker that asks, words and
+//! grants for the collector, room for the renderer.
+//! Always holds: a row is handed to a worker only after its grant is durable; at most `window` rows lie here without a
+//! final word; once delivery has stopped no row is handed out.
+//!
+//! A row goes rendered → granted → at a worker → (parked → at a worker …) → outbox. One worker at a time looks for work
+//! and waits for it, the others queue behind it: a new row wakes one of them and not all. `work` is the workers' side, `post` the collector's.
+
+mod post;
+#[cfg(test)]
+mod tests;
+mod work;
+
+use super::grants::GrantSize;
+use super::limits::Limits;
+use super::receipts::Word;
+use super::row::Job;
+use super::{Message, Options, Stopped};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use work::Parked;
+
+/// Rows under way at least, whatever the concurrency.
+const MIN_WINDOW: usize = 256;
+/// Rows under way per request in flight.
+const WINDOW_PER_SLOT: usize = 16;
+/// Rows are rendered in batches of so many, if there is room.
+const BATCH: usize = 64;
+/// Batches of words that may lie in the outbox before the renderer waits for the ledger.
+const FULL_BATCHES: usize = 4;
+
+pub(super) struct Desk {
+    state: Mutex<State>,
+    limits: Arc<Limits>,
+    options: Options,
+    window: usize,
+    /// Held by the worker that looks for work.
+    turn: tokio::sync::Mutex<()>,
+    /// Something has changed for that worker.
+    work: Notify,
+    /// … for the collector.
+    post: Notify,
+    /// … for the renderer.
+    room: Notify,
+}
+
+struct State {
+    rendered: VecDeque<Message>,
+    /// Their grant is being made durable.
+    granting: Vec<Message>,
+    granted: VecDeque<Job>,
+    parked: BinaryHeap<Reverse<Parked>>,
+    /// Rows here without a final word, those at workers included.
+    open: usize,
+    /// No more will be rendered.
+    drained: bool,
+    outbox: Vec<Word>,
+    /// When the oldest word came into the outbox.
+    oldest: Option<Instant>,
+    /// No more words will come.
+    closed: bool,
+    /// The worker that looks for work waits for a place in the concurrency limit.
+    waits_for_place: bool,
+    halted: bool,
+    stopped: Option<Stopped>,
+    size: GrantSize,
+    granted_at: Option<Instant>,
+}
+
+impl Desk {
+    pub(super) fn new(limits: Arc<Limits>, concurrency: usize, mut options: Options) -> Self {
+        options.receipt_rows = options.receipt_rows.max(1);
+        let size = GrantSize::new(limits.concurrency(), options.receipt_interval);
+        let state = State {
+            rendered: VecDeque::new(),
+            granting: Vec::new(),
+            granted: VecDeque::new(),
+            parked: BinaryHeap::new(),
+            open: 0,
+            drained: false,
+            outbox: Vec::new(),
+            oldest: None,
+            closed: false,
+            waits_for_place: false,
+            halted: false,
+            stopped: None,
+            size,
+            granted_at: None,
+        };
+        Desk {
+            state: Mutex::new(state),
+            limits,
+            window: concurrency.saturating_mul(WINDOW_PER_SLOT).max(MIN_WINDOW),
+            options,
+            turn: tokio::sync::Mutex::default(),
+            work: Notify::new(),
+            post: Notify::new(),
+            room: Notify::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for room; how many rows may be rendered now. `None`: delivery has stopped, or nobody asks for rows any
+    /// more.
+    pub(super) async fn room(&self) -> Option<usize> {
+        loop {
+            {
+                let state = self.lock();
+                if state.halted || state.closed {
+                    return None;
+                }
+                if let Some(room) = self.room_in(&state) {
+                    return Some(room);
+                }
+            }
+            self.room.notified().await;
+        }
+    }
+
+    /// Room for a batch; or any room, if there is no row that could be attempted before there is room for a batch.
+    fn room_in(&self, state: &State) -> Option<usize> {
+        let room = self.window.saturating_sub(state.open);
+        let starving = state.rendered.is_empty() && state.granting.is_empty() && state.granted.is_empty();
+        let posted = state.outbox.len() < self.options.receipt_rows.saturating_mul(FULL_BATCHES);
+        (posted && (room >= BATCH || starving && room > 0)).then_some(room.min(BATCH))
+    }
+
+    /// Takes rendered rows in, and words about rows that could not be rendered.
+    pub(super) fn put(&self, rows: Vec<Message>, words: Vec<Word>) {
+        let mut state = self.lock();
+        state.open += rows.len();
+        state.rendered.extend(rows);
+        for word in words {
+            self.post(&mut state, word);
+        }
+        self.ask_for_grant(&state);
+    }
+
+    /// No more rows will come.
+    pub(super) fn drained(&self) {
+        self.lock().drained = true;
+        self.work.notify_one();
+    }
+
+    /// From now on nothing new is sent. Returns whether this was the first reason; later ones are dropped.
+    pub(super) fn throw(&self, stopped: Stopped) -> bool {
+        let mut state = self.lock();
+        let first = !state.halted;
+        if first {
+            state.stopped = Some(stopped);
+        }
+        state.halted = true;
+        self.work.notify_one();
+        self.room.notify_one();
+        first
+    }
+
+    /// Why delivery has stopped, if it has.
+    pub(super) fn reason(&self) -> Option<Stopped> {
+        self.lock().stopped.clone()
+    }
+
+    /// The rows that are not at a worker; to be called when no worker is left.
+    pub(super) fn leftovers(&self) -> Vec<Job> {
+        let mut state = self.lock();
+        let parked = std::mem::take(&mut state.parked).into_iter().map(|parked| parked.0.job);
+        let mut jobs: Vec<Job> = parked.collect();
+        jobs.extend(std::mem::take(&mut state.granted));
+        jobs.extend(std::mem::take(&mut state.granting).into_iter().map(Job::new));
+        jobs.extend(std::mem::take(&mut state.rendered).into_iter().map(Job::new));
+        jobs
+    }
+
+    fn ask_for_grant(&self, state: &State) {
+        if state.wants_grant() {
+            self.post.notify_one();
+        }
+    }
+}
+
+impl State {
+    fn wants_grant(&self) -> bool {
+        !self.halted && !self.closed && !self.rendered.is_empty() && self.granted.len() <= self.size.low()
+    }
+}

@@ -1,0 +1,190 @@
+use super::post::ranges;
+use super::*;
+use crate::deliver::limits::Permit;
+use crate::deliver::verdict::{Answer, Attempt, Preset, judge};
+use crate::job::spec::{Destination, Form, Rate, Retry, Templated};
+use chrono::DateTime;
+use std::time::Duration;
+use tokio::time::timeout;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn message(seq: u64) -> Message {
+    Message { seq, key: String::new(), id: String::new(), operation: "added", body: "{}".into() }
+}
+
+fn desk(concurrency: usize, rate: Option<Rate>) -> Desk {
+    let url = Templated { written: String::new(), parts: Vec::new(), form: Form::Text };
+    let retry = Retry { attempts: 5, base: SECOND, max: SECOND * 300 };
+    let destination = Destination { rate, concurrency, retry, timeout: SECOND, ..Destination::plain(url) };
+    Desk::new(Limits::new(&destination), concurrency, Options::default())
+}
+
+/// Makes the next load durable; how many words and rows it had.
+async fn commit(desk: &Desk) -> (usize, Vec<u64>) {
+    let load = desk.load().await.unwrap();
+    desk.release();
+    (load.words.len(), load.grant.into_iter().flatten().collect())
+}
+
+async fn taken(desk: &Desk) -> (Job, Permit) {
+    timeout(SECOND * 3600, desk.next()).await.expect("a row within the hour").unwrap()
+}
+
+async fn nothing_for(desk: &Desk, time: Duration) -> bool {
+    timeout(time, desk.next()).await.is_err()
+}
+
+fn answered(permit: Permit, status: u16) {
+    let attempt = Attempt::Answered(Answer { status, retry_after: Vec::new(), body: Vec::new(), broken: None });
+    permit.ended(&attempt, &judge(&attempt, Preset::Webhook, DateTime::UNIX_EPOCH), 1 << 127);
+}
+
+#[test]
+fn grants_name_exactly_the_rows_that_can_be_sent() {
+    for (rows, expected) in
+        [(&[][..], &[][..]), (&[7], &[(7, 8)]), (&[0, 1, 2], &[(0, 3)]), (&[0, 1, 3, 4, 9], &[(0, 2), (3, 5), (9, 10)])]
+    {
+        let found = ranges(&rows.iter().copied().map(message).collect::<Vec<_>>());
+        assert!(found.iter().map(|r| (r.start, r.end)).eq(expected.iter().copied()), "{rows:?}: {found:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_row_is_handed_out_before_its_grant_is_durable() {
+    let desk = desk(8, None);
+    desk.put((0..20).map(message).collect(), Vec::new());
+    assert!(nothing_for(&desk, SECOND).await, "rendered");
+    let load = desk.load().await.unwrap();
+    assert!(nothing_for(&desk, SECOND).await, "being made durable");
+    assert_eq!(load.grant.len(), 1);
+    assert_eq!((load.grant[0].start, load.grant[0].end), (0, 8), "as many as may be in flight");
+    desk.release();
+    assert_eq!(taken(&desk).await.0.message.seq, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_is_asked_for_ahead_and_takes_the_receipts_along() {
+    let desk = desk(8, None);
+    desk.put((0..100).map(message).collect(), Vec::new());
+    assert_eq!(commit(&desk).await, (0, (0..8).collect()));
+    for _ in 0..4 {
+        answered(taken(&desk).await.1, 200);
+        desk.finish(Word::Pending);
+    }
+    // Four of eight are left, and the first eight went quickly.
+    assert_eq!(commit(&desk).await, (4, (8..24).collect()));
+    assert!(timeout(SECOND * 3600, desk.load()).await.is_err(), "nothing to write");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receipt_waits_for_others_but_not_long() {
+    let desk = desk(8, None);
+    desk.put(vec![message(0)], Vec::new());
+    commit(&desk).await;
+    answered(taken(&desk).await.1, 200);
+    let start = Instant::now();
+    desk.finish(Word::Pending);
+    assert_eq!(commit(&desk).await, (1, vec![]));
+    let interval = Options::default().receipt_interval;
+    assert!(start.elapsed() >= interval && start.elapsed() < interval * 2, "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_is_granted_than_the_rate_lets_out() {
+    for (quantity, expected) in [(1, 1), (50, 5), (1000, 8)] {
+        let desk = desk(8, Some(Rate { quantity, per: SECOND }));
+        desk.put((0..100).map(message).collect(), Vec::new());
+        assert_eq!(commit(&desk).await.1.len(), expected, "{quantity}/s");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parked_row_comes_back_when_it_is_due_and_holds_nobody_up() {
+    let desk = desk(1, None);
+    desk.put((0..3).map(message).collect(), Vec::new());
+    commit(&desk).await;
+    let (first, permit) = taken(&desk).await;
+    answered(permit, 200);
+    let start = Instant::now();
+    desk.park(first, start + SECOND);
+    commit(&desk).await;
+    let (second, permit) = taken(&desk).await;
+    assert_eq!((second.message.seq, start.elapsed()), (1, Duration::ZERO));
+    tokio::time::sleep(SECOND * 2).await;
+    answered(permit, 200);
+    desk.finish(Word::Pending);
+    assert_eq!(taken(&desk).await.0.message.seq, 0, "before rows that have not been tried");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_without_budget_lets_first_attempts_pass() {
+    let desk = desk(1, None);
+    desk.put((0..3).map(message).collect(), Vec::new());
+    commit(&desk).await;
+    let (mut job, mut permit) = taken(&desk).await;
+    for _ in 0..100 {
+        answered(permit, 200);
+        desk.park(job, Instant::now());
+        (job, permit) = taken(&desk).await;
+        assert_eq!(job.message.seq, 0);
+    }
+    answered(permit, 200);
+    let start = Instant::now();
+    desk.park(job, start);
+    commit(&desk).await;
+    let (job, permit) = taken(&desk).await;
+    assert_eq!((job.message.seq, start.elapsed()), (1, Duration::ZERO));
+    answered(permit, 200);
+    desk.finish(Word::Pending);
+    let (job, permit) = taken(&desk).await;
+    assert_eq!((job.message.seq, start.elapsed()), (2, Duration::ZERO), "granted with the first");
+    answered(permit, 200);
+    desk.finish(Word::Pending);
+    assert_eq!(taken(&desk).await.0.message.seq, 0);
+    assert!(start.elapsed() > SECOND * 9 && start.elapsed() < SECOND * 11, "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_probe_passes_an_open_breaker() {
+    let desk = desk(8, None);
+    desk.put((0..100).map(message).collect(), Vec::new());
+    for _ in 0..10 {
+        while timeout(Duration::ZERO, desk.load()).await.is_ok() {
+            desk.release();
+        }
+        answered(taken(&desk).await.1, 500);
+        desk.finish(Word::Pending);
+    }
+    assert!(nothing_for(&desk, SECOND * 26).await, "open");
+    let (_, probe) = taken(&desk).await;
+    assert!(nothing_for(&desk, SECOND * 3600).await, "one probe");
+    answered(probe, 200);
+    desk.finish(Word::Pending);
+    let start = Instant::now();
+    drop(taken(&desk).await);
+    assert_eq!(start.elapsed(), Duration::ZERO, "closed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn once_stopped_nothing_is_handed_out_and_everything_is_left_over() {
+    let desk = desk(8, None);
+    desk.put((0..100).map(message).collect(), Vec::new());
+    commit(&desk).await;
+    let (job, permit) = taken(&desk).await;
+    answered(permit, 500);
+    desk.park(job, Instant::now() + SECOND);
+    let stopped = |reason: &str| Stopped {
+        kind: crate::deliver::StopKind::Asked,
+        reason: reason.to_owned(),
+        remedy: String::new(),
+    };
+    assert!(desk.throw(stopped("first")) && !desk.throw(stopped("second")));
+    assert_eq!(desk.reason(), Some(stopped("first")));
+    assert!(desk.next().await.is_none() && desk.room().await.is_none());
+    let mut left: Vec<u64> = desk.leftovers().into_iter().map(|job| job.message.seq).collect();
+    left.sort_unstable();
+    assert!(left.into_iter().eq(0..100));
+    desk.close();
+    assert!(desk.load().await.is_none(), "and nothing more is granted");
+}

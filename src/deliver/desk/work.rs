@@ -1,0 +1,132 @@
+//! The workers' side of the desk.
+
+use super::{Desk, State};
+use crate::deliver::limits::{Admission, Permit, Turn};
+use crate::deliver::receipts::Word;
+use crate::deliver::row::Job;
+use std::cmp::Reverse;
+use tokio::time::{Instant, sleep_until};
+
+impl Desk {
+    /// Waits for a row and the right to attempt it. `None`: every row has its final word, or delivery has stopped.
+    pub(in crate::deliver) async fn next(&self) -> Option<(Job, Permit)> {
+        let _turn = self.turn.lock().await;
+        loop {
+            let until = match self.look() {
+                Found::Job(job, permit) => return Some((job, permit)),
+                Found::End => return None,
+                Found::Wait(until) => until,
+            };
+            match until {
+                Some(at) => tokio::select! {
+                    () = self.work.notified() => {}
+                    () = sleep_until(at) => {}
+                },
+                None => self.work.notified().await,
+            }
+        }
+    }
+
+    fn look(&self) -> Found {
+        let mut state = self.lock();
+        state.waits_for_place = false;
+        if state.halted || state.drained && state.open == 0 {
+            return Found::End;
+        }
+        let mut wake = state.parked.peek().map(|parked| parked.0.at);
+        if let Some(due) = wake.filter(|at| *at <= Instant::now()) {
+            match self.limits.admit(Turn::Retry(due)) {
+                // First attempts need no budget, and their number adds to it.
+                Admission::NoBudget(at) => wake = Some(at),
+                other => return self.found(&mut state, other, Turn::Retry(due)),
+            }
+        }
+        if state.granted.is_empty() {
+            return Found::Wait(wake);
+        }
+        match self.limits.admit(Turn::First) {
+            Admission::At(at) => Found::Wait(Some(wake.map_or(at, |earlier| earlier.min(at)))),
+            other => self.found(&mut state, other, Turn::First),
+        }
+    }
+
+    fn found(&self, state: &mut State, admission: Admission, turn: Turn) -> Found {
+        match admission {
+            Admission::At(at) | Admission::NoBudget(at) => Found::Wait(Some(at)),
+            Admission::Full => {
+                state.waits_for_place = true;
+                Found::Wait(None)
+            }
+            Admission::Go(permit) => {
+                let job = match turn {
+                    Turn::First => state.granted.pop_front(),
+                    Turn::Retry(_) => state.parked.pop().map(|parked| parked.0.job),
+                };
+                self.ask_for_grant(state);
+                if self.room_in(state).is_some() {
+                    self.room.notify_one();
+                }
+                job.map_or(Found::Wait(None), |job| Found::Job(job, permit))
+            }
+        }
+    }
+
+    /// Takes a row's final word. Its permit has been given back.
+    pub(in crate::deliver) fn finish(&self, word: Word) {
+        let mut state = self.lock();
+        self.post(&mut state, word);
+        state.open -= 1;
+        if state.waits_for_place || state.drained && state.open == 0 {
+            self.work.notify_one();
+        }
+        if self.room_in(&state).is_some() {
+            self.room.notify_one();
+        }
+    }
+
+    /// Keeps a row until `at`, when it may be attempted again. Its permit has been given back.
+    pub(in crate::deliver) fn park(&self, job: Job, at: Instant) {
+        self.lock().parked.push(Reverse(Parked { at, job }));
+        self.work.notify_one();
+    }
+}
+
+/// What a worker that looks for work finds.
+enum Found {
+    Job(Job, Permit),
+    /// Nothing before then, or before something changes.
+    Wait(Option<Instant>),
+    End,
+}
+
+/// A row that waits for its next attempt.
+pub(super) struct Parked {
+    at: Instant,
+    pub(super) job: Job,
+}
+
+impl Parked {
+    fn order(&self) -> (Instant, u64) {
+        (self.at, self.job.message.seq)
+    }
+}
+
+impl PartialEq for Parked {
+    fn eq(&self, other: &Self) -> bool {
+        self.order() == other.order()
+    }
+}
+
+impl Eq for Parked {}
+
+impl PartialOrd for Parked {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Parked {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.order().cmp(&other.order())
+    }
+}

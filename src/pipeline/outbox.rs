@@ -1,0 +1,48 @@
+//! A published change set, and what makes messages of it.
+
+use super::PipelineError;
+use super::plan::compile;
+use crate::job::spec::Job;
+use crate::snapshot::{ChangeBatch, ChangeSet, Manifest};
+use crate::template::{Meta, RenderError, Template};
+use chrono::{DateTime, Utc};
+use std::path::Path;
+use std::sync::Arc;
+
+/// What is to be sent.
+#[derive(Clone)]
+pub(super) struct Outbox {
+    pub(super) changes: ChangeSet,
+    pub(super) template: Arc<Template>,
+    /// The job's name.
+    pub(super) job: String,
+    /// When the run started.
+    pub(super) at: DateTime<Utc>,
+}
+
+impl Outbox {
+    /// That of the run that is published, from its files. `at`: when it started.
+    pub(super) fn published(
+        job: &Job,
+        dir: &Path,
+        manifest: &Manifest,
+        at: DateTime<Utc>,
+    ) -> Result<Self, PipelineError> {
+        let changes = ChangeSet::published_in_full(dir, manifest)?;
+        let template = Arc::new(compile(job, &changes.shape().schema)?);
+        Ok(Outbox { changes, template, job: job.name.clone(), at })
+    }
+
+    pub(super) fn body(&self, batch: &ChangeBatch, at: usize) -> Result<String, RenderError> {
+        let row = &batch.rows[at];
+        let meta = Meta { job: &self.job, webhook_id: &row.webhook_id, operation: row.operation.as_str(), at: self.at };
+        self.template.render(batch.row(at), &meta)
+    }
+
+    /// The changes in order, batch by batch.
+    pub(super) fn batches(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<ChangeBatch, PipelineError>> + Send + use<>, PipelineError> {
+        Ok(self.changes.batches()?.map(|batch| Ok(batch?)))
+    }
+}

@@ -1,0 +1,256 @@
+//! Secrets stay between the job and its destination: the real binary, against destinations that repeat every word they
+//! hear, with everything logged. Afterwards nothing that was printed, logged or kept has any of them in it.
+
+use crate::support::{Home, Ran, job_file, ran};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+/// Variable and value. The signs in them make every way of writing them look different.
+const PLANTED: &[(&str, &str)] = &[
+    ("PATH_KEY", "plantedPath/1\"<&>?#"),
+    ("QUERY_KEY", "plantedQuery+2?=&%"),
+    ("USER_NAME", "plantedUser~3!"),
+    ("PASSWORD", "plantedPassword@4/:"),
+    ("API_SECRET", "plantedSecret\"5\\<"),
+    ("TOKEN", "plantedToken/6+=="),
+    ("SIGNING", "whsec_cGxhbnRlZFNpZ25pbmc3L3BsYW50ZWRTaWduaW5n"),
+    ("SIGNING_OLD", "whsec_cGxhbnRlZFNpZ25pbmc4K3BsYW50ZWRTaWduaW5n"),
+    ("PROXY_PASSWORD", "plantedProxy/9@\""),
+];
+
+/// What a destination does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    /// Answers with this status and a piece of the request, another one for each org.
+    Echo(u16),
+    /// Redirects to the address that it was called by, key and all.
+    Redirect,
+    /// Never answers.
+    Silent,
+}
+
+/// A destination, and all that it was sent.
+struct Parrot {
+    port: u16,
+    heard: Arc<Mutex<String>>,
+}
+
+impl Parrot {
+    fn start(manner: Manner) -> Parrot {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let parrot = Parrot { port: listener.local_addr().unwrap().port(), heard: Arc::default() };
+        let heard = Arc::clone(&parrot.heard);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let heard = Arc::clone(&heard);
+                std::thread::spawn(move || answer(stream, manner, &heard));
+            }
+        });
+        parrot
+    }
+}
+
+/// The first byte of a TLS handshake.
+const TLS: u8 = 22;
+
+/// `None`: the client has gone.
+fn answer(mut stream: TcpStream, manner: Manner, heard: &Mutex<String>) -> Option<()> {
+    loop {
+        let mut request = Vec::new();
+        // The bodies of these jobs are flat objects, and CONNECT has none.
+        let ends = |request: &[u8]| match request.starts_with(b"CONNECT") {
+            true => request.ends_with(b"\r\n\r\n"),
+            false => request.ends_with(b"}"),
+        };
+        while !ends(&request) {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).ok()?;
+            if request.is_empty() && byte[0] == TLS {
+                stream.write_all(b"HTTP/1.1 400 This is no TLS\r\n\r\n").ok()?;
+                // Until the client has gone: a reset would overtake the answer.
+                let _ = stream.read_to_end(&mut Vec::new());
+                return None;
+            }
+            request.push(byte[0]);
+        }
+        let request = String::from_utf8_lossy(&request).into_owned();
+        heard.lock().unwrap().push_str(&request);
+        let reply = match manner {
+            Manner::Silent => {
+                // Until the client has had enough.
+                let _ = stream.read(&mut [0]);
+                None
+            }
+            Manner::Redirect => redirected(&request),
+            Manner::Echo(status) => echoed(&request, status),
+        };
+        stream.write_all(reply?.as_bytes()).ok()?;
+    }
+}
+
+fn redirected(request: &str) -> Option<String> {
+    let path = request.split(' ').nth(1)?;
+    let body = format!("moved to http://127.0.0.1:1{path}");
+    Some(format!(
+        "HTTP/1.1 307 Go\r\nlocation: http://127.0.0.1:1{path}\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    ))
+}
+
+/// The pieces of a request that a destination may repeat: its lines, what it may make of them, and what it may know.
+fn pieces(request: &str) -> Vec<String> {
+    let mut pieces: Vec<String> = request.split("\r\n").map(str::to_owned).collect();
+    let line = pieces[0].clone();
+    pieces.extend(line.split(['/', '?', '=', ' ']).map(decoded));
+    // What no job told it, no job can know again: only a proxy knows its password.
+    let known = PLANTED.iter().filter(|(name, _)| *name != "PROXY_PASSWORD" || line.contains("http://"));
+    pieces.extend(known.map(|(_, value)| (*value).to_owned()));
+    pieces.retain(|piece| !piece.is_empty());
+    pieces
+}
+
+fn decoded(text: &str) -> String {
+    let text = text.replace('+', "%2B").replace('&', "%26");
+    url::form_urlencoded::parse(text.as_bytes()).map(|(name, _)| name.into_owned()).collect()
+}
+
+/// Every way of writing that the test looks for.
+fn spellings(text: &str) -> Vec<String> {
+    let json = serde_json::Value::from(text).to_string();
+    let percent: String = text
+        .bytes()
+        .map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") })
+        .collect();
+    let html = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+    let inside = json[1..json.len() - 1].to_owned();
+    vec![
+        text.to_owned(),
+        inside.replace('/', "\\/"),
+        inside,
+        percent,
+        html,
+        STANDARD.encode(text),
+        URL_SAFE.encode(text),
+    ]
+}
+
+/// `None`: not a request with an org in it, such as the beginning of TLS.
+fn echoed(request: &str, status: u16) -> Option<String> {
+    if request.starts_with("CONNECT") {
+        return Some(format!("HTTP/1.1 502 {}\r\n\r\n", request.replace("\r\n", " ")));
+    }
+    let number: usize = request.rsplit_once("\"ws_")?.1.split('"').next()?.parse().ok()?;
+    let pieces = pieces(request);
+    let form = number / pieces.len() % 9;
+    let said = &pieces[number % pieces.len()];
+    let body = match form {
+        7 => serde_json::json!({ "success": false, "error": { "message": said } }).to_string(),
+        8 => serde_json::json!({ "code": said }).to_string(),
+        form => format!("<{}>", spellings(said)[form]),
+    };
+    Some(format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n{body}", body.len()))
+}
+
+fn job(scheme: &str, port: u16, extra: &str) -> String {
+    let to = format!(
+        r#"url = "{scheme}://${{USER_NAME}}:${{PASSWORD}}@127.0.0.1:{port}/hook/${{PATH_KEY}}?k=${{QUERY_KEY}}"
+secret = "${{API_SECRET}}"
+headers = {{ Authorization-Token = "Bearer ${{TOKEN}}" }}
+signing = ["${{SIGNING}}", "${{SIGNING_OLD}}"]
+concurrency = 2
+retry = {{ attempts = 1, base = "1ms", max = "2ms" }}
+timeout = "600ms"
+{extra}"#
+    );
+    job_file("", &to, r#"preset = "flat""#)
+}
+
+fn run(home: &Home, args: &[&str]) -> Ran {
+    let mut command = home.command(args);
+    command.envs(PLANTED.iter().copied()).env("RUST_LOG", "trace").env("NIGHTMARK_LOG", "trace");
+    ran(command.output().unwrap())
+}
+
+/// Every spelling of every secret, also as a user name and a password are sent.
+fn forbidden() -> Vec<String> {
+    let mut all: Vec<String> = PLANTED.iter().flat_map(|(_, value)| spellings(value)).collect();
+    all.extend(PLANTED.iter().filter_map(|(_, value)| value.strip_prefix("whsec_")).flat_map(spellings));
+    let of = |name: &str| PLANTED.iter().find(|(variable, _)| *variable == name).unwrap().1;
+    all.push(STANDARD.encode(format!("{}:{}", of("USER_NAME"), of("PASSWORD"))));
+    all.push(STANDARD.encode(format!("me:{}", of("PROXY_PASSWORD"))));
+    // What all of them have in common, and so what a piece of any of them would show.
+    all.push("planted".to_owned());
+    all
+}
+
+#[track_caller]
+fn clean(what: &str, bytes: &[u8]) {
+    for secret in forbidden() {
+        if let Some(at) = memchr::memmem::find(bytes, secret.as_bytes()) {
+            let around = &bytes[at.saturating_sub(200)..bytes.len().min(at + 200)];
+            panic!("{what} shows `{secret}`: …{}…", String::from_utf8_lossy(around));
+        }
+    }
+}
+
+#[test]
+fn planted_secrets_are_nowhere_but_at_the_destination() {
+    let echo = [200, 400, 401, 429, 500].map(|status| Parrot::start(Manner::Echo(status)));
+    let (redirect, silent) = (Parrot::start(Manner::Redirect), Parrot::start(Manner::Silent));
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let proxy = |port: u16| format!("proxy = \"http://me:${{PROXY_PASSWORD}}@127.0.0.1:{port}\"");
+    let mut jobs = vec![
+        ("redirect".to_owned(), job("http", redirect.port, "")),
+        ("silent".to_owned(), job("http", silent.port, "")),
+        ("gone".to_owned(), job("http", gone, "")),
+        ("tls".to_owned(), job("https", echo[1].port, "")),
+        ("proxied".to_owned(), job("http", gone, &proxy(echo[1].port))),
+        ("proxied_tls".to_owned(), job("https", gone, &proxy(echo[1].port))),
+        ("proxy_gone".to_owned(), job("http", echo[1].port, &proxy(gone))),
+    ];
+    // Only an echo says something else to each org.
+    for (name, text) in &mut jobs {
+        if name != "proxied" {
+            *text = text.replace("orgs.csv", "few.csv");
+        }
+    }
+    jobs.extend(echo.iter().map(|parrot| (format!("echo_{}", parrot.port), job("http", parrot.port, ""))));
+
+    let home = Home::new();
+    let orgs: String = (0..400).map(|n| format!("ws_{n}\n")).collect();
+    home.write("orgs.csv", &format!("workspace_id\n{orgs}"));
+    home.write("few.csv", "workspace_id\nws_0\nws_1\nws_2\n");
+    let mut shown = String::new();
+    for (number, (name, text)) in jobs.iter().enumerate() {
+        home.write(&format!("jobs/{name}.toml"), text);
+        let format = if number % 2 == 0 { "text" } else { "json" };
+        home.write("nightmark.toml", &format!("[log]\nformat = \"{format}\"\n"));
+        for args in [&["check", name][..], &["run", name], &["run", name, "--json"], &["runs"], &["runs", "--json"]] {
+            let ran = run(&home, args);
+            clean(&format!("stdout of {args:?}"), ran.stdout.as_bytes());
+            clean(&format!("stderr of {args:?}"), ran.stderr.as_bytes());
+            shown.push_str(&ran.stdout);
+            shown.push_str(&ran.stderr);
+        }
+        for file in home.files() {
+            clean(&file.display().to_string(), &std::fs::read(&file).unwrap());
+        }
+    }
+    // The test looks at the right thing: the destinations heard every secret, the log is there, and words were replaced.
+    let heard = echo.iter().map(|parrot| parrot.heard.lock().unwrap().clone()).collect::<String>();
+    for sent in [
+        "plantedPath%2F1",
+        "plantedQuery%2B2",
+        "plantedSecret\"5\\<",
+        "Bearer plantedToken/6+==",
+        "proxy-authorization: ",
+    ] {
+        assert!(heard.to_lowercase().contains(&sent.to_lowercase()), "the destinations heard no {sent}");
+    }
+    assert!(shown.contains("[redacted]") && shown.contains("TRACE"), "{shown}");
+    let database = home.files().into_iter().find(|file| file.extension().is_some_and(|e| e == "db")).unwrap();
+    assert!(memchr::memmem::find(&std::fs::read(database).unwrap(), b"[redacted]").is_some(), "receipts are kept");
+}
