@@ -127,8 +127,9 @@ pub enum PipelineError {
     /// An ignored column is to be kept as text; the plan starts over. Never seen outside.
     #[error("column `{0}` is kept as text")]
     KeptAsText(String),
-    /// The extract is not in last night's order, as it seemed to be; the plan starts over. Never seen outside.
-    #[error("the extract is not in last night's order")]
+    /// The extract is not in last night's order, as it seemed to be, or that order cannot be read; the plan starts over without
+    /// it. Never seen outside.
+    #[error("the extract cannot be compared in last night's order")]
     Astray,
     /// A bug of ours or of a library, contained.
     #[error("internal error: {0}")]

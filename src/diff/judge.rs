@@ -69,6 +69,8 @@ pub struct Judged {
     pub at: Vec<u32>,
     /// In the order of rows; every row that is [`NOWHERE`] is among them.
     pub notable: Vec<Notable>,
+    /// Rows that had to be searched for, where the table is in last night's order.
+    pub searched: u64,
 }
 
 impl Judged {
@@ -90,10 +92,10 @@ pub struct Judge<'a> {
 impl Judge<'_> {
     /// Judges a batch. Whether a key stands twice in the extract is for the [`Matcher`](super::Matcher) to find.
     pub fn batch(&self, sight: &Sight<'_>) -> Judged {
-        let mut judged = Judged { at: Vec::with_capacity(sight.keys.len()), notable: Vec::new() };
+        let mut judged = Judged { at: Vec::with_capacity(sight.keys.len()), notable: Vec::new(), searched: 0 };
         let all_plain = self.table.is_all_plain();
         let (mut rejected, mut keyless) = (sight.rejected.iter().peekable(), sight.keyless.iter().peekable());
-        self.table.find_all(sight.keys, |first, found, prints| {
+        judged.searched = self.table.find_all(sight.keys, |first, found, prints| {
             judged.at.extend_from_slice(found);
             for (i, (&at, &known)) in found.iter().zip(prints).enumerate() {
                 let (row, print) = (first + i, sight.prints[first + i]);

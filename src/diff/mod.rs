@@ -32,7 +32,7 @@ pub use judge::{Judge, Judged, Notable, Rules, Sight, Verdict};
 pub use keys::{BadKey, BadKeys, Duplicate, KeyFault, faulty_rows};
 pub use matcher::{Counted, Matcher, Rest};
 pub use next::{ByKey, Next};
-pub use ordered::{LastNight, Ordered, RowsByKey};
+pub use ordered::{LastNight, Ordered, RowsByKey, Strays};
 pub use positions::Positions;
 pub use slot::Slot;
 pub use stats::ColumnStats;

@@ -6,10 +6,9 @@
 use super::huge::Huge;
 use super::slot::Slot;
 use super::table::{Flags, NOWHERE, Table};
-use super::{Bits, Entry, Positions};
+use super::{Bits, Entry, Judged, Positions};
 use crate::row::{KeyHash, Print};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Rows of last night that are looked at before a key is searched for: some may be missing tonight.
 const AHEAD: usize = 8;
@@ -17,8 +16,11 @@ const AHEAD: usize = 8;
 /// Keys whose positions are told at a time.
 const CHUNK: usize = 512;
 
-/// Rows that are read on at a time.
+/// Rows that are read on at a time, where reading goes on.
 const WINDOW: usize = 1 << 11;
+
+/// Rows that are read at a time where it is not known whether the next ones are wanted too.
+const NEAR: usize = 1 << 6;
 
 /// Rows after which it can be said whether an extract is in order.
 const ENOUGH: u64 = 1 << 16;
@@ -51,8 +53,25 @@ pub struct Ordered {
     by_key: Huge<u32>,
     /// What is laid over the rows, and what comes after them.
     over: BTreeMap<u32, Slot>,
-    looked: AtomicU64,
-    missed: AtomicU64,
+}
+
+/// How many rows of an extract had to be searched for, in the extract's order, so that it does not depend on threads when there
+/// were too many.
+#[derive(Debug, Default)]
+pub struct Strays {
+    looked: u64,
+    searched: u64,
+}
+
+impl Strays {
+    /// Takes a batch into account. Whether the extract is in quite another order than last night's, so that a table by key hash
+    /// would be quicker.
+    #[must_use]
+    pub fn are_many(&mut self, judged: &Judged) -> bool {
+        self.looked += judged.at.len() as u64;
+        self.searched += judged.searched;
+        self.looked >= ENOUGH && self.searched * SHARE > self.looked
+    }
 }
 
 impl Ordered {
@@ -126,35 +145,30 @@ impl Ordered {
         self.rank(key).map_or(NOWHERE, |rank| self.at(rank))
     }
 
-    /// The positions of keys that come about in the order of the rows, and the fingerprints there.
-    pub(super) fn walk(&self, keys: &[KeyHash], mut each: impl FnMut(usize, &[u32], &[Print])) {
+    /// The positions of keys that come about in the order of the rows, and the fingerprints there. How many had to be searched
+    /// for, but for where the keys begin.
+    pub(super) fn walk(&self, keys: &[KeyHash], mut each: impl FnMut(usize, &[u32], &[Print])) -> u64 {
         let (mut found, mut prints) = ([NOWHERE; CHUNK], [0; CHUNK]);
-        let mut window = Window { of: self, slots: Vec::new(), first: 0 };
-        let (mut next, mut missed) = (usize::MAX, 0);
+        let (mut places, mut searched) = (Places::new(self), 0u64);
         for (chunk, keys) in keys.chunks(CHUNK).enumerate() {
             for ((at, print), key) in found.iter_mut().zip(&mut prints).zip(keys) {
-                (*at, *print) = match window.find(next, *key) {
+                (*at, *print) = match places.find(*key) {
                     Some(found) => found,
                     None => {
-                        missed += 1;
-                        let at = self.find(*key);
-                        (at, if at == NOWHERE { 0 } else { self.print(at) })
+                        searched += 1;
+                        places.search(*key)
                     }
                 };
-                if *at != NOWHERE {
-                    next = *at as usize + 1;
-                }
             }
             each(chunk * CHUNK, &found[..keys.len()], &prints[..keys.len()]);
         }
-        self.looked.fetch_add(keys.len() as u64, Ordering::Relaxed);
-        // Where a batch begins is always searched for.
-        self.missed.fetch_add(u64::saturating_sub(missed, 1), Ordering::Relaxed);
+        searched.saturating_sub(1)
     }
 
-    pub(super) fn is_astray(&self) -> bool {
-        let looked = self.looked.load(Ordering::Relaxed);
-        looked >= ENOUGH && self.missed.load(Ordering::Relaxed) * SHARE > looked
+    /// What is at these positions. It is quick where they ascend and are close to each other.
+    pub(super) fn slots(&self, positions: impl Iterator<Item = u32>) -> Vec<Slot> {
+        let mut window = Window::new(self);
+        positions.map(|at| self.over.get(&at).copied().unwrap_or_else(|| window.at(at))).collect()
     }
 
     /// A table of the rows. `by_key`: the rows of all entries in the order of their keys. `flags`: of those that are not plain.
@@ -196,8 +210,7 @@ impl Ordered {
             }
             entries
         });
-        let (looked, missed, over) = Default::default();
-        let ordered = Ordered { rows, end, entries, by_key, over, looked, missed };
+        let ordered = Ordered { rows, end, entries, by_key, over: BTreeMap::new() };
         let keys = ordered.by_key.as_slice().iter().step_by(SAMPLE).map(|at| ordered.key(*at));
         keys.is_sorted_by(|a, b| a < b).then_some(ordered)
     }
@@ -230,37 +243,107 @@ impl Ordered {
     }
 }
 
-/// Rows that are at hand.
+/// Two places from which tonight's rows may go on: the one where they did last, and the one before. So a row that has moved
+/// costs no more than its search; and so do orgs that the next base keeps after all of its rows (rejected, within tolerance,
+/// not sent by `on`), which are there in the order in which they come.
+struct Places<'a> {
+    of: &'a Ordered,
+    last: Window<'a>,
+    other: Window<'a>,
+}
+
+impl<'a> Places<'a> {
+    fn new(of: &'a Ordered) -> Self {
+        Places { of, last: Window::new(of), other: Window::new(of) }
+    }
+
+    /// A key at one of the places or a little after it, with the fingerprint there.
+    #[inline]
+    fn find(&mut self, key: KeyHash) -> Option<(u32, Print)> {
+        match self.last.find(key) {
+            Some(found) if self.of.has_entry(found.0) => Some(found),
+            // What is known of this row's org stands elsewhere, and the next row may still be the next one.
+            Some(_) => self.other.find(key).filter(|(at, _)| self.of.has_entry(*at)),
+            None => {
+                let found = self.other.find(key)?;
+                std::mem::swap(&mut self.last, &mut self.other);
+                self.of.has_entry(found.0).then_some(found)
+            }
+        }
+    }
+
+    /// A key anywhere, which is not where [`Places::find`] looks.
+    fn search(&mut self, key: KeyHash) -> (u32, Print) {
+        let at = self.of.find(key);
+        if at == NOWHERE {
+            return (at, 0);
+        }
+        if !self.last.has_passed(key) {
+            std::mem::swap(&mut self.last, &mut self.other);
+            self.last.next = at as usize + 1;
+        } else {
+            self.other.next = at as usize + 1;
+        }
+        (at, self.of.print(at))
+    }
+}
+
+/// Rows that are at hand, and where to look next.
 struct Window<'a> {
     of: &'a Ordered,
     slots: Vec<Slot>,
     first: usize,
+    next: usize,
 }
 
-impl Window<'_> {
-    /// A key at a position or a little after it, with the fingerprint there.
-    #[inline]
-    fn find(&mut self, next: usize, key: KeyHash) -> Option<(u32, Print)> {
-        let wanted = Slot::new(key, 0);
-        let ahead = self.ahead(next);
-        let skipped = ahead.iter().position(|slot| slot.has_key_of(wanted))?;
-        let (at, print) = ((next + skipped) as u32, ahead[skipped].print());
-        self.of.has_entry(at).then_some((at, print))
+impl<'a> Window<'a> {
+    /// At no place yet.
+    fn new(of: &'a Ordered) -> Self {
+        Window { of, slots: Vec::new(), first: 0, next: usize::MAX }
     }
 
-    /// The rows from a position on; none where there is none.
+    /// A key at the place or a little after it, with the fingerprint there. If it is there, what comes after it is next.
     #[inline]
-    fn ahead(&mut self, at: usize) -> &[Slot] {
-        let wanted = AHEAD.min(self.of.end.saturating_sub(at));
+    fn find(&mut self, key: KeyHash) -> Option<(u32, Print)> {
+        let (wanted, next) = (Slot::new(key, 0), self.next);
+        let ahead = self.ahead(next, AHEAD);
+        let skipped = ahead.iter().position(|slot| slot.has_key_of(wanted))?;
+        let print = ahead[skipped].print();
+        self.next = next + skipped + 1;
+        Some(((next + skipped) as u32, print))
+    }
+
+    /// Whether the row before the place has this key.
+    fn has_passed(&self, key: KeyHash) -> bool {
+        let before = self.next.checked_sub(self.first + 1).and_then(|at| self.slots.get(at));
+        before.is_some_and(|slot| slot.has_key_of(Slot::new(key, 0)))
+    }
+
+    /// One row; zero where there is none.
+    fn at(&mut self, at: u32) -> Slot {
+        self.ahead(at as usize, 1).first().copied().unwrap_or_default()
+    }
+
+    /// So many rows from a position on, fewer at the end.
+    #[inline]
+    fn ahead(&mut self, at: usize, wanted: usize) -> &[Slot] {
+        let wanted = wanted.min(self.of.end.saturating_sub(at));
         if wanted == 0 {
             return &[];
         }
         if at < self.first || at + wanted > self.first + self.slots.len() {
-            self.slots.resize(WINDOW.min(self.of.end - at), Slot::default());
-            self.of.rows.read(at as u32, &mut self.slots);
-            self.first = at;
+            self.read(at);
         }
         &self.slots[at - self.first..at - self.first + wanted]
+    }
+
+    /// Reads from a position on: twice as much as before where that is where reading goes on.
+    fn read(&mut self, at: usize) {
+        let goes_on = (self.first..=self.first + self.slots.len()).contains(&at);
+        let size = if goes_on { (self.slots.len() * 2).clamp(NEAR, WINDOW) } else { NEAR };
+        self.slots.resize(size.min(self.of.end - at), Slot::default());
+        self.of.rows.read(at as u32, &mut self.slots);
+        self.first = at;
     }
 }
 
@@ -370,17 +453,58 @@ mod tests {
         check(rows, &[], &[5, WINDOW as u32, rows + 3], &all);
     }
 
+    /// How many of tonight's rows have to be searched for, where last night's rows from `known` on are those that were kept.
+    fn searched(rows: u32, holes: &[u32], tonight: impl Iterator<Item = u32>) -> u64 {
+        let keys: Vec<KeyHash> = tonight.map(key).collect();
+        tables(rows, holes, &[]).0.find_all(&keys, |_, _, _| {})
+    }
+
+    #[test]
+    fn what_comes_in_order_is_not_searched_for() {
+        let rows = 20_000;
+        assert_eq!(searched(rows, &[], 0..rows), 0);
+        assert_eq!(searched(rows, &[], (0..rows).filter(|n| n % 100 > 6)), 0, "orgs that are gone");
+        assert_eq!(searched(rows, &[], 5_000..rows), 0, "where a batch begins");
+        assert_eq!(searched(rows, &[], (0..rows).chain(rows..rows + 9)), 9, "orgs that are new");
+        assert_eq!(searched(rows, &[], [3, 9_000].into_iter().chain(4..rows)), 1, "a row that has moved there");
+        assert_eq!(searched(rows, &[], (9_000..rows).chain(0..9_000)), 1, "a file of many that comes first");
+    }
+
+    #[test]
+    fn rows_that_were_kept_are_searched_for_once() {
+        // Every tenth of the first rows has no entry: its org's one is among those after them.
+        let (rows, slot) = (10_000, |n: u32| Slot::new(key(n), u64::from(n)));
+        let kept: Vec<u32> = (0..rows).filter(|n| n % 10 == 3).collect();
+        let slots: Vec<Slot> = (0..rows).chain(kept.iter().copied()).map(slot).collect();
+        let mut known: Vec<u32> = (0..slots.len() as u32).filter(|at| *at >= rows || at % 10 != 3).collect();
+        known.sort_by_key(|at| slots[*at as usize].key());
+        let mut by_key = RowsByKey::new(known.len());
+        by_key.as_mut_slice().copy_from_slice(&known);
+        let end = slots.len();
+        let (table, _) = Ordered::table(Box::new(Rows(slots)), end, by_key, &[], |_| Vec::new()).unwrap();
+        let keys: Vec<KeyHash> = (0..rows).map(key).collect();
+        let mut at = 0;
+        let searched = table.find_all(&keys, |_, found, prints| {
+            for (found, print) in found.iter().zip(prints) {
+                let expected = if at % 10 == 3 { rows + at / 10 } else { at };
+                assert_eq!((*found, *print), (expected, u64::from(at)));
+                at += 1;
+            }
+        });
+        assert_eq!((at, searched), (rows, 1));
+    }
+
     #[test]
     fn an_extract_in_another_order_is_noticed() {
+        let judged = |rows: u64, searched: u64| Judged { at: vec![0; rows as usize], searched, ..Judged::default() };
+        let mut strays = Strays::default();
+        assert!(!strays.are_many(&judged(ENOUGH - 1, ENOUGH - 1)), "too few to tell");
+        assert!(strays.are_many(&judged(1, 0)));
+        let mut strays = Strays::default();
+        assert!(!strays.are_many(&judged(ENOUGH, ENOUGH / SHARE)));
+        assert!(strays.are_many(&judged(8, 2)));
         let rows = ENOUGH as u32;
-        let (ordered, ..) = tables(rows, &[], &[]);
-        let few: Vec<KeyHash> = (0..rows).filter(|n| n % 100 > 0).map(key).collect();
-        ordered.find_all(&few, |_, _, _| {});
-        ordered.find_all(&few, |_, _, _| {});
-        assert!(!ordered.is_astray());
-        let odd: Vec<KeyHash> = (0..rows).map(|n| key(n.wrapping_mul(40_503) % rows)).collect();
-        ordered.find_all(&odd, |_, _, _| {});
-        assert!(ordered.is_astray());
+        assert!(searched(rows, &[], (0..rows).map(|n| n.wrapping_mul(40_503) % rows)) > ENOUGH / SHARE);
     }
 
     #[test]

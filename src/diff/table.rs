@@ -138,19 +138,14 @@ impl Table {
 
     /// The positions of many keys and the fingerprints there, those of some rows at a time. The fingerprint is not the
     /// known one where something else is to be said of a row than that.
-    pub fn find_all(&self, keys: &[KeyHash], each: impl FnMut(usize, &[u32], &[Print])) {
+    /// Returns how many keys did not come in the order of a table that is in last night's.
+    pub fn find_all(&self, keys: &[KeyHash], each: impl FnMut(usize, &[u32], &[Print])) -> u64 {
         match &self.index {
-            Index::Buckets(buckets) => buckets.find_all(self.slots.as_slice(), keys, each),
+            Index::Buckets(buckets) => {
+                buckets.find_all(self.slots.as_slice(), keys, each);
+                0
+            }
             Index::Ordered(ordered) => ordered.walk(keys, each),
-        }
-    }
-
-    /// Whether the table is in the order of last night's rows and what was looked up came in quite another one, so that a table
-    /// by key hash would be quicker.
-    pub fn is_astray(&self) -> bool {
-        match &self.index {
-            Index::Buckets(_) => false,
-            Index::Ordered(ordered) => ordered.is_astray(),
         }
     }
 
@@ -163,10 +158,16 @@ impl Table {
     }
 
     /// Puts positions of entries, and what goes with them, in the order of their keys.
-    pub(super) fn sort<T>(&self, positions: &mut [T], at: impl Fn(&T) -> u32) {
+    pub(super) fn sort<T: Copy>(&self, positions: &mut [T], at: impl Fn(&T) -> u32) {
         match &self.index {
             Index::Buckets(_) => positions.sort_unstable_by_key(|of| at(of)),
-            Index::Ordered(_) => positions.sort_by_cached_key(|of| self.key(at(of))),
+            Index::Ordered(ordered) => {
+                let slots = ordered.slots(positions.iter().map(at));
+                let mut keyed: Vec<(KeyHash, T)> =
+                    slots.into_iter().map(Slot::key).zip(positions.iter().copied()).collect();
+                keyed.sort_unstable_by_key(|(key, _)| *key);
+                positions.iter_mut().zip(keyed).for_each(|(position, (_, of))| *position = of);
+            }
         }
     }
 

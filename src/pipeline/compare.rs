@@ -160,7 +160,9 @@ impl<'a> Comparison<'a> {
             add_entries(side, &mut self.matcher, basis, rows, draft)?;
             draft.wait(self.matcher.waiting());
         }
-        side.known.check()?;
+        if !side.known.was_read() {
+            return Err(PipelineError::Astray);
+        }
         Ok(Compared {
             changes,
             written,

@@ -9,7 +9,6 @@ use super::plan::Place;
 use super::scan::{Emit, scan};
 use super::seen::{Noted, Seen};
 use super::whole::{Comparing, Outcome};
-use crate::diff::Slot;
 use crate::row::KeyHash;
 use crate::snapshot::{BaseEncoder, BaseWriter, EncodedRows, Partition, Snapshot, Target};
 use crate::source::Piece;
@@ -84,22 +83,20 @@ fn lost(problem: impl std::fmt::Display) -> PipelineError {
 }
 
 enum Yield {
-    Batch { rows: usize, noted: Noted, split: Vec<(usize, RecordBatch, Vec<u32>)>, slots: Vec<Slot> },
+    Batch { rows: usize, noted: Noted, split: Vec<(usize, RecordBatch, Vec<u32>)> },
     Encoded(EncodedRows),
 }
 
 /// Puts all rows aside by partition.
 fn spill(comparing: &Comparing<'_>, place: &mut Place, spools: &mut Spools) -> Result<Seen, PipelineError> {
-    let (mut base, mut order) = (comparing.base_writer(place)?, comparing.order_writer(place)?);
-    let (encoder, ordered) = (base.as_ref().map(BaseWriter::encoder), order.is_some());
+    let mut base = comparing.base_writer(place)?;
+    let encoder = base.as_ref().map(BaseWriter::encoder);
     let mut seen = Seen::default();
     let bits = spools.bits;
-    let work =
-        |piece: Piece, emit: Emit<'_, Yield>| piece_of(comparing, encoder.as_ref(), (bits, ordered), piece, emit);
+    let work = |piece: Piece, emit: Emit<'_, Yield>| piece_of(comparing, encoder.as_ref(), bits, piece, emit);
     let mut take = |yielded| match yielded {
         Yield::Encoded(rows) => base.as_mut().map_or(Ok(()), |base| Ok(base.append(rows)?)),
-        Yield::Batch { rows, noted, split, slots } => {
-            order.as_mut().map_or(Ok(()), |order| order.append(&slots))?;
+        Yield::Batch { rows, noted, split } => {
             let first = seen.take(&comparing.extract.shape.schema, rows, noted)?;
             split.into_iter().try_for_each(|(part, batch, rows)| {
                 let numbers: UInt32Array = rows.into_iter().map(|row| first + row).collect::<Vec<_>>().into();
@@ -109,14 +106,16 @@ fn spill(comparing: &Comparing<'_>, place: &mut Place, spools: &mut Spools) -> R
     };
     let failed = |error| comparing.source_error(error);
     scan(&*comparing.extract.stream.rows, comparing.resources.threads, &failed, &work, &mut take)?;
-    comparing.written(place, base, order)?;
+    if let (Some(base), Some(draft)) = (base, place.draft()) {
+        draft.take_base(base.finish()?);
+    }
     Ok(seen)
 }
 
 fn piece_of(
     comparing: &Comparing<'_>,
     encoder: Option<&BaseEncoder>,
-    (bits, ordered): (u32, bool),
+    bits: u32,
     piece: Piece,
     emit: Emit<'_, Yield>,
 ) -> Result<(), PipelineError> {
@@ -129,8 +128,7 @@ fn piece_of(
         }
         let split = split(comparing, &ready, bits)?;
         let (rows, noted) = (ready.batch.num_rows(), Noted::of(&mut ready));
-        let slots = if ordered { ready.slots() } else { Vec::new() };
-        if !emit(Yield::Batch { rows, noted, split, slots }) {
+        if !emit(Yield::Batch { rows, noted, split }) {
             return Ok(());
         }
     }

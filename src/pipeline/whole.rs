@@ -8,7 +8,7 @@ use super::plan::{Place, Resources};
 use super::planned::PlanInput;
 use super::scan::{Emit, scan};
 use super::seen::{Noted, Seen};
-use crate::diff::{Judged, Rules, Slot};
+use crate::diff::{Judged, Rules, Slot, Strays};
 use crate::snapshot::{BaseEncoder, BaseWriter, EncodedRows, OrderWriter, Partition, Snapshot, Target, Unknown};
 use crate::source::Piece;
 use arrow::array::RecordBatch;
@@ -65,7 +65,7 @@ impl<'a> Comparing<'a> {
     }
 
     /// Where the order of tonight's rows is written, if it is.
-    pub(super) fn order_writer(&self, place: &mut Place) -> Result<Option<OrderWriter>, PipelineError> {
+    fn order_writer(&self, place: &mut Place) -> Result<Option<OrderWriter>, PipelineError> {
         Ok(place.draft().filter(|_| self.in_order).map(|draft| draft.order_writer()).transpose()?)
     }
 
@@ -90,7 +90,7 @@ impl<'a> Comparing<'a> {
         let (run, seed, limit) = (self.input.run.as_str(), basis.seed, self.window());
         let target = Target { dir: &dir, name: &name, run, seed, limit, ordered: false };
         let mut comparison = Comparison::new(&side, self.extract, rows, target);
-        let mut seen = Seen::default();
+        let (mut seen, mut strays) = (Seen::default(), Strays::default());
         let work = |piece: Piece, emit: Emit<'_, Yield>| self.piece(&side, encoder.as_ref(), ordered, piece, emit);
         let mut take = |yielded| {
             match yielded {
@@ -100,6 +100,9 @@ impl<'a> Comparing<'a> {
                     }
                 }
                 Yield::Batch { rows, noted, judged, after, slots } => {
+                    if strays.are_many(&judged) {
+                        return Err(PipelineError::Astray);
+                    }
                     order.as_mut().map_or(Ok(()), |order| order.append(&slots))?;
                     let first = seen.take(&self.extract.shape.schema, rows, noted)?;
                     comparison.take(|row| first + row, &judged, after)?;
@@ -109,23 +112,12 @@ impl<'a> Comparing<'a> {
         };
         let failed = |error| self.source_error(error);
         scan(&*self.extract.stream.rows, self.resources.threads, &failed, &work, &mut take)?;
-        self.written(place, base, order)?;
-        let compared = comparison.finish(basis, self.rules.on, seen.rows, seen.bad_keys.keyless, place.draft())?;
-        Ok(Outcome { seen, parts: vec![compared], unknown: side.unknown })
-    }
-
-    /// Hands over what was written of all rows.
-    pub(super) fn written(
-        &self,
-        place: &mut Place,
-        base: Option<BaseWriter>,
-        order: Option<OrderWriter>,
-    ) -> Result<(), PipelineError> {
         if let Some(draft) = place.draft() {
             base.map_or(Ok(()), |base| base.finish().map(|base| draft.take_base(base)))?;
             order.into_iter().for_each(|order| draft.take_order(order));
         }
-        Ok(())
+        let compared = comparison.finish(basis, self.rules.on, seen.rows, seen.bad_keys.keyless, place.draft())?;
+        Ok(Outcome { seen, parts: vec![compared], unknown: side.unknown })
     }
 
     fn piece(
@@ -145,9 +137,6 @@ impl<'a> Comparing<'a> {
                 encoding.write(&ready.hashed, ready.batch.num_rows())?;
             }
             let judged = side.judge(self.extract, self.rules, &ready);
-            if side.known.table.is_astray() {
-                return Err(PipelineError::Astray);
-            }
             let slots = if ordered { ready.slots() } else { Vec::new() };
             let sent: Vec<u32> = judged.sent().collect();
             let after = if sent.is_empty() { None } else { Some(self.extract.rows(&ready.batch, sent)?) };

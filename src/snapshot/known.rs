@@ -66,12 +66,11 @@ impl Known {
         self.order.is_some()
     }
 
-    /// To be asked before what was compared with it is used.
-    ///
-    /// # Errors
-    /// Rows that could not be read.
-    pub fn check(&self) -> Result<(), SnapshotError> {
-        self.order.as_ref().map_or(Ok(()), Order::check)
+    /// Whether all that the table wanted to read was there; if not, it is told why. To be asked before what was compared with it is
+    /// used.
+    pub fn was_read(&self) -> bool {
+        let read = self.order.as_ref().map_or(Ok(()), Order::check);
+        read.map_err(|error| without_order(&error)).is_ok()
     }
 
     /// Before the first publication.
@@ -151,15 +150,15 @@ impl Snapshot {
     }
 
     /// All known rows in the order of the base's, for an extract that comes in that order; `None` where only a table by key hash
-    /// will do. What is found in it is the same.
+    /// will do, also because the order is damaged, which is told. What is found in it is the same.
     ///
     /// # Errors
-    /// Damaged files.
+    /// Damaged files that are needed.
     pub fn known_in_order(&self, basis: &Basis, unknown: &mut Unknown) -> Result<Option<Known>, SnapshotError> {
         let rows = self.base.rows();
         let usable = |order: &&FileEntry| order.rows == rows && order.rows * Slot::BYTES as u64 == order.bytes;
         let Some(order) = self.manifest.order.as_ref().filter(usable) else { return Ok(None) };
-        if self.is_stale(basis) || self.pending() > MOST_OVERLAID {
+        if self.is_stale(basis) || self.pending() + self.waiting.as_ref().map_or(0, Table::rows) > MOST_OVERLAID {
             return Ok(None);
         }
         let overlay = self.overlay(basis, unknown, Partition::ALL)?;
@@ -168,16 +167,25 @@ impl Snapshot {
         let (opened, flags) = std::thread::scope(|scope| {
             let opened = scope.spawn(|| Order::open(&self.dir, order));
             let flags = self.sidecar.rows_by_key(by_key.as_mut_slice());
-            let broken = |_| Err(SnapshotError::damaged(self.dir.join(&order.path), "it could not be read"));
-            (opened.join().unwrap_or_else(broken), flags)
+            (opened.join().unwrap_or_else(|_| Err(self.not_an_order(order, "it could not be read"))), flags)
         });
-        let (opened, flags) = (opened?, flags?);
+        let (opened, flags) = match (opened, flags?) {
+            (Ok(opened), flags) => (opened, flags),
+            (Err(error), _) => return Ok(without_order(&error)),
+        };
         let mut merge = Merge::new(overlay.into_iter());
         let last_night = Box::new(opened.clone());
         let made = Ordered::table(last_night, count(rows), by_key, &flags, |stored| merge.all(stored));
-        let unlike = || SnapshotError::damaged(self.dir.join(&order.path), "its rows are not those of the sidecar");
-        let (table, rows) = made.ok_or_else(unlike)?;
-        Ok(Some(Known { table, rows, pending: merge.pending, order: Some(opened) }))
+        let unlike = || self.not_an_order(order, "its rows are not those of the sidecar");
+        let made = opened.check().and_then(|()| made.ok_or_else(unlike));
+        Ok(made.map_or_else(
+            |error| without_order(&error),
+            |(table, rows)| Some(Known { table, rows, pending: merge.pending, order: Some(opened) }),
+        ))
+    }
+
+    fn not_an_order(&self, order: &FileEntry, problem: &str) -> SnapshotError {
+        SnapshotError::Order { path: self.dir.join(&order.path), problem: problem.to_owned() }
     }
 
     /// Whether an extract that begins with these keys seems to come in the order of the base: half of them are among twice as
@@ -395,6 +403,12 @@ impl Snapshot {
         let rows = arrow::array::UInt32Array::from(rows.to_vec());
         Ok(arrow::compute::take_record_batch(&versions, &rows)?)
     }
+}
+
+/// What is not needed is done without, but not in silence.
+fn without_order(error: &SnapshotError) -> Option<Known> {
+    tracing::warn!(%error, "rows are compared without last night's order");
+    None
 }
 
 /// A batch of one row without columns.

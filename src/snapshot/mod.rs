@@ -81,6 +81,14 @@ pub enum SnapshotError {
         /// What does not match.
         problem: String,
     },
+    /// `order.bin` is damaged, which only makes the comparison quicker.
+    #[error("{path} is damaged: {problem}. No run needs it: the next one does without it and writes a new one")]
+    Order {
+        /// The file.
+        path: PathBuf,
+        /// What does not match.
+        problem: String,
+    },
     /// Written by a newer version.
     #[error("{path} has snapshot format {found}; this version reads up to {known}: upgrade nightmark")]
     Newer {

@@ -1,5 +1,6 @@
 //! `order.bin`: key hash and fingerprint of each row of the base, in its order, for a comparison with an extract that comes in
-//! that order ([`Ordered`]). It says nothing that the sidecar does not say, and no snapshot needs it.
+//! that order ([`Ordered`](crate::diff::Ordered)). It says nothing that the sidecar does not say, and no snapshot needs it: what is
+//! wrong with it is told, and the comparison does without it.
 //!
 //! 20 bytes a row, five numbers of 32 bits, the least byte first: the upper and lower half of `key_hi`, `key_lo`, the halves of
 //! the fingerprint. What it has of a row that no entry of the sidecar refers to does not count.
@@ -85,9 +86,13 @@ struct Opened {
 impl Order {
     /// Opens and verifies the file.
     pub(super) fn open(dir: &Path, entry: &FileEntry) -> Result<Self, SnapshotError> {
-        let (path, file) = verified_file(dir, entry)?;
+        let (path, file) = verified_file(dir, entry).map_err(|error| match error {
+            SnapshotError::Damaged { path, problem } => SnapshotError::Order { path, problem },
+            other => other,
+        })?;
         if entry.rows.checked_mul(Slot::BYTES as u64) != Some(entry.bytes) {
-            return Err(SnapshotError::damaged(path, format!("{} bytes are not {} rows", entry.bytes, entry.rows)));
+            let problem = format!("{} bytes are not {} rows", entry.bytes, entry.rows);
+            return Err(SnapshotError::Order { path, problem });
         }
         Ok(Order(Arc::new(Opened { path, file, failed: Mutex::default() })))
     }
@@ -109,5 +114,29 @@ impl LastNight for Order {
         if cfg!(target_endian = "big") {
             slots.iter_mut().for_each(|slot| *slot = slot.stored());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::row::KeyHash;
+
+    #[test]
+    fn rows_that_cannot_be_read_are_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let slots: Vec<Slot> = (1..=3).map(|n| Slot::new(KeyHash { hi: n, lo: 7 }, n)).collect();
+        let mut writer = OrderWriter::create(dir.path(), "order.bin".into()).unwrap();
+        writer.append(&slots).unwrap();
+        let order = Order::open(dir.path(), &writer.finish().unwrap()).unwrap();
+        let mut read = vec![Slot::default(); 2];
+        order.read(1, &mut read);
+        assert_eq!(read, slots[1..]);
+        order.check().unwrap();
+        // Somebody cuts the file after it was verified.
+        File::options().write(true).open(dir.path().join("order.bin")).unwrap().set_len(50).unwrap();
+        order.read(1, &mut read);
+        assert_eq!(read, [Slot::default(); 2]);
+        assert!(order.check().unwrap_err().to_string().contains("order.bin"));
     }
 }

@@ -200,7 +200,7 @@ impl Sidecar {
                     flags.push((*row, Flags::from_bits(*bits).ok_or_else(not_ours)?));
                 }
             }
-            Ok(flags)
+            if part.is_empty() { Ok(flags) } else { Err(not_ours()) }
         })?;
         Ok(flags.into_iter().flatten().collect())
     }

@@ -113,7 +113,7 @@ fn unlike(table: &diff::Table, rows: &Positions, at: usize, found: &[bool]) -> S
 
 /// Whether every entry of the sidecar stands in its row of the order.
 fn order_of(dir: &Path, manifest: &Manifest, entry: &FileEntry) -> Result<(), SnapshotError> {
-    let unlike = |problem: String| SnapshotError::damaged(dir.join(&entry.path), problem);
+    let unlike = |problem: String| SnapshotError::Order { path: dir.join(&entry.path), problem };
     let rows: u64 = manifest.base.iter().map(|file| file.rows).sum();
     if rows != entry.rows {
         return Err(unlike(format!("it has {} rows and the base {rows}", entry.rows)));

@@ -1,5 +1,5 @@
 //! Extracts in last night's order and in others: what is planned and published is the same whether the order of last night's
-//! rows is known or not, and a damaged order is refused.
+//! rows is known or not, and a damaged order is done without.
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use nightmark::job::spec::Job;
@@ -135,19 +135,60 @@ fn an_extract_in_another_order_is_compared_as_any_other() {
     assert!(!check(&all(), &second), "an order that is none is not kept");
 }
 
+/// The second night after something was done to the order of the first: it goes without, and writes a new one.
+#[track_caller]
+fn check_damaged(damage: impl Fn(&Path), problem: &str) {
+    let homes = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let rows: Vec<Row> = (0..100).map(|org| (org, 1)).collect();
+    homes.iter().for_each(|home| drop(publish(home.path(), 0, &rows, 1)));
+    let (home, dir) = (homes[0].path(), homes[0].path().join("snapshots"));
+    let path = dir.join(order_of(home).unwrap().path);
+    damage(&path);
+    let verified = snapshot::verify(&dir, &Manifest::load(&dir).unwrap().unwrap());
+    let told: Vec<String> = verified.damage().map(ToString::to_string).collect();
+    assert!(told.len() == 1 && told[0].contains("order.bin is damaged") && told[0].contains(problem), "{told:?}");
+    assert!(told[0].contains("writes a new one"), "the remedy: {told:?}");
+    let mut second = rows.clone();
+    (second[7].1, second[50]) = (2, (500, 1));
+    let after = homes.each_ref().map(|home| publish(home.path(), 1, &second, 1));
+    assert!(after[0] == after[1], "what is published does not depend on the damage");
+    assert!(snapshot::verify(&dir, &Manifest::load(&dir).unwrap().unwrap()).is_sound());
+    assert_ne!(dir.join(order_of(home).unwrap().path), path);
+}
+
 #[test]
-fn a_damaged_order_is_refused() {
+fn a_damaged_order_is_done_without() {
+    let flip = |path: &Path| {
+        let mut bytes = std::fs::read(path).unwrap();
+        assert_eq!(bytes.len(), 100 * 20);
+        bytes[777] ^= 1;
+        std::fs::write(path, &bytes).unwrap();
+    };
+    check_damaged(flip, "checksum");
+    check_damaged(|path| std::fs::remove_file(path).unwrap(), "it is missing");
+    check_damaged(|path| std::fs::write(path, b"20 bytes for each row").unwrap(), "it has 21 bytes");
+    // The order of another night, of as many rows.
+    let other = |path: &Path| {
+        let bytes = std::fs::read(path).unwrap();
+        let rows: Vec<&[u8]> = bytes.chunks(20).rev().collect();
+        std::fs::write(path, rows.concat()).unwrap();
+    };
+    check_damaged(other, "checksum");
+}
+
+/// An order that is whole, as its entry says, and is not that of the base: what a defect of a writer would leave.
+#[test]
+fn an_order_of_another_base_is_found_by_verify() {
     let home = tempfile::tempdir().unwrap();
     let rows: Vec<Row> = (0..100).map(|org| (org, 1)).collect();
     publish(home.path(), 0, &rows, 1);
-    let path = home.path().join("snapshots").join(order_of(home.path()).unwrap().path);
-    let mut bytes = std::fs::read(&path).unwrap();
-    assert_eq!(bytes.len(), 100 * 20);
-    bytes[777] ^= 1;
-    std::fs::write(&path, &bytes).unwrap();
-    let error = plan(home.path(), 1, &rows, 1).unwrap_err().to_string();
-    assert!(error.contains("order.bin is damaged") && error.contains("checksum"), "{error}");
     let dir = home.path().join("snapshots");
-    let verified = snapshot::verify(&dir, &Manifest::load(&dir).unwrap().unwrap());
-    assert!(verified.damage().any(|problem| problem.to_string().contains("order.bin")));
+    let first = order_of(home.path()).unwrap();
+    let changed: Vec<Row> = rows.iter().map(|(org, _)| (*org, 2)).collect();
+    publish(home.path(), 1, &changed, 1);
+    let manifest = Manifest::load(&dir).unwrap().unwrap();
+    assert!(snapshot::verify(&dir, &manifest).is_sound());
+    let verified = snapshot::verify(&dir, &Manifest { order: Some(first), ..manifest });
+    let told: Vec<String> = verified.damage().map(ToString::to_string).collect();
+    assert!(told.len() == 1 && told[0].contains("its row 0 is not that of the sidecar"), "{told:?}");
 }
