@@ -23,6 +23,7 @@ mod keys;
 mod matcher;
 mod next;
 mod ordered;
+mod places;
 mod positions;
 mod slot;
 mod stats;

@@ -38,13 +38,29 @@ fn job(home: &Path) -> Job {
 
 /// Plans a night on which everything of the night before is acknowledged.
 fn plan(home: &Path, night: usize, rows: &[Row], threads: usize) -> Result<Planned, PipelineError> {
+    plan_within(home, night, rows, Resources { memory: 1 << 30, threads })
+}
+
+fn plan_within(home: &Path, night: usize, rows: &[Row], resources: Resources) -> Result<Planned, PipelineError> {
     write(home, rows);
     let (dir, run) = (home.join("snapshots"), format!("{:026}", night + 1));
     let input = PlanInput { job: Arc::new(job(home)), dir: dir.clone(), run, at: chrono::DateTime::UNIX_EPOCH };
     let mut progress = Progress::default();
     let changes = Manifest::load(&dir).unwrap().map_or(0, |manifest| manifest.changes.rows);
     (0..changes).for_each(|seq| progress.receive(seq, Outcome::Acknowledged));
-    plan_blocking(input, &progress, HashSeed([7; 16]), Resources { memory: 1 << 30, threads }, Purpose::Run)
+    plan_blocking(input, &progress, HashSeed([7; 16]), resources, Purpose::Run)
+}
+
+/// Without room for what is known no order is written, since the next night could not use it.
+#[test]
+fn where_partitions_go_to_disk_no_order_is_written() {
+    let home = tempfile::tempdir().unwrap();
+    let rows: Vec<Row> = (0..3_000).map(|org| (org, 1)).collect();
+    for (night, memory, is_written) in [(0, 1 << 30, true), (1, 1_000, false), (2, 1 << 30, true)] {
+        let planned = plan_within(home.path(), night, &rows, Resources { memory, threads: 2 });
+        planned.unwrap().publish(chrono::DateTime::UNIX_EPOCH).unwrap();
+        assert_eq!(order_of(home.path()).is_some(), is_written, "night {night}");
+    }
 }
 
 /// Publishes a night and returns its files besides the manifest of the job.
