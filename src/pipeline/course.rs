@@ -121,7 +121,9 @@ impl Course<'_, Delivering> {
         self.record.counts = counts;
         (self.record.reason, self.record.finished_at) = (reason, Some(now));
         self.record.report = Some(report);
-        if counts.pending == 0 {
+        // A row that was refused earlier is tried again by `retry`: where that was stopped short of it, the run is not at its end.
+        let stopped = self.record.reason.is_some() && counts.refused + counts.unknown > 0;
+        if counts.pending == 0 && !stopped {
             self.record.state = RunState::Finished;
         }
         failpoint!("run.before_final_record");

@@ -12,6 +12,7 @@ mod file_sources;
 mod guide;
 mod inspect;
 mod job_files;
+mod leftovers;
 mod messages;
 mod nightly;
 mod receiver;

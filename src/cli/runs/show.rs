@@ -7,7 +7,7 @@ use crate::cli::{Context, Exit};
 use crate::receipt::FailureKind;
 use crate::snapshot::Manifest;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{DestinationRecord, FailedReceipt, RefusalStore, RunEvent, RunRecord, RunStore};
+use crate::store::{DestinationRecord, DestinationState, FailedReceipt, RefusalStore, RunEvent, RunRecord, RunStore};
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -37,6 +37,13 @@ struct Known {
     /// Of the job, now; those that nobody has dropped.
     refused_versions: u64,
     destination: Option<DestinationRecord>,
+}
+
+impl Known {
+    fn what_to_do(&self) -> Vec<String> {
+        let disabled = self.destination.as_ref().is_some_and(|of| of.state == DestinationState::Disabled);
+        words::what_to_do(&self.run, self.left_alone, self.is_current, self.run.counts.set_aside, disabled)
+    }
 }
 
 /// Runs the command.
@@ -91,8 +98,7 @@ fn print_json(known: &Known) {
         object.insert("failures".into(), json!(known.failures));
         object.insert("destination".into(), json!(known.destination));
         object.insert("refused_versions".into(), json!(known.refused_versions));
-        let todo = words::what_to_do(&known.run, known.left_alone, known.is_current, known.run.counts.set_aside);
-        object.insert("what_to_do".into(), json!(todo));
+        object.insert("what_to_do".into(), json!(known.what_to_do()));
     }
     crate::say!("{object}");
 }
@@ -119,7 +125,7 @@ fn print_text(known: &Known) {
             destination.remedy
         );
     }
-    let todo = words::what_to_do(run, known.left_alone, known.is_current, run.counts.set_aside);
+    let todo = known.what_to_do();
     if !todo.is_empty() {
         crate::say!("What you can do:");
         todo.iter().for_each(|line| crate::say!("  {line}"));

@@ -36,10 +36,22 @@ pub fn sentence(run: &RunRecord, left_alone: bool) -> &'static str {
     }
 }
 
-/// What a person can do about a run, as commands with their effect. `is_current`: the snapshot is this run's.
-pub fn what_to_do(run: &RunRecord, left_alone: bool, is_current: bool, dead_letters: u64) -> Vec<String> {
+/// What a person can do about a run, as commands with their effect. `is_current`: the snapshot is this run's. `disabled`:
+/// the job's destination is.
+pub fn what_to_do(
+    run: &RunRecord,
+    left_alone: bool,
+    is_current: bool,
+    dead_letters: u64,
+    disabled: bool,
+) -> Vec<String> {
     let job = &run.job;
     let mut todo = Vec::new();
+    if disabled {
+        todo.push(format!(
+            "nightmark destinations enable {job}  once its address takes webhooks again, or is another one"
+        ));
+    }
     let left = run.counts.pending + run.counts.unknown + run.counts.refused;
     match run.state {
         RunState::Held => {
@@ -97,7 +109,7 @@ mod tests {
     fn only_what_can_be_done_is_proposed() {
         let left = |state| RunRecord { counts: Counts { pending: 3, ..Counts::default() }, ..record(state, true) };
         let commands = |run: &RunRecord, current, dead| {
-            let todo = what_to_do(run, true, current, dead);
+            let todo = what_to_do(run, true, current, dead, false);
             todo.iter().map(|line| line.split_whitespace().nth(1).unwrap().to_owned()).collect::<Vec<_>>()
         };
         assert_eq!(commands(&left(RunState::Delivering), true, 0), ["retry", "run"]);
@@ -105,5 +117,7 @@ mod tests {
         assert_eq!(commands(&record(RunState::Finished, true), true, 0), Vec::<String>::new());
         assert_eq!(commands(&record(RunState::Finished, true), true, 2), ["dead-letters"]);
         assert_eq!(commands(&record(RunState::Held, true), false, 0), ["preview", "run"]);
+        let disabled = what_to_do(&left(RunState::Delivering), true, true, 0, true);
+        assert!(disabled[0].starts_with("nightmark destinations enable orgs") && disabled.len() == 3, "{disabled:?}");
     }
 }
