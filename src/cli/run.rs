@@ -164,6 +164,7 @@ fn print_delivery(job: &str, delivery: &Summary, report: &RunReport, elapsed: u6
         (delivery.undelivered, "not delivered"),
         (counts.unknown, "unknown (may have been applied)"),
         (counts.pending, "not sent"),
+        (counts.set_aside, "set aside or dropped"),
     ];
     for (count, what) in rest {
         if count > 0 {

@@ -247,3 +247,95 @@ fn a_run_that_was_stopped_is_taken_over_by_the_next() {
     let plans: Vec<_> = destination.take().iter().map(|seen| seen.body["plan"].clone()).collect();
     assert!(plans.contains(&json!("team")) && plans.contains(&json!("free")) && plans.len() == 2, "{plans:?}");
 }
+
+#[test]
+fn a_dead_letter_is_remembered_while_its_org_is_away() {
+    let destination = Destination::start();
+    let home = home(&destination, "a:pro b:pro c:free d:free");
+    for org in ["a", "b"] {
+        destination.set(org, 422);
+    }
+    home.job("orgs", 1);
+    text(&home, &["dead-letters", "drop", "orgs", "b"]);
+    home.job("orgs", 1);
+    let before = fates(&home);
+    assert_eq!(before, [("a".to_owned(), "set aside".to_owned()), ("b".to_owned(), "dropped".to_owned())]);
+    extract(&home, "c:free d:free");
+    home.run(&["run", "orgs", "--approve"]);
+    assert_eq!(fates(&home), before);
+    destination.take();
+    extract(&home, "a:pro b:pro c:free d:free");
+    home.job("orgs", 1);
+    assert_eq!((destination.take().len(), fates(&home)), (0, before), "the same versions");
+}
+
+#[test]
+fn an_id_stands_for_one_body_and_a_dead_letter_for_what_is_compared() {
+    let destination = Destination::start();
+    let home = home(&destination, "");
+    let job = std::fs::read_to_string(home.path("jobs/orgs.toml")).unwrap();
+    home.write("jobs/orgs.toml", &job.replace("[diff]", "[diff]\ncompare = [\"plan\"]"));
+    let note = |text: &str| home.write("orgs.csv", &format!("workspace_id,plan,note\na,pro,{text}\n"));
+    destination.set("a", 500);
+    let night = |text: &str, code: i32| {
+        note(text);
+        home.job("orgs", code);
+        destination.take().pop().map(|seen| (ids(&[seen.clone()])[0].clone(), seen.body["note"].clone()))
+    };
+    let (first, other, again) = (night("one", 1).unwrap(), night("two", 1).unwrap(), night("one", 1).unwrap());
+    assert_eq!((&first.1, &other.1), (&json!("one"), &json!("two")));
+    assert_ne!(first.0, other.0, "two bodies");
+    assert_eq!(first, again, "a repeat");
+    assert!(first.0.split('_').nth(1) == other.0.split('_').nth(1), "of one version: {} {}", first.0, other.0);
+    destination.set("a", 422);
+    assert!(night("three", 1).is_some() && night("four", 1).is_some());
+    assert_eq!(night("five", 1), None, "set aside by what is compared");
+}
+
+#[test]
+fn a_refusal_after_an_unknown_outcome_is_told_as_unknown() {
+    let destination = Destination::start();
+    let home = home(&destination, "a:pro b:free");
+    destination.set("a", 500);
+    home.job("orgs", 1);
+    destination.set("a", 422);
+    home.run(&["retry", "orgs"]).expect(1);
+    let shown = json_of(&home, &["runs", "show", "orgs"]);
+    assert_eq!((&shown["counts"]["unknown"], &shown["counts"]["refused"]), (&json!(1), &json!(0)));
+    assert_eq!((&shown["failures"][0]["kind"], &shown["failures"][0]["status"]), (&json!("unknown"), &json!(422)));
+}
+
+#[test]
+fn what_can_be_done_leaves_out_what_would_do_nothing() {
+    let destination = Destination::start();
+    let home = home(&destination, "a:pro b:free");
+    destination.set("a", 422);
+    let proposed = |home: &Home| json_of(home, &["runs", "show", "orgs"])["what_to_do"].to_string();
+    home.job("orgs", 1);
+    assert!(proposed(&home).contains("nightmark retry orgs"), "{}", proposed(&home));
+    // The second refusal sets it aside.
+    home.job("orgs", 1);
+    let todo = proposed(&home);
+    assert!(!todo.contains("nightmark retry") && todo.contains("nightmark dead-letters list orgs"), "{todo}");
+    let said = home.run(&["run", "orgs"]).expect(1).stdout;
+    assert!(said.contains("1 webhook: 0 acknowledged, 1 set aside or dropped"), "{said}");
+}
+
+#[cfg(feature = "failpoints")]
+#[test]
+fn a_run_that_was_killed_right_after_its_publication_is_told_as_published() {
+    let destination = Destination::start();
+    let home = home(&destination, "a:pro b:free");
+    home.run(&["run", "orgs", "--no-send"]).expect(1);
+    extract(&home, "a:pro b:team");
+    let mut command = home.command(&["run", "orgs"]);
+    let killed = command.env("FAILPOINTS", "publish.done=return").output().unwrap();
+    assert_eq!(killed.status.code(), None);
+    let shown = text(&home, &["runs", "show", "orgs"]);
+    assert!(shown.contains("published; its process ended before anything was sent"), "{shown}");
+    assert!(shown.contains("nightmark retry orgs  sends what is left"), "{shown}");
+    home.run(&["retry", "orgs"]).expect(0);
+    assert_eq!(destination.take().len(), 2);
+    let states: Vec<_> = json_of(&home, &["runs"]).as_array().unwrap().iter().map(|run| run["state"].clone()).collect();
+    assert_eq!(states, [json!("finished"), json!("superseded")]);
+}
