@@ -5,7 +5,7 @@ use super::super::read::{Batches, Table};
 use super::super::table::{names_at, project, ungroup};
 use super::id_of;
 use crate::diff::Operation;
-use crate::row::{Form, RowRef, Schema, within};
+use crate::row::{Form, RowRef, Schema, Value, within};
 use arrow::array::{Array, AsArray, RecordBatch};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -52,7 +52,10 @@ impl Shape {
         let plain: BTreeSet<&str> = plain.collect();
         let columns = self.schema.columns.iter().enumerate();
         let loose = columns.filter(|(at, column)| !self.key.contains(at) && !plain.contains(column.name.as_str()));
-        loose.map(|(at, _)| at).collect()
+        let mut loose: Vec<usize> = loose.map(|(at, _)| at).collect();
+        // The order of columns says nothing: read back from its file a change set may have another.
+        loose.sort_by_key(|at| &self.schema.columns[*at].name);
+        loose
     }
 
     /// Which compared columns differ in a row, by their position among the compared ones. `unknown`: those of which the
@@ -218,8 +221,14 @@ impl ChangeBatch {
         }
         let mut text = String::new();
         for column in &self.loose {
-            self.row(at).value(*column).write_json(&mut text);
-            text.push('\n');
+            let value = self.row(at).value(*column);
+            // A column that has come or gone without a value makes no other body.
+            if !matches!(value, Value::Null) {
+                text.push_str(&self.shape.schema.columns[*column].name);
+                text.push('\0');
+                value.write_json(&mut text);
+                text.push('\0');
+            }
         }
         format!("{version}_{:016x}", xxh3_64(text.as_bytes()))
     }
