@@ -77,7 +77,7 @@ pub async fn run(context: &Context, args: DeadLettersArgs) -> anyhow::Result<Exi
 fn fate(refusal: &Refusal, after: u32) -> &'static str {
     match () {
         () if refusal.dropped => "dropped",
-        () if after > 0 && refusal.count >= after => "set aside",
+        () if refusal.is_given_up(after) => "set aside",
         () => "sent again",
     }
 }
@@ -95,11 +95,12 @@ async fn refusals(context: &Context, job: Option<&str>) -> anyhow::Result<Vec<Re
 /// After how many refusals each of these jobs sets a row aside. One whose file is gone has no limit of its own any more.
 fn limits(context: &Context, refusals: &[Refusal]) -> HashMap<String, u32> {
     let jobs: BTreeSet<&String> = refusals.iter().map(|refusal| &refusal.job).collect();
-    let after = |job: &str| match load_job(&context.home, job) {
-        Ok(job) => job.destination.dead_letter_after,
-        Err(_) => DEAD_LETTER_AFTER,
-    };
-    jobs.into_iter().map(|job| (job.clone(), after(job))).collect()
+    jobs.into_iter().map(|job| (job.clone(), limit(context, job))).collect()
+}
+
+/// After how many refusals a job sets a row aside; the default if its file cannot be read.
+pub fn limit(context: &Context, job: &str) -> u32 {
+    load_job(&context.home, job).map_or(DEAD_LETTER_AFTER, |job| job.destination.dead_letter_after)
 }
 
 async fn list(context: &Context, args: ListArgs) -> anyhow::Result<Exit> {

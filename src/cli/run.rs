@@ -164,6 +164,7 @@ fn print_delivery(job: &str, delivery: &Summary, report: &RunReport, elapsed: u6
         (delivery.undelivered, "not delivered"),
         (counts.unknown, "unknown (may have been applied)"),
         (counts.pending, "not sent"),
+        (counts.set_aside, "set aside or dropped"),
     ];
     for (count, what) in rest {
         if count > 0 {
@@ -176,7 +177,9 @@ fn print_delivery(job: &str, delivery: &Summary, report: &RunReport, elapsed: u6
         crate::say!("  {}: {status}{}", clipped(&failure.key), clipped(&failure.detail));
     }
     let failed = counts.refused + counts.unknown;
-    if failed > delivery.failures.len() as u64 {
+    if failed > 0 && delivery.failures.is_empty() {
+        crate::say!("  none of these was tried now; what they met before: nightmark runs show {job}");
+    } else if failed > delivery.failures.len() as u64 {
         crate::say!("  … and {} more", grouped(failed - delivery.failures.len() as u64));
     }
     if let Some(stopped) = &delivery.stopped {

@@ -182,7 +182,14 @@ mod tests {
         blocked.also = vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
         setup.blocked = Arc::new(blocked);
         let client = Client::of(setup, &destination).unwrap();
-        let message = Message { seq: 0, key: "a".into(), id: "a".into(), operation: "added", body: "{}".into() };
+        let message = Message {
+            seq: 0,
+            key: "a".into(),
+            id: "a".into(),
+            version: String::new(),
+            operation: "added",
+            body: "{}".into(),
+        };
         let attempt = client.send(&message, Utc::now()).await;
         let Verdict::ConfigFault { reason, remedy } = judge(&attempt, Preset::Webhook, Utc::now()) else {
             panic!("{attempt:?}")

@@ -55,8 +55,10 @@ pub struct Message {
     pub seq: u64,
     /// The key as text, for logs.
     pub key: String,
-    /// `webhook-id` and `Idempotency-Key`: the same for every repeat of the same version of a row.
+    /// `webhook-id` and `Idempotency-Key`: the same for every repeat of the same body of a row.
     pub id: String,
+    /// The id of the row's version, for which refusals are counted.
+    pub version: String,
     /// `added`, `changed` or `removed`; sent as `nightmark-operation`.
     pub operation: &'static str,
     /// The JSON body.

@@ -84,7 +84,14 @@ mod tests {
     }
 
     fn message(id: &str) -> Message {
-        Message { seq: 0, key: "a".into(), id: id.into(), operation: "added", body: "{}".into() }
+        Message {
+            seq: 0,
+            key: "a".into(),
+            id: id.into(),
+            version: String::new(),
+            operation: "added",
+            body: "{}".into(),
+        }
     }
 
     #[test]

@@ -185,7 +185,7 @@ fn finish(run: &Run, job: Job, last: Outcome) -> Word {
         attempts: row.attempts,
         detail: row.detail,
         at: run.engine.clock.now(),
-        failure: failure.map(|kind| Failure { kind, key: message.key, webhook_id: message.id }),
+        failure: failure.map(|kind| Failure { kind, key: message.key, webhook_id: message.version }),
     })
 }
 

@@ -121,7 +121,9 @@ impl Course<'_, Delivering> {
         self.record.counts = counts;
         (self.record.reason, self.record.finished_at) = (reason, Some(now));
         self.record.report = Some(report);
-        if counts.pending == 0 {
+        // A row that was refused earlier is tried again by `retry`: where that was stopped short of it, the run is not at its end.
+        let stopped = self.record.reason.is_some() && counts.refused + counts.unknown > 0;
+        if counts.pending == 0 && !stopped {
             self.record.state = RunState::Finished;
         }
         failpoint!("run.before_final_record");
@@ -165,6 +167,7 @@ pub(super) async fn recover(runner: &Runner, job: &str, manifest: Option<&Manife
         match run.state {
             RunState::Extracting | RunState::Diffed if is_current => {
                 run.state = RunState::Published;
+                run.counts = run.counts.delivered(&Progress::default(), 0);
                 run.reason = Some("its process ended right after the publication; nothing was sent".to_owned());
             }
             RunState::Extracting | RunState::Diffed => {
@@ -172,21 +175,31 @@ pub(super) async fn recover(runner: &Runner, job: &str, manifest: Option<&Manife
                 run.reason = Some("its process ended before anything was published; nothing was sent".to_owned());
                 run.finished_at = Some(now);
             }
-            RunState::Delivering if run.finished_at.is_none() => {
+            RunState::Delivering => {
+                // An orderly end leaves nothing under way; the process that failed and lived has ended its record, no more.
+                let is_cut_off = run.finished_at.is_none();
+                if !is_cut_off && runner.store.progress(&run.id).await?.attempting.is_empty() {
+                    continue;
+                }
                 runner.store.cut_off(&run.id).await?;
                 failpoint!("recover.cut_off");
                 run.counts = run.counts.delivered(&runner.store.progress(&run.id).await?, 0);
-                run.reason = Some(
-                    "its process ended while it was sending; what may have been in flight counts as unknown".to_owned(),
-                );
-                run.finished_at = Some(now);
+                if is_cut_off {
+                    run.reason = Some(CUT_OFF.to_owned());
+                    run.finished_at = Some(now);
+                }
             }
             _ => continue,
         }
         runner.store.put_run(&run, now).await?;
+        if is_current {
+            supersede(runner, job, &run.id).await?;
+        }
     }
     Ok(())
 }
+
+const CUT_OFF: &str = "its process ended while it was sending; what may have been in flight counts as unknown";
 
 /// What earlier runs of the job had left is part of the change set of `by`.
 async fn supersede(runner: &Runner, job: &str, by: &str) -> Result<(), StoreError> {

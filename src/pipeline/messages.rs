@@ -57,7 +57,7 @@ impl Messages {
     ) -> Result<(Self, Arc<Mutex<Found>>), PipelineError> {
         let found = Arc::new(Mutex::new(Found::default()));
         let version = |refusal: Refusal| {
-            let is_set_aside = refusal.dropped || (after > 0 && refusal.count >= after);
+            let is_set_aside = refusal.is_given_up(after);
             (refusal.webhook_id, Version { is_set_aside, is_dropped: refusal.dropped })
         };
         let messages = Messages {
@@ -127,9 +127,9 @@ impl Iterator for Messages {
                 continue;
             }
             let key = crate::row::key_text(batch.row(at), &batch.shape().key);
-            let (id, operation) = (row.webhook_id.clone(), row.operation.as_str());
-            return Some(match self.outbox.body(batch, at) {
-                Ok(body) => Item::Send(Message { seq, key, id, operation, body: body.into() }),
+            let (id, version, operation) = (batch.message_id(at), row.webhook_id.clone(), row.operation.as_str());
+            return Some(match self.outbox.body(batch, at, &id) {
+                Ok(body) => Item::Send(Message { seq, key, id, version, operation, body: body.into() }),
                 Err(error) => Item::Unsendable { seq, key, problem: format!("the payload: {error}") },
             });
         }

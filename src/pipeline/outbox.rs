@@ -33,9 +33,10 @@ impl Outbox {
         Ok(Outbox { changes, template, job: job.name.clone(), at })
     }
 
-    pub(super) fn body(&self, batch: &ChangeBatch, at: usize) -> Result<String, RenderError> {
-        let row = &batch.rows[at];
-        let meta = Meta { job: &self.job, webhook_id: &row.webhook_id, operation: row.operation.as_str(), at: self.at };
+    /// The body of a row that goes out under `id`.
+    pub(super) fn body(&self, batch: &ChangeBatch, at: usize, id: &str) -> Result<String, RenderError> {
+        let operation = batch.rows[at].operation.as_str();
+        let meta = Meta { job: &self.job, webhook_id: id, operation, at: self.at };
         self.template.render(batch.row(at), &meta)
     }
 

@@ -81,7 +81,7 @@ impl Planned {
     /// # Errors
     /// A value that the payload cannot carry.
     pub fn body(&self, batch: &ChangeBatch, at: usize) -> Result<String, RenderError> {
-        self.outbox().body(batch, at)
+        self.outbox().body(batch, at, &batch.message_id(at))
     }
 
     /// What is to be sent.

@@ -8,6 +8,7 @@ use crate::deliver::{Delivery, Entry, Ledger, Observer, Options, Resolved, StopK
 use crate::job::secrets::Secrets;
 use crate::job::spec::Job;
 use crate::receipt::{Counts, Outcome, Progress};
+use crate::snapshot::{Manifest, waiting_ids};
 use crate::store::{DestinationRecord, DestinationState, RefusalChange, RunState, RunStore, StoreError};
 use async_trait::async_trait;
 use serde_json::json;
@@ -135,16 +136,22 @@ async fn forget(
     before: &[String],
     found: &Found,
     progress: &Progress,
-) -> Result<(), StoreError> {
+) -> Result<(), PipelineError> {
     let is_over = |id: &&String| match found.versions.get(*id) {
         Some(seq) => progress.unacknowledged(*seq).is_none(),
         None => found.is_complete,
     };
-    let over: Vec<String> = before.iter().filter(is_over).cloned().collect();
+    let mut over: Vec<String> = before.iter().filter(is_over).cloned().collect();
     if over.is_empty() {
         return Ok(());
     }
-    runner.store.change_refusals(&job.name, &over, RefusalChange::Forget).await.map(drop)
+    // An org that is away, or that the night could not judge, comes back with the version that it had.
+    let dir = runner.home.snapshots(&job.name);
+    if let Some(manifest) = Manifest::load(&dir)? {
+        let waiting = waiting_ids(&dir, &manifest)?;
+        over.retain(|id| !waiting.contains(id));
+    }
+    Ok(runner.store.change_refusals(&job.name, &over, RefusalChange::Forget).await.map(drop)?)
 }
 
 /// Why nothing is sent: the destination is disabled, and still has the address with which it was.

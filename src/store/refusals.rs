@@ -30,6 +30,13 @@ pub struct Refusal {
     pub dropped: bool,
 }
 
+impl Refusal {
+    /// Whether it is not sent any more. `after`: how many refusals set a version aside; 0: none do.
+    pub fn is_given_up(&self, after: u32) -> bool {
+        self.dropped || (after > 0 && self.count >= after)
+    }
+}
+
 /// Whether a job's destination takes anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

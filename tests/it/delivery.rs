@@ -159,7 +159,8 @@ impl Case {
 
 fn message(seq: u64) -> Message {
     let body = format!(r#"{{"seq":{seq}}}"#);
-    Message { seq, key: format!("org_{seq}"), id: format!("msg_{seq}"), operation: "changed", body: body.into() }
+    let (id, version) = (format!("msg_{seq}"), format!("version_{seq}"));
+    Message { seq, key: format!("org_{seq}"), id, version, operation: "changed", body: body.into() }
 }
 
 #[tokio::test]

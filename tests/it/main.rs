@@ -13,6 +13,7 @@ mod guide;
 mod inspect;
 mod job_files;
 mod last_night;
+mod leftovers;
 mod messages;
 mod nightly;
 mod receiver;

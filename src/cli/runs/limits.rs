@@ -1,6 +1,6 @@
 //! What delivery said of the destination's limits, as lines.
 
-use crate::cli::report::grouped;
+use crate::cli::report::{grouped, plural};
 use crate::deliver::LimitsReport;
 use serde_json::Value;
 
@@ -21,12 +21,12 @@ pub fn lines(report: &Value) -> Vec<String> {
             grouped(limits.retries_held)
         ),
         format!(
-            "           {} acknowledged, {} refused, {} unknown, {} to be repeated, {} mistakes in the set-up",
+            "           {} acknowledged, {} refused, {} unknown, {} to be repeated, {} in the set-up",
             grouped(attempts.acknowledged),
             grouped(attempts.refused),
             grouped(attempts.unknown),
             grouped(attempts.retry),
-            grouped(attempts.config_fault)
+            plural(attempts.config_fault, "mistake")
         ),
         format!(
             "Latency    {} ms half of them, {} ms 95 %, {} ms the longest",

@@ -102,8 +102,7 @@ fn runs_table(context: &Context, runs: &[RunRecord]) -> comfy_table::Table {
     out
 }
 
-/// Whether no process works on the job: its lock can be had. It is let go of at once.
+/// Whether surely no process works on the job.
 fn is_free(context: &Context, job: &str) -> bool {
-    let dir = context.home.snapshots(job);
-    !dir.join("lock").exists() || JobLock::take(&dir, job, "nightmark runs").is_ok()
+    JobLock::is_held(&context.home.snapshots(job)) == Some(false)
 }

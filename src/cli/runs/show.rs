@@ -1,13 +1,14 @@
 //! `nightmark runs show`: one run, for whoever reads it after a bad night.
 
-use super::words;
+use super::words::{self, Around};
+use crate::cli::dead_letters;
 use crate::cli::report::{clipped, grouped, plural};
 use crate::cli::table::{shown, table};
 use crate::cli::{Context, Exit};
 use crate::receipt::FailureKind;
 use crate::snapshot::Manifest;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{DestinationRecord, FailedReceipt, RefusalStore, RunEvent, RunRecord, RunStore};
+use crate::store::{DestinationRecord, DestinationState, FailedReceipt, RefusalStore, RunEvent, RunRecord, RunStore};
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -30,10 +31,7 @@ struct Known {
     failures: Vec<FailedReceipt>,
     /// Rows that may be in flight.
     in_flight: u64,
-    /// No process works on the job.
-    left_alone: bool,
-    /// The snapshot is this run's.
-    is_current: bool,
+    around: Around,
     /// Of the job, now; those that nobody has dropped.
     refused_versions: u64,
     destination: Option<DestinationRecord>,
@@ -68,15 +66,26 @@ async fn load(context: &Context, store: &SqliteStore, mut run: RunRecord) -> any
         run.counts = run.counts.delivered(&progress, run.counts.set_aside);
     }
     let refusals = store.refusals(Some(&run.job)).await?;
+    let after = dead_letters::limit(context, &run.job);
+    let given_up: Vec<_> = refusals.iter().filter(|refusal| refusal.is_given_up(after)).collect();
+    let dead_letters = given_up.iter().filter(|refusal| !refusal.dropped).count() as u64;
+    let given_up = given_up.iter().filter(|refusal| refusal.run == run.id).count() as u64;
+    let destination = store.destination(&run.job).await?;
+    let around = Around {
+        left_alone: super::is_free(context, &run.job),
+        // A damaged manifest is told by the commands that need it.
+        is_current: Manifest::load(&dir).ok().flatten().is_some_and(|manifest| manifest.run == run.id),
+        is_disabled: destination.as_ref().is_some_and(|of| of.state == DestinationState::Disabled),
+        given_up,
+        dead_letters: if run.counts.set_aside + given_up > 0 { dead_letters } else { 0 },
+    };
     Ok(Known {
         events: store.events(&run.id).await?,
         failures: store.failures(&run.id, FAILURES).await?,
         in_flight: progress.attempting.len(),
-        left_alone: super::is_free(context, &run.job),
-        // A damaged manifest is told by the commands that need it.
-        is_current: Manifest::load(&dir).ok().flatten().is_some_and(|manifest| manifest.run == run.id),
+        around,
         refused_versions: refusals.iter().filter(|refusal| !refusal.dropped).count() as u64,
-        destination: store.destination(&run.job).await?,
+        destination,
         run,
     })
 }
@@ -84,22 +93,21 @@ async fn load(context: &Context, store: &SqliteStore, mut run: RunRecord) -> any
 fn print_json(known: &Known) {
     let mut object = json!(known.run);
     if let Value::Object(object) = &mut object {
-        object.insert("status".into(), json!(words::state(&known.run, known.left_alone)));
+        object.insert("status".into(), json!(words::state(&known.run, known.around.left_alone)));
         object.insert("in_flight".into(), json!(known.in_flight));
-        object.insert("is_current".into(), json!(known.is_current));
+        object.insert("is_current".into(), json!(known.around.is_current));
         object.insert("steps".into(), json!(known.events));
         object.insert("failures".into(), json!(known.failures));
         object.insert("destination".into(), json!(known.destination));
         object.insert("refused_versions".into(), json!(known.refused_versions));
-        let todo = words::what_to_do(&known.run, known.left_alone, known.is_current, known.run.counts.set_aside);
-        object.insert("what_to_do".into(), json!(todo));
+        object.insert("what_to_do".into(), json!(words::what_to_do(&known.run, &known.around)));
     }
     crate::say!("{object}");
 }
 
 fn print_text(known: &Known) {
     let run = &known.run;
-    crate::say!("run {} of job {}: {}", run.id, run.job, words::sentence(run, known.left_alone));
+    crate::say!("run {} of job {}: {}", run.id, run.job, words::sentence(run, &known.around));
     if let Some(reason) = &run.reason {
         reason.lines().for_each(|line| crate::say!("  {}", shown(line)));
     }
@@ -119,7 +127,7 @@ fn print_text(known: &Known) {
             destination.remedy
         );
     }
-    let todo = words::what_to_do(run, known.left_alone, known.is_current, run.counts.set_aside);
+    let todo = words::what_to_do(&known.run, &known.around);
     if !todo.is_empty() {
         crate::say!("What you can do:");
         todo.iter().for_each(|line| crate::say!("  {line}"));

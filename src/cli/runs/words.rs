@@ -2,6 +2,21 @@
 
 use crate::store::{RunRecord, RunState};
 
+/// What is known around a run besides its record.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Around {
+    /// Surely no process works on the run's job.
+    pub left_alone: bool,
+    /// The snapshot is this run's.
+    pub is_current: bool,
+    /// The job's destination takes nothing until somebody enables it.
+    pub is_disabled: bool,
+    /// Of the rows that were refused in this run, those that are set aside or dropped now.
+    pub given_up: u64,
+    /// Rows of the job that are set aside and that nobody has dropped, if the run has such rows.
+    pub dead_letters: u64,
+}
+
 /// The state as lists show it. `left_alone`: no process works on the run's job.
 pub fn state(run: &RunRecord, left_alone: bool) -> &'static str {
     match run.state {
@@ -14,8 +29,12 @@ pub fn state(run: &RunRecord, left_alone: bool) -> &'static str {
 }
 
 /// The state as a sentence.
-pub fn sentence(run: &RunRecord, left_alone: bool) -> &'static str {
+pub fn sentence(run: &RunRecord, around: &Around) -> &'static str {
+    let left_alone = around.left_alone;
     match run.state {
+        RunState::Extracting | RunState::Diffed if left_alone && around.is_current => {
+            "published; its process ended before anything was sent"
+        }
         RunState::Extracting if left_alone => "cut off while it read the extract; nothing was published or sent",
         RunState::Extracting => "reads and compares the extract",
         RunState::Diffed if left_alone => "cut off before its publication; nothing was sent",
@@ -36,11 +55,17 @@ pub fn sentence(run: &RunRecord, left_alone: bool) -> &'static str {
     }
 }
 
-/// What a person can do about a run, as commands with their effect. `is_current`: the snapshot is this run's.
-pub fn what_to_do(run: &RunRecord, left_alone: bool, is_current: bool, dead_letters: u64) -> Vec<String> {
+/// What a person can do about a run, as commands with their effect.
+pub fn what_to_do(run: &RunRecord, around: &Around) -> Vec<String> {
     let job = &run.job;
     let mut todo = Vec::new();
-    let left = run.counts.pending + run.counts.unknown + run.counts.refused;
+    if around.is_disabled {
+        todo.push(format!(
+            "nightmark destinations enable {job}  once its address takes webhooks again, or is another one"
+        ));
+    }
+    let left = (run.counts.pending + run.counts.unknown + run.counts.refused).saturating_sub(around.given_up);
+    let (left_alone, is_current) = (around.left_alone, around.is_current);
     match run.state {
         RunState::Held => {
             todo.push(format!("nightmark preview {job}        shows what would be sent"));
@@ -49,21 +74,26 @@ pub fn what_to_do(run: &RunRecord, left_alone: bool, is_current: bool, dead_lett
         RunState::Failed | RunState::Discarded => {
             todo.push(format!("nightmark run {job}  starts anew, once the cause is mended"));
         }
-        RunState::Extracting | RunState::Diffed if left_alone => {
+        RunState::Extracting | RunState::Diffed if left_alone && !is_current => {
             todo.push(format!("nightmark run {job}  starts anew"));
         }
+        RunState::Extracting | RunState::Diffed if left_alone => send_the_rest(&mut todo, job),
         RunState::Published | RunState::Delivering | RunState::Finished if is_current && left_alone && left > 0 => {
-            todo.push(format!("nightmark retry {job}  sends what is left, without a new extract"));
-            todo.push(format!(
-                "nightmark run {job}    compares anew and sends the newest values; the next scheduled run does that too"
-            ));
+            send_the_rest(&mut todo, job);
         }
         _ => {}
     }
-    if dead_letters > 0 {
+    if around.dead_letters > 0 {
         todo.push(format!("nightmark dead-letters list {job}  shows what the destination keeps refusing"));
     }
     todo
+}
+
+fn send_the_rest(todo: &mut Vec<String>, job: &str) {
+    todo.push(format!("nightmark retry {job}  sends what is left, without a new extract"));
+    todo.push(format!(
+        "nightmark run {job}    compares anew and sends the newest values; the next scheduled run does that too"
+    ));
 }
 
 #[cfg(test)]
@@ -96,14 +126,26 @@ mod tests {
     #[test]
     fn only_what_can_be_done_is_proposed() {
         let left = |state| RunRecord { counts: Counts { pending: 3, ..Counts::default() }, ..record(state, true) };
-        let commands = |run: &RunRecord, current, dead| {
-            let todo = what_to_do(run, true, current, dead);
+        let alone = Around { left_alone: true, ..Around::default() };
+        let current = Around { is_current: true, ..alone };
+        let commands = |run: &RunRecord, around: Around| {
+            let todo = what_to_do(run, &around);
             todo.iter().map(|line| line.split_whitespace().nth(1).unwrap().to_owned()).collect::<Vec<_>>()
         };
-        assert_eq!(commands(&left(RunState::Delivering), true, 0), ["retry", "run"]);
-        assert_eq!(commands(&left(RunState::Superseded), false, 0), Vec::<String>::new());
-        assert_eq!(commands(&record(RunState::Finished, true), true, 0), Vec::<String>::new());
-        assert_eq!(commands(&record(RunState::Finished, true), true, 2), ["dead-letters"]);
-        assert_eq!(commands(&record(RunState::Held, true), false, 0), ["preview", "run"]);
+        let nothing = Vec::<String>::new();
+        assert_eq!(commands(&left(RunState::Delivering), current), ["retry", "run"]);
+        assert_eq!(commands(&left(RunState::Diffed), current), ["retry", "run"]);
+        assert_eq!(commands(&left(RunState::Diffed), alone), ["run"]);
+        assert_eq!(commands(&left(RunState::Superseded), alone), nothing);
+        assert_eq!(commands(&record(RunState::Finished, true), current), nothing);
+        assert_eq!(
+            commands(&record(RunState::Finished, true), Around { dead_letters: 2, ..current }),
+            ["dead-letters"]
+        );
+        let given_up = Around { dead_letters: 3, given_up: 3, ..current };
+        assert_eq!(commands(&left(RunState::Finished), given_up), ["dead-letters"]);
+        assert_eq!(commands(&record(RunState::Held, true), alone), ["preview", "run"]);
+        let disabled = what_to_do(&left(RunState::Delivering), &Around { is_disabled: true, ..current });
+        assert!(disabled[0].starts_with("nightmark destinations enable orgs") && disabled.len() == 3, "{disabled:?}");
     }
 }

@@ -10,7 +10,14 @@ use tokio::time::timeout;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn message(seq: u64) -> Message {
-    Message { seq, key: String::new(), id: String::new(), operation: "added", body: "{}".into() }
+    Message {
+        seq,
+        key: String::new(),
+        id: String::new(),
+        version: String::new(),
+        operation: "added",
+        body: "{}".into(),
+    }
 }
 
 fn desk(concurrency: usize, rate: Option<Rate>) -> Desk {

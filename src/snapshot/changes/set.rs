@@ -5,10 +5,12 @@ use super::super::read::{Batches, Table};
 use super::super::table::{names_at, project, ungroup};
 use super::id_of;
 use crate::diff::Operation;
-use crate::row::{Form, RowRef, Schema, within};
+use crate::row::{Form, RowRef, Schema, Value, within};
 use arrow::array::{Array, AsArray, RecordBatch};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// What a change says besides its values.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +46,18 @@ impl Shape {
         self.before.columns[self.key.len()..].iter().map(|c| c.name.as_str())
     }
 
+    /// The columns of `after` that may differ within a version: payload-only ones, and those that are compared by a form.
+    fn loose(&self) -> Vec<usize> {
+        let plain = self.compared().zip(&self.forms).filter(|(_, form)| form.is_plain()).map(|(name, _)| name);
+        let plain: BTreeSet<&str> = plain.collect();
+        let columns = self.schema.columns.iter().enumerate();
+        let loose = columns.filter(|(at, column)| !self.key.contains(at) && !plain.contains(column.name.as_str()));
+        let mut loose: Vec<usize> = loose.map(|(at, _)| at).collect();
+        // The order of columns says nothing: read back from its file a change set may have another.
+        loose.sort_by_key(|at| &self.schema.columns[*at].name);
+        loose
+    }
+
     /// Which compared columns differ in a row, by their position among the compared ones. `unknown`: those of which the
     /// destination's value is not known.
     pub(super) fn differing(
@@ -77,6 +91,8 @@ pub struct ChangeSet {
 #[derive(Debug, Clone)]
 pub struct ChangeBatch {
     shape: Arc<Shape>,
+    /// [`Shape::loose`]
+    loose: Vec<usize>,
     /// The `seq` of the first row.
     pub first: u64,
     /// What is said of each row.
@@ -170,7 +186,7 @@ impl ChangeBatch {
             let picks: Vec<_> = (0..new.len()).map(|row| (usize::from(new.is_null(row)), row)).collect();
             after = arrow::compute::interleave_record_batch(&[&after, &last_known], &picks)?;
         }
-        Ok(ChangeBatch { shape, first, rows, after, before })
+        Ok(ChangeBatch { loose: shape.loose(), shape, first, rows, after, before })
     }
 
     /// The same with at most so many rows.
@@ -194,6 +210,27 @@ impl ChangeBatch {
     /// The row to render and send.
     pub fn row(&self, at: usize) -> RowRef<'_> {
         RowRef { schema: &self.shape.schema, batch: &self.after, row: at }
+    }
+
+    /// The id that a row goes out under: that of its version, and, where its body may say more than what is compared, a
+    /// mark of the rest. So a repeat has the id of what it repeats, and no id ever stands for two bodies.
+    pub fn message_id(&self, at: usize) -> String {
+        let version = &self.rows[at].webhook_id;
+        if self.loose.is_empty() || self.rows[at].operation == Operation::Removed {
+            return version.clone();
+        }
+        let mut text = String::new();
+        for column in &self.loose {
+            let value = self.row(at).value(*column);
+            // A column that has come or gone without a value makes no other body.
+            if !matches!(value, Value::Null) {
+                text.push_str(&self.shape.schema.columns[*column].name);
+                text.push('\0');
+                value.write_json(&mut text);
+                text.push('\0');
+            }
+        }
+        format!("{version}_{:016x}", xxh3_64(text.as_bytes()))
     }
 
     /// What the destination had, if it is known to have had the org.

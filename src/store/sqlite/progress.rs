@@ -2,14 +2,14 @@
 
 use super::micros;
 use super::runs::{kind_text, outcome_text, parse_outcome, parse_state};
-use crate::receipt::{FailureKind, Progress, Receipt};
+use crate::receipt::{FailureKind, Outcome, Progress, Receipt};
 use crate::store::{RunState, StoreError};
 use futures_util::TryStreamExt;
 use roaring::RoaringBitmap;
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, SqliteConnection, Transaction};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// A chunk is what one container of a Roaring bitmap holds: at most 8 KiB, a few bytes if all its rows are alike.
@@ -55,7 +55,7 @@ pub(super) async fn commit(
         chunks.attempt(transaction, rows.clone()).await?;
     }
     // What was told of a row that is acknowledged now is no longer true.
-    let mut mended = Vec::new();
+    let (mut mended, mut doubtful) = (Vec::new(), BTreeSet::new());
     for receipt in receipts {
         let progress = chunks.of(transaction, receipt.seq).await?;
         let seq = u32::try_from(receipt.seq).unwrap_or(u32::MAX);
@@ -63,22 +63,28 @@ pub(super) async fn commit(
             mended.push(receipt.seq);
         }
         progress.receive(receipt.seq, receipt.outcome);
+        if receipt.outcome == Outcome::Refused && progress.unknown.contains(seq) {
+            doubtful.insert(receipt.seq);
+        }
     }
     chunks.store(transaction).await?;
     if !mended.is_empty() {
         let mended = json!(mended).to_string();
         sqlx::query(DROP_FAILURES).bind(run).bind(mended).execute(&mut **transaction).await?;
     }
-    put_failures(transaction, run, &job, receipts).await
+    put_failures(transaction, run, &job, receipts, &doubtful).await
 }
 
+/// `doubtful`: rows whose refusal says nothing about an earlier attempt, which may have been applied.
 async fn put_failures(
     transaction: &mut Transaction<'_, Sqlite>,
     run: &str,
     job: &str,
     receipts: &[Receipt],
+    doubtful: &BTreeSet<u64>,
 ) -> Result<(), StoreError> {
-    let failures: Vec<Value> = receipts.iter().filter_map(failure_row).collect();
+    let failures: Vec<Value> =
+        receipts.iter().filter_map(|receipt| failure_row(receipt, doubtful.contains(&receipt.seq))).collect();
     if failures.is_empty() {
         return Ok(());
     }
@@ -92,17 +98,19 @@ async fn put_failures(
     Ok(())
 }
 
-fn failure_row(receipt: &Receipt) -> Option<Value> {
+fn failure_row(receipt: &Receipt, is_doubtful: bool) -> Option<Value> {
     let failure = receipt.failure.as_ref()?;
+    let told = (receipt.outcome, failure.kind);
+    let (outcome, kind) = if is_doubtful { (Outcome::Unknown, FailureKind::Unknown) } else { told };
     Some(json!([
         receipt.seq,
-        outcome_text(receipt.outcome),
+        outcome_text(outcome),
         receipt.status,
         receipt.attempts,
         receipt.detail,
         micros(receipt.at),
         failure.key,
-        kind_text(failure.kind)
+        kind_text(kind)
     ]))
 }
 

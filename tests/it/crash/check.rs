@@ -1,6 +1,7 @@
 //! What must hold of everything that was received, applied and recorded over the nights of an instance.
 
 use super::instance::{Era, Kind};
+use super::source::Org;
 use crate::faulty::Entry;
 use nightmark::receipt::Outcome;
 use serde_json::Value;
@@ -65,7 +66,8 @@ fn succeeded(entry: &Entry) -> bool {
 fn state_is_that_of_the_source(kind: Kind, state: &BTreeMap<String, Value>, eras: &[Era]) {
     let source = &eras.last().unwrap().source;
     for (id, org) in source {
-        assert_eq!(state.get(id), Some(&org.body(id)), "{id} at the end");
+        let there = state.get(id).map(Org::version_of);
+        assert_eq!(there, Some(org.version()), "{id} at the end");
     }
     let gone = state.keys().filter(|id| !source.contains_key(*id)).count();
     assert!(!kind.removals || gone == 0, "{gone} orgs are gone from the source and not from the destination");
@@ -136,6 +138,11 @@ fn receipts_are_true<'a>(by_id: &BTreeMap<&str, Vec<&Entry>>, eras: &'a [Era]) -
     acknowledged
 }
 
+/// Of the id, the part that is the version's.
+fn version_id(entry: &Entry) -> &str {
+    entry.id.match_indices('_').nth(1).map_or(&*entry.id, |(at, _)| &entry.id[..at])
+}
+
 /// Two requests in a row that carry the same version are the same version, unless the first was acknowledged or the source
 /// had another one in between.
 fn repeats_keep_their_id(of_org: &[&Entry], eras: &[Era], acknowledged: &BTreeMap<&str, usize>) {
@@ -143,14 +150,16 @@ fn repeats_keep_their_id(of_org: &[&Entry], eras: &[Era], acknowledged: &BTreeMa
         let (first, second) = (pair[0], pair[1]);
         let version = |number: usize| eras[number - 1].source.get(&first.org);
         let between = first.era..=second.era;
-        let versions: BTreeSet<_> = between.map(|number| version(number).map(|org| org.body("").to_string())).collect();
+        let versions: BTreeSet<_> = between.map(|number| version(number).map(|org| org.version())).collect();
         let recorded = acknowledged.get(first.id.as_str()).is_some_and(|after| *after < second.era);
         if versions.len() == 1 {
             assert!(!recorded, "acknowledged, unchanged and sent again: {pair:?}");
-            assert_eq!(first.id, second.id, "a repeat of the same version: {pair:?}");
+            assert_eq!(version_id(first), version_id(second), "a repeat of the same version: {pair:?}");
+            let same_body = version(first.era) == version(second.era);
+            assert_eq!(first.id == second.id, same_body, "an id for each body: {pair:?}");
         }
-        if version(first.era) != version(second.era) {
-            assert_ne!(first.id, second.id, "another version: {pair:?}");
+        if version(first.era).map(|org| org.version()) != version(second.era).map(|org| org.version()) {
+            assert_ne!(version_id(first), version_id(second), "another version: {pair:?}");
         }
     }
 }

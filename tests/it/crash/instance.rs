@@ -2,7 +2,7 @@
 
 use super::check::{Checked, check};
 use super::source::{Form, Night, Source};
-use super::stored::recorded;
+use super::stored::{published, recorded};
 use crate::faulty::{Act, Answer, Asked, End, Faulty, Plan, Stage};
 use crate::support::Home;
 use nightmark::receipt::Outcome;
@@ -54,6 +54,10 @@ pub struct Instance {
     home: Home,
     faulty: Faulty,
     eras: Vec<Era>,
+    /// The run that is published, and what the source had then.
+    published: Option<(String, Night)>,
+    retries: usize,
+    dead_letters: u64,
     /// How long the longest night was so far.
     longest: Duration,
 }
@@ -70,15 +74,16 @@ kind = "files"
 path = "{}"
 [diff]
 key = "workspace_id"
+compare = ["plan_id", "user_count"]
 on = {on}
 [destination]
 kind = "http"
 url = "http://{}/hook/${{TEST_KEY}}"
 retry = {{ attempts = 2, base = "1ms", max = "5ms" }}
-dead_letter_after = 0
+dead_letter_after = 2
 [payload]
 template = '''{{"workspace_id": {{{{row.workspace_id}}}}, "plan_id": {{{{row.plan_id}}}}, "user_count": {{{{row.user_count}}}},
-  "gone": {{% if op == "removed" %}}true{{% else %}}false{{% endif %}}}}'''
+  "note": {{{{row.note}}}}, "gone": {{% if op == "removed" %}}true{{% else %}}false{{% endif %}}}}'''
 "#,
             source.file(),
             faulty.address
@@ -87,7 +92,19 @@ template = '''{{"workspace_id": {{{{row.workspace_id}}}}, "plan_id": {{{{row.pla
         // Small batches, so that there is much to be cut off.
         home.write("nightmark.toml", "[delivery]\nreceipt_rows = 16\nreceipt_interval = \"5ms\"\n");
         let longest = Duration::from_millis(200);
-        Instance { kind, rng, kills: 0, source, home, faulty, eras: Vec::new(), longest }
+        Instance {
+            kind,
+            rng,
+            kills: 0,
+            source,
+            home,
+            faulty,
+            eras: Vec::new(),
+            published: None,
+            retries: 0,
+            dead_letters: 0,
+            longest,
+        }
     }
 
     /// A time within which the next process will do something.
@@ -100,16 +117,23 @@ template = '''{{"workspace_id": {{{{row.workspace_id}}}}, "plan_id": {{{{row.pla
         if !self.eras.is_empty() && self.rng.random_bool(0.7) {
             self.source.turn(&mut self.rng);
         }
-        let seed = self.rng.random();
-        self.run(kill, move |asked| misbehave(seed, asked))
+        let (seed, bad) = (self.rng.random(), self.eras.len() / 4 % POISONS);
+        let misbehave =
+            move |asked: &Asked| if poison(asked) == bad { Plan::status(422) } else { misbehave(seed, asked) };
+        if self.published.is_some() && self.rng.random_bool(0.2) {
+            return self.process_night("retry", kill, misbehave);
+        }
+        self.process_night("run", kill, misbehave)
     }
 
     /// Nights without kills and without faults, until nothing is left; then everything is checked.
     pub fn finish(&mut self) {
         let sound = |_: &Asked| Plan::ok();
-        self.run(&Kill::Never, sound);
+        let again = self.home.run(&["dead-letters", "retry", JOB, "--all", "--json"]).expect(0).json();
+        self.dead_letters += again["changed"].as_u64().unwrap();
+        self.process_night("run", &Kill::Never, sound);
         let before = self.faulty.len();
-        self.run(&Kill::Never, sound);
+        self.process_night("run", &Kill::Never, sound);
         assert_eq!(self.faulty.len(), before, "one good night leaves nothing behind");
         self.check();
     }
@@ -120,11 +144,22 @@ template = '''{{"workspace_id": {{{{row.workspace_id}}}}, "plan_id": {{{{row.pla
 
     /// The counts of what was done, for the reports.
     pub fn summary(&self) -> String {
-        format!("{} nights, {} killed; {}", self.eras.len(), self.kills, self.check())
+        let (nights, retries) = (self.eras.len(), self.retries);
+        format!(
+            "{nights} nights, {retries} of them `retry`, {} killed; {}; {} refused versions at the end",
+            self.kills,
+            self.check(),
+            self.dead_letters
+        )
     }
 
     /// Whether the process was killed.
-    fn run(&mut self, kill: &Kill, script: impl Fn(&Asked) -> Plan + Send + Sync + 'static) -> bool {
+    fn process_night(
+        &mut self,
+        verb: &str,
+        kill: &Kill,
+        script: impl Fn(&Asked) -> Plan + Send + Sync + 'static,
+    ) -> bool {
         self.source.write(&self.home.path(""));
         let era = self.faulty.next_era();
         assert_eq!(era, self.eras.len() + 1);
@@ -141,7 +176,7 @@ template = '''{{"workspace_id": {{{{row.workspace_id}}}}, "plan_id": {{{{row.pla
             script(asked)
         });
         let begun = Instant::now();
-        let output = self.process(kill, &arrival);
+        let output = self.process(verb, kill, &arrival);
         self.longest = self.longest.max(begun.elapsed());
         self.faulty.quiesce();
         let killed = output.status.signal() == Some(SIGKILL);
@@ -149,14 +184,28 @@ template = '''{{"workspace_id": {{{{row.workspace_id}}}}, "plan_id": {{{{row.pla
         assert!(killed || matches!(code, Some(0 | 1)), "{}", String::from_utf8_lossy(&output.stderr));
         assert!(!killed || !matches!(kill, Kill::Never));
         self.kills += usize::from(killed);
-        let stored = recorded(&self.home.path(""), JOB);
-        self.eras.push(Era { source: self.source.now.clone(), ended: !killed, recorded: stored });
+        let home = self.home.path("");
+        let run = published(&home, JOB);
+        let before = self.published.as_ref().map(|(run, _)| run);
+        if run.as_ref() != before {
+            self.published = run.map(|run| (run, self.source.now.clone()));
+        }
+        // What a retry sends is what the source had in the night of the publication.
+        let source = match (verb, &self.published) {
+            ("retry", Some((_, source))) => source.clone(),
+            _ => self.source.now.clone(),
+        };
+        self.retries += usize::from(verb == "retry");
+        self.eras.push(Era { source, ended: !killed, recorded: recorded(&home, JOB) });
         killed
     }
 
-    fn process(&self, kill: &Kill, arrival: &mpsc::Receiver<()>) -> Output {
-        let mut command = self.home.command(&["run", JOB, "--approve", "--json"]);
-        if self.kind.spills {
+    fn process(&self, verb: &str, kill: &Kill, arrival: &mpsc::Receiver<()>) -> Output {
+        let mut command = self.home.command(&[verb, JOB, "--json"]);
+        if verb == "run" {
+            command.arg("--approve");
+        }
+        if verb == "run" && self.kind.spills {
             // So little that a few partitions are needed, whatever the number of rows.
             command.args(["--memory", &format!("{}", self.source.now.len() * 32)]);
         }
@@ -182,6 +231,13 @@ fn wait_for(child: &mut Child, arrival: &mpsc::Receiver<()>) {
             return;
         }
     }
+}
+
+/// Orgs of one kind are refused for some nights, until they are dead letters.
+const POISONS: usize = 12;
+
+fn poison(asked: &Asked) -> usize {
+    asked.org.bytes().map(usize::from).sum::<usize>() % POISONS
 }
 
 /// What the destination does on a bad night: mostly what it should.

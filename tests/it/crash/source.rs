@@ -21,21 +21,32 @@ pub enum Form {
 const PLANS: [&str; 3] = ["free", "pro", "team"];
 const COUNTS: i64 = 4;
 
-/// One org's compared values.
+/// One org's values: two that are compared, and one that only stands in the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Org {
     plan: &'static str,
     count: i64,
+    note: i64,
 }
 
 impl Org {
     fn random(rng: &mut StdRng) -> Self {
-        Org { plan: PLANS[rng.random_range(0..PLANS.len())], count: rng.random_range(0..COUNTS) }
+        Org { plan: PLANS[rng.random_range(0..PLANS.len())], count: rng.random_range(0..COUNTS), note: 0 }
     }
 
     /// The body that the destination must get for it.
     pub fn body(self, id: &str) -> Value {
-        json!({"workspace_id": id, "plan_id": self.plan, "user_count": self.count, "gone": false})
+        json!({"workspace_id": id, "plan_id": self.plan, "user_count": self.count, "note": self.note, "gone": false})
+    }
+
+    /// What is compared.
+    pub fn version(self) -> (&'static str, i64) {
+        (self.plan, self.count)
+    }
+
+    /// What is compared, of a body.
+    pub fn version_of(body: &Value) -> (&str, i64) {
+        (body["plan_id"].as_str().unwrap(), body["user_count"].as_i64().unwrap())
     }
 }
 
@@ -71,6 +82,9 @@ impl Source {
             self.now.insert(id, Org::random(rng));
         }
         for id in self.some_of_now(some(8, rng), rng) {
+            self.now.get_mut(&id).unwrap().note += 1;
+        }
+        for id in self.some_of_now(some(8, rng), rng) {
             let org = self.now.remove(&id).unwrap();
             self.away.insert(id, org);
         }
@@ -100,9 +114,9 @@ impl Source {
         let (path, draft) = (home.join(self.file()), home.join("extract.new"));
         match self.form {
             Form::Csv => {
-                let lines = self.now.iter().map(|(id, org)| format!("{id},{},{}\n", org.plan, org.count));
+                let lines = self.now.iter().map(|(id, org)| format!("{id},{},{},{}\n", org.plan, org.count, org.note));
                 let text: String =
-                    std::iter::once("workspace_id,plan_id,user_count\n".to_owned()).chain(lines).collect();
+                    std::iter::once("workspace_id,plan_id,user_count,note\n".to_owned()).chain(lines).collect();
                 fs::write(&draft, text).unwrap();
             }
             Form::Parquet => self.write_parquet(&draft),
@@ -114,8 +128,13 @@ impl Source {
         let ids: StringArray = self.now.keys().map(|id| Some(id.as_str())).collect();
         let plans: StringArray = self.now.values().map(|org| Some(org.plan)).collect();
         let counts: Int64Array = self.now.values().map(|org| Some(org.count)).collect();
-        let columns: [(&str, ArrayRef); 3] =
-            [("workspace_id", Arc::new(ids)), ("plan_id", Arc::new(plans)), ("user_count", Arc::new(counts))];
+        let notes: Int64Array = self.now.values().map(|org| Some(org.note)).collect();
+        let columns: [(&str, ArrayRef); 4] = [
+            ("workspace_id", Arc::new(ids)),
+            ("plan_id", Arc::new(plans)),
+            ("user_count", Arc::new(counts)),
+            ("note", Arc::new(notes)),
+        ];
         let batch = RecordBatch::try_from_iter(columns).unwrap();
         let file = fs::File::create(path).unwrap();
         let mut writer = parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None).unwrap();

@@ -10,6 +10,10 @@ use std::path::Path;
 
 fn outcome(progress: &Progress, seq: u64) -> Option<Outcome> {
     let seq = u32::try_from(seq).unwrap();
+    // It was tried again, and the process was killed before it knew how that ended.
+    if progress.attempting.contains(seq) && !progress.acknowledged.contains(seq) {
+        return Some(Outcome::Unknown);
+    }
     let sets = [
         (&progress.acknowledged, Outcome::Acknowledged),
         (&progress.refused, Outcome::Refused),
@@ -18,17 +22,22 @@ fn outcome(progress: &Progress, seq: u64) -> Option<Outcome> {
     sets.into_iter().find(|(set, _)| set.contains(seq)).map(|(_, outcome)| outcome)
 }
 
+/// The run that is published.
+pub fn published(home: &Path, job: &str) -> Option<String> {
+    Manifest::load(&home.join("snapshots").join(job)).unwrap().map(|manifest| manifest.run)
+}
+
 /// What is recorded of each row, by `webhook-id`. Nothing before the first publication.
 pub fn recorded(home: &Path, job: &str) -> BTreeMap<String, Outcome> {
     let dir = home.join("snapshots").join(job);
     let Some(manifest) = Manifest::load(&dir).unwrap() else { return BTreeMap::new() };
     let progress = progress(home, &manifest.run);
     let mut outcomes = BTreeMap::new();
-    for batch in ChangeSet::published(&dir, &manifest).unwrap().batches().unwrap() {
+    for batch in ChangeSet::published_in_full(&dir, &manifest).unwrap().batches().unwrap() {
         let batch = batch.unwrap();
-        for (seq, row) in (batch.first..).zip(&batch.rows) {
-            if let Some(outcome) = outcome(&progress, seq) {
-                outcomes.insert(row.webhook_id.clone(), outcome);
+        for at in 0..batch.len() {
+            if let Some(outcome) = outcome(&progress, batch.first + at as u64) {
+                outcomes.insert(batch.message_id(at), outcome);
             }
         }
     }

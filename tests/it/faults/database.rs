@@ -45,9 +45,8 @@ fn a_locked_state_store_is_told_and_costs_nothing() {
     site.check_lifted("unlocked");
 }
 
-#[test]
-fn a_state_store_that_is_locked_during_delivery_loses_no_answer_for_good() {
-    let site = Site::new();
+/// A run whose state store is locked while it sends: it fails, with answers that are recorded nowhere.
+fn lock_during_delivery(site: &Site) {
     let (arrived, arrival) = mpsc::channel();
     let (locked, go) = mpsc::channel::<()>();
     let go = std::sync::Mutex::new(go);
@@ -68,7 +67,29 @@ fn a_state_store_that_is_locked_during_delivery_loses_no_answer_for_good() {
     super::check_told("locked during delivery", &ran, &["another process", "try again"]);
     drop(lock);
     site.faulty.script(|_: &Asked| Plan::ok());
+}
+
+#[test]
+fn a_state_store_that_is_locked_during_delivery_loses_no_answer_for_good() {
+    let site = Site::new();
+    lock_during_delivery(&site);
     site.check_lifted("unlocked");
+}
+
+#[test]
+fn what_a_failed_run_had_in_flight_stays_in_doubt_when_a_retry_is_refused() {
+    for status in [401, 400, 410] {
+        let site = Site::new();
+        lock_during_delivery(&site);
+        site.faulty.script(move |_: &Asked| Plan::status(status));
+        site.home.run(&["retry", "orgs"]).expect(1);
+        site.faulty.script(|_: &Asked| Plan::ok());
+        site.home.run(&["destinations", "enable", "orgs"]).expect(0);
+        // The source goes back: orgs that have tonight's values at the destination, unknown to us, must go back too.
+        site.home.write("orgs.csv", &super::csv(0));
+        let ran = site.run().expect(0);
+        assert_eq!(site.faulty.state(), super::rows(0), "{status}: {}", ran.stdout);
+    }
 }
 
 #[test]
