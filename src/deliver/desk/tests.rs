@@ -36,7 +36,8 @@ async fn nothing_for(desk: &Desk, time: Duration) -> bool {
 }
 
 fn answered(permit: Permit, status: u16) {
-    let attempt = Attempt::Answered(Answer { status, retry_after: Vec::new(), body: Vec::new(), broken: None });
+    let attempt =
+        Attempt::Answered(Answer { status, retry_after: Vec::new(), body: Vec::new(), truncated: false, broken: None });
     permit.ended(&attempt, &judge(&attempt, Preset::Webhook, DateTime::UNIX_EPOCH), 1 << 127);
 }
 
