@@ -41,6 +41,7 @@ pub use crate::receipt::FailureKind;
 use crate::receipt::{Outcome, Receipt};
 use async_trait::async_trait;
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -170,6 +171,9 @@ pub struct Stopped {
     pub reason: String,
     /// What to do.
     pub remedy: String,
+    /// The destination asks for nothing before then ([`StopKind::Paused`]).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<DateTime<Utc>>,
 }
 
 /// Why delivery stopped, for programs.

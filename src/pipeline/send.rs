@@ -3,12 +3,12 @@
 use super::course::{Course, Published};
 use super::messages::{Found, Messages};
 use super::outbox::Outbox;
-use super::{PipelineError, Runner};
-use crate::deliver::{Delivery, Entry, Ledger, Observer, Options, Resolved, StopKind, Stopped, Summary};
+use super::{PipelineError, Runner, service};
+use crate::deliver::{Delivery, Entry, Ledger, Observer, Options, Resolved, Summary};
 use crate::job::secrets::Secrets;
 use crate::job::spec::Job;
 use crate::receipt::{Counts, Outcome, Progress};
-use crate::store::{DestinationRecord, DestinationState, RefusalChange, RunState, RunStore, StoreError};
+use crate::store::{RefusalChange, RunState, RunStore, StoreError};
 use async_trait::async_trait;
 use serde_json::json;
 use std::sync::{Arc, PoisonError};
@@ -86,7 +86,7 @@ pub(super) async fn send(
     delivery: Delivery,
     course: Course<'_, Published>,
 ) -> Result<Sent, PipelineError> {
-    if let Some(stopped) = out_of_service(runner, job).await? {
+    if let Some(stopped) = service::out_of_service(runner, job).await? {
         let state = course.state();
         let counts = course.rests(Some(format!("{}; {}", stopped.reason, stopped.remedy))).await?;
         let summary = Summary { stopped: Some(stopped), pending: counts.pending, ..Summary::default() };
@@ -110,7 +110,7 @@ pub(super) async fn send(
     failpoint!("delivery.ended");
     let progress = runner.store.progress(&run).await?;
     forget(runner, job, &refused_before, &found, &progress).await?;
-    note_destination(runner, job, &run, &summary).await?;
+    service::note(runner, job, &run, &summary).await?;
     let reason = summary.stopped.as_ref().map(|stopped| format!("{}; {}", stopped.reason, stopped.remedy));
     let (state, counts) = course.ended(progress, found.silent, reason, report(&summary, &found)).await?;
     summary.pending = counts.pending;
@@ -145,49 +145,6 @@ async fn forget(
         return Ok(());
     }
     runner.store.change_refusals(&job.name, &over, RefusalChange::Forget).await.map(drop)
-}
-
-/// Why nothing is sent: the destination is disabled, and still has the address with which it was.
-async fn out_of_service(runner: &Runner, job: &Job) -> Result<Option<Stopped>, StoreError> {
-    let Some(record) = runner.store.destination(&job.name).await? else { return Ok(None) };
-    if record.state != DestinationState::Disabled {
-        return Ok(None);
-    }
-    if record.address != job.destination.url.written {
-        runner.store.clear_destination(&job.name).await?;
-        return Ok(None);
-    }
-    let since = record.since.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
-    Ok(Some(Stopped {
-        kind: StopKind::Disabled,
-        reason: format!("the destination is disabled since {since} (run {}): {}", record.run, record.reason),
-        remedy: format!(
-            "give the job a new destination.url, or, if the address takes webhooks again, `nightmark destinations enable \
-             {}`",
-            job.name
-        ),
-    }))
-}
-
-/// Remembers that the destination needs somebody, or that it does no longer.
-async fn note_destination(runner: &Runner, job: &Job, run: &str, summary: &Summary) -> Result<(), StoreError> {
-    let state = match summary.stopped.as_ref().map(|stopped| stopped.kind) {
-        Some(StopKind::Disabled) => DestinationState::Disabled,
-        Some(StopKind::Config) => DestinationState::Paused,
-        _ if summary.acknowledged > 0 => return runner.store.clear_destination(&job.name).await.map(drop),
-        _ => return Ok(()),
-    };
-    let Some(stopped) = &summary.stopped else { return Ok(()) };
-    let record = DestinationRecord {
-        job: job.name.clone(),
-        address: job.destination.url.written.clone(),
-        state,
-        reason: stopped.reason.clone(),
-        remedy: stopped.remedy.clone(),
-        since: runner.clock.now(),
-        run: run.to_owned(),
-    };
-    runner.store.put_destination(&record).await
 }
 
 struct StoreLedger {

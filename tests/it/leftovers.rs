@@ -1,6 +1,8 @@
 //! What a bad night leaves behind, and what a person does about it: `runs show`, `retry`, `dead-letters`, `destinations`.
 
 use crate::support::{Destination, Home, Seen, job_file};
+use nightmark::store::sqlite::SqliteStore;
+use nightmark::store::{DestinationRecord, RefusalStore};
 use serde_json::{Value, json};
 
 /// A home with a job whose rows are set aside at the second refusal.
@@ -180,6 +182,93 @@ fn a_destination_that_is_gone_gets_nothing_until_it_is_enabled_or_another() {
     destination.take();
     home.job("orgs", 0);
     assert_eq!(destination.take()[0].path, "/new");
+}
+
+/// The job's record of its destination, changed in the state store.
+fn change_record(home: &Home, change: impl FnOnce(&mut DestinationRecord)) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let store = SqliteStore::open(&home.path("nightmark.db")).await.unwrap();
+        let mut record = store.destination("orgs").await.unwrap().unwrap();
+        change(&mut record);
+        store.put_destination(&record).await.unwrap();
+        store.close().await;
+    });
+}
+
+#[test]
+fn a_pause_holds_over_runs_until_its_time_or_somebody_ends_it() {
+    let destination = Destination::start();
+    let home = home(&destination, "a:pro b:free");
+    let ask = |orgs: &str| {
+        extract(&home, orgs);
+        ["a", "b"].iter().for_each(|org| destination.set(org, 429));
+        destination.set_retry_after(3600);
+        home.run(&["run", "orgs"]).expect(1);
+        assert!((1..=2).contains(&destination.take().len()));
+        destination.clear();
+    };
+    ask("a:pro b:free");
+    let listed = json_of(&home, &["destinations", "list"]);
+    assert_eq!(listed[0]["state"], json!("paused"));
+    let until: chrono::DateTime<chrono::Utc> = listed[0]["paused_until"].as_str().unwrap().parse().unwrap();
+    let said = text(&home, &["destinations", "list"]);
+    assert!(said.contains(&until.format("%Y-%m-%d %H:%M:%S").to_string()), "{said}");
+
+    // Neither a run nor a retry asks again.
+    let said = home.run(&["run", "orgs"]).expect(1).stdout;
+    assert!(said.contains("asks to wait until") && said.contains("nightmark destinations enable orgs"), "{said}");
+    let retried = home.run(&["retry", "orgs", "--json"]).expect(1).json();
+    assert_eq!((&retried["stopped"]["kind"], &retried["pending"]), (&json!("paused"), &json!(2)));
+    assert_eq!(destination.take().len(), 0);
+    let shown = json_of(&home, &["runs", "show", "orgs"]);
+    assert_eq!(shown["status"], json!("published"));
+    assert!(shown["reason"].as_str().unwrap().contains("asks to wait until"), "{shown}");
+
+    // Its time passes.
+    change_record(&home, |record| record.paused_until = Some(chrono::Utc::now()));
+    assert!(text(&home, &["destinations", "list"]).contains("every destination is in service"));
+    assert_eq!(json_of(&home, &["runs", "show", "orgs"])["destination"], Value::Null);
+    home.run(&["retry", "orgs"]).expect(0);
+    assert_eq!(destination.take_orgs(), ["a", "b"]);
+
+    // Somebody ends it.
+    ask("a:team b:team");
+    text(&home, &["destinations", "enable", "orgs"]);
+    home.run(&["retry", "orgs"]).expect(0);
+    assert_eq!(destination.take_orgs(), ["a", "b"]);
+
+    // Another address has not asked for it.
+    ask("a:free b:pro");
+    let job = std::fs::read_to_string(home.path("jobs/orgs.toml")).unwrap();
+    home.write("jobs/orgs.toml", &job.replace("/hook", "/new"));
+    home.job("orgs", 0);
+    assert_eq!(destination.take_orgs(), ["a", "b"]);
+    assert_eq!(json_of(&home, &["destinations", "list"]), json!([]));
+}
+
+#[test]
+fn destinations_tells_since_when_something_is_wrong_and_forgets_it_with_the_next_answer() {
+    let destination = Destination::start();
+    let home = home(&destination, "a:pro");
+    destination.set("a", 401);
+    let first = home.job("orgs", 1)["run"].clone();
+    let before = json_of(&home, &["destinations", "list"])[0].clone();
+    assert_eq!((&before["run"], &before["paused_until"]), (&first, &Value::Null));
+    home.job("orgs", 1);
+    assert_eq!(json_of(&home, &["destinations", "list"])[0], before, "since the first of them");
+    destination.set("a", 403);
+    let another = home.job("orgs", 1)["run"].clone();
+    let now = json_of(&home, &["destinations", "list"])[0].clone();
+    assert_eq!(now["run"], another);
+    assert_ne!(now["since"], before["since"]);
+    // Failing says nothing of the key; a refusal says that it is good.
+    destination.set("a", 503);
+    home.job("orgs", 1);
+    assert_eq!(json_of(&home, &["destinations", "list"])[0], now);
+    destination.set("a", 422);
+    home.job("orgs", 1);
+    assert!(text(&home, &["destinations", "list"]).contains("every destination is in service"));
 }
 
 #[test]

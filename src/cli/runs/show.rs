@@ -83,7 +83,7 @@ async fn load(context: &Context, store: &SqliteStore, mut run: RunRecord) -> any
         // A damaged manifest is told by the commands that need it.
         is_current: Manifest::load(&dir).ok().flatten().is_some_and(|manifest| manifest.run == run.id),
         refused_versions: refusals.iter().filter(|refusal| !refusal.dropped).count() as u64,
-        destination: store.destination(&run.job).await?,
+        destination: store.destination(&run.job).await?.filter(|of| !of.is_over(context.clock.now())),
         run,
     })
 }

@@ -225,6 +225,7 @@ async fn once_stopped_nothing_is_handed_out_and_everything_is_left_over() {
         kind: crate::deliver::StopKind::Asked,
         reason: reason.to_owned(),
         remedy: String::new(),
+        until: None,
     };
     assert!(desk.throw(stopped("first")) && !desk.throw(stopped("second")));
     assert_eq!(desk.reason(), Some(stopped("first")));

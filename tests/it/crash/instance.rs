@@ -107,11 +107,17 @@ template = '''{{"workspace_id": {{{{row.workspace_id}}}}, "plan_id": {{{{row.pla
     /// Nights without kills and without faults, until nothing is left; then everything is checked.
     pub fn finish(&mut self) {
         let sound = |_: &Asked| Plan::ok();
+        self.end_pause();
         self.run(&Kill::Never, sound);
         let before = self.faulty.len();
         self.run(&Kill::Never, sound);
         assert_eq!(self.faulty.len(), before, "one good night leaves nothing behind");
         self.check();
+    }
+
+    /// Where the destination has asked for a minute's pause, nobody here waits for it.
+    fn end_pause(&self) {
+        self.home.run(&["destinations", "enable", JOB]).expect(0);
     }
 
     fn check(&self) -> Checked {
@@ -126,6 +132,9 @@ template = '''{{"workspace_id": {{{{row.workspace_id}}}}, "plan_id": {{{{row.pla
     /// Whether the process was killed.
     fn run(&mut self, kill: &Kill, script: impl Fn(&Asked) -> Plan + Send + Sync + 'static) -> bool {
         self.source.write(&self.home.path(""));
+        if self.eras.last().is_some_and(|era| era.ended) {
+            self.end_pause();
+        }
         let era = self.faulty.next_era();
         assert_eq!(era, self.eras.len() + 1);
         let (arrived, arrival) = mpsc::channel();
