@@ -11,6 +11,7 @@ use crate::receipt::{Counts, Outcome, Progress};
 use crate::store::{RefusalChange, RunState, RunStore, StoreError};
 use async_trait::async_trait;
 use serde_json::json;
+use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 
 /// Told how a run goes, for progress bars.
@@ -98,7 +99,8 @@ pub(super) async fn send(
     runner.progress.sending(outbox.changes.len() - progress.acknowledged.len().min(outbox.changes.len()));
     let refusals = runner.store.refusals(Some(&job.name)).await?;
     let refused_before: Vec<String> = refusals.iter().map(|refusal| refusal.webhook_id.clone()).collect();
-    let (messages, found) = Messages::new(outbox, &progress, refusals, job.destination.dead_letter_after)?;
+    let failed = failed_lately(runner, &job.name).await?;
+    let (messages, found) = Messages::new(outbox, &progress, refusals, job.destination.dead_letter_after, failed)?;
     let ledger = Arc::new(StoreLedger { store: Arc::clone(&runner.store), run: run.clone() });
     let observer = Arc::new(Relay(Arc::clone(&runner.progress)));
     let sent = delivery.run(messages, ledger, observer, runner.stop.clone()).await;
@@ -115,6 +117,27 @@ pub(super) async fn send(
     let (state, counts) = course.ended(progress, found.silent, reason, report(&summary, &found)).await?;
     summary.pending = counts.pending;
     Ok(Sent { state, counts, summary, dead_letters: found.set_aside - found.dropped })
+}
+
+/// Runs that are looked back at for rows that did not get through, …
+const RECENT_RUNS: u32 = 30;
+/// … and how many of those are remembered.
+const FAILED_ROWS: usize = 10_000;
+
+/// Keys of the rows that did not get through, in the last runs of the job, back to one that left nothing.
+async fn failed_lately(runner: &Runner, job: &str) -> Result<HashSet<String>, StoreError> {
+    let mut keys = HashSet::new();
+    for run in runner.store.runs(Some(job), RECENT_RUNS).await? {
+        let counts = &run.counts;
+        let left_nothing = counts.pending + counts.refused + counts.unknown == 0;
+        if run.state == RunState::Finished && left_nothing || keys.len() >= FAILED_ROWS {
+            break;
+        }
+        let room = u32::try_from(FAILED_ROWS - keys.len()).unwrap_or(u32::MAX);
+        let failures = runner.store.failures(&run.id, room).await?;
+        keys.extend(failures.into_iter().map(|failure| failure.key).filter(|key| !key.is_empty()));
+    }
+    Ok(keys)
 }
 
 /// What the run's record says of its delivery besides the counts.
