@@ -322,6 +322,87 @@ fn runs_show_tells_what_happened_what_was_sent_and_what_to_do() {
     assert!(unknown.contains("`nobody`") && unknown.contains("nightmark runs"), "{unknown}");
 }
 
+/// The line of `runs show` that begins so, without it.
+fn line<'a>(shown: &'a str, begin: &str) -> &'a str {
+    shown.lines().find_map(|line| line.trim_start().strip_prefix(begin)).unwrap_or_else(|| panic!("{begin}: {shown}"))
+}
+
+#[test]
+fn runs_show_tells_what_the_limits_did() {
+    let destination = Destination::start();
+    let home = Home::new();
+    let to = |retry: &str| {
+        let to = format!("url = \"http://{}/hook\"\nrate = \"500/s\"\nretry = {retry}", destination.address);
+        home.write("jobs/orgs.toml", &job_file("", &to, "preset = \"flat\""));
+    };
+    // One row is put off twice, for a second each.
+    to(r#"{ attempts = 2, base = "1ms", max = "2s" }"#);
+    extract(&home, "a:pro b:free");
+    destination.set("a", 429);
+    destination.set_retry_after(1);
+    home.job("orgs", 1);
+    let shown = text(&home, &["runs", "show", "orgs"]);
+    assert_eq!(line(&shown, "Requests ").trim(), "3 made, 1 of them retries (0 waited for the retry budget)");
+    assert!(shown.contains("1 acknowledged, 0 refused, 0 unknown, 2 to be repeated, 0 mistakes"), "{shown}");
+    assert_eq!(line(&shown, "Limits ").trim(), "2 of 8 in flight at the end, 2 at the least, at most 500 a second");
+    assert!(line(&shown, "Latency ").contains(" ms the longest"), "{shown}");
+    let paused: f64 = line(&shown, "paused for ").split(' ').next().unwrap().parse().unwrap();
+    assert!(paused >= 1.0, "{shown}");
+    assert!(!shown.contains("circuit breaker"), "{shown}");
+    let limits = json_of(&home, &["runs", "show", "orgs"])["report"]["limits"].clone();
+    assert_eq!(limits["concurrency"], json!({ "now": 2, "max": 8, "smallest": 2 }));
+    assert_eq!(
+        (&limits["retries"], &limits["breaker"]["opened"], &limits["rate"]),
+        (&json!(1), &json!(0), &json!(500.0))
+    );
+
+    // The breaker opens, for longer than the job waits.
+    to(r#"{ attempts = 1, base = "1ms", max = "2s" }"#);
+    destination.clear();
+    let orgs: Vec<String> = (0..20).map(|n| format!("k{n:02}:pro")).collect();
+    extract(&home, &orgs.join(" "));
+    (0..20).for_each(|n| destination.set(&format!("k{n:02}"), 500));
+    home.job("orgs", 1);
+    let shown = text(&home, &["runs", "show", "orgs"]);
+    assert_eq!(line(&shown, "circuit breaker "), "opened 1 times, open at the end");
+    assert!(shown.contains("stopped before everything was sent") && shown.contains("destination.retry.max"), "{shown}");
+    let report = json_of(&home, &["runs", "show", "orgs"])["report"].clone();
+    assert_eq!(
+        (&report["stopped"]["kind"], &report["limits"]["breaker"]["state"]),
+        (&json!("breaker"), &json!("open"))
+    );
+}
+
+#[test]
+fn rows_that_fail_each_night_come_after_those_that_have_not_been_tried() {
+    let destination = Destination::start();
+    let home = Home::new();
+    let to = format!(
+        "url = \"http://{}/hook\"\nconcurrency = 1\nretry = {{ attempts = 1, base = \"1ms\" , max = \"1s\" }}",
+        destination.address
+    );
+    home.write("jobs/orgs.toml", &job_file("", &to, "preset = \"flat\""));
+    let keys: Vec<String> = (0..27).map(|n| format!("k{n:02}")).collect();
+    keys[..22].iter().for_each(|key| destination.set(key, 500));
+    let orgs = |plan: &str| keys.iter().map(|key| format!("{key}:{plan} ")).collect::<String>();
+    let night = |args: &[&str]| {
+        home.run(args).expect(1);
+        destination.take().iter().map(|seen| seen.org().to_owned()).collect::<Vec<_>>()
+    };
+    // Ten failures open the breaker, each night and each retry; other rows are tried first than those of the nights before.
+    extract(&home, &orgs("pro"));
+    assert_eq!(night(&["run", "orgs"]), keys[..10]);
+    extract(&home, &orgs("team"));
+    assert_eq!(night(&["run", "orgs"]), keys[10..20]);
+    let third = night(&["retry", "orgs"]);
+    assert_eq!(third[..7], keys[20..27], "and then those that failed: {third:?}");
+    assert_eq!(third[7], keys[0], "{third:?}");
+    assert_eq!(json_of(&home, &["runs", "show", "orgs"])["counts"]["acknowledged"], json!(5));
+    destination.clear();
+    home.job("orgs", 0);
+    assert_eq!(destination.take_orgs(), keys[..22]);
+}
+
 #[test]
 fn a_run_that_was_stopped_is_taken_over_by_the_next() {
     let destination = Destination::start();

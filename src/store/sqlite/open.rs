@@ -226,3 +226,31 @@ async fn migrate(path: &Path, connection: &mut SqliteConnection) -> Result<(), S
         .map_err(|error| cannot_open(path, format!("its schema cannot be brought up to date: {error}")))?;
     Ok(transaction.commit().await?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2 is FULL: each commit is on the disk, also in WAL.
+    #[tokio::test]
+    async fn every_connection_is_as_the_promises_need_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("nightmark.db");
+        // A file that is new, and one that is there.
+        for _ in 0..2 {
+            let store = SqliteStore::open(&path).await.unwrap();
+            for (name, pool, query_only) in [("writer", &store.writer, 0), ("readers", &store.readers, 1)] {
+                let mut connection = pool.acquire().await.unwrap();
+                let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *connection).await.unwrap();
+                let mut number = async |pragma: &'static str| -> i64 {
+                    sqlx::query_scalar(pragma).fetch_one(&mut *connection).await.unwrap()
+                };
+                let found = (number("PRAGMA synchronous").await, number("PRAGMA query_only").await);
+                assert_eq!((mode.as_str(), found), ("wal", (2, query_only)), "{name}");
+                assert_eq!(number("PRAGMA foreign_keys").await, 1, "{name}");
+            }
+            assert_eq!(store.writer.options().get_max_connections(), 1, "no second writer with other settings");
+            store.close().await;
+        }
+    }
+}
