@@ -230,6 +230,23 @@ async fn migrate(path: &Path, connection: &mut SqliteConnection) -> Result<(), S
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::RefusalStore;
+
+    #[tokio::test]
+    async fn a_store_of_an_earlier_schema_keeps_what_it_has() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("nightmark.db");
+        let mut connection = connect(&options(&path).create_if_missing(true)).await.unwrap();
+        let earlier = MIGRATIONS.iter().filter(|migration| migration.version <= 2).cloned().collect();
+        Migrator::with_migrations(earlier).run(&mut connection).await.unwrap();
+        let put =
+            "INSERT INTO destinations VALUES ('orgs', 'https://example.com', 'disabled', '410', 'mend it', 1, 'R')";
+        sqlx::query(put).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        let store = SqliteStore::open(&path).await.unwrap();
+        let record = store.destination("orgs").await.unwrap().unwrap();
+        assert_eq!((record.reason.as_str(), record.paused_until), ("410", None));
+    }
 
     /// 2 is FULL: each commit is on the disk, also in WAL.
     #[tokio::test]
