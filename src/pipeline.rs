@@ -21,6 +21,7 @@ mod sample;
 mod scan;
 mod seen;
 mod send;
+mod service;
 mod spill;
 mod tally;
 mod texts;
