@@ -22,6 +22,7 @@ mod sample;
 mod scan;
 mod seen;
 mod send;
+mod service;
 mod spill;
 mod tally;
 mod texts;

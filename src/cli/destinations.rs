@@ -4,6 +4,7 @@ use super::table::{shown, table};
 use super::{Context, Exit};
 use crate::store::RefusalStore;
 use crate::store::sqlite::SqliteStore;
+use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -16,7 +17,8 @@ pub struct DestinationsArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List the destinations that are paused (the next run tries again) or disabled (nothing is sent), and why
+    /// List the destinations that are paused (until a time that they asked for, or the next run tries again) or disabled
+    /// (nothing is sent), and why
     List,
     /// Put a job's destination back into service
     Enable {
@@ -51,8 +53,9 @@ pub async fn run(context: &Context, args: DestinationsArgs) -> anyhow::Result<Ex
 async fn list(context: &Context) -> anyhow::Result<Exit> {
     let records = match SqliteStore::open_existing_readonly(&context.home.database()).await? {
         Some(store) => {
-            let records = store.destinations().await?;
+            let mut records = store.destinations().await?;
             store.close().await;
+            records.retain(|record| !record.is_over(context.clock.now()));
             records
         }
         None => Vec::new(),
@@ -62,11 +65,12 @@ async fn list(context: &Context) -> anyhow::Result<Exit> {
     } else if records.is_empty() {
         crate::say!("every destination is in service");
     } else {
-        let mut out = table(&["job", "state", "since", "address"]);
+        let mut out = table(&["job", "state", "since", "until", "address"]);
         for record in &records {
             let state = json!(record.state).as_str().unwrap_or_default().to_owned();
-            let since = record.since.format("%Y-%m-%d %H:%M:%S").to_string();
-            out.add_row([record.job.clone(), state, since, shown(&record.address)]);
+            let time = |at: DateTime<Utc>| at.format("%Y-%m-%d %H:%M:%S").to_string();
+            let until = record.paused_until.map_or_else(|| "-".to_owned(), time);
+            out.add_row([record.job.clone(), state, time(record.since), until, shown(&record.address)]);
         }
         crate::say!("{out}");
         for record in &records {

@@ -56,10 +56,16 @@ const METADATA_V4: [Ipv4Addr; 3] = [
     Ipv4Addr::new(168, 63, 129, 16),   // Azure's platform address
 ];
 const METADATA_V6: [Ipv6Addr; 3] = [
-    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), // AWS
-    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),  // Google Cloud
-    Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42),   // Scaleway
+    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),       // Google Cloud
+    Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42),        // Scaleway
+    Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe), // Oracle Cloud
 ];
+
+/// AWS has its instance services in fd00:ec2::/32: metadata at ::254, credentials of EKS pods at ::23, DNS at ::253, time
+/// at ::123. There is no telling what will be added.
+fn is_aws_local(address: Ipv6Addr) -> bool {
+    matches!(address.segments(), [0xfd00, 0xec2, ..])
+}
 
 fn special(address: IpAddr) -> Option<&'static str> {
     let of = |is: bool, what| is.then_some(what);
@@ -71,7 +77,7 @@ fn special(address: IpAddr) -> Option<&'static str> {
             .or(of(v4.octets()[0] == 0, "unspecified"))
             .or(of(v4.is_multicast(), "multicast"))
             .or(of(v4.is_broadcast(), "broadcast")),
-        IpAddr::V6(v6) => of(METADATA_V6.contains(&v6), "a cloud's metadata service")
+        IpAddr::V6(v6) => of(METADATA_V6.contains(&v6) || is_aws_local(v6), "a cloud's metadata service")
             .or(of(v6.is_unicast_link_local(), "link-local"))
             .or(of(v6.is_unspecified(), "unspecified"))
             .or(of(v6.is_multicast(), "multicast")),
@@ -126,6 +132,9 @@ mod tests {
             "240.0.0.1",
             "::1",
             "fd00::1",
+            "fd00:ec1:ffff::1",
+            "fd00:ec3::1",
+            "fd00:c1::1",
             "fec0::1",
             "2001:db8::1",
             "::ffff:127.0.0.1",
@@ -151,6 +160,9 @@ mod tests {
             ("192.0.0.192", metadata),
             ("168.63.129.16", metadata),
             ("fd00:ec2::254", metadata),
+            ("fd00:ec2::23", metadata),
+            ("fd00:ec2:ffff:ffff:ffff:ffff:ffff:ffff", metadata),
+            ("fd00:c1::a9fe:a9fe", metadata),
             ("fd20:ce::254", metadata),
             ("fd00:42::42", metadata),
             ("fe80::1", local),
@@ -188,6 +200,8 @@ mod tests {
             ("fe80::1", &["169.254.0.0/16"], Some("link-local")),
             ("fe80::1", &["fe80::/10"], None),
             ("2002:a9fe:a9fe::1", &["2002::/16"], None),
+            ("fd00:ec2::23", &["fd00:ec2::23/128"], None),
+            ("fd00:ec2::24", &["fd00:ec2::23/128"], Some("a cloud's metadata service")),
         ] {
             check(address, allowed, expected);
         }

@@ -138,7 +138,7 @@ async fn read(mut response: Response, place: &Place) -> Answer {
     let status = response.status().as_u16();
     let retry_after = response.headers().get_all(RETRY_AFTER).iter();
     let retry_after = retry_after.filter_map(|value| value.to_str().ok().map(str::to_owned)).collect();
-    let mut body = Vec::new();
+    let (mut body, mut truncated) = (Vec::new(), false);
     let broken = loop {
         match response.chunk().await {
             Ok(Some(chunk)) => body.extend_from_slice(&chunk[..chunk.len().min(BODY_LIMIT - body.len())]),
@@ -146,10 +146,11 @@ async fn read(mut response: Response, place: &Place) -> Answer {
             Err(error) => break Some(classify(&error.without_url(), place)),
         }
         if body.len() == BODY_LIMIT {
+            truncated = true;
             break None;
         }
     };
-    Answer { status, retry_after, body, broken }
+    Answer { status, retry_after, body, truncated, broken }
 }
 
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {

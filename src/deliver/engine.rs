@@ -132,6 +132,7 @@ async fn throw_on_request(desk: &Desk, mut stop: watch::Receiver<bool>) -> std::
             kind: StopKind::Asked,
             reason: "delivery was asked to stop".to_owned(),
             remedy: "nothing needs mending: the next run sends the rest".to_owned(),
+            until: None,
         });
     }
     std::future::pending().await

@@ -1,6 +1,6 @@
 //! Messages out, receipts back.
 //!
-//! In: [`Item`]s, rendered and in change-set order. Out: a [`Receipt`] for each that the destination answered or that
+//! In: [`Item`]s, rendered, each row of the change set once. Out: a [`Receipt`] for each that the destination answered or that
 //! cannot be sent, in batches through the [`Ledger`], and a [`Summary`].
 //! Always holds: the ledger has been told (durably) that a message may be attempted before its first byte leaves; a
 //! receipt counts only once the ledger has it; the resolved URL and secrets appear in no message, error or log line.
@@ -41,6 +41,7 @@ pub use crate::receipt::FailureKind;
 use crate::receipt::{Outcome, Receipt};
 use async_trait::async_trait;
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -51,7 +52,7 @@ use tokio::sync::watch;
 /// One webhook, ready to go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// The position in the change set, from 0, ascending.
+    /// The position in the change set, from 0.
     pub seq: u64,
     /// The key as text, for logs.
     pub key: String,
@@ -84,8 +85,8 @@ pub enum Item {
 /// What is to be made durable in one go.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Entry {
-    /// Rows that may be attempted from now on, as ranges of `seq`, ascending; disjoint from every earlier grant of this
-    /// delivery.
+    /// Rows that may be attempted from now on, as ranges of `seq`, in the order of the items; disjoint from every earlier
+    /// grant of this delivery.
     pub attempting: Vec<Range<u64>>,
     /// Final words, each row's once. In the order in which they came, not by `seq`.
     pub receipts: Vec<Receipt>,
@@ -172,6 +173,9 @@ pub struct Stopped {
     pub reason: String,
     /// What to do.
     pub remedy: String,
+    /// The destination asks for nothing before then ([`StopKind::Paused`]).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<DateTime<Utc>>,
 }
 
 /// Why delivery stopped, for programs.

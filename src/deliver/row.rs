@@ -116,7 +116,7 @@ fn config_fault(run: &Run, row: &mut History, reason: &str, remedy: &str) -> Ste
     let reason = run.engine.redactor.clean(reason);
     row.detail = Some(reason.clone());
     let kind = if row.status == Some(410) { StopKind::Disabled } else { StopKind::Config };
-    if run.desk.throw(Stopped { kind, reason, remedy: remedy.to_owned() }) {
+    if run.desk.throw(Stopped { kind, reason, remedy: remedy.to_owned(), until: None }) {
         tracing::debug!(status = row.status, remedy, "delivery stopped: the job or the destination needs mending");
     }
     Step::Leave
@@ -141,6 +141,7 @@ fn breaker_opened(run: &Run, row: &History, opened: Opened) {
         remedy: "check that the destination is up: the next run sends the rest; raise destination.retry.max to wait \
                  longer within the run"
             .to_owned(),
+        until: None,
     });
 }
 
@@ -154,17 +155,18 @@ fn again(run: &Run, row: &History, after: Option<Duration>) -> Step {
 /// Nobody waits for hours inside a run: the rest is left to the next one.
 fn long_pause(run: &Run, status: Option<u16>, time: Duration) -> Step {
     let until = run.engine.clock.now() + time.min(RETRY_AFTER_CAP);
-    let until = until.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let shown = until.to_rfc3339_opts(SecondsFormat::Secs, true);
     let status = status.map_or_else(String::new, |s| format!(" ({s} with Retry-After)"));
     let stopped = Stopped {
         kind: StopKind::Paused,
-        reason: format!("the destination asks to wait until {until}{status}"),
+        reason: format!("the destination asks to wait until {shown}{status}"),
         remedy: "nothing needs mending: a run after that time sends the rest; if this happens often, lower \
                  destination.rate, or raise destination.retry.max to wait within the run"
             .to_owned(),
+        until: Some(until),
     };
     if run.desk.throw(stopped) {
-        tracing::debug!(until, "delivery stopped: the destination asks for a pause longer than retry.max");
+        tracing::debug!(until = shown, "delivery stopped: the destination asks for a pause longer than retry.max");
     }
     Step::Leave
 }

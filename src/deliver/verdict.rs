@@ -4,7 +4,7 @@
 //! Always holds: "surely not applied" is said only where the protocol says so (a 4xx, or a request that never left);
 //! whatever is in doubt may have been applied.
 
-use super::words::{describe, taken_back};
+use super::words::{describe, object, taken_back};
 use crate::receipt::Outcome;
 use chrono::{DateTime, Datelike, NaiveDateTime, Utc, Weekday};
 use serde_json::Value;
@@ -41,6 +41,8 @@ pub struct Answer {
     pub retry_after: Vec<String>,
     /// The beginning of the body.
     pub body: Vec<u8>,
+    /// The body was not read beyond our limit; there may be more of it.
+    pub truncated: bool,
     /// Why the body could not be read to its end (or to our limit).
     pub broken: Option<Fault>,
 }
@@ -183,17 +185,17 @@ fn judge_answer(answer: &Answer, preset: Preset, now: DateTime<Utc>) -> Verdict 
     }
 }
 
-/// A 2xx is believed unless its body says otherwise. A body beyond our limit is not JSON to us and so says nothing; one
-/// that broke off might have said anything.
+/// A 2xx is believed unless its body says otherwise. Of a body beyond our limit only what stands before it is heard: where
+/// `"success": false` comes later, the status is believed. One that broke off might have said anything.
 fn judge_success(answer: &Answer, preset: Preset) -> Verdict {
     if let Some(broken) = &answer.broken {
         let detail = format!("the answer broke off: {}", broken.text);
         return Verdict::Retry { maybe_applied: true, after: None, pause: false, detail };
     }
-    match serde_json::from_slice(&answer.body) {
-        _ if preset == Preset::Events => Verdict::Acknowledged,
-        Ok(Value::Object(object)) if object.get("success") == Some(&Value::Bool(false)) => {
-            Verdict::Refused { detail: taken_back(answer, &object) }
+    let said = if preset == Preset::Webhook { object(answer) } else { None };
+    match said {
+        Some(said) if said.get("success") == Some(&Value::Bool(false)) => {
+            Verdict::Refused { detail: taken_back(answer, &said) }
         }
         _ => Verdict::Acknowledged,
     }

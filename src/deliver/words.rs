@@ -1,6 +1,8 @@
 //! What a report says of an answer, or of none. Pure; secrets are taken out later (`redact`).
 
 use super::verdict::{Answer, Attempt, FaultKind};
+use serde::Deserializer as _;
+use serde::de::{MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 /// What to say of a row whose `attempts` requests ended with `last`, which said `detail`: how often it was tried, and
@@ -22,7 +24,7 @@ pub(super) fn so_far(last: &Attempt, detail: &str, attempts: u32) -> String {
 
 /// What the destination said: the message of its JSON if there is one, else the body as it is.
 pub(super) fn describe(answer: &Answer) -> String {
-    if let Some(message) = serde_json::from_slice(&answer.body).ok().as_ref().and_then(message) {
+    if let Some(message) = object(answer).as_ref().and_then(message) {
         return message.to_owned();
     }
     let text = String::from_utf8_lossy(&answer.body);
@@ -30,7 +32,36 @@ pub(super) fn describe(answer: &Answer) -> String {
     if text.is_empty() { "the answer has no body".to_owned() } else { text.to_owned() }
 }
 
-fn message(body: &Value) -> Option<&str> {
+/// The body, if it is a JSON object. Of one that is longer than what is read: the entries that stand whole before the cut.
+pub(super) fn object(answer: &Answer) -> Option<Map<String, Value>> {
+    let mut entries = Map::new();
+    let mut json = serde_json::Deserializer::from_slice(&answer.body);
+    match json.deserialize_map(Entries(&mut entries)).and_then(|()| json.end()) {
+        Ok(()) => Some(entries),
+        Err(error) if answer.truncated && error.is_eof() => Some(entries),
+        Err(_) => None,
+    }
+}
+
+/// Keeps the entries of an object, one by one, so that those before an error are there.
+struct Entries<'a>(&'a mut Map<String, Value>);
+
+impl<'de> Visitor<'de> for Entries<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some((key, value)) = map.next_entry()? {
+            self.0.insert(key, value);
+        }
+        Ok(())
+    }
+}
+
+fn message(body: &Map<String, Value>) -> Option<&str> {
     let error = body.get("error");
     let candidates = [body.get("message"), error.and_then(|e| e.get("message")), error, body.get("detail")];
     candidates.into_iter().flatten().find_map(Value::as_str).filter(|text| !text.trim().is_empty())
@@ -48,7 +79,34 @@ mod tests {
     use crate::deliver::verdict::Fault;
 
     fn answer(status: u16, body: &str) -> Answer {
-        Answer { status, retry_after: Vec::new(), body: body.as_bytes().to_vec(), broken: None }
+        Answer { status, retry_after: Vec::new(), body: body.as_bytes().to_vec(), truncated: false, broken: None }
+    }
+
+    #[test]
+    fn of_a_body_that_is_cut_the_whole_entries_count() {
+        for (body, whole, cut) in [
+            (r#"{"a": 1, "b": false}"#, Some("a b"), Some("a b")),
+            (r#"{"a": 1, "b": false"#, None, Some("a b")),
+            (r#"{"a": 1, "b": fals"#, None, Some("a")),
+            (r#"{"a": [{"c": "x"}], "b": {"c": 1, "d": "cu"#, None, Some("a")),
+            ("{\"a\": 1, \"b\": \"\u{e9}", None, Some("a")),
+            (r#"{"a": 1, "#, None, Some("a")),
+            ("{", None, Some("")),
+            ("", None, Some("")),
+            (r#"{"a": 1, b"#, None, None),
+            (r#"{"a": 1} x"#, None, None),
+            (r#"[{"a": 1"#, None, None),
+            ("<html>", None, None),
+        ] {
+            for (truncated, expected) in [(false, whole), (true, cut)] {
+                let found = object(&Answer { truncated, ..answer(200, body) });
+                let found = found.map(|entries| entries.keys().cloned().collect::<Vec<_>>().join(" "));
+                assert_eq!(found.as_deref(), expected, "{body}, cut: {truncated}");
+            }
+        }
+        // In the middle of a sign.
+        let cut = Answer { truncated: true, body: b"{\"a\": 1, \"b\": \"\xc3".to_vec(), ..answer(200, "") };
+        assert_eq!(object(&cut).map(|entries| entries.len()), Some(1));
     }
 
     #[test]

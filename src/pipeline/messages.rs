@@ -1,4 +1,5 @@
-//! Renders a change set row by row, as delivery asks for it, and passes over what is not to be sent.
+//! Renders a change set row by row, as delivery asks for it, and passes over what is not to be sent. Rows that did not get
+//! through lately come last, so that they keep no others from being tried: each of them costs attempts and waits.
 
 use super::PipelineError;
 use super::outbox::Outbox;
@@ -7,7 +8,7 @@ use crate::receipt::Progress;
 use crate::snapshot::ChangeBatch;
 use crate::store::Refusal;
 use roaring::RoaringBitmap;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The rows of an outbox that are to be sent.
@@ -21,6 +22,12 @@ pub(super) struct Messages {
     /// Rows that have a word of an earlier delivery.
     told: RoaringBitmap,
     versions: HashMap<String, Version>,
+    /// Keys of rows that did not get through lately.
+    failed: HashSet<String>,
+    /// Rows that come after all others.
+    put_off: RoaringBitmap,
+    /// All others have been.
+    is_last_turn: bool,
     found: Arc<Mutex<Found>>,
 }
 
@@ -48,12 +55,13 @@ pub(super) struct Found {
 }
 
 impl Messages {
-    /// `after`: a version that was refused so often is set aside; 0: none is.
+    /// `after`: a version that was refused so often is set aside; 0: none is. `failed`: keys of rows that come last.
     pub(super) fn new(
         outbox: Outbox,
         progress: &Progress,
         refusals: Vec<Refusal>,
         after: u32,
+        failed: HashSet<String>,
     ) -> Result<(Self, Arc<Mutex<Found>>), PipelineError> {
         let found = Arc::new(Mutex::new(Found::default()));
         let version = |refusal: Refusal| {
@@ -68,6 +76,9 @@ impl Messages {
             done: progress.acknowledged.clone(),
             told: &progress.refused | &progress.unknown,
             versions: refusals.into_iter().map(version).collect(),
+            failed,
+            put_off: RoaringBitmap::new(),
+            is_last_turn: false,
             found: Arc::clone(&found),
         };
         Ok((messages, found))
@@ -78,9 +89,13 @@ impl Messages {
         while self.batch.as_ref().is_none_or(|batch| self.next >= batch.len()) {
             match self.batches.next() {
                 Some(Ok(batch)) => (self.batch, self.next) = (Some(batch), 0),
-                Some(Err(error)) => {
-                    self.found().broken = Some(error);
-                    return None;
+                Some(Err(error)) => return self.broken(error),
+                None if !self.is_last_turn && !self.put_off.is_empty() => {
+                    self.is_last_turn = true;
+                    match self.outbox.batches() {
+                        Ok(batches) => (self.batches, self.batch) = (Box::new(batches), None),
+                        Err(error) => return self.broken(error),
+                    }
                 }
                 None => {
                     self.found().is_complete = true;
@@ -89,6 +104,11 @@ impl Messages {
             }
         }
         Some(())
+    }
+
+    fn broken(&self, error: PipelineError) -> Option<()> {
+        self.found().broken = Some(error);
+        None
     }
 
     fn found(&self) -> std::sync::MutexGuard<'_, Found> {
@@ -123,10 +143,18 @@ impl Iterator for Messages {
             let (batch, at) = (self.batch.as_ref()?, self.next);
             self.next += 1;
             let (seq, row) = (batch.first + at as u64, &batch.rows[at]);
-            if self.passes_over(seq, &row.webhook_id) {
+            let number = u32::try_from(seq).unwrap_or(u32::MAX);
+            if self.is_last_turn && !self.put_off.contains(number) {
+                continue;
+            }
+            if !self.is_last_turn && self.passes_over(seq, &row.webhook_id) {
                 continue;
             }
             let key = crate::row::key_text(batch.row(at), &batch.shape().key);
+            if !self.is_last_turn && (self.told.contains(number) || self.failed.contains(&key)) {
+                self.put_off.insert(number);
+                continue;
+            }
             let (id, version, operation) = (batch.message_id(at), row.webhook_id.clone(), row.operation.as_str());
             return Some(match self.outbox.body(batch, at, &id) {
                 Ok(body) => Item::Send(Message { seq, key, id, version, operation, body: body.into() }),

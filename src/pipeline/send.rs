@@ -3,15 +3,16 @@
 use super::course::{Course, Published};
 use super::messages::{Found, Messages};
 use super::outbox::Outbox;
-use super::{PipelineError, Runner};
-use crate::deliver::{Delivery, Entry, Ledger, Observer, Options, Resolved, StopKind, Stopped, Summary};
+use super::{PipelineError, Runner, service};
+use crate::deliver::{Delivery, Entry, Ledger, Observer, Options, Resolved, Summary};
 use crate::job::secrets::Secrets;
 use crate::job::spec::Job;
 use crate::receipt::{Counts, Outcome, Progress};
 use crate::snapshot::{Manifest, waiting_ids};
-use crate::store::{DestinationRecord, DestinationState, RefusalChange, RunState, RunStore, StoreError};
+use crate::store::{RefusalChange, RunState, RunStore, StoreError};
 use async_trait::async_trait;
 use serde_json::json;
+use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 
 /// Told how a run goes, for progress bars.
@@ -87,7 +88,7 @@ pub(super) async fn send(
     delivery: Delivery,
     course: Course<'_, Published>,
 ) -> Result<Sent, PipelineError> {
-    if let Some(stopped) = out_of_service(runner, job).await? {
+    if let Some(stopped) = service::out_of_service(runner, job).await? {
         let state = course.state();
         let counts = course.rests(Some(format!("{}; {}", stopped.reason, stopped.remedy))).await?;
         let summary = Summary { stopped: Some(stopped), pending: counts.pending, ..Summary::default() };
@@ -99,7 +100,8 @@ pub(super) async fn send(
     runner.progress.sending(outbox.changes.len() - progress.acknowledged.len().min(outbox.changes.len()));
     let refusals = runner.store.refusals(Some(&job.name)).await?;
     let refused_before: Vec<String> = refusals.iter().map(|refusal| refusal.webhook_id.clone()).collect();
-    let (messages, found) = Messages::new(outbox, &progress, refusals, job.destination.dead_letter_after)?;
+    let failed = failed_lately(runner, &job.name).await?;
+    let (messages, found) = Messages::new(outbox, &progress, refusals, job.destination.dead_letter_after, failed)?;
     let ledger = Arc::new(StoreLedger { store: Arc::clone(&runner.store), run: run.clone() });
     let observer = Arc::new(Relay(Arc::clone(&runner.progress)));
     let sent = delivery.run(messages, ledger, observer, runner.stop.clone()).await;
@@ -111,11 +113,32 @@ pub(super) async fn send(
     failpoint!("delivery.ended");
     let progress = runner.store.progress(&run).await?;
     forget(runner, job, &refused_before, &found, &progress).await?;
-    note_destination(runner, job, &run, &summary).await?;
+    service::note(runner, job, &run, &summary).await?;
     let reason = summary.stopped.as_ref().map(|stopped| format!("{}; {}", stopped.reason, stopped.remedy));
     let (state, counts) = course.ended(progress, found.silent, reason, report(&summary, &found)).await?;
     summary.pending = counts.pending;
     Ok(Sent { state, counts, summary, dead_letters: found.set_aside - found.dropped })
+}
+
+/// Runs that are looked back at for rows that did not get through, …
+const RECENT_RUNS: u32 = 30;
+/// … and how many of those are remembered.
+const FAILED_ROWS: usize = 10_000;
+
+/// Keys of the rows that did not get through, in the last runs of the job, back to one that left nothing.
+async fn failed_lately(runner: &Runner, job: &str) -> Result<HashSet<String>, StoreError> {
+    let mut keys = HashSet::new();
+    for run in runner.store.runs(Some(job), RECENT_RUNS).await? {
+        let counts = &run.counts;
+        let left_nothing = counts.pending + counts.refused + counts.unknown == 0;
+        if run.state == RunState::Finished && left_nothing || keys.len() >= FAILED_ROWS {
+            break;
+        }
+        let room = u32::try_from(FAILED_ROWS - keys.len()).unwrap_or(u32::MAX);
+        let failures = runner.store.failures(&run.id, room).await?;
+        keys.extend(failures.into_iter().map(|failure| failure.key).filter(|key| !key.is_empty()));
+    }
+    Ok(keys)
 }
 
 /// What the run's record says of its delivery besides the counts.
@@ -152,49 +175,6 @@ async fn forget(
         over.retain(|id| !waiting.contains(id));
     }
     Ok(runner.store.change_refusals(&job.name, &over, RefusalChange::Forget).await.map(drop)?)
-}
-
-/// Why nothing is sent: the destination is disabled, and still has the address with which it was.
-async fn out_of_service(runner: &Runner, job: &Job) -> Result<Option<Stopped>, StoreError> {
-    let Some(record) = runner.store.destination(&job.name).await? else { return Ok(None) };
-    if record.state != DestinationState::Disabled {
-        return Ok(None);
-    }
-    if record.address != job.destination.url.written {
-        runner.store.clear_destination(&job.name).await?;
-        return Ok(None);
-    }
-    let since = record.since.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
-    Ok(Some(Stopped {
-        kind: StopKind::Disabled,
-        reason: format!("the destination is disabled since {since} (run {}): {}", record.run, record.reason),
-        remedy: format!(
-            "give the job a new destination.url, or, if the address takes webhooks again, `nightmark destinations enable \
-             {}`",
-            job.name
-        ),
-    }))
-}
-
-/// Remembers that the destination needs somebody, or that it does no longer.
-async fn note_destination(runner: &Runner, job: &Job, run: &str, summary: &Summary) -> Result<(), StoreError> {
-    let state = match summary.stopped.as_ref().map(|stopped| stopped.kind) {
-        Some(StopKind::Disabled) => DestinationState::Disabled,
-        Some(StopKind::Config) => DestinationState::Paused,
-        _ if summary.acknowledged > 0 => return runner.store.clear_destination(&job.name).await.map(drop),
-        _ => return Ok(()),
-    };
-    let Some(stopped) = &summary.stopped else { return Ok(()) };
-    let record = DestinationRecord {
-        job: job.name.clone(),
-        address: job.destination.url.written.clone(),
-        state,
-        reason: stopped.reason.clone(),
-        remedy: stopped.remedy.clone(),
-        since: runner.clock.now(),
-        run: run.to_owned(),
-    };
-    runner.store.put_destination(&record).await
 }
 
 struct StoreLedger {

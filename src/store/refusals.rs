@@ -41,7 +41,8 @@ impl Refusal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DestinationState {
-    /// The last run found it, or the job, in need of mending. The next run tries again.
+    /// The last run found it, or the job, in need of mending, and the next run tries again; or it has asked to be left
+    /// alone until [`DestinationRecord::paused_until`].
     Paused,
     /// It has said that it is gone (410). Nothing is sent until somebody enables it or gives another address.
     Disabled,
@@ -62,8 +63,17 @@ pub struct DestinationRecord {
     pub remedy: String,
     /// Since when.
     pub since: DateTime<Utc>,
-    /// The run that found it so.
+    /// The run that found it so first.
     pub run: String,
+    /// Nothing is sent before then: the destination has asked for it.
+    pub paused_until: Option<DateTime<Utc>>,
+}
+
+impl DestinationRecord {
+    /// It was a pause, and that is over.
+    pub fn is_over(&self, now: DateTime<Utc>) -> bool {
+        self.paused_until.is_some_and(|until| until <= now)
+    }
 }
 
 /// What is to be done with refused versions.

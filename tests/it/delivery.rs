@@ -244,6 +244,16 @@ async fn a_success_taken_back_is_reported_in_the_destinations_words() {
 }
 
 #[tokio::test]
+async fn a_success_taken_back_counts_also_where_a_long_trace_follows() {
+    let said = r#"{"success": false, "message": "plan is not known", "trace": ""#;
+    let server = Server::start(move |_| body(200, &format!("{said}{}\"}}", "at line 1; ".repeat(2000)))).await;
+    let case = Case::new(&server);
+    let summary = case.send(1).await;
+    assert_eq!(case.only_receipt(), (Outcome::Refused, Some(200), 1));
+    assert_eq!(summary.failures[0].detail, r#"answered 200 with "success": false: plan is not known"#);
+}
+
+#[tokio::test]
 async fn no_answer_within_the_time_out_is_unknown() {
     let server = Server::start(|_| Reply::Hang).await;
     let mut case = Case::new(&server).attempts(1);

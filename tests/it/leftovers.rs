@@ -1,6 +1,8 @@
 //! What a bad night leaves behind, and what a person does about it: `runs show`, `retry`, `dead-letters`, `destinations`.
 
 use crate::support::{Destination, Home, Seen, job_file};
+use nightmark::store::sqlite::SqliteStore;
+use nightmark::store::{DestinationRecord, RefusalStore};
 use serde_json::{Value, json};
 
 /// A home with a job whose rows are set aside at the second refusal.
@@ -182,6 +184,93 @@ fn a_destination_that_is_gone_gets_nothing_until_it_is_enabled_or_another() {
     assert_eq!(destination.take()[0].path, "/new");
 }
 
+/// The job's record of its destination, changed in the state store.
+fn change_record(home: &Home, change: impl FnOnce(&mut DestinationRecord)) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let store = SqliteStore::open(&home.path("nightmark.db")).await.unwrap();
+        let mut record = store.destination("orgs").await.unwrap().unwrap();
+        change(&mut record);
+        store.put_destination(&record).await.unwrap();
+        store.close().await;
+    });
+}
+
+#[test]
+fn a_pause_holds_over_runs_until_its_time_or_somebody_ends_it() {
+    let destination = Destination::start();
+    let home = home(&destination, "a:pro b:free");
+    let ask = |orgs: &str| {
+        extract(&home, orgs);
+        ["a", "b"].iter().for_each(|org| destination.set(org, 429));
+        destination.set_retry_after(3600);
+        home.run(&["run", "orgs"]).expect(1);
+        assert!((1..=2).contains(&destination.take().len()));
+        destination.clear();
+    };
+    ask("a:pro b:free");
+    let listed = json_of(&home, &["destinations", "list"]);
+    assert_eq!(listed[0]["state"], json!("paused"));
+    let until: chrono::DateTime<chrono::Utc> = listed[0]["paused_until"].as_str().unwrap().parse().unwrap();
+    let said = text(&home, &["destinations", "list"]);
+    assert!(said.contains(&until.format("%Y-%m-%d %H:%M:%S").to_string()), "{said}");
+
+    // Neither a run nor a retry asks again.
+    let said = home.run(&["run", "orgs"]).expect(1).stdout;
+    assert!(said.contains("asks to wait until") && said.contains("nightmark destinations enable orgs"), "{said}");
+    let retried = home.run(&["retry", "orgs", "--json"]).expect(1).json();
+    assert_eq!((&retried["stopped"]["kind"], &retried["pending"]), (&json!("paused"), &json!(2)));
+    assert_eq!(destination.take().len(), 0);
+    let shown = json_of(&home, &["runs", "show", "orgs"]);
+    assert_eq!(shown["status"], json!("published"));
+    assert!(shown["reason"].as_str().unwrap().contains("asks to wait until"), "{shown}");
+
+    // Its time passes.
+    change_record(&home, |record| record.paused_until = Some(chrono::Utc::now()));
+    assert!(text(&home, &["destinations", "list"]).contains("every destination is in service"));
+    assert_eq!(json_of(&home, &["runs", "show", "orgs"])["destination"], Value::Null);
+    home.run(&["retry", "orgs"]).expect(0);
+    assert_eq!(destination.take_orgs(), ["a", "b"]);
+
+    // Somebody ends it.
+    ask("a:team b:team");
+    text(&home, &["destinations", "enable", "orgs"]);
+    home.run(&["retry", "orgs"]).expect(0);
+    assert_eq!(destination.take_orgs(), ["a", "b"]);
+
+    // Another address has not asked for it.
+    ask("a:free b:pro");
+    let job = std::fs::read_to_string(home.path("jobs/orgs.toml")).unwrap();
+    home.write("jobs/orgs.toml", &job.replace("/hook", "/new"));
+    home.job("orgs", 0);
+    assert_eq!(destination.take_orgs(), ["a", "b"]);
+    assert_eq!(json_of(&home, &["destinations", "list"]), json!([]));
+}
+
+#[test]
+fn destinations_tells_since_when_something_is_wrong_and_forgets_it_with_the_next_answer() {
+    let destination = Destination::start();
+    let home = home(&destination, "a:pro");
+    destination.set("a", 401);
+    let first = home.job("orgs", 1)["run"].clone();
+    let before = json_of(&home, &["destinations", "list"])[0].clone();
+    assert_eq!((&before["run"], &before["paused_until"]), (&first, &Value::Null));
+    home.job("orgs", 1);
+    assert_eq!(json_of(&home, &["destinations", "list"])[0], before, "since the first of them");
+    destination.set("a", 403);
+    let another = home.job("orgs", 1)["run"].clone();
+    let now = json_of(&home, &["destinations", "list"])[0].clone();
+    assert_eq!(now["run"], another);
+    assert_ne!(now["since"], before["since"]);
+    // Failing says nothing of the key; a refusal says that it is good.
+    destination.set("a", 503);
+    home.job("orgs", 1);
+    assert_eq!(json_of(&home, &["destinations", "list"])[0], now);
+    destination.set("a", 422);
+    home.job("orgs", 1);
+    assert!(text(&home, &["destinations", "list"]).contains("every destination is in service"));
+}
+
 #[test]
 fn a_retry_that_is_stopped_leaves_a_run_that_is_not_finished() {
     let destination = Destination::start();
@@ -233,6 +322,87 @@ fn runs_show_tells_what_happened_what_was_sent_and_what_to_do() {
     assert!(unknown.contains("`nobody`") && unknown.contains("nightmark runs"), "{unknown}");
 }
 
+/// The line of `runs show` that begins so, without it.
+fn line<'a>(shown: &'a str, begin: &str) -> &'a str {
+    shown.lines().find_map(|line| line.trim_start().strip_prefix(begin)).unwrap_or_else(|| panic!("{begin}: {shown}"))
+}
+
+#[test]
+fn runs_show_tells_what_the_limits_did() {
+    let destination = Destination::start();
+    let home = Home::new();
+    let to = |retry: &str| {
+        let to = format!("url = \"http://{}/hook\"\nrate = \"500/s\"\nretry = {retry}", destination.address);
+        home.write("jobs/orgs.toml", &job_file("", &to, "preset = \"flat\""));
+    };
+    // One row is put off twice, for a second each.
+    to(r#"{ attempts = 2, base = "1ms", max = "2s" }"#);
+    extract(&home, "a:pro b:free");
+    destination.set("a", 429);
+    destination.set_retry_after(1);
+    home.job("orgs", 1);
+    let shown = text(&home, &["runs", "show", "orgs"]);
+    assert_eq!(line(&shown, "Requests ").trim(), "3 made, 1 of them retries (0 waited for the retry budget)");
+    assert!(shown.contains("1 acknowledged, 0 refused, 0 unknown, 2 to be repeated, 0 mistakes"), "{shown}");
+    assert_eq!(line(&shown, "Limits ").trim(), "2 of 8 in flight at the end, 2 at the least, at most 500 a second");
+    assert!(line(&shown, "Latency ").contains(" ms the longest"), "{shown}");
+    let paused: f64 = line(&shown, "paused for ").split(' ').next().unwrap().parse().unwrap();
+    assert!(paused >= 1.0, "{shown}");
+    assert!(!shown.contains("circuit breaker"), "{shown}");
+    let limits = json_of(&home, &["runs", "show", "orgs"])["report"]["limits"].clone();
+    assert_eq!(limits["concurrency"], json!({ "now": 2, "max": 8, "smallest": 2 }));
+    assert_eq!(
+        (&limits["retries"], &limits["breaker"]["opened"], &limits["rate"]),
+        (&json!(1), &json!(0), &json!(500.0))
+    );
+
+    // The breaker opens, for longer than the job waits.
+    to(r#"{ attempts = 1, base = "1ms", max = "2s" }"#);
+    destination.clear();
+    let orgs: Vec<String> = (0..20).map(|n| format!("k{n:02}:pro")).collect();
+    extract(&home, &orgs.join(" "));
+    (0..20).for_each(|n| destination.set(&format!("k{n:02}"), 500));
+    home.job("orgs", 1);
+    let shown = text(&home, &["runs", "show", "orgs"]);
+    assert_eq!(line(&shown, "circuit breaker "), "opened 1 times, open at the end");
+    assert!(shown.contains("stopped before everything was sent") && shown.contains("destination.retry.max"), "{shown}");
+    let report = json_of(&home, &["runs", "show", "orgs"])["report"].clone();
+    assert_eq!(
+        (&report["stopped"]["kind"], &report["limits"]["breaker"]["state"]),
+        (&json!("breaker"), &json!("open"))
+    );
+}
+
+#[test]
+fn rows_that_fail_each_night_come_after_those_that_have_not_been_tried() {
+    let destination = Destination::start();
+    let home = Home::new();
+    let to = format!(
+        "url = \"http://{}/hook\"\nconcurrency = 1\nretry = {{ attempts = 1, base = \"1ms\" , max = \"1s\" }}",
+        destination.address
+    );
+    home.write("jobs/orgs.toml", &job_file("", &to, "preset = \"flat\""));
+    let keys: Vec<String> = (0..27).map(|n| format!("k{n:02}")).collect();
+    keys[..22].iter().for_each(|key| destination.set(key, 500));
+    let orgs = |plan: &str| keys.iter().map(|key| format!("{key}:{plan} ")).collect::<String>();
+    let night = |args: &[&str]| {
+        home.run(args).expect(1);
+        destination.take().iter().map(|seen| seen.org().to_owned()).collect::<Vec<_>>()
+    };
+    // Ten failures open the breaker, each night and each retry; other rows are tried first than those of the nights before.
+    extract(&home, &orgs("pro"));
+    assert_eq!(night(&["run", "orgs"]), keys[..10]);
+    extract(&home, &orgs("team"));
+    assert_eq!(night(&["run", "orgs"]), keys[10..20]);
+    let third = night(&["retry", "orgs"]);
+    assert_eq!(third[..7], keys[20..27], "and then those that failed: {third:?}");
+    assert_eq!(third[7], keys[0], "{third:?}");
+    assert_eq!(json_of(&home, &["runs", "show", "orgs"])["counts"]["acknowledged"], json!(5));
+    destination.clear();
+    home.job("orgs", 0);
+    assert_eq!(destination.take_orgs(), keys[..22]);
+}
+
 #[test]
 fn a_run_that_was_stopped_is_taken_over_by_the_next() {
     let destination = Destination::start();
@@ -280,7 +450,7 @@ fn an_id_stands_for_one_body_and_a_dead_letter_for_what_is_compared() {
     let night = |text: &str, code: i32| {
         note(text);
         home.job("orgs", code);
-        destination.take().pop().map(|seen| (ids(std::slice::from_ref(&seen))[0].clone(), seen.body["note"].clone()))
+        destination.take().pop().map(|seen| (seen.headers["webhook-id"].clone(), seen.body["note"].clone()))
     };
     let (first, other, again) = (night("one", 1).unwrap(), night("two", 1).unwrap(), night("one", 1).unwrap());
     assert_eq!((&first.1, &other.1), (&json!("one"), &json!("two")));

@@ -4,6 +4,7 @@
 use crate::support::{Home, Ran, job_file, ran};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -168,6 +169,22 @@ timeout = "600ms"
     job_file("", &to, r#"preset = "flat""#)
 }
 
+/// Whatever else somebody looks at who wants to know what happened, as text and as JSON.
+fn after_a_bad_night(job: &str) -> Vec<Vec<String>> {
+    let commands = [
+        &["retry", job][..],
+        &["runs", "show", job],
+        &["dead-letters", "list", job, "--all"],
+        &["dead-letters", "show", job, "ws_0"],
+        &["destinations", "list"],
+        &["preview", job, "--limit", "3"],
+        &["explain", job, "ws_0"],
+    ];
+    let owned = |command: &[&str]| command.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>();
+    let json = |command: &[&str]| owned(&[command, &["--json"]].concat());
+    commands.into_iter().flat_map(|command| [owned(command), json(command)]).collect()
+}
+
 fn run(home: &Home, args: &[&str]) -> Ran {
     let mut command = home.command(args);
     command.envs(PLANTED.iter().copied()).env("RUST_LOG", "trace").env("NIGHTMARK_LOG", "trace");
@@ -223,7 +240,7 @@ fn planted_secrets_are_nowhere_but_at_the_destination() {
     let orgs: String = (0..400).map(|n| format!("ws_{n}\n")).collect();
     home.write("orgs.csv", &format!("workspace_id\n{orgs}"));
     home.write("few.csv", "workspace_id\nws_0\nws_1\nws_2\n");
-    let mut shown = String::new();
+    let (mut shown, mut told) = (String::new(), BTreeMap::new());
     for (number, (name, text)) in jobs.iter().enumerate() {
         home.write(&format!("jobs/{name}.toml"), text);
         let format = if number % 2 == 0 { "text" } else { "json" };
@@ -234,6 +251,14 @@ fn planted_secrets_are_nowhere_but_at_the_destination() {
             clean(&format!("stderr of {args:?}"), ran.stderr.as_bytes());
             shown.push_str(&ran.stdout);
             shown.push_str(&ran.stderr);
+        }
+        for args in after_a_bad_night(name) {
+            let args: Vec<&str> = args.iter().map(String::as_str).collect();
+            let ran = run(&home, &args);
+            clean(&format!("stdout of {args:?}"), ran.stdout.as_bytes());
+            clean(&format!("stderr of {args:?}"), ran.stderr.as_bytes());
+            let command = args.iter().filter(|arg| *arg != name).copied().collect::<Vec<_>>().join(" ");
+            *told.entry(command).or_insert(0) += usize::from(ran.stdout.contains("[redacted]"));
         }
         for file in home.files() {
             clean(&file.display().to_string(), &std::fs::read(&file).unwrap());
@@ -251,6 +276,11 @@ fn planted_secrets_are_nowhere_but_at_the_destination() {
         assert!(heard.to_lowercase().contains(&sent.to_lowercase()), "the destinations heard no {sent}");
     }
     assert!(shown.contains("[redacted]") && shown.contains("TRACE"), "{shown}");
+    for (command, times) in &told {
+        // Those show what is to be sent, not what the destination said.
+        let is_silent = command.starts_with("preview") || command.starts_with("explain");
+        assert!(is_silent || *times > 0, "`{command}` never had a word of the destination to show: {told:?}");
+    }
     let database = home.files().into_iter().find(|file| file.extension().is_some_and(|e| e == "db")).unwrap();
     assert!(memchr::memmem::find(&std::fs::read(database).unwrap(), b"[redacted]").is_some(), "receipts are kept");
 }

@@ -193,10 +193,12 @@ async fn destinations_are_kept(store: &impl RefusalStore) {
         remedy: "mend the key".to_owned(),
         since: at(1),
         run: "r1".to_owned(),
+        paused_until: Some(at(3600)),
     };
     assert_eq!(store.destination("d").await.unwrap(), None);
     store.put_destination(&record).await.unwrap();
-    let disabled = DestinationRecord { state: DestinationState::Disabled, since: at(2), ..record };
+    assert_eq!(store.destination("d").await.unwrap().as_ref(), Some(&record));
+    let disabled = DestinationRecord { state: DestinationState::Disabled, since: at(2), paused_until: None, ..record };
     store.put_destination(&disabled).await.unwrap();
     assert_eq!(store.destinations().await.unwrap(), std::slice::from_ref(&disabled));
     assert_eq!(store.destination("d").await.unwrap(), Some(disabled));

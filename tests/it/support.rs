@@ -135,6 +135,8 @@ struct Script {
     seen: Vec<Seen>,
     /// Status by org; 200 where there is none. 0: never answer.
     statuses: HashMap<String, u16>,
+    /// Stands on every answer.
+    retry_after: Option<u64>,
 }
 
 /// An HTTP destination on loopback with a runtime of its own.
@@ -165,7 +167,14 @@ impl Destination {
     }
 
     pub fn clear(&self) {
-        self.script.lock().unwrap().statuses.clear();
+        let mut script = self.script.lock().unwrap();
+        script.statuses.clear();
+        script.retry_after = None;
+    }
+
+    /// From now on every answer says `Retry-After`, in seconds.
+    pub fn set_retry_after(&self, seconds: u64) {
+        self.script.lock().unwrap().retry_after = Some(seconds);
     }
 
     /// What came since the last call.
@@ -207,7 +216,7 @@ async fn answer(
     script: Arc<Mutex<Script>>,
     arrived: Arc<tokio::sync::Notify>,
     request: axum::extract::Request,
-) -> (axum::http::StatusCode, String) {
+) -> axum::http::Response<String> {
     let (parts, body) = request.into_parts();
     let bytes = axum::body::to_bytes(body, 1 << 20).await.unwrap_or_default();
     let headers = parts.headers.iter();
@@ -216,17 +225,19 @@ async fn answer(
         headers: headers.map(|(n, v)| (n.to_string(), v.to_str().unwrap_or_default().to_owned())).collect(),
         body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
     };
-    let status = {
+    let (status, retry_after) = {
         let mut script = script.lock().unwrap();
         let status = script.statuses.get(seen.org()).copied().unwrap_or(200);
         script.seen.push(seen);
-        status
+        (status, script.retry_after)
     };
     arrived.notify_waiters();
     if status == 0 {
         std::future::pending::<()>().await;
     }
-    (axum::http::StatusCode::from_u16(status).unwrap(), r#"{"success":true}"#.to_owned())
+    let answer = axum::http::Response::builder().status(status);
+    let answer = retry_after.into_iter().fold(answer, |answer, seconds| answer.header("retry-after", seconds));
+    answer.body(r#"{"success":true}"#.to_owned()).unwrap()
 }
 
 /// `nightmark serve` on free ports; ended by SIGTERM.

@@ -70,12 +70,14 @@ async fn load(context: &Context, store: &SqliteStore, mut run: RunRecord) -> any
     let given_up: Vec<_> = refusals.iter().filter(|refusal| refusal.is_given_up(after)).collect();
     let dead_letters = given_up.iter().filter(|refusal| !refusal.dropped).count() as u64;
     let given_up = given_up.iter().filter(|refusal| refusal.run == run.id).count() as u64;
-    let destination = store.destination(&run.job).await?;
+    let destination = store.destination(&run.job).await?.filter(|of| !of.is_over(context.clock.now()));
     let around = Around {
         left_alone: super::is_free(context, &run.job),
         // A damaged manifest is told by the commands that need it.
         is_current: Manifest::load(&dir).ok().flatten().is_some_and(|manifest| manifest.run == run.id),
-        is_disabled: destination.as_ref().is_some_and(|of| of.state == DestinationState::Disabled),
+        is_out_of_service: destination
+            .as_ref()
+            .is_some_and(|of| of.state == DestinationState::Disabled || of.paused_until.is_some()),
         given_up,
         dead_letters: if run.counts.set_aside + given_up > 0 { dead_letters } else { 0 },
     };

@@ -9,8 +9,8 @@ pub struct Around {
     pub left_alone: bool,
     /// The snapshot is this run's.
     pub is_current: bool,
-    /// The job's destination takes nothing until somebody enables it.
-    pub is_disabled: bool,
+    /// The job's destination takes nothing until somebody enables it, or until a time that it has named.
+    pub is_out_of_service: bool,
     /// Of the rows that were refused in this run, those that are set aside or dropped now.
     pub given_up: u64,
     /// Rows of the job that are set aside and that nobody has dropped, if the run has such rows.
@@ -59,7 +59,7 @@ pub fn sentence(run: &RunRecord, around: &Around) -> &'static str {
 pub fn what_to_do(run: &RunRecord, around: &Around) -> Vec<String> {
     let job = &run.job;
     let mut todo = Vec::new();
-    if around.is_disabled {
+    if around.is_out_of_service {
         todo.push(format!(
             "nightmark destinations enable {job}  once its address takes webhooks again, or is another one"
         ));
@@ -145,7 +145,7 @@ mod tests {
         let given_up = Around { dead_letters: 3, given_up: 3, ..current };
         assert_eq!(commands(&left(RunState::Finished), given_up), ["dead-letters"]);
         assert_eq!(commands(&record(RunState::Held, true), alone), ["preview", "run"]);
-        let disabled = what_to_do(&left(RunState::Delivering), &Around { is_disabled: true, ..current });
+        let disabled = what_to_do(&left(RunState::Delivering), &Around { is_out_of_service: true, ..current });
         assert!(disabled[0].starts_with("nightmark destinations enable orgs") && disabled.len() == 3, "{disabled:?}");
     }
 }

@@ -55,6 +55,8 @@ struct State {
     granting: Vec<Message>,
     granted: VecDeque<Job>,
     parked: BinaryHeap<Reverse<Parked>>,
+    /// The row that was handed out last had been tried before.
+    retried_last: bool,
     /// Rows here without a final word, those at workers included.
     open: usize,
     /// No more will be rendered.
@@ -81,6 +83,7 @@ impl Desk {
             granting: Vec::new(),
             granted: VecDeque::new(),
             parked: BinaryHeap::new(),
+            retried_last: false,
             open: 0,
             drained: false,
             outbox: Vec::new(),

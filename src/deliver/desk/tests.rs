@@ -43,7 +43,8 @@ async fn nothing_for(desk: &Desk, time: Duration) -> bool {
 }
 
 fn answered(permit: Permit, status: u16) {
-    let attempt = Attempt::Answered(Answer { status, retry_after: Vec::new(), body: Vec::new(), broken: None });
+    let attempt =
+        Attempt::Answered(Answer { status, retry_after: Vec::new(), body: Vec::new(), truncated: false, broken: None });
     permit.ended(&attempt, &judge(&attempt, Preset::Webhook, DateTime::UNIX_EPOCH), 1 << 127);
 }
 
@@ -173,6 +174,52 @@ async fn one_probe_passes_an_open_breaker() {
     assert_eq!(start.elapsed(), Duration::ZERO, "closed");
 }
 
+/// Delivers `rows` with one worker to a destination that fails all of `bad`, and returns what it was asked for, in order. A row
+/// is given up after five attempts.
+async fn delivered(rows: u64, bad: std::ops::Range<u64>) -> (Desk, Vec<u64>) {
+    let desk = desk(4, None);
+    desk.put((0..rows).map(message).collect(), Vec::new());
+    desk.drained();
+    let (mut asked, mut attempts) = (Vec::new(), vec![0; usize::try_from(rows).unwrap()]);
+    loop {
+        while timeout(Duration::ZERO, desk.load()).await.is_ok() {
+            desk.release();
+        }
+        let Ok(found) = timeout(SECOND * 3600, desk.next()).await else { panic!("stuck after {asked:?}") };
+        let Some((job, permit)) = found else { return (desk, asked) };
+        let seq = job.message.seq;
+        let made = &mut attempts[usize::try_from(seq).unwrap()];
+        *made += 1;
+        asked.push(seq);
+        let is_bad = bad.contains(&seq);
+        answered(permit, if is_bad { 500 } else { 200 });
+        if is_bad && *made < 5 {
+            desk.park(job, Instant::now() + SECOND);
+        } else {
+            desk.finish(Word::Pending);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_that_always_fail_do_not_keep_the_others_from_being_tried() {
+    let start = Instant::now();
+    let (desk, asked) = delivered(60, 0..12).await;
+    // Ten failures open the breaker; the next two probes fail, each a row of its own, and the third closes it.
+    assert_eq!(asked[..13], (0..13).collect::<Vec<_>>(), "{asked:?}");
+    let first = |seq: u64| asked.iter().position(|n| *n == seq).unwrap();
+    assert!((12..60).all(|seq| first(seq) < 13 + 2 * 48), "by turns with those that failed: {asked:?}");
+    assert_eq!(asked.len(), 12 * 5 + 48);
+    assert_eq!(desk.limits.report().breaker.opened, 3, "and the same rows do not open it again: {asked:?}");
+    assert!(start.elapsed() < SECOND * 300, "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nothing_else_is_left_a_row_that_failed_is_the_probe() {
+    let (_, asked) = delivered(10, 0..10).await;
+    assert_eq!(asked.len(), 50);
+}
+
 #[tokio::test(start_paused = true)]
 async fn once_stopped_nothing_is_handed_out_and_everything_is_left_over() {
     let desk = desk(8, None);
@@ -185,6 +232,7 @@ async fn once_stopped_nothing_is_handed_out_and_everything_is_left_over() {
         kind: crate::deliver::StopKind::Asked,
         reason: reason.to_owned(),
         remedy: String::new(),
+        until: None,
     };
     assert!(desk.throw(stopped("first")) && !desk.throw(stopped("second")));
     assert_eq!(desk.reason(), Some(stopped("first")));

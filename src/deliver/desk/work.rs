@@ -1,7 +1,7 @@
 //! The workers' side of the desk.
 
 use super::{Desk, State};
-use crate::deliver::limits::{Admission, Permit, Turn};
+use crate::deliver::limits::{Admission, Permit, Standing, Turn};
 use crate::deliver::receipts::Word;
 use crate::deliver::row::Job;
 use std::cmp::Reverse;
@@ -35,10 +35,14 @@ impl Desk {
         }
         let mut wake = state.parked.peek().map(|parked| parked.0.at);
         if let Some(due) = wake.filter(|at| *at <= Instant::now()) {
-            match self.limits.admit(Turn::Retry(due)) {
-                // First attempts need no budget, and their number adds to it.
-                Admission::NoBudget(at) => wake = Some(at),
-                other => return self.found(&mut state, other, Turn::Retry(due)),
+            if state.has_untried() && state.prefers_untried(self.limits.standing()) {
+                wake = None;
+            } else {
+                match self.limits.admit(Turn::Retry(due)) {
+                    // First attempts need no budget, and their number adds to it.
+                    Admission::NoBudget(at) => wake = Some(at),
+                    other => return self.found(&mut state, other, Turn::Retry(due)),
+                }
             }
         }
         if state.granted.is_empty() {
@@ -58,6 +62,7 @@ impl Desk {
                 Found::Wait(None)
             }
             Admission::Go(permit) => {
+                state.retried_last = matches!(turn, Turn::Retry(_));
                 let job = match turn {
                     Turn::First => state.granted.pop_front(),
                     Turn::Retry(_) => state.parked.pop().map(|parked| parked.0.job),
@@ -88,6 +93,24 @@ impl Desk {
     pub(in crate::deliver) fn park(&self, job: Job, at: Instant) {
         self.lock().parked.push(Reverse(Parked { at, job }));
         self.work.notify_one();
+    }
+}
+
+impl State {
+    /// A row that has not been tried can be attempted now, or once its grant is durable.
+    fn has_untried(&self) -> bool {
+        !(self.granted.is_empty() && self.granting.is_empty() && self.rendered.is_empty())
+    }
+
+    /// Whether such a row goes before one that is due again. Rows that the destination fails whatever its health must not
+    /// be all that it is judged by: a probe is a row that has not failed yet, and after the breaker was open both kinds go by
+    /// turns, so that the same rows alone cannot open it again.
+    fn prefers_untried(&self, standing: Standing) -> bool {
+        match standing {
+            Standing::Well => false,
+            Standing::Recovered => self.retried_last,
+            Standing::Down => true,
+        }
     }
 }
 

@@ -138,6 +138,10 @@ impl Breaker {
         }
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        self.state == State::Closed
+    }
+
     /// How often it has opened.
     pub(super) fn opened(&self) -> u64 {
         self.opened

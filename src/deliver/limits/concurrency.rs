@@ -3,6 +3,10 @@
 //! Additive increase, multiplicative decrease, as TCP does it (RFC 5681): one more for each round of answers while all
 //! places are taken and answers stay about as fast as the fastest seen lately; half after trouble, once a round. Until the
 //! first trouble every answer adds a place, so that a healthy destination has its maximum after a few rounds.
+//!
+//! Answers that are good and slow take a place for each round whose median is well above that of the best round lately, as
+//! TCP Vegas does it: a queue grows at the destination. Between "fast" and "slow" the limit stays. A destination that has
+//! become slower for another reason is measured anew once the better rounds are forgotten.
 
 use std::time::Duration;
 
@@ -10,7 +14,11 @@ use std::time::Duration;
 const START: usize = 8;
 /// An answer counts as fast within twice the fastest and this: what a busy machine of our own adds is no sign of trouble.
 const SLACK: Duration = Duration::from_millis(10);
-/// How long the fastest answer is remembered: this long to twice as long.
+/// A round is slow whose median is above so many times that of the best round and twice the slack.
+const SLOW: u32 = 3;
+/// A round is as many answers as there are places, and at least so many: fewer have no median worth the name.
+const MIN_ROUND: usize = 8;
+/// How long the fastest answer and the best round are remembered: this long to twice as long.
 const MEMORY: Duration = Duration::from_secs(60);
 
 pub(super) struct Adaptive {
@@ -24,6 +32,9 @@ pub(super) struct Adaptive {
     full_at: Option<Duration>,
     shrunk_at: Option<Duration>,
     fastest: Fastest,
+    /// How long the good answers of this round took.
+    round: Vec<Duration>,
+    best_round: Fastest,
 }
 
 impl Adaptive {
@@ -39,6 +50,8 @@ impl Adaptive {
             full_at: None,
             shrunk_at: None,
             fastest: Fastest::default(),
+            round: Vec::new(),
+            best_round: Fastest::default(),
         }
     }
 
@@ -67,6 +80,7 @@ impl Adaptive {
     /// An attempt that began at `began` was answered at `now`, well.
     pub(super) fn succeeded(&mut self, began: Duration, now: Duration) {
         let latency = now.saturating_sub(began);
+        self.watch(latency, now);
         let fastest = self.fastest.with(latency, now);
         let fast = latency <= fastest.saturating_mul(2).saturating_add(SLACK);
         let needed = self.full_at.is_some_and(|at| at >= began);
@@ -77,6 +91,24 @@ impl Adaptive {
         if self.fresh || self.good >= self.limit {
             self.limit += 1;
             self.good = 0;
+        }
+    }
+
+    /// Takes a place if a round is over and was slow.
+    fn watch(&mut self, latency: Duration, now: Duration) {
+        self.round.push(latency);
+        if self.round.len() < self.limit.max(MIN_ROUND) {
+            return;
+        }
+        let middle = (self.round.len() - 1) / 2;
+        let (_, median, _) = self.round.select_nth_unstable(middle);
+        let median = *median;
+        self.round.clear();
+        let best = self.best_round.with(median, now);
+        if median > best.saturating_mul(SLOW).saturating_add(SLACK * 2) {
+            self.limit = (self.limit - 1).max(1);
+            self.smallest = self.smallest.min(self.limit);
+            (self.fresh, self.good) = (false, 0);
         }
     }
 
@@ -152,6 +184,50 @@ mod tests {
     }
 
     #[test]
+    fn slow_rounds_take_a_place_each() {
+        for (fast, slow, shrinks) in
+            [(2, 600, true), (2, 27, true), (2, 25, false), (100, 321, true), (100, 319, false)]
+        {
+            let (mut limit, mut now) = (Adaptive::new(16), Duration::ZERO);
+            (0..3).for_each(|_| round(&mut limit, &mut now, MS * fast, true));
+            assert_eq!(limit.limit(), 16);
+            // A round may have begun with fast answers.
+            round(&mut limit, &mut now, MS * slow, true);
+            let first = limit.limit();
+            for number in 1..8 {
+                round(&mut limit, &mut now, MS * slow, true);
+                let expected = if shrinks { first - number } else { 16 };
+                assert_eq!(limit.limit(), expected, "{fast} ms, then {slow} ms, round {number}");
+            }
+        }
+    }
+
+    #[test]
+    fn however_slow_one_place_is_left_and_a_lasting_slowness_is_got_used_to() {
+        let (mut limit, mut now) = (Adaptive::new(16), Duration::ZERO);
+        (0..3).for_each(|_| round(&mut limit, &mut now, MS * 2, true));
+        while now < MEMORY {
+            round(&mut limit, &mut now, MS * 600, true);
+        }
+        assert_eq!((limit.limit(), limit.smallest()), (1, 1));
+        while now < MEMORY * 4 {
+            round(&mut limit, &mut now, MS * 600, true);
+        }
+        assert_eq!(limit.limit(), 16, "as many as before");
+    }
+
+    #[test]
+    fn a_minority_of_slow_answers_takes_nothing() {
+        let (mut limit, mut now) = (Adaptive::new(8), Duration::ZERO);
+        for number in 0..1000 {
+            let began = now;
+            now += if number % 5 < 2 { MS * 600 } else { MS };
+            limit.succeeded(began, now);
+        }
+        assert_eq!(limit.smallest(), 8);
+    }
+
+    #[test]
     fn places_that_nobody_needs_are_not_added() {
         let mut limit = Adaptive::new(64);
         limit.full(Duration::ZERO);
@@ -188,7 +264,7 @@ mod tests {
                 if well { limit.succeeded(began, now) } else { limit.failed(began, now) }
                 prop_assert!((1..=max.max(1)).contains(&limit.limit()));
                 let after = limit.limit();
-                prop_assert!(after <= before + usize::from(well) && (!well || after >= before));
+                prop_assert!(after <= before + usize::from(well) && (!well || after + 1 >= before));
                 prop_assert!(limit.smallest() <= limit.limit());
             }
         }

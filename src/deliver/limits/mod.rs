@@ -41,6 +41,17 @@ pub(super) enum Turn {
     Retry(Instant),
 }
 
+/// What the breaker has seen of the destination in this run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Nothing that would have opened it.
+    Well,
+    /// It has been open, and is closed again.
+    Recovered,
+    /// It is not closed.
+    Down,
+}
+
 /// Whether an attempt may be made.
 pub(super) enum Admission {
     /// Now.
@@ -168,6 +179,16 @@ impl Limits {
         let more = until.saturating_sub(state.paused_until.max(now));
         state.seen.paused += more;
         state.paused_until = state.paused_until.max(until);
+    }
+
+    /// How the destination stands with the breaker.
+    pub(super) fn standing(&self) -> Standing {
+        let state = self.lock();
+        match state.breaker.is_closed() {
+            false => Standing::Down,
+            true if state.breaker.opened() > state.seen.opened_before => Standing::Recovered,
+            true => Standing::Well,
+        }
     }
 
     /// How many attempts may be in flight now.

@@ -12,7 +12,7 @@ fn judge(attempt: &Attempt, now: DateTime<Utc>) -> Verdict {
 
 fn answer(status: u16, retry_after: Option<&str>, body: &str) -> Attempt {
     let retry_after = retry_after.map(str::to_owned).into_iter().collect();
-    Attempt::Answered(Answer { status, retry_after, body: body.as_bytes().to_vec(), broken: None })
+    Attempt::Answered(Answer { status, retry_after, body: body.as_bytes().to_vec(), truncated: false, broken: None })
 }
 
 fn fault(kind: FaultKind) -> Fault {
@@ -115,7 +115,8 @@ fn of_several_retry_after_the_longest_valid_one_counts() {
         (&["7, 8"], "retry not"),
     ] {
         let retry_after = values.iter().map(|v| (*v).to_owned()).collect();
-        let attempt = Attempt::Answered(Answer { status: 429, retry_after, body: Vec::new(), broken: None });
+        let attempt =
+            Attempt::Answered(Answer { status: 429, retry_after, body: Vec::new(), truncated: false, broken: None });
         assert_eq!(word(&judge(&attempt, now())), expected, "{values:?}");
     }
 }
@@ -194,10 +195,34 @@ fn a_body_can_take_a_success_back() {
 }
 
 #[test]
+fn a_body_beyond_the_limit_can_take_a_success_back_before_it() {
+    for (body, expected) in [
+        (r#"{"success": false, "trace": "at line 1"#, "refused"),
+        (r#"{"id": {"success": true}, "success": false, "trace": ["at"#, "refused"),
+        (r#"{"success": false"#, "refused"),
+        (r#"{"success": true, "trace": "success\": false"#, "acknowledged"),
+        (r#"{"data": {"success": false, "trace": "at line 1"#, "acknowledged"),
+        (r#"{"data": {"success": false}, "trace": "at line 1"#, "acknowledged"),
+        (r#"{"trace": "\"success\": false"#, "acknowledged"),
+        // Whatever it would have said, it comes too late.
+        (r#"{"trace": "at line 1"#, "acknowledged"),
+        (r#"{"success": fals"#, "acknowledged"),
+        (r#"[{"success": false}, {"#, "acknowledged"),
+        ("OK", "acknowledged"),
+    ] {
+        let Attempt::Answered(answer) = answer(200, None, body) else { unreachable!() };
+        let attempt = Attempt::Answered(Answer { truncated: true, ..answer });
+        assert_eq!(word(&judge(&attempt, now())), expected, "{body}");
+        assert_eq!(word(&super::judge(&attempt, Preset::Events, now())), "acknowledged", "{body}");
+    }
+}
+
+#[test]
 fn an_answer_that_breaks_off() {
     for (status, expected) in [(200, "retry maybe"), (400, "refused"), (401, "config"), (500, "retry maybe")] {
         let broken = Some(fault(FaultKind::Broken));
-        let attempt = Attempt::Answered(Answer { status, retry_after: Vec::new(), body: Vec::new(), broken });
+        let attempt =
+            Attempt::Answered(Answer { status, retry_after: Vec::new(), body: Vec::new(), truncated: false, broken });
         assert_eq!(word(&judge(&attempt, now())), expected, "{status}");
     }
 }

@@ -19,6 +19,7 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
     Migrator::with_migrations(vec![
         migration(1, "runs keys orgs", include_str!("../../../migrations/sqlite/0001_runs_keys_orgs.sql")),
         migration(2, "delivery", include_str!("../../../migrations/sqlite/0002_delivery.sql")),
+        migration(3, "pauses", include_str!("../../../migrations/sqlite/0003_pauses.sql")),
     ])
 });
 
@@ -224,4 +225,49 @@ async fn migrate(path: &Path, connection: &mut SqliteConnection) -> Result<(), S
         .await
         .map_err(|error| cannot_open(path, format!("its schema cannot be brought up to date: {error}")))?;
     Ok(transaction.commit().await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::RefusalStore;
+
+    #[tokio::test]
+    async fn a_store_of_an_earlier_schema_keeps_what_it_has() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("nightmark.db");
+        let mut connection = connect(&options(&path).create_if_missing(true)).await.unwrap();
+        let earlier = MIGRATIONS.iter().filter(|migration| migration.version <= 2).cloned().collect();
+        Migrator::with_migrations(earlier).run(&mut connection).await.unwrap();
+        let put =
+            "INSERT INTO destinations VALUES ('orgs', 'https://example.com', 'disabled', '410', 'mend it', 1, 'R')";
+        sqlx::query(put).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        let store = SqliteStore::open(&path).await.unwrap();
+        let record = store.destination("orgs").await.unwrap().unwrap();
+        assert_eq!((record.reason.as_str(), record.paused_until), ("410", None));
+    }
+
+    /// 2 is FULL: each commit is on the disk, also in WAL.
+    #[tokio::test]
+    async fn every_connection_is_as_the_promises_need_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("nightmark.db");
+        // A file that is new, and one that is there.
+        for _ in 0..2 {
+            let store = SqliteStore::open(&path).await.unwrap();
+            for (name, pool, query_only) in [("writer", &store.writer, 0), ("readers", &store.readers, 1)] {
+                let mut connection = pool.acquire().await.unwrap();
+                let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *connection).await.unwrap();
+                let mut number = async |pragma: &'static str| -> i64 {
+                    sqlx::query_scalar(pragma).fetch_one(&mut *connection).await.unwrap()
+                };
+                let found = (number("PRAGMA synchronous").await, number("PRAGMA query_only").await);
+                assert_eq!((mode.as_str(), found), ("wal", (2, query_only)), "{name}");
+                assert_eq!(number("PRAGMA foreign_keys").await, 1, "{name}");
+            }
+            assert_eq!(store.writer.options().get_max_connections(), 1, "no second writer with other settings");
+            store.close().await;
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Refused versions, and destinations out of service.
 
-use super::{SqliteStore, micros, time_at};
+use super::{SqliteStore, micros, optional_time_at, time_at};
 use crate::store::{DestinationRecord, DestinationState, Refusal, RefusalChange, RefusalStore, StoreError};
 use async_trait::async_trait;
 use serde_json::json;
@@ -8,9 +8,11 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 const PUT_DESTINATION: &str = "
-    INSERT INTO destinations (job, address, state, reason, remedy, since, run_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+    INSERT INTO destinations (job, address, state, reason, remedy, since, run_id, paused_until)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
     ON CONFLICT (job) DO UPDATE SET address = excluded.address, state = excluded.state, reason = excluded.reason,
-        remedy = excluded.remedy, since = excluded.since, run_id = excluded.run_id";
+        remedy = excluded.remedy, since = excluded.since, run_id = excluded.run_id,
+        paused_until = excluded.paused_until";
 
 #[async_trait]
 impl RefusalStore for SqliteStore {
@@ -56,6 +58,7 @@ impl RefusalStore for SqliteStore {
             .bind(&record.remedy)
             .bind(micros(record.since))
             .bind(&record.run)
+            .bind(record.paused_until.map(micros))
             .execute(&self.writer)
             .await?;
         Ok(())
@@ -90,6 +93,7 @@ fn destination(row: &SqliteRow) -> Result<DestinationRecord, StoreError> {
         reason: row.try_get("reason")?,
         remedy: row.try_get("remedy")?,
         since: time_at(row, "since")?,
+        paused_until: optional_time_at(row, "paused_until")?,
         run: row.try_get("run_id")?,
     })
 }

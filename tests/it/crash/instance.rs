@@ -129,6 +129,7 @@ template = '''{{"workspace_id": {{{{row.workspace_id}}}}, "plan_id": {{{{row.pla
     /// Nights without kills and without faults, until nothing is left; then everything is checked.
     pub fn finish(&mut self) {
         let sound = |_: &Asked| Plan::ok();
+        self.end_pause();
         let again = self.home.run(&["dead-letters", "retry", JOB, "--all", "--json"]).expect(0).json();
         self.dead_letters += again["changed"].as_u64().unwrap();
         self.process_night("run", &Kill::Never, sound);
@@ -136,6 +137,11 @@ template = '''{{"workspace_id": {{{{row.workspace_id}}}}, "plan_id": {{{{row.pla
         self.process_night("run", &Kill::Never, sound);
         assert_eq!(self.faulty.len(), before, "one good night leaves nothing behind");
         self.check();
+    }
+
+    /// Where the destination has asked for a minute's pause, nobody here waits for it.
+    fn end_pause(&self) {
+        self.home.run(&["destinations", "enable", JOB]).expect(0);
     }
 
     fn check(&self) -> Checked {
@@ -161,6 +167,9 @@ template = '''{{"workspace_id": {{{{row.workspace_id}}}}, "plan_id": {{{{row.pla
         script: impl Fn(&Asked) -> Plan + Send + Sync + 'static,
     ) -> bool {
         self.source.write(&self.home.path(""));
+        if self.eras.last().is_some_and(|era| era.ended) {
+            self.end_pause();
+        }
         let era = self.faulty.next_era();
         assert_eq!(era, self.eras.len() + 1);
         let (arrived, arrival) = mpsc::channel();

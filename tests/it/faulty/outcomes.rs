@@ -142,6 +142,12 @@ fn faults_of_the_set_up_stop_delivery_and_leave_the_rest() {
             assert_eq!(home.job("orgs", 1)["pending"], 3, "{name}: nothing is tried any more");
             home.write("jobs/orgs.toml", &job.replace("/hook/", "/new/"));
         }
+        if name.starts_with("429") {
+            let before = faulty.len();
+            assert_eq!(home.job("orgs", 1)["pending"], 3, "{name}: nothing is tried before that time");
+            assert_eq!(faulty.len(), before, "{name}");
+            home.run(&["destinations", "enable", "orgs"]).expect(0);
+        }
         check_next_nights(&faulty, &home, &BTreeSet::new(), 3);
     }
 }
