@@ -8,9 +8,11 @@ use crate::deliver::{Delivery, Entry, Ledger, Observer, Options, Resolved, StopK
 use crate::job::secrets::Secrets;
 use crate::job::spec::Job;
 use crate::receipt::{Counts, Outcome, Progress};
+use crate::snapshot::Manifest;
 use crate::store::{DestinationRecord, DestinationState, RefusalChange, RunState, RunStore, StoreError};
 use async_trait::async_trait;
 use serde_json::json;
+use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 
 /// Told how a run goes, for progress bars.
@@ -27,7 +29,7 @@ pub(super) fn client(runner: &Runner, job: &Job) -> Result<Delivery, PipelineErr
     let resolved = resolve(&secrets, job)?;
     let delivery = &runner.settings.delivery;
     let options = Options { receipt_rows: delivery.receipt_rows, receipt_interval: delivery.receipt_interval };
-    Ok(Delivery::new(&job.destination, resolved, Arc::clone(&runner.clock), options)?)
+    Ok(Delivery::over(&*runner.connect, &job.destination, resolved, Arc::clone(&runner.clock), options)?)
 }
 
 /// Looks up every secret that the destination names.
@@ -135,16 +137,30 @@ async fn forget(
     before: &[String],
     found: &Found,
     progress: &Progress,
-) -> Result<(), StoreError> {
+) -> Result<(), PipelineError> {
     let is_over = |id: &&String| match found.versions.get(*id) {
         Some(seq) => progress.unacknowledged(*seq).is_none(),
         None => found.is_complete,
     };
-    let over: Vec<String> = before.iter().filter(is_over).cloned().collect();
+    let mut over: Vec<String> = before.iter().filter(is_over).cloned().collect();
+    if over.iter().any(|id| !found.versions.contains_key(id)) {
+        let waiting = waiting(runner, job).await?;
+        over.retain(|id| !waiting.contains(id));
+    }
     if over.is_empty() {
         return Ok(());
     }
-    runner.store.change_refusals(&job.name, &over, RefusalChange::Forget).await.map(drop)
+    Ok(runner.store.change_refusals(&job.name, &over, RefusalChange::Forget).await.map(drop)?)
+}
+
+/// The versions of orgs that are away or could not be judged: they are in no change set, and come back under the same id.
+async fn waiting(runner: &Runner, job: &Job) -> Result<HashSet<String>, PipelineError> {
+    let dir = runner.home.snapshots(&job.name);
+    let reading = tokio::task::spawn_blocking(move || match Manifest::load(&dir)? {
+        Some(manifest) => manifest.waiting_ids(&dir),
+        None => Ok(HashSet::new()),
+    });
+    Ok(reading.await.map_err(|e| PipelineError::Internal(e.to_string()))??)
 }
 
 /// Why nothing is sent: the destination is disabled, and still has the address with which it was.

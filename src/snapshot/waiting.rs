@@ -10,11 +10,12 @@ use super::files::{self, TableWriter};
 use super::known::Snapshot;
 use super::read::Table;
 use super::table::{group, ungroup};
-use super::{FileEntry, SnapshotError};
+use super::{FileEntry, Manifest, SnapshotError};
 use crate::diff::Pending;
 use crate::row::Schema;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, StringArray};
 use arrow::datatypes::{Field, Int64Type};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -55,6 +56,28 @@ pub(super) fn write(
     let mut writer = TableWriter::create(dir, name, &schema, files::properties().build())?;
     writer.write(&batch)?;
     writer.finish()
+}
+
+impl Manifest {
+    /// The webhook ids of the changes that wait.
+    ///
+    /// # Errors
+    /// A file that is missing or damaged.
+    pub fn waiting_ids(&self, dir: &Path) -> Result<HashSet<String>, SnapshotError> {
+        let Some(entry) = &self.waiting else { return Ok(HashSet::new()) };
+        let table = Table::open(dir, entry)?;
+        let mut ids = HashSet::new();
+        for row_group in 0..table.groups().len() {
+            for batch in table.group(&["webhook_id"], row_group)? {
+                let batch = batch?;
+                let column = batch.column_by_name("webhook_id").and_then(|a| a.as_string_opt::<i32>());
+                let column =
+                    column.ok_or_else(|| SnapshotError::damaged(table.path(), "columns of ours are missing"))?;
+                ids.extend(column.iter().flatten().map(str::to_owned));
+            }
+        }
+        Ok(ids)
+    }
 }
 
 /// Reads the file back, with the versions' values as a batch of `schema`.

@@ -14,6 +14,7 @@ mod inspect;
 mod job_files;
 mod messages;
 mod nightly;
+mod protocol;
 mod receiver;
 mod redaction;
 mod reference_bodies;
