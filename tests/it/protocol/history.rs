@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-/// At most so many orgs.
-pub const ORGS: u8 = 8;
+/// At most so many orgs: few, so that much happens to each.
+pub const ORGS: u8 = 5;
 /// The values that an org can have: few, so that it often comes back to one.
 pub const VALUES: u8 = 4;
 
@@ -95,8 +95,13 @@ pub struct History {
     pub attempts: u8,
     /// Refusals after which a row is set aside; 0: never.
     pub dead_letter_after: u8,
+    /// Versions that the destination refuses whenever it is not friendly.
+    pub disliked: Vec<(u8, u8)>,
     /// Receipts in one write, at most.
     pub receipt_rows: u8,
+    /// Whether another undisturbed night follows the last one: what it must send follows from what is known, so that not every
+    /// history has to.
+    pub looks_again: bool,
     pub steps: Vec<Step>,
 }
 
@@ -104,14 +109,23 @@ impl History {
     /// One in which nothing goes wrong.
     pub fn quiet() -> History {
         let step = |turns| Step { turns, act: Act::Run(Weather::default()) };
-        let steps = vec![step(vec![]), step(vec![(1, Turn::Change), (2, Turn::Delete)])];
-        History { orgs: 3, removals: true, concurrency: 1, attempts: 1, dead_letter_after: 2, receipt_rows: 1, steps }
+        History {
+            orgs: 3,
+            removals: true,
+            concurrency: 1,
+            attempts: 1,
+            dead_letter_after: 2,
+            disliked: Vec::new(),
+            receipt_rows: 1,
+            looks_again: true,
+            steps: vec![step(vec![]), step(vec![(1, Turn::Change), (2, Turn::Delete)])],
+        }
     }
 }
 
 fn answer() -> impl Strategy<Value = Answer> {
     prop_oneof![
-        6 => Just(Answer::Success),
+        9 => Just(Answer::Success),
         4 => Just(Answer::Refusal),
         1 => Just(Answer::TakenBack),
         1 => Just(Answer::Busy),
@@ -124,7 +138,7 @@ fn answer() -> impl Strategy<Value = Answer> {
 }
 
 fn weather() -> impl Strategy<Value = Weather> {
-    let crash = (0..90u16, any::<bool>()).prop_map(|(at, is_kill)| Crash { at, is_kill });
+    let crash = (0..70u16, any::<bool>()).prop_map(|(at, is_kill)| Crash { at, is_kill });
     (
         prop_oneof![1 => Just(Vec::new()), 3 => prop::collection::vec(answer(), 1..12)],
         prop_oneof![2 => Just(None), 1 => crash.prop_map(Some)],
@@ -142,14 +156,21 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Act::Lift),
         1 => Just(Act::Drop),
     ];
-    (prop::collection::vec((0..ORGS, turn), 0..4), act).prop_map(|(turns, act)| Step { turns, act })
+    (prop::collection::vec((0..ORGS, turn), 0..7), act).prop_map(|(turns, act)| Step { turns, act })
 }
 
-/// Any history.
-pub fn history() -> impl Strategy<Value = History> {
-    let job = (3..=ORGS, any::<bool>(), 1..=3u8, 1..=3u8, prop_oneof![4 => Just(2u8), 1 => Just(0u8)], 1..=4u8);
-    (job, prop::collection::vec(step(), 3..9)).prop_map(|(job, steps)| {
-        let (orgs, removals, concurrency, attempts, dead_letter_after, receipt_rows) = job;
-        History { orgs, removals, concurrency, attempts, dead_letter_after, receipt_rows, steps }
+/// Any history with so many acts.
+pub fn history(acts: std::ops::Range<usize>) -> impl Strategy<Value = History> {
+    let delivery = (1..=3u8, 1..=3u8, prop_oneof![4 => Just(2u8), 1 => Just(0u8)], 1..=4u8);
+    let disliked = prop::collection::vec((0..ORGS, 0..VALUES), 0..5);
+    let job = (3..=ORGS, any::<bool>(), delivery, disliked, prop_oneof![3 => Just(false), 1 => Just(true)]);
+    (job, any::<bool>(), prop::collection::vec(step(), acts)).prop_map(|(job, is_calm_at_first, mut steps)| {
+        let (orgs, removals, delivery, disliked, looks_again) = job;
+        let (concurrency, attempts, dead_letter_after, receipt_rows) = delivery;
+        if is_calm_at_first {
+            // Much can only happen to what the destination has.
+            steps[0] = Step { turns: Vec::new(), act: Act::Run(Weather::default()) };
+        }
+        History { orgs, removals, concurrency, attempts, dead_letter_after, disliked, receipt_rows, looks_again, steps }
     })
 }

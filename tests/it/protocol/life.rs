@@ -68,12 +68,22 @@ pub struct World {
     pub events: Vec<Event>,
     /// A write of which it is not known whether it was done.
     pub in_doubt: Option<Event>,
+    /// Versions that it refuses whenever it is not friendly.
+    disliked: BTreeSet<(Org, Value)>,
     /// Orgs with a request under way.
     under_way: BTreeSet<Org>,
     /// Requests of each org in this step.
     attempts: BTreeMap<Org, usize>,
     /// Broken rules that only the destination can see.
     pub broken: Vec<String>,
+}
+
+impl World {
+    /// One whose destination refuses these versions whenever it is not friendly.
+    pub fn that_dislikes(versions: &[(Org, Value)]) -> Arc<Mutex<World>> {
+        let disliked = versions.iter().copied().collect();
+        Arc::new(Mutex::new(World { disliked, ..World::default() }))
+    }
 }
 
 /// What is to happen in this step.
@@ -220,6 +230,10 @@ impl Life {
         *attempt += 1;
         if !script.answers.is_empty() {
             request.answer = script.answers[turn % script.answers.len()];
+        }
+        let is_disliked = request.value.is_some_and(|value| world.disliked.contains(&(request.org, value)));
+        if is_disliked && !script.answers.is_empty() {
+            request.answer = Answer::Refusal;
         }
         let answer = request.answer;
         if !world.under_way.insert(request.org) {

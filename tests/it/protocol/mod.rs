@@ -19,6 +19,7 @@
 mod check;
 mod history;
 mod life;
+mod memory;
 mod model;
 mod ports;
 mod row;
@@ -30,10 +31,10 @@ use crate::crash::marks;
 use history::History;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use site::Ground;
+use site::{Ground, Keeps};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, Once};
 use tally::Tally;
 
 /// Histories that are tried to make a broken one smaller.
@@ -44,18 +45,26 @@ fn number(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name}={text}")))
 }
 
+/// One kind of histories.
+#[derive(Debug, Clone, Copy)]
+struct Kind {
+    keeps: Keeps,
+    /// Least and most acts.
+    acts: (usize, usize),
+}
+
 /// The history of a seed, as proptest has it: it can be made smaller.
-fn tree(seed: u64) -> impl ValueTree<Value = History> {
+fn tree(kind: Kind, seed: u64) -> impl ValueTree<Value = History> {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-    history::history().new_tree(&mut runner).unwrap()
+    history::history(kind.acts.0..kind.acts.1 + 1).new_tree(&mut runner).unwrap()
 }
 
 /// What does not hold in a history, panics included.
-fn broken(ground: &mut Ground, history: &History, tally: &mut Tally) -> Option<String> {
-    let checked = catch_unwind(AssertUnwindSafe(|| check::check(ground, history, tally)));
+fn broken(ground: &mut Ground, history: &History, keeps: Keeps, tally: &mut Tally) -> Option<String> {
+    let checked = catch_unwind(AssertUnwindSafe(|| check::check(ground, history, keeps, tally)));
     life::enter(None);
     match checked {
         Ok(checked) => checked.err(),
@@ -67,8 +76,8 @@ fn broken(ground: &mut Ground, history: &History, tally: &mut Tally) -> Option<S
 }
 
 /// The smallest history found that breaks, and how.
-fn smallest(ground: &mut Ground, seed: u64, found: String) -> (History, String) {
-    let mut tree = tree(seed);
+fn smallest(ground: &mut Ground, kind: Kind, seed: u64, found: String) -> (History, String) {
+    let mut tree = tree(kind, seed);
     let mut smallest = (tree.current(), found);
     let mut more = tree.simplify();
     for _ in 0..SHRINKS {
@@ -76,7 +85,7 @@ fn smallest(ground: &mut Ground, seed: u64, found: String) -> (History, String) 
             break;
         }
         let history = tree.current();
-        more = match broken(ground, &history, &mut Tally::default()) {
+        more = match broken(ground, &history, kind.keeps, &mut Tally::default()) {
             Some(how) => {
                 smallest = (history, how);
                 tree.simplify()
@@ -88,11 +97,12 @@ fn smallest(ground: &mut Ground, seed: u64, found: String) -> (History, String) 
 }
 
 /// Checks the histories of these seeds on all cores.
-fn check_all(first: u64, histories: u64) -> Tally {
+fn check_all(kind: Kind, first: u64, histories: u64) -> Tally {
     let (next, failed) = (AtomicU64::new(0), AtomicBool::new(false));
     let (total, found) = (Mutex::new(Tally::default()), Mutex::new(None));
     std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
+        // A history often waits for a thread of its own.
+        for _ in 0..2 * std::thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
                 let (mut ground, mut tally) = (Ground::new(), Tally::default());
                 while !failed.load(Ordering::Relaxed) {
@@ -101,9 +111,9 @@ fn check_all(first: u64, histories: u64) -> Tally {
                         break;
                     }
                     let seed = first.wrapping_add(number);
-                    if let Some(how) = broken(&mut ground, &tree(seed).current(), &mut tally) {
+                    if let Some(how) = broken(&mut ground, &tree(kind, seed).current(), kind.keeps, &mut tally) {
                         failed.store(true, Ordering::Relaxed);
-                        *found.lock().unwrap() = Some((seed, smallest(&mut ground, seed, how)));
+                        *found.lock().unwrap() = Some((seed, smallest(&mut ground, kind, seed, how)));
                     }
                 }
                 total.lock().unwrap().add(tally);
@@ -118,26 +128,42 @@ fn check_all(first: u64, histories: u64) -> Tally {
 
 /// Marks are eventful only from the first one on that this process has come by: then the environment was read.
 fn watch_the_marks() {
-    let mut ground = Ground::new();
-    let first = broken(&mut ground, &History::quiet(), &mut Tally::default());
-    assert_eq!(first, None, "the quietest history");
-    #[cfg(feature = "failpoints")]
-    for name in marks() {
-        let name: &'static str = name.leak();
-        fail::cfg_callback(name, move || life::mark(name)).unwrap();
-    }
-    #[cfg(not(feature = "failpoints"))]
-    panic!("run the tests with --features failpoints, as ./test.sh does: there are {} marks", marks().len());
+    static WATCHED: Once = Once::new();
+    WATCHED.call_once(|| {
+        let first = broken(&mut Ground::new(), &History::quiet(), Keeps::InMemory, &mut Tally::default());
+        assert_eq!(first, None, "the quietest history");
+        #[cfg(feature = "failpoints")]
+        for name in marks() {
+            let name: &'static str = name.leak();
+            fail::cfg_callback(name, move || life::mark(name)).unwrap();
+        }
+        #[cfg(not(feature = "failpoints"))]
+        panic!("run the tests with --features failpoints, as ./test.sh does: there are {} marks", marks().len());
+    });
 }
 
-#[test]
-fn twenty_thousand_histories() {
+/// Checks so many histories, or the one that the environment names.
+fn check_some(kind: Kind, histories: u64) {
     watch_the_marks();
     let seed = number("NIGHTMARK_PROTOCOL_SEED");
     let first = seed.unwrap_or_else(rand::random);
     println!("NIGHTMARK_PROTOCOL_SEED={first}");
-    let histories = number("NIGHTMARK_PROTOCOL_HISTORIES").unwrap_or(if seed.is_some() { 1 } else { 20_000 });
-    let tally = check_all(first, histories);
+    let histories = number("NIGHTMARK_PROTOCOL_HISTORIES").unwrap_or(if seed.is_some() { 1 } else { histories });
+    let tally = check_all(kind, first, histories);
     println!("{tally}");
     assert_eq!(tally.histories, histories);
+    if histories >= 1000 {
+        let missing: Vec<&str> = tally::EXPECTED.into_iter().filter(|name| tally.of(name) == 0).collect();
+        assert!(missing.is_empty(), "histories in which these never happen prove little: {missing:?}");
+    }
+}
+
+#[test]
+fn twenty_thousand_histories() {
+    check_some(Kind { keeps: Keeps::InMemory, acts: (2, 4) }, 20_000);
+}
+
+#[test]
+fn histories_over_sqlite() {
+    check_some(Kind { keeps: Keeps::InSqlite, acts: (3, 8) }, 600);
 }

@@ -1,4 +1,4 @@
-//! The ports of a process: its clock, its way to the destination, and its state store, which is the real one, watched.
+//! The ports of a process: its clock, its way to the destination, and its state store, watched.
 
 use super::history::Answer;
 use super::life::{Event, Life, Request, Word};
@@ -10,7 +10,6 @@ use nightmark::deliver::verdict::{self, Attempt, Fault, FaultKind};
 use nightmark::deliver::{Connect, DeliverError, Message, Resolved, Transport};
 use nightmark::job::spec::Destination;
 use nightmark::receipt::{Progress, Receipt};
-use nightmark::store::sqlite::SqliteStore;
 use nightmark::store::{
     DestinationRecord, FailedReceipt, Refusal, RefusalChange, RefusalStore, RunEvent, RunRecord, RunStore, StoreError,
 };
@@ -89,7 +88,9 @@ fn request(message: &Message) -> Request {
     let text = |field: &str| body[field].as_str().unwrap_or_default();
     let org = source::org(text("workspace_id")).unwrap_or(u8::MAX);
     assert_eq!(source::key(org), message.key, "the body is of the row: {body}");
-    let value = if body["gone"] == true { None } else { source::value(text("plan_id")) };
+    let says = body.get("op").is_none_or(|op| op == message.operation);
+    assert!(says, "the header says {} and the body {body}", message.operation);
+    let value = if message.operation == "removed" { None } else { source::value(text("plan_id")) };
     let (seq, id, operation) = (message.seq, message.id.clone(), message.operation);
     Request { seq, id, operation, org, value, answer: Answer::Success, applied: false }
 }
@@ -116,9 +117,9 @@ impl Transport for Way {
     }
 }
 
-/// The real store. What it makes durable is seen.
+/// A store, and what it makes durable is seen.
 pub struct Watched {
-    pub inner: SqliteStore,
+    pub inner: Arc<dyn RunStore>,
     pub life: Arc<Life>,
 }
 

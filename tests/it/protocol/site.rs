@@ -2,12 +2,14 @@
 
 use super::history::{History, Weather};
 use super::life::{self, Life, World};
+use super::memory::Memory;
 use super::ports::{Ticks, Watched, Way};
 use nightmark::clock::Clock;
 use nightmark::config::{Home, Settings};
 use nightmark::job::spec::{Job, Retry};
 use nightmark::pipeline::{How, PipelineError, Resources, RunReport, Runner, SendProgress};
 use nightmark::receipt::Outcome;
+use nightmark::store::RunStore;
 use nightmark::store::sqlite::SqliteStore;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -47,6 +49,11 @@ impl Ground {
 
 fn job(folder: &Path, removals: bool) -> Job {
     let on = if removals { r#"["added", "changed", "removed"]"# } else { r#"["added", "changed"]"# };
+    // The preset's body cannot say that an org is gone; a template takes longer to compile.
+    let payload = match removals {
+        true => r#"template = '{"workspace_id": {{row.workspace_id}}, "plan_id": {{row.plan_id}}, "op": "{{op}}"}'"#,
+        false => r#"preset = "flat""#,
+    };
     let text = format!(
         r#"version = 1
 [source]
@@ -59,8 +66,7 @@ on = {on}
 kind = "http"
 url = "http://127.0.0.1:9/"
 [payload]
-template = '''{{"workspace_id": {{{{row.workspace_id}}}}, "plan_id": {{{{row.plan_id}}}},
-  "gone": {{% if op == "removed" %}}true{{% else %}}false{{% endif %}}}}'''
+{payload}
 "#
     );
     let job = nightmark::job::parse(&text, Path::new("orgs.toml"), folder);
@@ -84,9 +90,19 @@ pub enum Asked {
     Retry,
 }
 
+/// Where a history keeps its state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeps {
+    /// In SQLite's file.
+    InSqlite,
+    /// In maps.
+    InMemory,
+}
+
 struct Process {
     life: Arc<Life>,
     store: Arc<Watched>,
+    sqlite: Option<SqliteStore>,
     runtime: Runtime,
 }
 
@@ -97,11 +113,13 @@ pub struct Site<'a> {
     home: Home,
     clock: Arc<Ticks>,
     pub world: Arc<Mutex<World>>,
+    /// Outlives every process.
+    memory: Option<Arc<Memory>>,
     process: Option<Process>,
 }
 
 impl<'a> Site<'a> {
-    pub fn new(ground: &'a mut Ground, history: &History) -> Self {
+    pub fn new(ground: &'a mut Ground, history: &History, keeps: Keeps) -> Self {
         let mut job = ground.jobs[usize::from(!history.removals)].clone();
         job.destination.concurrency = usize::from(history.concurrency);
         job.destination.dead_letter_after = u32::from(history.dead_letter_after);
@@ -112,9 +130,15 @@ impl<'a> Site<'a> {
         ground.settings.delivery.receipt_interval = Duration::ZERO;
         let home = Self::fresh_home(ground);
         std::fs::create_dir(home.dir()).unwrap();
-        std::fs::copy(ground.folder.path().join("empty.db"), home.database()).unwrap();
-        let (clock, world) = (Arc::default(), Arc::default());
-        Site { ground, job: Arc::new(job), home, clock, world, process: None }
+        let memory = match keeps {
+            Keeps::InMemory => Some(Arc::default()),
+            Keeps::InSqlite => {
+                std::fs::copy(ground.folder.path().join("empty.db"), home.database()).unwrap();
+                None
+            }
+        };
+        let (clock, world) = (Arc::default(), World::that_dislikes(&history.disliked));
+        Site { ground, job: Arc::new(job), home, clock, world, memory, process: None }
     }
 
     fn fresh_home(ground: &mut Ground) -> Home {
@@ -141,17 +165,22 @@ impl<'a> Site<'a> {
                 .on_thread_start(move || life::enter(Some(Arc::clone(&of))))
                 .build()
                 .unwrap();
-            let inner = runtime.block_on(SqliteStore::open(&self.home.database())).unwrap();
+            let open = || runtime.block_on(SqliteStore::open(&self.home.database())).unwrap();
+            let sqlite = if self.memory.is_none() { Some(open()) } else { None };
+            let inner: Arc<dyn RunStore> = match (&self.memory, &sqlite) {
+                (_, Some(sqlite)) => Arc::new(sqlite.clone()),
+                (memory, None) => Arc::clone(memory.as_ref().unwrap()) as _,
+            };
             let store = Arc::new(Watched { inner, life: Arc::clone(&life) });
-            self.process = Some(Process { life, store, runtime });
+            self.process = Some(Process { life, store, sqlite, runtime });
         }
         self.process.as_ref().unwrap()
     }
 
     /// Does something with the store alone.
-    pub fn with_store<T>(&mut self, does: impl AsyncFnOnce(&SqliteStore, &str) -> T) -> T {
+    pub fn with_store<T>(&mut self, does: impl AsyncFnOnce(&dyn RunStore, &str) -> T) -> T {
         let process = self.process();
-        process.runtime.block_on(does(&process.store.inner, JOB))
+        process.runtime.block_on(does(&*process.store.inner, JOB))
     }
 
     /// Does what is asked; `None`: the process ended on the way, at the place named.
@@ -199,11 +228,12 @@ impl<'a> Site<'a> {
 
     /// The process ends; what comes next starts from the disk.
     fn end(&mut self) {
-        let Some(Process { life, store, runtime }) = self.process.take() else { return };
-        if !life.was_killed() {
+        let Some(Process { life, store, sqlite, runtime }) = self.process.take() else { return };
+        if let Some(sqlite) = sqlite.filter(|_| !life.was_killed()) {
             // What the database has begun is seen through.
-            runtime.block_on(store.inner.close());
+            runtime.block_on(sqlite.close());
         }
+        drop(store);
         // Waits for what other threads have begun.
         drop(runtime);
         life.bury();
@@ -216,9 +246,7 @@ impl<'a> Site<'a> {
 
 impl Drop for Site<'_> {
     fn drop(&mut self) {
-        if let Some(Process { store, runtime, .. }) = self.process.take() {
-            drop((store, runtime));
-        }
+        drop(self.process.take());
         let _ = std::fs::remove_dir_all(self.home.dir());
     }
 }

@@ -47,8 +47,9 @@ impl Source {
 
     /// Returns what it came to, if anything.
     pub fn turn(&mut self, org: Org, turn: Turn) -> Option<Turn> {
+        let org = usize::from(org) % self.rows.len();
         let is_first = org == 0;
-        let row = self.rows.get_mut(usize::from(org))?;
+        let row = &mut self.rows[org];
         match turn {
             Turn::Change => {
                 (row.before, row.now, row.is_here) = (row.now, (row.now + 1) % VALUES, true);

@@ -8,6 +8,38 @@ use nightmark::deliver::StopKind;
 use nightmark::receipt::Outcome;
 use std::collections::BTreeMap;
 
+/// What must come up in a thousand histories.
+pub const EXPECTED: [&str; 28] = [
+    "source: Change",
+    "source: Revert",
+    "source: Delete",
+    "source: Reappear",
+    "process: Run",
+    "process: Publish",
+    "process: Retry",
+    "process: killed",
+    "process: dropped",
+    "answer: Success",
+    "answer: Refusal",
+    "answer: TakenBack",
+    "answer: Busy",
+    "answer: NoConnection",
+    "answer: 500, applied: true",
+    "answer: 500, applied: false",
+    "answer: 501, applied: true",
+    "answer: time-out, applied: true",
+    "answer: time-out, applied: false",
+    "published: over what an earlier run had left",
+    "row: added",
+    "row: changed",
+    "row: removed",
+    "row: back at what was acknowledged, after a doubt",
+    "row: repeats a version",
+    "row: a dead letter",
+    "stopped: Asked",
+    "stopped: Config",
+];
+
 /// Counts by name.
 #[derive(Debug, Default)]
 pub struct Tally {
