@@ -56,7 +56,11 @@ impl Source {
             }
             Turn::Revert if row.is_here && row.now != row.before => std::mem::swap(&mut row.before, &mut row.now),
             Turn::Delete if row.is_here && !is_first => row.is_here = false,
-            Turn::Reappear if !row.is_here => row.is_here = true,
+            // So that those that go also come back.
+            _ if !row.is_here => {
+                row.is_here = true;
+                return Some(Turn::Reappear);
+            }
             Turn::Revert | Turn::Delete | Turn::Reappear => return None,
         }
         Some(turn)

@@ -83,7 +83,7 @@ impl Tally {
         }
     }
 
-    pub fn request(&mut self, _: &Row, request: &Request) {
+    pub fn request(&mut self, request: &Request) {
         let name = match request.answer {
             Answer::Error(applied) => format!("500, applied: {applied}"),
             Answer::TimeOut(applied) => format!("time-out, applied: {applied}"),
