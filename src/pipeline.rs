@@ -37,7 +37,7 @@ pub use send::{SendProgress, check_destination, missing_secrets};
 
 use crate::clock::Clock;
 use crate::config::{Home, Settings};
-use crate::deliver::{DeliverError, Summary};
+use crate::deliver::{Connect, DeliverError, Summary};
 use crate::diff::{BadKey, BadKeys, KeyFault};
 use crate::job::secrets::SecretError;
 use crate::job::spec::Job;
@@ -178,6 +178,8 @@ pub struct Runner {
     pub store: Arc<dyn RunStore>,
     /// Time and ids.
     pub clock: Arc<dyn Clock>,
+    /// The way to the destination.
+    pub connect: Arc<dyn Connect>,
     /// How much planning may take.
     pub resources: Resources,
     /// Told as the run goes.

@@ -4,7 +4,7 @@ use super::report::{self, clipped, grouped, plural};
 use super::resources::ResourceArgs;
 use super::table::shown;
 use super::{Context, Exit, columns};
-use crate::deliver::Summary;
+use crate::deliver::{Http, Summary};
 use crate::job::load::load_job;
 use crate::job::spec::Job;
 use crate::pipeline::{How, PipelineError, RunReport, Runner, SendProgress};
@@ -61,6 +61,7 @@ pub async fn work(
         settings: context.settings.clone(),
         store: Arc::clone(&store) as _,
         clock: Arc::clone(&context.clock),
+        connect: Arc::new(Http),
         progress: bar(),
         resources: resources.resources(),
         stop: stop_on_signal()?,

@@ -11,8 +11,9 @@ use super::request::{attempt_headers, fixed_headers};
 use super::resolve::Resolver;
 use super::sign::Signer;
 use super::verdict::{Answer, Attempt, Fault, FaultKind};
-use super::{DeliverError, Message, Resolved, trust};
+use super::{DeliverError, Message, Resolved, Transport, trust};
 use crate::job::spec::Destination;
+use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Certificate, ClientBuilder, Proxy, Response, redirect};
@@ -117,9 +118,11 @@ impl Client {
         let place = Place::of(&setup.url, setup.proxy.as_ref());
         Ok(Client { http, url: setup.url, place, headers: setup.headers, signer: setup.signer })
     }
+}
 
-    /// Sends `message` once. Never fails: what went wrong is part of the answer.
-    pub(super) async fn send(&self, message: &Message, now: DateTime<Utc>) -> Attempt {
+#[async_trait]
+impl Transport for Client {
+    async fn send(&self, message: &Message, now: DateTime<Utc>) -> Attempt {
         let Some(headers) = attempt_headers(&self.headers, &self.signer, message, now) else {
             let text = "the row's id cannot stand in a header".to_owned();
             return Attempt::Failed(Fault { kind: FaultKind::Invalid, text });

@@ -1,11 +1,10 @@
 //! One run: a renderer fills the desk, workers empty it, a collector makes durable what they did.
 
-use super::client::Client;
 use super::desk::Desk;
 use super::limits::Limits;
 use super::receipts::{Word, collect, unsendable};
 use super::redact::Redactor;
-use super::{Item, Ledger, Observer, Options, StopKind, Stopped, Summary, row};
+use super::{Item, Ledger, Observer, Options, StopKind, Stopped, Summary, Transport, row};
 use crate::clock::Clock;
 use crate::job::spec::Retry;
 use anyhow::Context as _;
@@ -16,7 +15,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 /// What stays the same over the runs of one destination.
 pub(super) struct Engine {
-    pub(super) client: Client,
+    pub(super) client: Box<dyn Transport>,
     pub(super) limits: Arc<Limits>,
     pub(super) policy: Retry,
     pub(super) redactor: Redactor,

@@ -48,6 +48,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use verdict::Attempt;
 
 /// One webhook, ready to go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +98,32 @@ pub struct Entry {
 pub trait Ledger: Send + Sync {
     /// Returns once all of it is durable: all or nothing.
     async fn commit(&self, entry: Entry) -> anyhow::Result<()>;
+}
+
+/// The way to one destination.
+#[async_trait]
+pub trait Transport: Send + Sync {
+    /// Sends `message` once. Never fails: what went wrong is part of the attempt. Dropping the future breaks it off.
+    async fn send(&self, message: &Message, now: DateTime<Utc>) -> Attempt;
+}
+
+/// Sets up the way to a destination. [`Http`] outside of tests.
+pub trait Connect: Send + Sync {
+    /// Sends nothing. To be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// An address or a header that cannot be, or no trusted certificates on this machine.
+    fn connect(&self, destination: &Destination, resolved: &Resolved) -> Result<Box<dyn Transport>, DeliverError>;
+}
+
+/// By HTTP, as the destination is described.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Http;
+
+impl Connect for Http {
+    fn connect(&self, destination: &Destination, resolved: &Resolved) -> Result<Box<dyn Transport>, DeliverError> {
+        Ok(Box::new(client::Client::new(destination, resolved)?))
+    }
 }
 
 /// Told how delivery goes, for progress bars.
@@ -240,18 +267,32 @@ impl std::fmt::Debug for Delivery {
 }
 
 impl Delivery {
-    /// Sets the client up. Sends nothing. To be called within a tokio runtime.
+    /// [`Delivery::over`] HTTP.
     ///
     /// # Errors
-    /// An address or a header that cannot be, or no trusted certificates on this machine.
+    /// As there.
     pub fn new(
         destination: &Destination,
         resolved: Resolved,
         clock: Arc<dyn Clock>,
         options: Options,
     ) -> Result<Self, DeliverError> {
+        Delivery::over(&Http, destination, resolved, clock, options)
+    }
+
+    /// Sets the client up. Sends nothing. To be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// Those of [`Connect::connect`].
+    pub fn over(
+        connect: &dyn Connect,
+        destination: &Destination,
+        resolved: Resolved,
+        clock: Arc<dyn Clock>,
+        options: Options,
+    ) -> Result<Self, DeliverError> {
         let engine = engine::Engine {
-            client: client::Client::new(destination, &resolved)?,
+            client: connect.connect(destination, &resolved)?,
             limits: limits::Limits::new(destination),
             policy: destination.retry,
             redactor: redact::Redactor::new(destination, &resolved),

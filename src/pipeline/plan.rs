@@ -51,9 +51,14 @@ pub(super) async fn plan(
         // A snapshot without its state store: every change of its run may have been sent.
         _ => Progress::forgotten(),
     };
-    refuse_if_lost(&input.dir, store).await?;
+    if manifest.is_none() {
+        refuse_if_lost(&input.dir, store).await?;
+    }
     let fresh_seed = HashSeed(clock.random().to_be_bytes());
-    let planning = tokio::task::spawn_blocking(move || plan_blocking(input, &progress, fresh_seed, resources, purpose));
+    // By the manifest that the progress is of: while a preview looks, a run may publish the next.
+    let planning = tokio::task::spawn_blocking(move || {
+        Planner::new(input, manifest, fresh_seed, resources, purpose).plan(&progress)
+    });
     planning.await.map_err(|e| PipelineError::Internal(e.to_string()))?
 }
 
@@ -86,8 +91,7 @@ pub fn plan_blocking(
     purpose: Purpose,
 ) -> Result<Planned, PipelineError> {
     let manifest = Manifest::load(&input.dir)?;
-    let seed = manifest.as_ref().map_or(fresh_seed, |m| m.hash_seed);
-    Planner { input, manifest, seed, resources, purpose }.plan(progress)
+    Planner::new(input, manifest, fresh_seed, resources, purpose).plan(progress)
 }
 
 pub(super) fn compile(job: &Job, schema: &Schema) -> Result<Template, PipelineError> {
@@ -170,6 +174,17 @@ fn in_order(extract: Extract, snapshot: Option<&Snapshot>) -> Result<(Extract, b
 }
 
 impl Planner {
+    fn new(
+        input: PlanInput,
+        manifest: Option<Manifest>,
+        fresh_seed: HashSeed,
+        resources: Resources,
+        purpose: Purpose,
+    ) -> Self {
+        let seed = manifest.as_ref().map_or(fresh_seed, |m| m.hash_seed);
+        Planner { input, manifest, seed, resources, purpose }
+    }
+
     fn plan(self, progress: &Progress) -> Result<Planned, PipelineError> {
         // Every ignored column can be kept as text once; then the extract is read again from the start.
         let (mut text, mut astray) = (BTreeSet::new(), false);

@@ -8,7 +8,7 @@ use crate::deliver::{Delivery, Entry, Ledger, Observer, Options, Resolved, Summa
 use crate::job::secrets::Secrets;
 use crate::job::spec::Job;
 use crate::receipt::{Counts, Outcome, Progress};
-use crate::snapshot::{Manifest, waiting_ids};
+use crate::snapshot::Manifest;
 use crate::store::{RefusalChange, RunState, RunStore, StoreError};
 use async_trait::async_trait;
 use serde_json::json;
@@ -29,7 +29,7 @@ pub(super) fn client(runner: &Runner, job: &Job) -> Result<Delivery, PipelineErr
     let resolved = resolve(&secrets, job)?;
     let delivery = &runner.settings.delivery;
     let options = Options { receipt_rows: delivery.receipt_rows, receipt_interval: delivery.receipt_interval };
-    Ok(Delivery::new(&job.destination, resolved, Arc::clone(&runner.clock), options)?)
+    Ok(Delivery::over(&*runner.connect, &job.destination, resolved, Arc::clone(&runner.clock), options)?)
 }
 
 /// Looks up every secret that the destination names.
@@ -165,16 +165,24 @@ async fn forget(
         None => found.is_complete,
     };
     let mut over: Vec<String> = before.iter().filter(is_over).cloned().collect();
+    if over.iter().any(|id| !found.versions.contains_key(id)) {
+        let waiting = waiting(runner, job).await?;
+        over.retain(|id| !waiting.contains(id));
+    }
     if over.is_empty() {
         return Ok(());
     }
-    // An org that is away, or that the night could not judge, comes back with the version that it had.
-    let dir = runner.home.snapshots(&job.name);
-    if let Some(manifest) = Manifest::load(&dir)? {
-        let waiting = waiting_ids(&dir, &manifest)?;
-        over.retain(|id| !waiting.contains(id));
-    }
     Ok(runner.store.change_refusals(&job.name, &over, RefusalChange::Forget).await.map(drop)?)
+}
+
+/// The versions of orgs that are away or could not be judged: they are in no change set, and come back under the same id.
+async fn waiting(runner: &Runner, job: &Job) -> Result<HashSet<String>, PipelineError> {
+    let dir = runner.home.snapshots(&job.name);
+    let reading = tokio::task::spawn_blocking(move || match Manifest::load(&dir)? {
+        Some(manifest) => manifest.waiting_ids(&dir),
+        None => Ok(HashSet::new()),
+    });
+    Ok(reading.await.map_err(|e| PipelineError::Internal(e.to_string()))??)
 }
 
 struct StoreLedger {

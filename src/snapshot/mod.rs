@@ -54,7 +54,6 @@ pub use published::{PublishedRun, published, unclaimed};
 pub use sidecar::Partition;
 pub use unknown::Unknown;
 pub use verify::{Verified, verify};
-pub use waiting::waiting_ids;
 
 /// Columns whose names begin so are ours; an extract may not have such.
 pub const RESERVED_PREFIX: &str = "_nightmark_";

@@ -58,23 +58,26 @@ pub(super) fn write(
     writer.finish()
 }
 
-/// The ids of the changes that wait for their repeat.
-///
-/// # Errors
-/// A file that is missing, damaged or does not match the manifest.
-pub fn waiting_ids(dir: &Path, manifest: &Manifest) -> Result<HashSet<String>, SnapshotError> {
-    let Some(entry) = &manifest.waiting else { return Ok(HashSet::new()) };
-    let table = Table::open(dir, entry)?;
-    let mut found = HashSet::new();
-    for row_group in 0..table.groups().len() {
-        for batch in table.group(&["webhook_id"], row_group)? {
-            let batch = batch?;
-            let ids = batch.column_by_name("webhook_id").and_then(|ids| ids.as_string_opt::<i32>());
-            let ids = ids.ok_or_else(|| SnapshotError::damaged(table.path(), "columns of ours are missing"))?;
-            found.extend(ids.iter().flatten().map(str::to_owned));
+impl Manifest {
+    /// The webhook ids of the changes that wait.
+    ///
+    /// # Errors
+    /// A file that is missing or damaged.
+    pub fn waiting_ids(&self, dir: &Path) -> Result<HashSet<String>, SnapshotError> {
+        let Some(entry) = &self.waiting else { return Ok(HashSet::new()) };
+        let table = Table::open(dir, entry)?;
+        let mut ids = HashSet::new();
+        for row_group in 0..table.groups().len() {
+            for batch in table.group(&["webhook_id"], row_group)? {
+                let batch = batch?;
+                let column = batch.column_by_name("webhook_id").and_then(|a| a.as_string_opt::<i32>());
+                let column =
+                    column.ok_or_else(|| SnapshotError::damaged(table.path(), "columns of ours are missing"))?;
+                ids.extend(column.iter().flatten().map(str::to_owned));
+            }
         }
+        Ok(ids)
     }
-    Ok(found)
 }
 
 /// Reads the file back, with the versions' values as a batch of `schema`.

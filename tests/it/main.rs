@@ -16,6 +16,7 @@ mod last_night;
 mod leftovers;
 mod messages;
 mod nightly;
+mod protocol;
 mod receiver;
 mod redaction;
 mod reference_bodies;

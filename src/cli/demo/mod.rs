@@ -8,6 +8,7 @@ use super::resources::ResourceArgs;
 use super::run::exit;
 use super::{Context, Exit};
 use crate::config::Home;
+use crate::deliver::Http;
 use crate::diff::Operation;
 use crate::job::load_job;
 use crate::pipeline::{How, Planned, RunReport, Runner, SendProgress};
@@ -148,6 +149,7 @@ async fn set_up(context: &Context, args: &DemoArgs) -> anyhow::Result<Stage> {
         settings: context.settings.clone(),
         store: Arc::clone(&store) as _,
         clock: Arc::clone(&context.clock),
+        connect: Arc::new(Http),
         progress: Arc::new(Silent),
         resources: ResourceArgs { memory: None }.resources(),
         stop,

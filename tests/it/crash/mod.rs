@@ -21,6 +21,7 @@ mod source;
 mod stored;
 
 pub use instance::{Instance, Kill, Kind};
+pub use points::marks;
 pub use source::Form;
 
 use rand::rngs::StdRng;

@@ -20,7 +20,7 @@ fn kind(point: &str) -> Kind {
 }
 
 /// Every mark in the source.
-fn marks() -> BTreeSet<String> {
+pub fn marks() -> BTreeSet<String> {
     fn walk(dir: &Path, found: &mut BTreeSet<String>) {
         for entry in std::fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
