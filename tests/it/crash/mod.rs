@@ -64,7 +64,19 @@ fn kill_at_random(kills: usize, rows: usize) {
     });
 }
 
-fn random_kills(kind: Kind, rows: usize, kills: usize, rng: StdRng) {
+/// Kills of one instance at most. It remembers every night and request, to check them all at the end.
+const LONGEST_LIFE: usize = 25;
+
+fn random_kills(kind: Kind, rows: usize, kills: usize, mut rng: StdRng) {
+    let mut left = kills;
+    while left > 0 {
+        let life = left.min(LONGEST_LIFE);
+        one_life(kind, rows, life, StdRng::from_rng(&mut rng));
+        left -= life;
+    }
+}
+
+fn one_life(kind: Kind, rows: usize, kills: usize, rng: StdRng) {
     let mut instance = Instance::new(kind, rows, rng);
     while instance.kills < kills {
         let kill = match instance.rng.random_bool(0.6) {
