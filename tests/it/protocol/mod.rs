@@ -133,14 +133,20 @@ fn watch_the_marks() {
     WATCHED.call_once(|| {
         let first = broken(&mut Ground::new(), &History::quiet(), Keeps::InMemory, &mut Tally::default());
         assert_eq!(first, None, "the quietest history");
-        #[cfg(feature = "failpoints")]
         for name in marks() {
-            let name: &'static str = name.leak();
-            fail::cfg_callback(name, move || life::mark(name)).unwrap();
+            watch(name.leak(), life::mark);
         }
-        #[cfg(not(feature = "failpoints"))]
-        panic!("run the tests with --features failpoints, as ./test.sh does: there are {} marks", marks().len());
     });
+}
+
+#[cfg(feature = "failpoints")]
+fn watch(name: &'static str, reached: fn(&'static str)) {
+    fail::cfg_callback(name, move || reached(name)).unwrap();
+}
+
+#[cfg(not(feature = "failpoints"))]
+fn watch(name: &'static str, _: fn(&'static str)) {
+    panic!("`{name}` is no code: run the tests with --features failpoints, as ./test.sh does");
 }
 
 /// Checks so many histories, or the one that the environment names.
