@@ -108,10 +108,12 @@ impl<'a> Course<'a, Published> {
 impl Course<'_, Delivering> {
     /// Delivery ended in order. It is finished if nothing is left; else it waits to be taken up or superseded. `progress`: what
     /// is known of its rows now. `set_aside`: rows that were passed over although nothing is known of them.
+    /// `were_tried`: every row that was to be sent.
     pub(super) async fn ended(
         self,
         mut progress: Progress,
         set_aside: u64,
+        were_tried: bool,
         reason: Option<String>,
         report: serde_json::Value,
     ) -> Result<(RunState, Counts), StoreError> {
@@ -122,8 +124,7 @@ impl Course<'_, Delivering> {
         (self.record.reason, self.record.finished_at) = (reason, Some(now));
         self.record.report = Some(report);
         // A row that was refused earlier is tried again by `retry`: where that was stopped short of it, the run is not at its end.
-        let stopped = self.record.reason.is_some() && counts.refused + counts.unknown > 0;
-        if counts.pending == 0 && !stopped {
+        if counts.pending == 0 && (were_tried || counts.refused + counts.unknown == 0) {
             self.record.state = RunState::Finished;
         }
         failpoint!("run.before_final_record");

@@ -115,7 +115,8 @@ pub(super) async fn send(
     forget(runner, job, &refused_before, &found, &progress).await?;
     service::note(runner, job, &run, &summary).await?;
     let reason = summary.stopped.as_ref().map(|stopped| format!("{}; {}", stopped.reason, stopped.remedy));
-    let (state, counts) = course.ended(progress, found.silent, reason, report(&summary, &found)).await?;
+    let were_tried = found.is_complete && summary.pending == 0;
+    let (state, counts) = course.ended(progress, found.silent, were_tried, reason, report(&summary, &found)).await?;
     summary.pending = counts.pending;
     Ok(Sent { state, counts, summary, dead_letters: found.set_aside - found.dropped })
 }

@@ -150,9 +150,12 @@ impl Checked<'_> {
         let record = record.ok_or("no record")?;
         let same = (record.state, record.counts) == (report.state, report.counts);
         ensure!(same && record.finished_at.is_some(), "{record:?} and {report:?}");
+        let is_done =
+            |seq: &u64| seen.had.contains(seq) || seen.set_aside.contains(seq) || seen.words.contains_key(seq);
+        let were_tried = (0..self.model.rows.len() as u64).all(|seq| is_done(&seq));
         let expected = match (asked, report.counts.pending) {
             (Asked::Publish, _) => RunState::Published,
-            (_, 0) => RunState::Finished,
+            (_, 0) if were_tried => RunState::Finished,
             _ => RunState::Delivering,
         };
         ensure!(report.state == expected, "{:?} where {expected:?}: {report:?}", report.state);
