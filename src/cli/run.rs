@@ -201,15 +201,8 @@ pub fn bar() -> Arc<dyn SendProgress> {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         Arc::new(Bar(bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))))
     } else {
-        Arc::new(Silent)
+        Arc::new(())
     }
-}
-
-struct Silent;
-
-impl SendProgress for Silent {
-    fn sending(&self, _: u64) {}
-    fn sent(&self, _: Option<Outcome>) {}
 }
 
 struct Bar(ProgressBar);

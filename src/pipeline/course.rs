@@ -179,12 +179,14 @@ pub(super) async fn recover(runner: &Runner, job: &str, manifest: Option<&Manife
             RunState::Delivering => {
                 // An orderly end leaves nothing under way; the process that failed and lived has ended its record, no more.
                 let is_cut_off = run.finished_at.is_none();
-                if !is_cut_off && runner.store.progress(&run.id).await?.attempting.is_empty() {
+                let mut progress = runner.store.progress(&run.id).await?;
+                if !is_cut_off && progress.attempting.is_empty() {
                     continue;
                 }
                 runner.store.cut_off(&run.id).await?;
                 failpoint!("recover.cut_off");
-                run.counts = run.counts.delivered(&runner.store.progress(&run.id).await?, 0);
+                progress.cut_off();
+                run.counts = run.counts.delivered(&progress, 0);
                 if is_cut_off {
                     run.reason = Some(CUT_OFF.to_owned());
                     run.finished_at = Some(now);

@@ -23,6 +23,12 @@ pub trait SendProgress: Send + Sync {
     fn sent(&self, outcome: Option<Outcome>);
 }
 
+/// Nobody is told.
+impl SendProgress for () {
+    fn sending(&self, _: u64) {}
+    fn sent(&self, _: Option<Outcome>) {}
+}
+
 /// Sets the client up, secrets included.
 pub(super) fn client(runner: &Runner, job: &Job) -> Result<Delivery, PipelineError> {
     let secrets = Secrets::new(&runner.home);

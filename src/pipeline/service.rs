@@ -45,13 +45,13 @@ fn stops(record: &DestinationRecord) -> Option<Stopped> {
 
 /// Remembers that the destination needs somebody or wants a pause, or that it does no longer.
 pub(super) async fn note(runner: &Runner, job: &Job, run: &str, summary: &Summary) -> Result<(), StoreError> {
-    let Some(state) = summary.stopped.as_ref().and_then(|stopped| state(stopped.kind)) else {
+    let Some((stopped, state)) = summary.stopped.as_ref().and_then(|stopped| Some((stopped, state(stopped.kind)?)))
+    else {
         if has_judged(summary) {
             runner.store.clear_destination(&job.name).await?;
         }
         return Ok(());
     };
-    let Some(stopped) = &summary.stopped else { return Ok(()) };
     let found = DestinationRecord {
         job: job.name.clone(),
         address: job.destination.url.written.clone(),

@@ -11,7 +11,7 @@ use super::table::named;
 use super::unknown::Unknown;
 use super::waiting;
 use super::{FileEntry, Manifest, SnapshotError};
-use crate::diff::{self, Entry, NOWHERE, Ordered, Origin, Pending, Positions, RowsByKey, Slot, TableBuilder, Version};
+use crate::diff::{self, Entry, NOWHERE, Ordered, Origin, Pending, Positions, RowsByKey, TableBuilder, Version};
 use crate::receipt::{Progress, Unacknowledged};
 use crate::row::{Compared, KeyHash, Kind, Print, Schema};
 use arrow::array::RecordBatch;
@@ -156,8 +156,7 @@ impl Snapshot {
     /// Damaged files that are needed.
     pub fn known_in_order(&self, basis: &Basis, unknown: &mut Unknown) -> Result<Option<Known>, SnapshotError> {
         let rows = self.base.rows();
-        let usable = |order: &&FileEntry| order.rows == rows && order.rows * Slot::BYTES as u64 == order.bytes;
-        let Some(order) = self.manifest.order.as_ref().filter(usable) else { return Ok(None) };
+        let Some(order) = self.manifest.order.as_ref().filter(|order| order.rows == rows) else { return Ok(None) };
         if self.is_stale(basis) || self.pending() + self.waiting.as_ref().map_or(0, Table::rows) > MOST_OVERLAID {
             return Ok(None);
         }

@@ -11,8 +11,7 @@ use crate::config::Home;
 use crate::deliver::Http;
 use crate::diff::Operation;
 use crate::job::load_job;
-use crate::pipeline::{How, Planned, RunReport, Runner, SendProgress};
-use crate::receipt::Outcome;
+use crate::pipeline::{How, Planned, RunReport, Runner};
 use crate::receiver::keys::{self, NewKey, Purpose};
 use crate::receiver::{self, PayloadTemplate, ReceiverState};
 use crate::store::OrgStore;
@@ -150,7 +149,7 @@ async fn set_up(context: &Context, args: &DemoArgs) -> anyhow::Result<Stage> {
         store: Arc::clone(&store) as _,
         clock: Arc::clone(&context.clock),
         connect: Arc::new(Http),
-        progress: Arc::new(Silent),
+        progress: Arc::new(()),
         resources: ResourceArgs { memory: None }.resources(),
         stop,
     };
@@ -236,11 +235,4 @@ fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     let file = options.write(true).create(true).truncate(true).mode(0o600).open(path);
     let mut file = file.with_context(|| format!("cannot write {}", path.display()))?;
     Ok(file.write_all(text.as_bytes())?)
-}
-
-struct Silent;
-
-impl SendProgress for Silent {
-    fn sending(&self, _: u64) {}
-    fn sent(&self, _: Option<Outcome>) {}
 }

@@ -74,10 +74,10 @@ pub fn what_to_do(run: &RunRecord, around: &Around) -> Vec<String> {
         RunState::Failed | RunState::Discarded => {
             todo.push(format!("nightmark run {job}  starts anew, once the cause is mended"));
         }
-        RunState::Extracting | RunState::Diffed if left_alone && !is_current => {
-            todo.push(format!("nightmark run {job}  starts anew"));
-        }
-        RunState::Extracting | RunState::Diffed if left_alone => send_the_rest(&mut todo, job),
+        RunState::Extracting | RunState::Diffed if left_alone => match is_current {
+            true => send_the_rest(&mut todo, job),
+            false => todo.push(format!("nightmark run {job}  starts anew")),
+        },
         RunState::Published | RunState::Delivering | RunState::Finished if is_current && left_alone && left > 0 => {
             send_the_rest(&mut todo, job);
         }
