@@ -431,12 +431,16 @@ fn a_dead_letter_is_remembered_while_its_org_is_away() {
     let before = fates(&home);
     assert_eq!(before, [("a".to_owned(), "set aside".to_owned()), ("b".to_owned(), "dropped".to_owned())]);
     extract(&home, "c:free d:free");
-    home.run(&["run", "orgs", "--approve"]);
+    home.run(&["run", "orgs", "--approve"]).expect(0);
     assert_eq!(fates(&home), before);
     destination.take();
     extract(&home, "a:pro b:pro c:free d:free");
+    let back = home.job("orgs", 1);
+    assert_eq!((&back["dead_letters"], destination.take().len()), (&json!(1), 0), "the same versions: {back}");
+    assert_eq!(fates(&home), before);
+    extract(&home, "a:team b:pro c:free d:free");
     home.job("orgs", 1);
-    assert_eq!((destination.take().len(), fates(&home)), (0, before), "the same versions");
+    assert_eq!(destination.take_orgs(), ["a"], "its value has changed");
 }
 
 #[test]

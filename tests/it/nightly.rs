@@ -208,29 +208,6 @@ fn an_org_that_comes_back_unchanged_is_not_sent() {
     assert_eq!(destination.take().len(), 0);
 }
 
-/// Its version waits under the same id while the org is away, and so does what is known of its refusals.
-#[test]
-fn a_dead_letter_stays_one_while_its_org_is_away() {
-    let destination = Destination::start();
-    let home = home_with(&destination, IGNORE_ACTIVITY);
-    let text = job_with(&destination, IGNORE_ACTIVITY, r#"preset = "flat""#, "");
-    home.write("jobs/orgs.toml", &text.replace("retry =", "dead_letter_after = 2\nretry ="));
-    destination.set("ws_2", 422);
-    for night in ["refused", "refused again: a dead letter"] {
-        home.job("orgs", 1);
-        assert!(destination.take_orgs().contains(&"ws_2".to_owned()), "{night}");
-    }
-    let away: String = ORGS.lines().filter(|line| !line.starts_with("ws_2")).map(|line| format!("{line}\n")).collect();
-    home.write("orgs.csv", &away);
-    home.job("orgs", 0);
-    home.write("orgs.csv", ORGS);
-    let back = home.job("orgs", 1);
-    assert_eq!((&back["dead_letters"], destination.take().len()), (&json!(1), 0), "as it was: {back}");
-    home.write("orgs.csv", &ORGS.replace("ws_2,pro,10", "ws_2,pro,11"));
-    home.job("orgs", 1);
-    assert_eq!(destination.take_orgs(), ["ws_2"], "its value has changed");
-}
-
 #[test]
 fn payload_only_columns_are_sent_and_never_trigger() {
     let destination = Destination::start();

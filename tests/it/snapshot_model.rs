@@ -269,9 +269,7 @@ fn night_on_both_sides(
 }
 
 fn check(nights: &[Night]) {
-    // In memory where there is such a place: thousands of publications fsync ten thousand times.
-    let memory = Path::new("/dev/shm");
-    let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+    let dir = crate::support::folder_in_memory();
     let mut model = Model::default();
     let mut progress = Progress::default();
     for (number, night) in nights.iter().enumerate() {

@@ -30,6 +30,19 @@ kind = "http"
     )
 }
 
+/// A folder of its own, removed at the end; in memory where there is such a place, for tests that fsync tens of thousands of
+/// times.
+pub fn folder_in_memory() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
+}
+
+/// A number from the environment: a seed, or the size of a longer form of a test.
+pub fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text}")))
+}
+
 /// A home folder of its own, removed at the end.
 pub struct Home {
     dir: tempfile::TempDir,

@@ -24,18 +24,13 @@ pub use instance::{Instance, Kill, Kind};
 pub use points::marks;
 pub use source::Form;
 
+use crate::support::number;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-/// Numbers from the environment, for longer forms of the tests.
-fn number(name: &str, default: usize) -> usize {
-    std::env::var(name).ok().map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text}")))
-}
-
 /// The seed of this run: another each time, unless NIGHTMARK_CRASH_SEED says which.
 fn seed() -> u64 {
-    let seed = std::env::var("NIGHTMARK_CRASH_SEED").ok().map(|text| text.parse().unwrap());
-    let seed = seed.unwrap_or_else(rand::random);
+    let seed = number("NIGHTMARK_CRASH_SEED").unwrap_or_else(rand::random);
     println!("NIGHTMARK_CRASH_SEED={seed}");
     seed
 }
@@ -49,8 +44,11 @@ const KINDS: [Kind; 4] = [
     Kind { form: Form::Parquet, removals: false, spills: false },
 ];
 
-/// Kills so many processes, a share of each kind. The kinds run beside each other: a process mostly waits.
+/// Kills so many processes, a share of each kind. The kinds run beside each other: a process mostly waits. The environment may
+/// say other numbers.
 fn kill_at_random(kills: usize, rows: usize) {
+    let size = |name, default| number(name).map_or(default, |number| usize::try_from(number).unwrap());
+    let (kills, rows) = (size("NIGHTMARK_CRASH_KILLS", kills), size("NIGHTMARK_CRASH_ROWS", rows));
     let seed = seed();
     let each = kills.div_ceil(KINDS.len());
     std::thread::scope(|scope| {
@@ -91,11 +89,11 @@ fn one_life(kind: Kind, rows: usize, kills: usize, rng: StdRng) {
 
 #[test]
 fn a_hundred_random_kills() {
-    kill_at_random(number("NIGHTMARK_CRASH_KILLS", 100), number("NIGHTMARK_CRASH_ROWS", 300));
+    kill_at_random(100, 300);
 }
 
 #[test]
 #[ignore = "an hour: NIGHTMARK_CRASH_KILLS (1000) kills on NIGHTMARK_CRASH_ROWS (10000) rows; see docs/RELIABILITY.md"]
 fn a_thousand_random_kills() {
-    kill_at_random(number("NIGHTMARK_CRASH_KILLS", 1000), number("NIGHTMARK_CRASH_ROWS", 10_000));
+    kill_at_random(1000, 10_000);
 }

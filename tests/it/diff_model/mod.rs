@@ -142,9 +142,7 @@ fn files(home: &Path, number: usize) -> Vec<(String, Vec<u8>)> {
 }
 
 fn check(case: &Case) {
-    // In memory where there is such a place: thousands of publications fsync ten thousand times.
-    let memory = Path::new("/dev/shm");
-    let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+    let dir = crate::support::folder_in_memory();
     let ample = 1 << 30;
     let homes = Homes(
         [(ample, 1), (ample, 3), (ample, 2), (100, 2)]

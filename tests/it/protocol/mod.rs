@@ -29,6 +29,7 @@ mod source;
 mod tally;
 
 use crate::crash::marks;
+use crate::support::number;
 use history::History;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -40,11 +41,6 @@ use tally::Tally;
 
 /// Histories that are tried to make a broken one smaller.
 const SHRINKS: usize = 400;
-
-fn number(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text}")))
-}
 
 /// One kind of histories.
 #[derive(Debug, Clone, Copy)]

@@ -4,11 +4,11 @@ use super::history::{History, Weather};
 use super::life::{self, Life, World};
 use super::memory::Memory;
 use super::ports::{Ticks, Watched, Way};
+use crate::support::{folder_in_memory, job_file};
 use nightmark::clock::Clock;
 use nightmark::config::{Home, Settings};
 use nightmark::job::spec::{Job, Retry};
-use nightmark::pipeline::{How, PipelineError, Resources, RunReport, Runner, SendProgress};
-use nightmark::receipt::Outcome;
+use nightmark::pipeline::{How, PipelineError, Resources, RunReport, Runner};
 use nightmark::store::RunStore;
 use nightmark::store::sqlite::SqliteStore;
 use std::path::{Path, PathBuf};
@@ -29,9 +29,7 @@ pub struct Ground {
 
 impl Ground {
     pub fn new() -> Self {
-        // In memory where there is such a place: tens of thousands of runs fsync a million times.
-        let memory = Path::new("/dev/shm");
-        let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+        let folder = folder_in_memory();
         let jobs = [true, false].map(|removals| job(folder.path(), removals));
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
@@ -54,32 +52,11 @@ fn job(folder: &Path, removals: bool) -> Job {
         true => r#"template = '{"workspace_id": {{row.workspace_id}}, "plan_id": {{row.plan_id}}, "op": "{{op}}"}'"#,
         false => r#"preset = "flat""#,
     };
-    let text = format!(
-        r#"version = 1
-[source]
-kind = "files"
-path = "orgs.csv"
-[diff]
-key = "workspace_id"
-on = {on}
-[destination]
-kind = "http"
-url = "http://127.0.0.1:9/"
-[payload]
-{payload}
-"#
-    );
+    let text = job_file(&format!("on = {on}"), "url = \"http://127.0.0.1:9/\"", payload);
     let job = nightmark::job::parse(&text, Path::new("orgs.toml"), folder);
     let mut job = job.unwrap_or_else(|problems| panic!("{problems:?}\n{text}"));
     job.name = JOB.to_owned();
     job
-}
-
-struct Silent;
-
-impl SendProgress for Silent {
-    fn sending(&self, _: u64) {}
-    fn sent(&self, _: Option<Outcome>) {}
 }
 
 /// What is asked of a process.
@@ -195,7 +172,7 @@ impl<'a> Site<'a> {
             store: Arc::clone(&process.store) as _,
             clock: clock as Arc<dyn Clock>,
             connect: Arc::new(Way(Arc::clone(&process.life))),
-            progress: Arc::new(Silent),
+            progress: Arc::new(()),
             resources: Resources { memory: 1 << 30, threads: 1 },
             stop,
         };
