@@ -12,6 +12,7 @@ mod file_sources;
 mod guide;
 mod inspect;
 mod job_files;
+mod kinds;
 mod last_night;
 mod leftovers;
 mod messages;
