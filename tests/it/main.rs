@@ -14,6 +14,7 @@ mod inspect;
 mod job_files;
 mod last_night;
 mod leftovers;
+mod liquid_js;
 mod messages;
 mod nightly;
 mod protocol;
