@@ -39,14 +39,9 @@ pub(super) fn escaped(text: &str, out: &mut String) {
 pub(super) fn value(value: Value<'_>, out: &mut String) {
     match value {
         Value::Text(text) => string(text, out),
-        Value::Timestamp(time) => {
+        Value::Timestamp(_) | Value::LocalTimestamp(_) => {
             out.push('"');
-            moment(time.naive_utc(), out);
-            out.push_str("Z\"");
-        }
-        Value::LocalTimestamp(time) => {
-            out.push('"');
-            moment(time, out);
+            text(value, out);
             out.push('"');
         }
         other => other.write_json(out),
@@ -70,7 +65,20 @@ pub(super) fn within_string(value: Value<'_>, out: &mut String) {
     }
 }
 
-/// As [`Value::text`] has it, several times as fast.
+/// Appends [`Value::text`]; timestamps several times as fast.
+pub(super) fn text(value: Value<'_>, out: &mut String) {
+    match value {
+        Value::Text(text) => out.push_str(text),
+        Value::Int(number) => drop(write!(out, "{number}")),
+        Value::Timestamp(time) => {
+            moment(time.naive_utc(), out);
+            out.push('Z');
+        }
+        Value::LocalTimestamp(time) => moment(time, out),
+        other => out.push_str(&other.text()),
+    }
+}
+
 fn moment(time: NaiveDateTime, out: &mut String) {
     let mut two = |number: u32, before: &str| {
         out.push_str(before);

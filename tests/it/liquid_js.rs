@@ -11,6 +11,7 @@ use nightmark::row::{Column, Kind, RowRef, Schema};
 use nightmark::template::{BatchMeta, BatchTemplate, Meta, Template, TextKind, TextTemplate};
 use serde_json::{Map, Value, json};
 use std::io::Write;
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 
@@ -36,7 +37,7 @@ struct Row {
 }
 
 fn rows() -> (Schema, Vec<Row>) {
-    let file: Value = serde_json::from_str(include_str!("fixtures/liquid/rows.json")).unwrap();
+    let file: Value = serde_json::from_str(&fixture("rows.json")).unwrap();
     let kind = |name: &str| match name {
         "text" => Kind::Text,
         "int" => Kind::Int,
@@ -84,17 +85,23 @@ impl Row {
 }
 
 /// The blocks of a file: their name, and what stands below.
-fn blocks(file: &'static str) -> Vec<(&'static str, &'static str)> {
-    let blocks = file.split("\n---- ").skip(1).map(|block| block.split_once('\n').unwrap());
-    blocks.map(|(name, text)| (name, text.trim_end())).collect()
+fn blocks(file: &str) -> Vec<(String, String)> {
+    let text = fixture(file);
+    let blocks = text.split("\n---- ").skip(1).map(|block| block.split_once('\n').unwrap());
+    blocks.map(|(name, text)| (name.to_owned(), text.trim_end().to_owned())).collect()
+}
+
+fn fixture(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/fixtures/liquid").join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
 fn templates() -> Vec<(String, String)> {
-    let expressions = include_str!("fixtures/liquid/expressions.txt").lines();
-    let expressions = expressions.filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let file = fixture("expressions.txt");
+    let expressions = file.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     let alone = expressions.map(|line| (line.to_owned(), format!("{{\"x\": {{{{ {line} | json }}}}}}")));
-    let whole = blocks(include_str!("fixtures/liquid/templates.txt")).into_iter();
-    alone.chain(whole.map(|(name, text)| (name.to_owned(), text.to_owned()))).collect()
+    let whole = blocks("templates.txt").into_iter();
+    alone.chain(whole).collect()
 }
 
 /// What LiquidJS makes of each template and data, all in one process.
@@ -125,7 +132,7 @@ fn liquidjs(cases: &[(&str, Value)]) -> Vec<Result<String, String>> {
 fn ours(template: &str, schema: &Schema, row: &Row) -> Result<String, String> {
     let payload = Payload::Liquid { template: template.to_owned() };
     let compiled = Template::compile(&payload, schema, &["id".to_owned()], &[]);
-    let compiled = compiled.unwrap_or_else(|problems| panic!("{template}: {problems:#?}"));
+    let compiled = compiled.map_err(|problems| format!("not compiled: {problems:?}"))?;
     compiled.render(row.of(schema), &META).map_err(|error| error.to_string())
 }
 
@@ -163,7 +170,7 @@ fn bodies_are_those_of_liquidjs() {
                 (Some(ours), Some(theirs)) => equal(&ours, &theirs),
                 _ => false,
             },
-            (Err(_), Err(_)) => true,
+            (Err(ours), Err(_)) => !ours.starts_with("not compiled"),
             _ => false,
         };
         if !same {
@@ -176,12 +183,12 @@ fn bodies_are_those_of_liquidjs() {
 #[test]
 fn the_exceptions_are_as_they_are_told() {
     let (schema, rows) = rows();
-    let blocks = blocks(include_str!("fixtures/liquid/exceptions.txt"));
+    let blocks = blocks("exceptions.txt");
     let cases: Vec<_> = blocks
         .iter()
         .flat_map(|(name, block)| {
             let (template, expected) = block.split_once("\n=> ").unwrap();
-            expected.split("\n=> ").zip(&rows).map(move |(expected, row)| (*name, template, expected, row))
+            expected.split("\n=> ").zip(&rows).map(move |(expected, row)| (name, template, expected, row))
         })
         .collect();
     let theirs = liquidjs(&cases.iter().map(|(_, template, _, row)| (*template, row.data())).collect::<Vec<_>>());
@@ -203,7 +210,7 @@ fn text_is_that_of_liquidjs() {
     let (schema, rows) = rows();
     let templates = [
         "{{ row.n }}/{{ row.f }}/{{ row.yes }}/{{ row.none }}/{{ row.id }}",
-        "{{ 1000000 | times: 1000000 | times: 1000000000 }} {{ 0.000001 | times: 0.1 | divided_by: 3 }}",
+        "{{ row.f | times: 100000000000 | times: 100000000000 }} {{ 0.000001 | times: 0.1 | divided_by: 3 }}",
         "{{ row.n | divided_by: 0 }} {{ row.n | divided_by: 7 }}",
         "{{ row.set.a.k }} {{ row.set.nothing }} {{ row.tags | join: ';' }}",
         "{% if row.n %}a{% endif %}{% for t in row.tags %}[{{ t }}]{% endfor %}",

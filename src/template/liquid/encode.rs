@@ -25,6 +25,17 @@ pub(super) fn column(value: row::Value<'_>, out: &mut String) -> Result<(), Stri
     }
 }
 
+/// Appends a column's value to a JSON string, if its kind needs no looking into.
+pub(super) fn column_in_string(value: row::Value<'_>, out: &mut String) -> bool {
+    match value {
+        row::Value::Null => {}
+        row::Value::Text(text) => write::escaped(text, out),
+        row::Value::Int(_) | row::Value::Timestamp(_) | row::Value::LocalTimestamp(_) => write::text(value, out),
+        _ => return false,
+    }
+    true
+}
+
 /// Hands on a value as text: NULL is nothing, an array or object its JSON.
 ///
 /// # Errors

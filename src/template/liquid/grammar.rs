@@ -3,6 +3,8 @@
 //! In: bytes of the template, and holes where a value will stand. Always holds: what is accepted to its end is one JSON
 //! value (RFC 8259), whatever values fill the holes.
 
+use super::scan::{Number, Then};
+
 /// How far a JSON text has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Json {
@@ -37,28 +39,6 @@ enum At {
     Number(Number),
     /// In `true`, `false` or `null`: what is left of it.
     Word(&'static str),
-}
-
-/// What stands before the next character of a string.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Then {
-    Any,
-    /// A backslash.
-    Escape,
-    /// `\u`, and how many digits are to come.
-    Hex(u8),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Number {
-    Minus,
-    Zero,
-    Whole,
-    Point,
-    Part,
-    E,
-    Sign,
-    Power,
 }
 
 /// Inside a JSON string, outside, or inside behind a backslash.
@@ -158,7 +138,7 @@ impl Json {
 
     fn close_number(&mut self) -> Result<(), &'static str> {
         match self.at {
-            At::Number(Number::Zero | Number::Whole | Number::Part | Number::Power) => self.at = At::After,
+            At::Number(number) if number.is_complete() => self.at = At::After,
             At::Number(_) => return Err("the number is not complete"),
             _ => {}
         }
@@ -175,7 +155,7 @@ impl Json {
                 self.at = if left.is_empty() { At::After } else { At::Word(left) };
                 return Ok(());
             }
-            At::Number(state) => match digit(state, byte) {
+            At::Number(state) => match state.after(byte) {
                 Some(next) => {
                     self.at = At::Number(next);
                     return Ok(());
@@ -245,28 +225,11 @@ impl Json {
     }
 
     fn in_string(&mut self, key: bool, then: Then, byte: u8) -> Result<(), &'static str> {
-        let next = match (then, byte) {
-            (Then::Any, b'"') => {
-                self.at = if key { At::Colon } else { At::After };
-                return Ok(());
-            }
-            (Then::Any, b'\\') => Then::Escape,
-            (Then::Any, b'\n' | b'\r') => return Err("a JSON string cannot have a line break: write \\n"),
-            (Then::Any, 0..0x20) => return Err("a JSON string cannot have a control character: write \\u00XX"),
-            (Then::Any, _) => Then::Any,
-            (Then::Escape, b'u') => Then::Hex(4),
-            (Then::Escape, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Then::Any,
-            (Then::Escape, _) => return Err("JSON has no such escape"),
-            (Then::Hex(left), _) if byte.is_ascii_hexdigit() => {
-                if left == 1 {
-                    Then::Any
-                } else {
-                    Then::Hex(left - 1)
-                }
-            }
-            (Then::Hex(_), _) => return Err("`\\u` needs four hexadecimal digits"),
+        self.at = match then.after(byte)? {
+            Some(then) => At::String { key, then },
+            None if key => At::Colon,
+            None => At::After,
         };
-        self.at = At::String { key, then: next };
         Ok(())
     }
 
@@ -293,20 +256,6 @@ impl Json {
         self.open.pop();
         self.at = At::After;
         Ok(())
-    }
-}
-
-/// The state of a number after one more character of it.
-fn digit(state: Number, byte: u8) -> Option<Number> {
-    match (state, byte) {
-        (Number::Minus, b'0') => Some(Number::Zero),
-        (Number::Minus, b'1'..=b'9') | (Number::Whole, b'0'..=b'9') => Some(Number::Whole),
-        (Number::Zero | Number::Whole, b'.') => Some(Number::Point),
-        (Number::Point | Number::Part, b'0'..=b'9') => Some(Number::Part),
-        (Number::Zero | Number::Whole | Number::Part, b'e' | b'E') => Some(Number::E),
-        (Number::E, b'+' | b'-') => Some(Number::Sign),
-        (Number::E | Number::Sign | Number::Power, b'0'..=b'9') => Some(Number::Power),
-        _ => None,
     }
 }
 

@@ -12,10 +12,12 @@
 
 mod blocks;
 mod compare;
+mod convert;
 mod encode;
 mod eval;
 mod expr;
 mod filters;
+mod flow;
 mod grammar;
 mod json;
 mod lex;
@@ -24,8 +26,10 @@ mod parse;
 mod place;
 mod reader;
 mod render;
+mod scan;
 mod scope;
 mod syntax;
+mod tags;
 mod text;
 mod url;
 mod value;

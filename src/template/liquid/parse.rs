@@ -4,48 +4,9 @@ use super::lex::{Piece, PieceKind, line_column, word};
 use super::reader::{Fault, Reader};
 use super::scope::{About, Scope};
 use super::syntax::{Filtered, Node, Place};
+use super::tags::is_inner;
 use crate::row::Schema;
 use crate::template::TemplateError;
-use crate::template::error::suggest;
-
-/// Tags that stand alone, and the ends and inner tags of blocks.
-const TAGS: [&str; 24] = [
-    "#",
-    "assign",
-    "break",
-    "capture",
-    "case",
-    "comment",
-    "continue",
-    "cycle",
-    "decrement",
-    "echo",
-    "else",
-    "elsif",
-    "endcapture",
-    "endcase",
-    "endcomment",
-    "endfor",
-    "endif",
-    "endunless",
-    "for",
-    "if",
-    "increment",
-    "liquid",
-    "raw",
-    "unless",
-];
-/// Known too, but not suggested first.
-const MORE: [&str; 2] = ["endraw", "when"];
-
-/// Tags that LiquidJS has and a payload may not.
-const REFUSED: [(&str, &str); 5] = [
-    ("tablerow", "it makes HTML: use {% for %}"),
-    ("include", "there are no other templates: write it out"),
-    ("render", "there are no other templates: write it out"),
-    ("layout", "there are no other templates: write it out"),
-    ("block", "there are no other templates: write it out"),
-];
 
 /// What a template is made of, once it has no problems.
 #[derive(Debug)]
@@ -63,10 +24,10 @@ pub(super) struct Parser<'t> {
     pub(super) problems: Vec<(usize, TemplateError)>,
     /// Loops by variable and collection, for `offset: continue`.
     pub(super) resumes: Vec<String>,
-    pieces: Vec<Piece>,
-    next: usize,
+    pub(super) pieces: Vec<Piece>,
+    pub(super) next: usize,
     /// A tag was not understood, so that what is missing to the blocks says nothing.
-    lost: bool,
+    pub(super) lost: bool,
 }
 
 /// A tag that has been begun, such as one that ends a stretch of nodes.
@@ -126,7 +87,7 @@ impl<'t> Parser<'t> {
     }
 
     /// Everything, with what ends no block noted.
-    fn top(&mut self) -> Vec<Node> {
+    pub(super) fn top(&mut self) -> Vec<Node> {
         self.body(&[]).0
     }
 
@@ -194,70 +155,6 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// Every line of a comment within a tag begins with `#`.
-    fn remark(&mut self, at: usize, mut rest: Reader<'t>) -> Option<Node> {
-        let from = rest.at;
-        rest.to_end();
-        let wrong =
-            rest.between(from).lines().skip(1).map(str::trim_start).any(|l| !l.is_empty() && !l.starts_with('#'));
-        if wrong {
-            self.problem(Fault::new(at, "every line of a `{% # … %}` must begin with `#`"));
-        }
-        None
-    }
-
-    fn comment(&mut self, at: usize) -> Option<Node> {
-        while let Some(piece) = self.pieces.get(self.next) {
-            self.next += 1;
-            if word(self.template, piece) == Some("endcomment") {
-                return None;
-            }
-        }
-        self.unclosed("comment", at);
-        None
-    }
-
-    /// `{% liquid %}`: a tag on each line.
-    fn liquid(&mut self, rest: &Reader<'t>) -> Option<Node> {
-        let mut lines = Vec::new();
-        let mut end = rest.clone();
-        end.to_end();
-        let mut from = rest.at;
-        for line in end.between(rest.at).split_inclusive('\n') {
-            let start = from + line.len() - line.trim_start().len();
-            if !line.trim().is_empty() {
-                let inner = start..start + line.trim().len();
-                lines.push(Piece { kind: PieceKind::Tag, at: start, inner });
-            }
-            from += line.len();
-        }
-        if let Some(raw) = lines.iter().find(|line| word(self.template, line) == Some("raw")) {
-            self.problem(Fault::new(raw.at, "`raw` cannot stand within {% liquid %}"));
-        }
-        let outer = (std::mem::replace(&mut self.pieces, lines), std::mem::replace(&mut self.next, 0));
-        let body = self.top();
-        (self.pieces, self.next) = outer;
-        Some(Node::Group(body))
-    }
-
-    fn unknown_tag(&mut self, name: &str, at: usize) {
-        self.lost = true;
-        if let Some((tag, why)) = REFUSED.iter().find(|(tag, _)| *tag == name) {
-            self.problem(Fault::new(at, format!("`{{% {tag} %}}` cannot be used in a payload")).hint(*why));
-            return;
-        }
-        if name.is_empty() {
-            self.problem(Fault::new(at, "the tag has no name"));
-            return;
-        }
-        let known = TAGS.into_iter().chain(MORE);
-        let hint = match suggest(name, known.clone()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("there are: {}", known.collect::<Vec<_>>().join(", ")),
-        };
-        self.problem(Fault::new(at, format!("there is no tag `{name}`")).hint(hint));
-    }
-
     /// An inner or end tag without its block.
     pub(super) fn stray(&mut self, end: &End<'t>) {
         let message = format!("`{{% {} %}}` stands outside of its block", end.word);
@@ -272,12 +169,6 @@ impl<'t> Parser<'t> {
             self.problem(Fault::new(at, format!("`{{% {name} %}}` is never closed")).hint(hint));
         }
     }
-}
-
-/// Whether a tag only stands within a block, or ends one.
-fn is_inner(name: &str) -> bool {
-    name.starts_with("end") && (TAGS.contains(&name) || MORE.contains(&name))
-        || ["else", "elsif", "when"].contains(&name)
 }
 
 /// The place is found later, when all of the template is known.

@@ -1,18 +1,17 @@
 //! Nodes into text.
 
+use super::encode;
 use super::eval::{Failure, State, Subject, Words, room};
 use super::json;
 use super::parse::Parsed;
-use super::syntax::{Case, Expr, Filtered, For, Node, Offset, Place};
+use super::syntax::{Expr, Filtered, Node, Place};
 use super::value::Val;
-use super::{compare, encode};
 use crate::template::write;
 use std::collections::HashMap;
-use std::rc::Rc;
 
 /// Whether to go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Flow {
+pub(super) enum Flow {
     On,
     Break,
     Continue,
@@ -21,13 +20,13 @@ enum Flow {
 /// Where in the template each stretch of the output came from.
 pub(super) type Trace = Vec<(usize, usize)>;
 
-struct Renderer<'a> {
-    state: State<'a>,
-    out: String,
+pub(super) struct Renderer<'a> {
+    pub(super) state: State<'a>,
+    pub(super) out: String,
     /// The cycles' next candidates, by group and candidates.
-    cycles: HashMap<String, usize>,
+    pub(super) cycles: HashMap<String, usize>,
     /// Where loops ended, for `offset: continue`.
-    ends: Vec<usize>,
+    pub(super) ends: Vec<usize>,
     trace: Option<Trace>,
 }
 
@@ -59,7 +58,7 @@ pub(super) fn render<'a>(
 }
 
 impl<'a> Renderer<'a> {
-    fn nodes(&mut self, nodes: &'a [Node]) -> Result<Flow, Failure> {
+    pub(super) fn nodes(&mut self, nodes: &'a [Node]) -> Result<Flow, Failure> {
         for node in nodes {
             let flow = self.node(node)?;
             if flow != Flow::On {
@@ -119,7 +118,7 @@ impl<'a> Renderer<'a> {
         }
     }
 
-    fn set(&mut self, slot: usize, value: Val<'a>) {
+    pub(super) fn set(&mut self, slot: usize, value: Val<'a>) {
         if let Some(place) = self.state.slots.get_mut(slot) {
             *place = value;
         }
@@ -128,17 +127,14 @@ impl<'a> Renderer<'a> {
     /// A column that stands alone is written without being looked into.
     fn print(&mut self, value: &'a Filtered, place: Place) -> Result<(), Failure> {
         if let (Expr::Column(column), [], Subject::Row(row)) = (&value.value, &*value.filters, self.state.subject) {
+            self.note(value.at);
+            let column = row.value(*column);
             match place {
                 Place::Value => {
-                    self.note(value.at);
                     let failed = |message: String| Failure { at: value.at, message };
-                    return encode::column(row.value(*column), &mut self.out).map_err(failed);
+                    return encode::column(column, &mut self.out).map_err(failed);
                 }
-                Place::String if let crate::row::Value::Text(text) = row.value(*column) => {
-                    self.note(value.at);
-                    write::escaped(text, &mut self.out);
-                    return Ok(());
-                }
+                Place::String if encode::column_in_string(column, &mut self.out) => return Ok(()),
                 _ => {}
             }
         }
@@ -146,7 +142,7 @@ impl<'a> Renderer<'a> {
         self.emit(&printed, place, value.at)
     }
 
-    fn emit(&mut self, value: &Val<'a>, place: Place, at: usize) -> Result<(), Failure> {
+    pub(super) fn emit(&mut self, value: &Val<'a>, place: Place, at: usize) -> Result<(), Failure> {
         self.note(at);
         let failed = |message: String| Failure { at, message };
         match place {
@@ -158,106 +154,5 @@ impl<'a> Renderer<'a> {
             Place::Header => encode::header(value, &mut self.out).map_err(failed)?,
         }
         room(self.out.len(), at)
-    }
-
-    /// LiquidJS takes every branch that matches, and the last one where none does.
-    fn case(&mut self, case: &'a Case) -> Result<Flow, Failure> {
-        let value = self.state.filtered(&case.value)?;
-        let mut hit = false;
-        for (wanted, body) in &case.branches {
-            let mut matches = false;
-            for wanted in wanted {
-                matches = matches || compare::equal(&value, &self.state.value(wanted, case.at)?);
-            }
-            if matches {
-                hit = true;
-                let flow = self.nodes(body)?;
-                if flow != Flow::On {
-                    return Ok(flow);
-                }
-            }
-        }
-        if hit { Ok(Flow::On) } else { self.nodes(&case.otherwise) }
-    }
-
-    fn each(&mut self, each: &'a For) -> Result<Flow, Failure> {
-        let all = self.state.value(&each.collection, each.at)?.to_enumerable();
-        if all.is_empty() {
-            return self.nodes(&each.otherwise);
-        }
-        let items = self.stretch(each, &all)?;
-        self.state.spend(items.len(), each.at)?;
-        let depth = each.depth.min(self.state.loops.len());
-        for (index, item) in items.iter().enumerate() {
-            self.set(each.slot, item.clone());
-            self.state.loops.truncate(depth);
-            self.state.loops.push(super::eval::Round { index, length: items.len() });
-            if self.nodes(&each.body)? == Flow::Break {
-                break;
-            }
-            room(self.out.len(), each.at)?;
-        }
-        self.state.loops.truncate(depth);
-        Ok(Flow::On)
-    }
-
-    /// What `offset`, `limit` and `reversed` leave, in this order whatever theirs is in the tag.
-    fn stretch(&mut self, each: &'a For, all: &Rc<Vec<Val<'a>>>) -> Result<Vec<Val<'a>>, Failure> {
-        let count = |value: Val<'a>, size: usize| match usize::try_from(value.whole()) {
-            Ok(count) => count.min(size),
-            // As `slice` counts in JavaScript: from the end.
-            Err(_) => size.saturating_sub(usize::try_from(value.whole().unsigned_abs()).unwrap_or(size)),
-        };
-        let from = match &each.offset {
-            None => 0,
-            Some(Offset::Continue) => self.ends.get(each.resume).copied().unwrap_or(0).min(all.len()),
-            Some(Offset::By(offset)) => match self.state.value(offset, each.at)? {
-                Val::Undefined => 0,
-                offset => count(offset, all.len()),
-            },
-        };
-        let rest = all.len() - from;
-        let size = match &each.limit {
-            None => rest,
-            Some(limit) => match self.state.value(limit, each.at)? {
-                Val::Undefined => rest,
-                limit => count(limit, rest),
-            },
-        };
-        if let Some(end) = self.ends.get_mut(each.resume) {
-            *end = from + size;
-        }
-        let mut items = all[from..from + size].to_vec();
-        if each.reversed {
-            items.reverse();
-        }
-        Ok(items)
-    }
-
-    fn count(&mut self, counter: usize, down: bool) -> Val<'a> {
-        let Some(count) = self.state.counters.get_mut(counter) else { return Val::Undefined };
-        let before = count.unwrap_or(0);
-        let after = if down { before - 1 } else { before + 1 };
-        *count = Some(after);
-        Val::Num(super::number::Num::Int(if down { after } else { before }))
-    }
-
-    fn cycle(
-        &mut self,
-        (group, name): (Option<&'a Expr>, &'a str),
-        candidates: &'a [Filtered],
-        place: Place,
-        at: usize,
-    ) -> Result<(), Failure> {
-        let group = match group {
-            Some(group) => self.state.value(group, at)?.js_text(),
-            None => "".into(),
-        };
-        let next = self.cycles.entry(format!("{group}:{name}")).or_insert(0);
-        let candidate = *next;
-        *next = (candidate + 1) % candidates.len().max(1);
-        let Some(candidate) = candidates.get(candidate) else { return Ok(()) };
-        let value = self.state.filtered(candidate)?;
-        self.emit(&value, place, at)
     }
 }

@@ -2,8 +2,9 @@
 
 use super::{Args, Filter, filter, room};
 use crate::template::liquid::compare::{equal, same, sort_order};
+use crate::template::liquid::convert::join;
 use crate::template::liquid::text;
-use crate::template::liquid::value::{Val, join};
+use crate::template::liquid::value::Val;
 use std::cmp::Ordering;
 
 pub(super) static FILTERS: [Filter; 9] = [

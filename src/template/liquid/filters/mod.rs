@@ -6,6 +6,7 @@
 mod array;
 mod date;
 mod json;
+mod moment;
 mod number;
 mod pick;
 mod text;
