@@ -15,6 +15,7 @@ mod job_files;
 mod kinds;
 mod last_night;
 mod leftovers;
+mod liquid_js;
 mod messages;
 mod nightly;
 mod protocol;

@@ -37,6 +37,17 @@ pub fn folder_in_memory() -> tempfile::TempDir {
     if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
 }
 
+/// A command that runs a script of `tests/js` in Node, which finds the npm packages there.
+pub fn node(script: &str) -> Command {
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/js");
+    let packages =
+        std::env::var_os("NIGHTMARK_TEST_JS").map_or_else(|| scripts.clone(), PathBuf::from).join("node_modules");
+    assert!(packages.is_dir(), "{} is missing; run ./test.sh, which installs it", packages.display());
+    let mut command = Command::new("node");
+    command.arg(scripts.join(script)).env("NODE_PATH", packages);
+    command
+}
+
 /// A number from the environment: a seed, or the size of a longer form of a test.
 pub fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
