@@ -13,6 +13,7 @@ mod guide;
 mod inspect;
 mod interop;
 mod job_files;
+mod kinds;
 mod last_night;
 mod leftovers;
 mod liquid_js;
