@@ -7,6 +7,7 @@
 //! first request leaves; a run that cannot go on leaves the snapshot as it was, and its record says why.
 //! Deliberately absent: printing, schedules; the stages themselves.
 
+mod bodies;
 mod columns;
 mod compare;
 mod course;
@@ -29,6 +30,7 @@ mod texts;
 mod tidy;
 mod whole;
 
+pub use bodies::Bodies;
 pub use explain::{Explained, ExplainedColumn, Fate, Position, explain};
 pub use pinning::{PinnedColumn, Pinning, Standing, accept as accept_schema, pinning};
 pub use plan::{Purpose, Resources, plan_blocking};

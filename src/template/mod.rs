@@ -1,13 +1,14 @@
 //! Payloads: what a webhook says about a row.
 //!
 //! In: a [`spec::Payload`](crate::job::spec::Payload) and a schema, then rows. Out: JSON bodies. Pure.
-//! Always holds: a body is valid JSON, whatever the values are, or the row is an error that names the place; a value
+//! Always holds: a body is valid JSON (or empty, where the job has none), whatever the values are, or the row is an error that names the place; a value
 //! never ends the JSON string that it stands in; the same row and [`Meta`] give the same bytes.
 //! Deliberately absent: HTTP, and any notion of what changed but the operation's name.
 //!
 //! A new preset is one file in `preset/` and one arm in [`Template::compile`].
 
 mod error;
+mod event;
 mod liquid;
 mod preset;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod tests;
 mod write;
 
 pub use error::{Place, RenderError, TemplateError};
+pub use event::check_event;
 
 use crate::job::spec::Payload;
 use crate::row::{RowRef, Schema};
@@ -39,6 +41,8 @@ pub struct Template(Compiled);
 enum Compiled {
     Preset(preset::Preset),
     Liquid(liquid::Liquid),
+    /// No body.
+    Empty,
 }
 
 impl Template {
@@ -58,6 +62,7 @@ impl Template {
             Payload::Flat { fields } => Compiled::Preset(preset::flat::compile(fields, schema, ignore)?),
             Payload::Group { fields } => Compiled::Preset(preset::group::compile(fields, schema, key, ignore)?),
             Payload::Liquid { template } => Compiled::Liquid(liquid::Liquid::compile(template, schema)?),
+            Payload::Empty => Compiled::Empty,
         };
         Ok(Template(compiled))
     }
@@ -70,6 +75,7 @@ impl Template {
         match &self.0 {
             Compiled::Preset(preset) => preset.render(row, meta),
             Compiled::Liquid(template) => template.render(row, meta),
+            Compiled::Empty => Ok(String::new()),
         }
     }
 }
@@ -79,6 +85,7 @@ impl std::fmt::Debug for Template {
         f.write_str(match self.0 {
             Compiled::Preset(_) => "Template(preset)",
             Compiled::Liquid(_) => "Template(liquid)",
+            Compiled::Empty => "Template(empty)",
         })
     }
 }
