@@ -95,6 +95,7 @@ async fn check(context: &Context, job: Arc<Job>) -> Checked {
             checked.notes.push(shown(&format!("{} read; columns: {columns}", plural(sample.rows, "row"))));
             checked.notes.extend(sample.rejects.listed().iter().map(super::report::reject_line));
             match sample.body {
+                Some(Ok(body)) if body.is_empty() => checked.notes.push("its request has no body".to_owned()),
                 Some(Ok(body)) => checked.body = Some(body),
                 Some(Err(error)) => checked.problems.push(format!("the first row: {error}")),
                 None => checked.notes.push("the extract has no rows, so no payload was rendered".to_owned()),

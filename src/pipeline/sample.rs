@@ -1,6 +1,7 @@
 //! A look at the beginning of an extract: what `check` shows. No snapshot rows, no comparison, no uniqueness of keys.
 
 use super::PipelineError;
+use super::bodies::Bodies;
 use super::columns::Columns;
 use super::extract::{Extract, source_error};
 use super::planned::PlanInput;
@@ -10,7 +11,7 @@ use crate::job::spec::Job;
 use crate::normalise::Rejects;
 use crate::row::{HashSeed, RowRef, Schema};
 use crate::snapshot::Manifest;
-use crate::template::{Meta, RenderError, Template};
+use crate::template::{Meta, RenderError};
 use arrow::array::RecordBatch;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ pub struct Sample {
     pub columns: Vec<(String, String, &'static str)>,
     /// Rows with values that do not fit, of those read.
     pub rejects: Rejects,
-    /// The body that the first row would have if it were new; `None` for an empty extract.
+    /// The body that the first row would have if it were sent (empty: its request would have none); `None` for an empty extract.
     pub body: Option<Result<String, RenderError>>,
 }
 
@@ -62,7 +63,7 @@ fn attempt(input: &PlanInput, rows: usize, text: &BTreeSet<String>) -> Result<Sa
             }
             if sample.body.is_none() && ready.batch.num_rows() > 0 {
                 let first = extract.rows(&ready.batch, vec![0])?;
-                sample.body = sample_body(input, &extract.template, &extract.shape.schema, &first);
+                sample.body = sample_body(input, &extract.bodies, &extract.shape.schema, &first);
             }
             sample.rows += ready.batch.num_rows() as u64;
         }
@@ -73,14 +74,22 @@ fn attempt(input: &PlanInput, rows: usize, text: &BTreeSet<String>) -> Result<Sa
     Ok(sample)
 }
 
-/// The body of the first row of an extract, as if it were new.
+/// The body of the first row of an extract, as if it were new; or changed, or gone, where new ones are not sent.
 fn sample_body(
     input: &PlanInput,
-    template: &Template,
+    bodies: &Bodies,
     schema: &Schema,
     extract: &RecordBatch,
 ) -> Option<Result<String, RenderError>> {
-    let meta = Meta { job: &input.job.name, webhook_id: "nm_sample", operation: "added", at: input.at };
+    let on = input.job.diff.on;
+    let operation = if on.added {
+        "added"
+    } else if on.changed {
+        "changed"
+    } else {
+        "removed"
+    };
+    let meta = Meta { job: &input.job.name, webhook_id: "nm_sample", operation, at: input.at };
     let row = RowRef { schema, batch: extract, row: 0 };
-    (extract.num_rows() > 0).then(|| template.render(row, &meta))
+    (extract.num_rows() > 0).then(|| bodies.render(row, &meta))
 }

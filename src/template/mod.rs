@@ -2,7 +2,7 @@
 //!
 //! In: a [`spec::Payload`](crate::job::spec::Payload) and a schema, then rows. Out: JSON bodies, for one row
 //! ([`Template`]) or several ([`BatchTemplate`]), URLs and header values ([`TextTemplate`]). Pure.
-//! Always holds: a body is valid JSON, whatever the values are, or the row is an error that names the place; a value
+//! Always holds: a body is valid JSON (or empty, where the job has none), whatever the values are, or the row is an error that names the place; a value
 //! never ends the JSON string that it stands in; the same row and [`Meta`] give the same bytes.
 //! Deliberately absent: HTTP, and any notion of what changed but the operation's name.
 //!
@@ -10,6 +10,7 @@
 
 mod batch;
 mod error;
+mod event;
 mod liquid;
 mod preset;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod write;
 
 pub use batch::{BatchMeta, BatchTemplate, PreparedRow};
 pub use error::{Place, RenderError, TemplateError};
+pub use event::check_event;
 pub use text::{TextKind, TextTemplate};
 
 use crate::job::spec::Payload;
@@ -51,6 +53,8 @@ pub struct Template(Compiled);
 enum Compiled {
     Preset(preset::Preset),
     Liquid(liquid::Liquid),
+    /// No body.
+    Empty,
 }
 
 impl Template {
@@ -73,6 +77,7 @@ impl Template {
                 let (about, makes) = (liquid::About::Row, liquid::Makes::Json);
                 Compiled::Liquid(liquid::Liquid::compile(template, schema, about, makes)?)
             }
+            Payload::Empty => Compiled::Empty,
         };
         Ok(Template(compiled))
     }
@@ -85,6 +90,7 @@ impl Template {
         match &self.0 {
             Compiled::Preset(preset) => preset.render(row, meta),
             Compiled::Liquid(template) => template.render(liquid::Subject::Row(liquid::Row::Arrow(row)), meta.words()),
+            Compiled::Empty => Ok(String::new()),
         }
     }
 }
@@ -94,6 +100,7 @@ impl std::fmt::Debug for Template {
         f.write_str(match self.0 {
             Compiled::Preset(_) => "Template(preset)",
             Compiled::Liquid(_) => "Template(liquid)",
+            Compiled::Empty => "Template(empty)",
         })
     }
 }

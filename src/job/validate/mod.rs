@@ -11,7 +11,7 @@ mod source;
 
 use super::document::Document;
 use super::problem::{Fault, Problem};
-use super::raw::{RawGuard, RawThreshold, utc};
+use super::raw::{RawDestination, RawGuard, RawThreshold, utc};
 use super::schedule;
 use super::schema::job_schema;
 use super::spec::{Guard, Job, Schedule, Threshold};
@@ -39,13 +39,15 @@ fn build(doc: &mut Document<'_>, home: &Path) -> Option<Job> {
     let name = name(doc);
     let schedule = schedule(doc);
     let (source, diff) = (doc.take("source"), doc.take("diff"));
-    let (destination, payload) = (doc.take("destination"), doc.take("payload"));
+    let destination: Option<RawDestination> = doc.take("destination");
+    let payload = doc.take("payload");
     let guard: RawGuard = doc.take("guard").unwrap_or_default();
 
-    let payload = payload.and_then(|raw| payload::check(doc, &raw, diff.as_ref()));
+    let payloads = payload::check(doc, payload.as_ref(), diff.as_ref(), destination.as_ref());
     let source = source.and_then(|raw| source::check(doc, raw, home));
+    let destination = destination.and_then(|raw| destination::check(doc, raw, diff.as_ref(), home));
     let diff = diff.and_then(|raw| diff::check(doc, raw));
-    let destination = destination.and_then(|raw| destination::check(doc, raw, home));
+    let payloads = payloads?;
     Some(Job {
         name: name?,
         file: doc.file().to_owned(),
@@ -53,7 +55,8 @@ fn build(doc: &mut Document<'_>, home: &Path) -> Option<Job> {
         source: source?,
         diff: diff?,
         destination: destination?,
-        payload: payload?,
+        payload: payloads.usual,
+        payload_of: payloads.own,
         guard: self::guard(&guard),
     })
 }
