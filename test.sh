@@ -37,6 +37,11 @@ if ! "$tools/venv/bin/python" -c 'import duckdb' 2>/dev/null; then
   python3 -m venv "$tools/venv"
   "$tools/venv/bin/pip" install --quiet --disable-pip-version-check 'duckdb==1.*'
 fi
+if ! cmp -s tests/python/requirements.txt "$tools/venv/.sdks"; then
+  step "installing the SDKs of tests/python (they call our receiver in a test)"
+  "$tools/venv/bin/pip" install --quiet --disable-pip-version-check -r tests/python/requirements.txt
+  cp tests/python/requirements.txt "$tools/venv/.sdks"
+fi
 export NIGHTMARK_TEST_PYTHON=$tools/venv/bin/python
 
 # npm packages: what our templates are compared with, and what talks to us. Installed anew whenever the lock file changes.

@@ -28,6 +28,7 @@ mod service;
 mod spill;
 mod tally;
 mod texts;
+mod tidy;
 mod whole;
 
 pub use bodies::Bodies;
@@ -236,7 +237,9 @@ impl Runner {
         let _lock = self.lock(&job, &run)?;
         let mut record = RunRecord::new(&run, &job.name, self.clock.now());
         let outcome = self.stages(&job, &dir, how, &mut record).await;
-        self.close(outcome, &mut record).await
+        let outcome = self.close(outcome, &mut record).await;
+        tidy::forget_old_runs(self, &job.name, &dir).await;
+        outcome
     }
 
     /// Sends what is left of the run that is published, without a new extract.

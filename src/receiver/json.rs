@@ -17,9 +17,16 @@ pub const MAX_DEPTH: usize = 32;
 /// Text for the sender: bad JSON, with line and column; nested deeper than [`MAX_DEPTH`]; a key twice in an object; NUL in
 /// a string; an integer beyond 64 bits.
 pub fn parse(body: &[u8]) -> Result<Value, String> {
-    let value = read(body).map_err(|error| format!("the body is not valid JSON: {error}"))?;
-    refuse_wide_integers(body)?;
-    Ok(value)
+    parse_as("the body", body)
+}
+
+/// The same for a part of a body, with what the sender calls it.
+pub(super) fn parse_as(what: &str, json: &[u8]) -> Result<Value, String> {
+    let value = read(json).map_err(|error| format!("{what} is not valid JSON: {error}"))?;
+    match has_wide_integers(json) {
+        true => Err(format!("{what} has an integer that does not fit in 64 bits")),
+        false => Ok(value),
+    }
 }
 
 /// The same for text that is no body, and integers of any size.
@@ -124,7 +131,7 @@ fn no_nul<E: Error>(text: &str) -> Result<(), E> {
 
 /// A visitor cannot tell `1e30` from thirty digits, so the text is looked at. It is known to be valid JSON by now: outside
 /// of strings, a digit or a minus begins a number.
-fn refuse_wide_integers(json: &[u8]) -> Result<(), String> {
+fn has_wide_integers(json: &[u8]) -> bool {
     let mut at = 0;
     while let Some(byte) = json.get(at) {
         match byte {
@@ -134,13 +141,15 @@ fn refuse_wide_integers(json: &[u8]) -> Result<(), String> {
                     .iter()
                     .take_while(|b| matches!(b, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9'))
                     .count();
-                refuse_if_wide(&json[at..at + length])?;
+                if is_wide(&json[at..at + length]) {
+                    return true;
+                }
                 at += length;
             }
             _ => at += 1,
         }
     }
-    Ok(())
+    false
 }
 
 /// The place behind the closing quote.
@@ -155,13 +164,10 @@ fn string_end(json: &[u8], mut at: usize) -> usize {
     at
 }
 
-fn refuse_if_wide(number: &[u8]) -> Result<(), String> {
+fn is_wide(number: &[u8]) -> bool {
     let text = String::from_utf8_lossy(number);
     let integer = !text.contains(['.', 'e', 'E']);
-    match integer && text.parse::<i64>().is_err() && text.parse::<u64>().is_err() {
-        true => Err("the body has an integer that does not fit in 64 bits".to_owned()),
-        false => Ok(()),
-    }
+    integer && text.parse::<i64>().is_err() && text.parse::<u64>().is_err()
 }
 
 #[cfg(test)]

@@ -1,30 +1,40 @@
 //! One writer for all requests: it commits whatever is queued, so that one fsync serves many.
 //!
-//! In: updates, each with a place for its answer. Out: the answers, after the commit.
-//! Always holds: an update whose answer says so is on the disk; updates of one org are applied in the order in which they
-//! were queued. There is no wait for more to come: under load the next batch gathers while the last one is written.
+//! In: the updates of a request, with a place for their answer. Out: the answers, after the commit.
+//! Always holds: updates whose answer says so are on the disk; those of one request are in one transaction; updates of one
+//! org are applied in the order in which they were queued. There is no wait for more to come: under load the next batch
+//! gathers while the last one is written.
+//! One exception: where the stored record of an org is damaged, the updates around it are written one by one, so that it
+//! fails alone; its request is answered as failed, and repeating it does no harm.
 
 use crate::store::{OrgStore, OrgUpsert, StoreError, Upserted};
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-/// Updates in one transaction at most.
+/// Requests in one transaction at most.
 pub const BATCH: usize = 512;
-/// Updates that wait at most; beyond this the receiver says that it is busy.
+/// Requests that wait at most; beyond this the receiver says that it is busy.
 pub const QUEUE: usize = 4096;
+/// Updates that wait at most in requests with several.
+const QUEUE_MANY: usize = 2 * super::MAX_EVENTS;
 
 struct Queued {
-    upsert: OrgUpsert,
-    answer: oneshot::Sender<Result<Upserted, String>>,
+    upserts: Vec<OrgUpsert>,
+    answer: oneshot::Sender<Answer>,
+    /// Its share of [`QUEUE_MANY`], given back once it is written.
+    share: Option<OwnedSemaphorePermit>,
 }
 
-/// Why an update was not written. It may be sent again.
+/// One for each update.
+type Answer = Result<Vec<Upserted>, String>;
+
+/// Why updates were not written. They may be sent again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
     /// More is queued than may be.
     #[error("the queue of updates is full")]
     Busy,
-    /// The store failed; nothing of the update was stored.
+    /// The store failed.
     #[error("{0}")]
     Store(String),
     /// The writer is gone, which only the end of the process brings about.
@@ -36,27 +46,39 @@ pub enum WriteError {
 #[derive(Debug, Clone)]
 pub struct OrgWriter {
     queue: mpsc::Sender<Queued>,
+    many: Arc<Semaphore>,
 }
 
 impl OrgWriter {
     /// Starts the writer as a task of the current tokio runtime.
     pub fn start(store: Arc<dyn OrgStore>) -> OrgWriter {
-        Self::with_queue(store, QUEUE)
+        Self::with_queue(store, QUEUE, QUEUE_MANY)
     }
 
-    fn with_queue(store: Arc<dyn OrgStore>, size: usize) -> OrgWriter {
-        let (queue, updates) = mpsc::channel(size);
+    fn with_queue(store: Arc<dyn OrgStore>, requests: usize, many: usize) -> OrgWriter {
+        let (queue, updates) = mpsc::channel(requests);
         tokio::spawn(write_all(store, updates));
-        OrgWriter { queue }
+        OrgWriter { queue, many: Arc::new(Semaphore::new(many)) }
     }
 
-    /// Queues an update and waits until it is on the disk. A caller that stops waiting does not take it back.
+    /// Queues the updates of a request and waits until they are on the disk, all or none of them: one answer for each, in
+    /// their order. A caller that stops waiting does not take them back.
     ///
     /// # Errors
     /// See [`WriteError`].
-    pub async fn write(&self, upsert: OrgUpsert) -> Result<Upserted, WriteError> {
+    pub async fn write(&self, upserts: Vec<OrgUpsert>) -> Result<Vec<Upserted>, WriteError> {
+        let share = match upserts.len() {
+            0 => return Ok(Vec::new()),
+            1 => None,
+            several => {
+                let several = u32::try_from(several).map_err(|_| WriteError::Busy)?;
+                let share = Arc::clone(&self.many).try_acquire_many_owned(several);
+                Some(share.map_err(|_| WriteError::Busy)?)
+            }
+        };
         let (answer, answered) = oneshot::channel();
-        self.queue.try_send(Queued { upsert, answer }).map_err(|error| match error {
+        let queued = Queued { upserts, answer, share };
+        self.queue.try_send(queued).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => WriteError::Busy,
             mpsc::error::TrySendError::Closed(_) => WriteError::Stopped,
         })?;
@@ -67,10 +89,18 @@ impl OrgWriter {
 async fn write_all(store: Arc<dyn OrgStore>, mut updates: mpsc::Receiver<Queued>) {
     let mut queued = Vec::with_capacity(BATCH);
     while updates.recv_many(&mut queued, BATCH).await > 0 {
-        let (upserts, answers): (Vec<_>, Vec<_>) = queued.drain(..).map(|q| (q.upsert, q.answer)).unzip();
-        for (answer, result) in answers.into_iter().zip(write_batch(store.as_ref(), &upserts).await) {
+        let mut upserts = Vec::with_capacity(queued.len());
+        let mut waiting = Vec::with_capacity(queued.len());
+        for request in queued.drain(..) {
+            waiting.push((request.upserts.len(), request.answer, request.share));
+            upserts.extend(request.upserts);
+        }
+        let mut results = write_batch(store.as_ref(), &upserts).await.into_iter();
+        for (count, answer, _share) in waiting {
+            // All of them are taken, also behind a failure: what is left would be taken for the next request's.
+            let own: Vec<_> = results.by_ref().take(count).collect();
             // A client that has gone away does not wait for its answer.
-            let _ = answer.send(result);
+            let _ = answer.send(own.into_iter().collect());
         }
     }
 }
@@ -103,7 +133,7 @@ mod tests {
     use std::sync::Mutex;
     use tokio::sync::Semaphore;
 
-    /// Answers with the update's number, one batch for each permit; the org "bad" is damaged.
+    /// Answers with the first letter of the org's id, one batch for each permit; the org "bad" is damaged.
     struct Scripted {
         permits: Semaphore,
         batches: Mutex<Vec<usize>>,
@@ -123,7 +153,8 @@ mod tests {
             if batch.iter().any(|upsert| upsert.patch.product_org_id == "bad") {
                 return Err(StoreError::Corrupt("bad".into()));
             }
-            Ok(batch.iter().map(|_| Upserted { target_org_id: 7, is_new: true }).collect())
+            let number = |upsert: &OrgUpsert| i64::from(upsert.patch.product_org_id.as_bytes()[0]);
+            Ok(batch.iter().map(|upsert| Upserted { target_org_id: number(upsert), is_new: true }).collect())
         }
 
         async fn org(&self, _: &str) -> Result<Option<OrgRecord>, StoreError> {
@@ -145,7 +176,7 @@ mod tests {
         let store = Scripted::new(1);
         let writer = OrgWriter::start(Arc::clone(&store) as Arc<dyn OrgStore>);
         // One thread: all three are queued before the writer gets its turn.
-        let results = futures_util::future::join_all(["a", "b", "c"].map(|id| writer.write(upsert(id)))).await;
+        let results = futures_util::future::join_all(["a", "b", "c"].map(|id| writer.write(vec![upsert(id)]))).await;
         assert!(results.iter().all(Result::is_ok), "{results:?}");
         assert_eq!(*store.batches.lock().expect("not poisoned"), [3]);
     }
@@ -153,17 +184,48 @@ mod tests {
     #[tokio::test]
     async fn a_damaged_org_fails_alone() {
         let writer = OrgWriter::start(Scripted::new(100));
-        let results = futures_util::future::join_all(["a", "bad", "c"].map(|id| writer.write(upsert(id)))).await;
+        let results = futures_util::future::join_all(["a", "bad", "c"].map(|id| writer.write(vec![upsert(id)]))).await;
         assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
     }
 
     #[tokio::test]
     async fn a_full_queue_says_busy() {
         let store = Scripted::new(0);
-        let writer = OrgWriter::with_queue(Arc::clone(&store) as Arc<dyn OrgStore>, 2);
-        let writes = futures_util::future::join_all(["a", "b", "c"].map(|id| writer.write(upsert(id))));
+        let writer = OrgWriter::with_queue(Arc::clone(&store) as Arc<dyn OrgStore>, 2, 3);
+        let writes = futures_util::future::join_all(["a", "b", "c"].map(|id| writer.write(vec![upsert(id)])));
         let (results, ()) = tokio::join!(writes, async { store.permits.add_permits(10) });
         assert_eq!(results[2], Err(WriteError::Busy));
         assert!(results[0].is_ok() && results[1].is_ok(), "{results:?}");
+    }
+
+    #[tokio::test]
+    async fn a_requests_updates_are_answered_together() {
+        let store = Scripted::new(100);
+        let writer = OrgWriter::start(Arc::clone(&store) as Arc<dyn OrgStore>);
+        let write = |ids: &[&str]| writer.write(ids.iter().map(|id| upsert(id)).collect());
+        let (two, none, one) = tokio::join!(write(&["a", "b"]), write(&[]), write(&["c"]));
+        let orgs = |result: Result<Vec<Upserted>, WriteError>| -> Vec<i64> {
+            result.expect("written").iter().map(|done| done.target_org_id).collect()
+        };
+        let [a, b, c, d] = *b"abcd";
+        let [a, b, c, d] = [a, b, c, d].map(i64::from);
+        assert_eq!([two, none, one].map(orgs), [vec![a, b], vec![], vec![c]]);
+        assert_eq!(*store.batches.lock().expect("not poisoned"), [3], "in one transaction");
+        // A damaged org fails its request; what stands beside it is written all the same.
+        let (damaged, other) = tokio::join!(write(&["bad", "a", "b"]), write(&["d", "c"]));
+        assert!(damaged.is_err(), "{damaged:?}");
+        assert_eq!(orgs(other), [d, c], "each has its own answer");
+        assert_eq!(store.batches.lock().expect("not poisoned")[1..], [5, 1, 1, 1, 1, 1]);
+    }
+
+    #[tokio::test]
+    async fn many_updates_wait_within_their_share() {
+        let store = Scripted::new(0);
+        let writer = OrgWriter::with_queue(Arc::clone(&store) as Arc<dyn OrgStore>, 10, 3);
+        let write = |ids: &[&str]| writer.write(ids.iter().map(|id| upsert(id)).collect());
+        let writes = async { tokio::join!(write(&["a", "b"]), write(&["c", "d"]), write(&["e"])) };
+        let ((first, second, single), ()) = tokio::join!(writes, async { store.permits.add_permits(10) });
+        assert_eq!((first.is_ok(), second, single.is_ok()), (true, Err(WriteError::Busy), true));
+        assert!(write(&["c", "d"]).await.is_ok(), "a share is given back");
     }
 }

@@ -11,6 +11,7 @@ mod faulty;
 mod file_sources;
 mod guide;
 mod inspect;
+mod interop;
 mod job_files;
 mod kinds;
 mod last_night;

@@ -48,6 +48,24 @@ pub fn node(script: &str) -> Command {
     command
 }
 
+/// Python with the packages that `./test.sh` installs.
+pub fn python() -> Command {
+    let fallback = || Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/venv/bin/python");
+    let python = std::env::var_os("NIGHTMARK_TEST_PYTHON").map_or_else(fallback, PathBuf::from);
+    assert!(python.is_file(), "{} is missing; run ./test.sh, which installs it", python.display());
+    Command::new(python)
+}
+
+/// What a program makes of an input: its standard output, as JSON. It must end well.
+#[track_caller]
+pub fn pipe(mut command: Command, input: &str) -> Value {
+    let program = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = program.spawn().unwrap_or_else(|e| panic!("{program:?}: {e}; run ./test.sh"));
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes()).unwrap();
+    let ran = ran(child.wait_with_output().unwrap());
+    ran.expect(0).json()
+}
+
 /// A number from the environment: a seed, or the size of a longer form of a test.
 pub fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;

@@ -18,7 +18,7 @@ use super::attempt::Job;
 use super::grants::GrantSize;
 use super::limits::Limits;
 use super::receipts::Word;
-use super::{Options, Parcel, Stopped};
+use super::{Options, Parcel, StopKind, Stopped};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -168,11 +168,12 @@ impl Desk {
         self.work.notify_one();
     }
 
-    /// From now on nothing new is sent. Returns whether this was the first reason; later ones are dropped.
+    /// From now on nothing new is sent. Returns whether this was the first reason. A later one takes its place only if it says
+    /// more about the destination: what is under way is still answered.
     pub(super) fn throw(&self, stopped: Stopped) -> bool {
         let mut state = self.lock();
         let first = !state.halted;
-        if first {
+        if state.stopped.as_ref().is_none_or(|known| weight(stopped.kind) > weight(known.kind)) {
             state.stopped = Some(stopped);
         }
         state.halted = true;
@@ -201,6 +202,16 @@ impl Desk {
         if state.wants_grant() {
             self.post.notify_one();
         }
+    }
+}
+
+/// For how long a reason keeps anything from being sent: until somebody says otherwise, until a time, until it is tried.
+fn weight(kind: StopKind) -> u8 {
+    match kind {
+        StopKind::Disabled => 3,
+        StopKind::Paused => 2,
+        StopKind::Config => 1,
+        StopKind::Asked | StopKind::Breaker => 0,
     }
 }
 

@@ -238,14 +238,21 @@ async fn once_stopped_nothing_is_handed_out_and_everything_is_left_over() {
     let (job, permit) = taken(&desk).await;
     answered(permit, 500);
     desk.park(job, Instant::now() + SECOND);
-    let stopped = |reason: &str| Stopped {
-        kind: crate::deliver::StopKind::Asked,
-        reason: reason.to_owned(),
-        remedy: String::new(),
-        until: None,
-    };
+    let of = |kind, reason: &str| Stopped { kind, reason: reason.to_owned(), remedy: String::new(), until: None };
+    let stopped = |reason| of(StopKind::Asked, reason);
     assert!(desk.throw(stopped("first")) && !desk.throw(stopped("second")));
     assert_eq!(desk.reason(), Some(stopped("first")));
+    // What is under way is still answered, and may say more.
+    for (kind, counts) in [
+        (StopKind::Breaker, StopKind::Asked),
+        (StopKind::Config, StopKind::Config),
+        (StopKind::Asked, StopKind::Config),
+        (StopKind::Disabled, StopKind::Disabled),
+        (StopKind::Paused, StopKind::Disabled),
+    ] {
+        assert!(!desk.throw(of(kind, "later")));
+        assert_eq!(desk.reason().map(|stopped| stopped.kind), Some(counts), "{kind:?}");
+    }
     assert!(desk.next().await.is_none() && desk.room().await.is_none());
     let mut left: Vec<u64> = desk.leftovers().into_iter().map(|job| seq(&job)).collect();
     left.sort_unstable();

@@ -11,7 +11,8 @@ use nightmark::deliver::{Connect, DeliverError, Message, Parcel, Resolved, Trans
 use nightmark::job::spec::Destination;
 use nightmark::receipt::{Progress, Receipt};
 use nightmark::store::{
-    DestinationRecord, FailedReceipt, Refusal, RefusalChange, RefusalStore, RunEvent, RunRecord, RunStore, StoreError,
+    DestinationRecord, FailedReceipt, Past, Refusal, RefusalChange, RefusalStore, RunEvent, RunRecord, RunStore,
+    StoreError,
 };
 use std::ops::Range;
 use std::sync::Arc;
@@ -188,6 +189,10 @@ impl RunStore for Watched {
 
     async fn progress(&self, run: &str) -> Result<Progress, StoreError> {
         self.look(self.inner.progress(run)).await
+    }
+
+    async fn forget_runs(&self, job: &str, past: &Past<'_>) -> Result<(), StoreError> {
+        self.life.write(None, self.inner.forget_runs(job, past)).await
     }
 
     async fn failures(&self, run: &str, limit: u32) -> Result<Vec<FailedReceipt>, StoreError> {
