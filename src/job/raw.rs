@@ -2,6 +2,7 @@
 //! shows. Keys that must be there are options all the same, so that a file that lacks one can still be searched for
 //! other mistakes; the schema says that they are required, and that is checked first.
 
+use super::raw_conforms::RawConformsTo;
 use super::spec::DEAD_LETTER_AFTER;
 use schemars::JsonSchema;
 use serde::de::{MapAccess, Visitor};
@@ -316,6 +317,8 @@ pub struct RawPayload {
     /// A Liquid template of the JSON body, such as `{ "id": {{row.workspace_id}} }`.
     #[schemars(length(min = 1))]
     pub template: Option<String>,
+    /// The payload template of the destination's API key: a body that it would refuse is never sent.
+    pub conforms_to: Option<RawConformsTo>,
 }
 
 /// A ready-made form of body.

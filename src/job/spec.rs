@@ -1,5 +1,6 @@
 //! A job as the rest of the program sees it: validated, every default filled in, no IO done.
 
+use crate::mapping::PayloadTemplate;
 use crate::row;
 use chrono_tz::Tz;
 use ipnet::IpNet;
@@ -24,6 +25,8 @@ pub struct Job {
     pub destination: Destination,
     /// What a webhook says.
     pub payload: Payload,
+    /// What the destination's key takes fields from (`[payload.conforms_to]`); `None`: nobody said.
+    pub conforms_to: Option<PayloadTemplate>,
     /// When a change set is held.
     pub guard: Guard,
 }

@@ -95,8 +95,13 @@ pub fn plan_blocking(
 }
 
 pub(super) fn compile(job: &Job, schema: &Schema) -> Result<Template, PipelineError> {
-    let compiled = Template::compile(&job.payload, schema, &job.diff.key, &job.diff.ignore);
-    compiled.map_err(|problems| PipelineError::Template { job: job.name.clone(), problems })
+    let (key, ignore) = (&job.diff.key, &job.diff.ignore);
+    let compiled = Template::compile(&job.payload, schema, key, ignore)
+        .map_err(|problems| PipelineError::Template { job: job.name.clone(), problems })?;
+    Ok(match &job.conforms_to {
+        Some(template) => compiled.conforming_to(template, &job.payload, schema, key, ignore),
+        None => compiled,
+    })
 }
 
 /// What a plan starts from.

@@ -2,27 +2,21 @@
 //!
 //! In: `POST /api/product-orgs/webhook/{apiKey}` with a JSON body. Out: the org stored, and
 //! `{"success":true,"productOrgId":…,"targetOrgId":…,"isNewOrg":…}`.
-//! The way of a request: `webhook` → `keys` → `json` → `extract` (by `template`) → `writer` → store → `answer`.
+//! The way of a request: `webhook` → `keys` → `mapping` (by the key's payload template) → `writer` → store → `answer`.
 //! Always holds: the answer is sent after the commit; nothing of a refused body is stored; unknown, revoked and expired keys
 //! and wrong secrets get one and the same answer; our own trouble is 503 with Retry-After and never a 4xx; a key or secret
 //! is never logged, which is why no request line is.
-//! Deliberately absent: what a sender does (`deliver`), the state's form (`store`); header time-outs, connection and rate
+//! Deliberately absent: what a sender does (`deliver`), what a payload means (`mapping`), the state's form (`store`); header time-outs, connection and rate
 //! limits and compressed bodies, which a receiver on the open internet needs: until then it belongs behind a proxy.
 
 mod answer;
-mod example;
-mod extract;
 mod health;
-mod json;
 pub mod keys;
-mod template;
 mod webhook;
 mod writer;
 
-pub use extract::extract;
+pub use crate::mapping::PayloadTemplate;
 pub use health::admin_router;
-pub use json::{MAX_DEPTH, parse as parse_strict};
-pub use template::{Field, MAX_FIELDS, MAX_SEGMENTS, Path, PayloadTemplate, TemplateError};
 pub use webhook::MAX_BODY;
 pub use writer::{OrgWriter, WriteError};
 

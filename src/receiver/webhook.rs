@@ -1,16 +1,15 @@
 //! `POST /api/product-orgs/webhook/{apiKey}`
 
+use super::ReceiverState;
 use super::answer::{Refusal, Stored};
 use super::keys::{Rejected, authenticate};
-use super::template::PayloadTemplate;
-use super::{ReceiverState, extract, json};
+use crate::mapping::{Mapping, PayloadTemplate};
 use crate::store::{EndpointType, KeyRecord, OrgUpsert};
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, header};
 use futures_util::StreamExt;
-use serde_json::Value;
 use std::time::Duration;
 
 /// Bytes of a body at most (WIRE.md).
@@ -40,10 +39,7 @@ pub(super) async fn product_org(
     }
     expect_json(&headers)?;
     let body = tokio::time::timeout(BODY_TIMEOUT, read(body)).await.map_err(|_| Refusal::Slow)??;
-    let Value::Object(payload) = json::parse(&body).map_err(Refusal::Bad)? else {
-        return Err(Refusal::Bad("the body must be a JSON object".to_owned()));
-    };
-    let patch = extract::extract(&template(&key)?, &payload).map_err(Refusal::Bad)?;
+    let patch = mapping(&key)?.read(&body).map_err(|unfit| Refusal::Bad(unfit.to_string()))?;
     let product_org_id = patch.product_org_id.clone();
     let done = state.writer.write(OrgUpsert { patch, key_id: key.id, at: now }).await;
     let done = done.map_err(|error| unavailable(&error))?;
@@ -56,9 +52,9 @@ fn unavailable(error: &dyn std::error::Error) -> Refusal {
     Refusal::Unavailable
 }
 
-fn template(key: &KeyRecord) -> Result<PayloadTemplate, Refusal> {
+fn mapping(key: &KeyRecord) -> Result<Mapping, Refusal> {
     let text = key.template.as_deref().unwrap_or_default();
-    PayloadTemplate::from_json_text(text).map_err(|error| {
+    PayloadTemplate::from_json_text(text).map(Mapping::new).map_err(|error| {
         tracing::warn!(key = key.id, %error, "the stored payload template of a key cannot be read");
         Refusal::Unavailable
     })

@@ -2,11 +2,13 @@
 //!
 //! In: a [`spec::Payload`](crate::job::spec::Payload) and a schema, then rows. Out: JSON bodies. Pure.
 //! Always holds: a body is valid JSON, whatever the values are, or the row is an error that names the place; a value
-//! never ends the JSON string that it stands in; the same row and [`Meta`] give the same bytes.
+//! never ends the JSON string that it stands in; the same row and [`Meta`] give the same bytes; with `conforms_to`, a body
+//! is what the destination's key takes.
 //! Deliberately absent: HTTP, and any notion of what changed but the operation's name.
 //!
 //! A new preset is one file in `preset/` and one arm in [`Template::compile`].
 
+mod conformance;
 mod error;
 mod liquid;
 mod preset;
@@ -17,8 +19,10 @@ mod write;
 pub use error::{Place, RenderError, TemplateError};
 
 use crate::job::spec::Payload;
+use crate::mapping::{PayloadTemplate, Seen};
 use crate::row::{RowRef, Schema};
 use chrono::{DateTime, Utc};
+use conformance::Conformance;
 
 /// What a body may say besides the row's columns.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +38,10 @@ pub struct Meta<'a> {
 }
 
 /// A payload, compiled against one schema. Shared between threads.
-pub struct Template(Compiled);
+pub struct Template {
+    compiled: Compiled,
+    conformance: Option<Conformance>,
+}
 
 enum Compiled {
     Preset(preset::Preset),
@@ -59,7 +66,33 @@ impl Template {
             Payload::Group { fields } => Compiled::Preset(preset::group::compile(fields, schema, key, ignore)?),
             Payload::Liquid { template } => Compiled::Liquid(liquid::Liquid::compile(template, schema)?),
         };
-        Ok(Template(compiled))
+        Ok(Template { compiled, conformance: None })
+    }
+
+    /// From now on a body that the payload template of the destination's key would refuse is an error of its row. The other
+    /// arguments are those of [`compile`](Self::compile).
+    #[must_use]
+    pub fn conforming_to(
+        mut self,
+        template: &PayloadTemplate,
+        payload: &Payload,
+        schema: &Schema,
+        key: &[String],
+        ignore: &[String],
+    ) -> Self {
+        self.conformance = Some(Conformance::new(template, payload, schema, key, ignore));
+        self
+    }
+
+    /// What bodies have to conform to.
+    pub fn conforms_to(&self) -> Option<&PayloadTemplate> {
+        self.conformance.as_ref().map(Conformance::template)
+    }
+
+    /// Which of the paths that bodies have to conform to lead to something in this one; `None`: there are none, or the body
+    /// does not conform.
+    pub fn seen(&self, body: &str) -> Option<Seen> {
+        self.conformance.as_ref()?.check(body).ok()
     }
 
     /// The body for one row, whose schema is the one that the template was compiled for.
@@ -67,16 +100,20 @@ impl Template {
     /// # Errors
     /// When this row's values cannot make a valid body; other rows are not concerned.
     pub fn render(&self, row: RowRef<'_>, meta: &Meta<'_>) -> Result<String, RenderError> {
-        match &self.0 {
+        let body = match &self.compiled {
             Compiled::Preset(preset) => preset.render(row, meta),
             Compiled::Liquid(template) => template.render(row, meta),
+        }?;
+        if let Some(conformance) = &self.conformance {
+            conformance.check(&body)?;
         }
+        Ok(body)
     }
 }
 
 impl std::fmt::Debug for Template {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self.0 {
+        f.write_str(match self.compiled {
             Compiled::Preset(_) => "Template(preset)",
             Compiled::Liquid(_) => "Template(liquid)",
         })

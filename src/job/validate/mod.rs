@@ -4,6 +4,7 @@
 //! that is missing keeps quiet in a section whose shape is wrong: it may be there under a misspelt name.
 
 mod columns;
+mod conforms;
 mod destination;
 mod diff;
 mod payload;
@@ -11,7 +12,7 @@ mod source;
 
 use super::document::Document;
 use super::problem::{Fault, Problem};
-use super::raw::{RawGuard, RawThreshold, utc};
+use super::raw::{RawGuard, RawPayload, RawThreshold, utc};
 use super::schedule;
 use super::schema::job_schema;
 use super::spec::{Guard, Job, Schedule, Threshold};
@@ -42,6 +43,10 @@ fn build(doc: &mut Document<'_>, home: &Path) -> Option<Job> {
     let (destination, payload) = (doc.take("destination"), doc.take("payload"));
     let guard: RawGuard = doc.take("guard").unwrap_or_default();
 
+    let conforms_to = match payload.as_ref().and_then(|raw: &RawPayload| raw.conforms_to.as_ref()) {
+        Some(raw) => conforms::check(doc, raw).map(Some),
+        None => Some(None),
+    };
     let payload = payload.and_then(|raw| payload::check(doc, &raw, diff.as_ref()));
     let source = source.and_then(|raw| source::check(doc, raw, home));
     let diff = diff.and_then(|raw| diff::check(doc, raw));
@@ -54,6 +59,7 @@ fn build(doc: &mut Document<'_>, home: &Path) -> Option<Job> {
         diff: diff?,
         destination: destination?,
         payload: payload?,
+        conforms_to: conforms_to?,
         guard: self::guard(&guard),
     })
 }
