@@ -23,6 +23,8 @@ need() {
 need cc build-essential
 need curl curl
 need python3 python3
+need node nodejs
+need npm npm
 # Full and read-only disks are made in a mount namespace.
 need unshare util-linux
 need nsenter util-linux
@@ -35,7 +37,21 @@ if ! "$tools/venv/bin/python" -c 'import duckdb' 2>/dev/null; then
   python3 -m venv "$tools/venv"
   "$tools/venv/bin/pip" install --quiet --disable-pip-version-check 'duckdb==1.*'
 fi
+if ! cmp -s tests/python/requirements.txt "$tools/venv/.sdks"; then
+  step "installing the SDKs of tests/python (they call our receiver in a test)"
+  "$tools/venv/bin/pip" install --quiet --disable-pip-version-check -r tests/python/requirements.txt
+  cp tests/python/requirements.txt "$tools/venv/.sdks"
+fi
 export NIGHTMARK_TEST_PYTHON=$tools/venv/bin/python
+
+# npm packages: what our templates are compared with, and what talks to us. Installed anew whenever the lock file changes.
+js=$PWD/tests/js
+if ! cmp -s "$js/package-lock.json" "$js/node_modules/.installed"; then
+  step "installing the npm packages of tests/js"
+  npm ci --prefix "$js" --loglevel=error
+  cp "$js/package-lock.json" "$js/node_modules/.installed"
+fi
+export NIGHTMARK_TEST_JS=$js
 
 if [ "${1:-}" = --tools ]; then
   if ! "$tools/venv/bin/python" -c 'import polars' 2>/dev/null; then

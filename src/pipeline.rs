@@ -7,6 +7,7 @@
 //! first request leaves; a run that cannot go on leaves the snapshot as it was, and its record says why.
 //! Deliberately absent: printing, schedules; the stages themselves.
 
+mod bodies;
 mod columns;
 mod compare;
 mod course;
@@ -26,8 +27,10 @@ mod service;
 mod spill;
 mod tally;
 mod texts;
+mod tidy;
 mod whole;
 
+pub use bodies::Bodies;
 pub use explain::{Explained, ExplainedColumn, Fate, Position, explain};
 pub use pinning::{PinnedColumn, Pinning, Standing, accept as accept_schema, pinning};
 pub use plan::{Purpose, Resources, plan_blocking};
@@ -233,7 +236,9 @@ impl Runner {
         let _lock = self.lock(&job, &run)?;
         let mut record = RunRecord::new(&run, &job.name, self.clock.now());
         let outcome = self.stages(&job, &dir, how, &mut record).await;
-        self.close(outcome, &mut record).await
+        let outcome = self.close(outcome, &mut record).await;
+        tidy::forget_old_runs(self, &job.name, &dir).await;
+        outcome
     }
 
     /// Sends what is left of the run that is published, without a new extract.

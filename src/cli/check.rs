@@ -98,6 +98,7 @@ async fn check(context: &Context, job: Arc<Job>) -> Checked {
             let answering = sample.conformance.unwrap_or_default();
             checked.problems.extend(refused(&answering, sample.rows));
             match sample.body {
+                Some(Ok(body)) if body.is_empty() => checked.notes.push("its request has no body".to_owned()),
                 Some(Ok(body)) => checked.body = Some(body),
                 // Told already as one of the rows that are refused.
                 Some(Err(_)) if answering.refused > 0 => {}
@@ -105,9 +106,9 @@ async fn check(context: &Context, job: Arc<Job>) -> Checked {
                 None => checked.notes.push("the extract has no rows, so no payload was rendered".to_owned()),
             }
             let unanswered = unanswered(&answering);
-            match job.payload {
+            match job.payload_of.added.as_ref().unwrap_or(&job.payload) {
                 // A template may leave a member out where a column is NULL; a preset never does.
-                Payload::Liquid { .. } => checked.notes.extend(unanswered),
+                Payload::Liquid { .. } | Payload::Empty => checked.notes.extend(unanswered),
                 Payload::Flat { .. } | Payload::Group { .. } => checked.problems.extend(unanswered),
             }
         }

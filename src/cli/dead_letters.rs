@@ -55,7 +55,7 @@ struct OfKeys {
     /// The rows' keys, as `list` shows them
     #[arg(required_unless_present = "all")]
     keys: Vec<String>,
-    /// Every one of the job
+    /// Every one of the job; `drop`: every one that is set aside
     #[arg(long, conflicts_with = "keys")]
     all: bool,
 }
@@ -189,7 +189,10 @@ async fn change(context: &Context, args: OfKeys, change: RefusalChange) -> anyho
             job.name
         );
     }
-    let chosen = refusals.iter().filter(|refusal| args.all || args.keys.contains(&refusal.key));
+    // To drop is to lose a change on purpose: what is still being sent must be named for that.
+    let after = job.destination.dead_letter_after;
+    let is_meant = |refusal: &Refusal| change != RefusalChange::Drop || refusal.is_given_up(after);
+    let chosen = refusals.iter().filter(|r| if args.all { is_meant(r) } else { args.keys.contains(&r.key) });
     let ids: Vec<String> = chosen.map(|refusal| refusal.webhook_id.clone()).collect();
     let changed = store.change_refusals(&job.name, &ids, change).await?;
     store.close().await;

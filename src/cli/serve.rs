@@ -71,6 +71,7 @@ fn announce(context: &Context, args: &ServeArgs, receiver: SocketAddr, admin: So
         true => crate::say!("{addresses}"),
         false => {
             crate::say!("receiver  http://{receiver}/api/product-orgs/webhook/{{apiKey}}");
+            crate::say!("SDKs      http://{receiver} as host or data-plane URL, the API key as write key");
             crate::say!("admin     http://{admin}/healthz, /readyz");
         }
     }

@@ -28,6 +28,8 @@ pub struct Settings {
     pub log: LogSettings,
     /// Receipts.
     pub delivery: DeliverySettings,
+    /// Past runs.
+    pub runs: RunsSettings,
 }
 
 /// `[receiver]`
@@ -70,6 +72,18 @@ pub struct DeliverySettings {
     pub receipt_rows: usize,
     /// The longest that a receipt waits.
     pub receipt_interval: Duration,
+}
+
+/// `[runs]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunsSettings {
+    /// Days after which a run is forgotten.
+    #[schemars(range(min = 1, max = 36500))]
+    pub keep_days: u32,
+    /// How many of a job's newest runs keep the rows that did not get through.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub keep_rows_of: u32,
 }
 
 /// Why the settings could not be had.
@@ -140,6 +154,7 @@ fn check(doc: &mut Document<'_>, raw: &Raw) -> Option<Settings> {
         admin: AdminSettings { address: admin? },
         log: LogSettings { level: raw.log.level.clone(), format: raw.log.format },
         delivery: DeliverySettings { receipt_rows: raw.delivery.receipt_rows, receipt_interval: interval? },
+        runs: raw.runs,
     })
 }
 
@@ -170,6 +185,7 @@ struct Raw {
     admin: RawListener,
     log: RawLog,
     delivery: RawDelivery,
+    runs: RunsSettings,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -211,6 +227,7 @@ mod tests {
         assert_eq!(settings.log, LogSettings { level: "warn".into(), format: LogFormat::Text });
         let delivery = DeliverySettings { receipt_rows: 256, receipt_interval: Duration::from_millis(100) };
         assert_eq!(settings.delivery, delivery);
+        assert_eq!(settings.runs, RunsSettings { keep_days: 90, keep_rows_of: 30 });
         let lines: Vec<&str> = DEFAULT.lines().collect();
         for (above, line) in lines.iter().zip(&lines[1..]) {
             assert!(!line.contains(" = ") || line.starts_with('#') || above.starts_with('#'), "no comment: {line}");
@@ -229,7 +246,8 @@ mod tests {
     #[test]
     fn all_problems_are_reported_with_their_place() {
         let text = "[receiver]\nadress = \"x\"\n[admin]\naddress = \"localhost\"\n[log]\nformat = \"jsn\"\n\
-                    [delivery]\nreceipt_rows = 0\nreceipt_interval = \"soon\"\n";
+                    [delivery]\nreceipt_rows = 0\nreceipt_interval = \"soon\"\n\
+                    [runs]\nkeep_days = 0\n";
         insta::assert_snapshot!(problems(text).join("\n"), @r#"
         nightmark.toml:2:1: receiver.adress: unknown field (did you mean `address`?)
         nightmark.toml:4:11: admin.address: `localhost` is not an address
@@ -239,6 +257,7 @@ mod tests {
         nightmark.toml:8:16: delivery.receipt_rows: must be between 1 and 10000, found 0
         nightmark.toml:9:20: delivery.receipt_interval: `soon` is not a duration
             hint: a number and ms, s, m or h: `500ms`, `30s`, `5m`
+        nightmark.toml:11:13: runs.keep_days: must be between 1 and 36500, found 0
         "#);
     }
 

@@ -1,4 +1,4 @@
-//! One POST, and what came of it.
+//! One request, and what came of it.
 //!
 //! Always holds: no redirect is followed, no proxy is taken from the environment, nothing is repeated behind the caller's
 //! back once it may have left, at most [`BODY_LIMIT`] bytes of an answer are read, all within the destination's time-out.
@@ -11,8 +11,8 @@ use super::request::{attempt_headers, fixed_headers};
 use super::resolve::Resolver;
 use super::sign::Signer;
 use super::verdict::{Answer, Attempt, Fault, FaultKind};
-use super::{DeliverError, Message, Resolved, Transport, trust};
-use crate::job::spec::Destination;
+use super::{DeliverError, Parcel, Resolved, Transport, trust};
+use crate::job::spec::{Destination, Method, PerOperation, Route};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
@@ -35,7 +35,8 @@ const CONNECTION_WINDOW: u32 = 64 * 1024;
 
 /// What a client is made of, checked, before there is one.
 pub(super) struct Setup {
-    url: Url,
+    /// Where each operation goes.
+    endpoints: PerOperation<(Method, Url)>,
     proxy: Option<Url>,
     headers: HeaderMap,
     signer: Signer,
@@ -46,20 +47,22 @@ pub(super) struct Setup {
 impl Setup {
     /// Reads `ca_file`; otherwise does no IO.
     pub(super) fn new(destination: &Destination, resolved: &Resolved) -> Result<Self, DeliverError> {
-        let url = parse_url(resolved.url.expose_secret()).map_err(DeliverError::Url)?;
+        let endpoints = destination.routes.try_map(|name, route| endpoint(destination, resolved, name, route))?;
         let proxy = resolved.proxy.as_ref().map(|proxy| parse_url(proxy.expose_secret())).transpose();
         let proxy = proxy.map_err(DeliverError::Proxy)?;
         let blocked = Blocked::but_for(&destination.allow_addresses);
-        refuse_literal("destination.url", &url, &blocked)?;
+        for (name, (_, url)) in endpoints.iter() {
+            refuse_literal(url_field(destination, name), url, &blocked)?;
+        }
         if let Some(proxy) = &proxy {
             refuse_literal("destination.proxy", proxy, &blocked)?;
         }
         Ok(Setup {
-            headers: fixed_headers(resolved)?,
+            headers: fixed_headers(destination, resolved)?,
             signer: Signer::new(&resolved.signing)?,
             certificates: destination.ca_file.as_deref().map_or(Ok(Vec::new()), trust::read)?,
             blocked: Arc::new(blocked),
-            url,
+            endpoints,
             proxy,
         })
     }
@@ -88,7 +91,7 @@ impl Setup {
             None => builder,
         };
         let is_plain = |url: &Url| url.scheme() == "http";
-        if is_plain(&self.url) && self.proxy.as_ref().is_none_or(is_plain) {
+        if self.endpoints.iter().all(|(_, (_, url))| is_plain(url)) && self.proxy.as_ref().is_none_or(is_plain) {
             // No certificate will be looked at: a machine without a trust store can do this too.
             return Ok(builder.tls_certs_only(std::iter::empty()));
         }
@@ -96,11 +99,37 @@ impl Setup {
     }
 }
 
+fn endpoint(
+    destination: &Destination,
+    resolved: &Resolved,
+    operation: &'static str,
+    route: &Route,
+) -> Result<(Method, Url), DeliverError> {
+    let url = resolved.routes.get(operation).as_ref().unwrap_or(&resolved.url);
+    let field = url_field(destination, operation);
+    let url = parse_url(url.expose_secret()).map_err(|problem| DeliverError::Url { field, problem })?;
+    Ok((route.method, url))
+}
+
+/// Where the address of an operation stands in the job file.
+fn url_field(destination: &Destination, operation: &'static str) -> &'static str {
+    match destination.routes.get(operation).url {
+        Some(_) => Route::url_field(operation),
+        None => destination.url_field,
+    }
+}
+
+/// Where one operation goes.
+struct Endpoint {
+    method: reqwest::Method,
+    url: Url,
+    place: Place,
+}
+
 /// The client of one destination.
 pub(super) struct Client {
     http: reqwest::Client,
-    url: Url,
-    place: Place,
+    endpoints: PerOperation<Endpoint>,
     headers: HeaderMap,
     signer: Signer,
 }
@@ -115,22 +144,38 @@ impl Client {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = setup.builder(destination)?.build();
         let http = http.map_err(|error| DeliverError::Client(chain(&error.without_url())))?;
-        let place = Place::of(&setup.url, setup.proxy.as_ref());
-        Ok(Client { http, url: setup.url, place, headers: setup.headers, signer: setup.signer })
+        let endpoints = setup.endpoints.try_map(|_, (method, url)| {
+            let place = Place::of(url, setup.proxy.as_ref());
+            Ok::<_, DeliverError>(Endpoint { method: wire(*method), url: url.clone(), place })
+        })?;
+        Ok(Client { http, endpoints, headers: setup.headers, signer: setup.signer })
+    }
+}
+
+fn wire(method: Method) -> reqwest::Method {
+    match method {
+        Method::Post => reqwest::Method::POST,
+        Method::Put => reqwest::Method::PUT,
+        Method::Patch => reqwest::Method::PATCH,
+        Method::Delete => reqwest::Method::DELETE,
+        Method::Get => reqwest::Method::GET,
     }
 }
 
 #[async_trait]
 impl Transport for Client {
-    async fn send(&self, message: &Message, now: DateTime<Utc>) -> Attempt {
-        let Some(headers) = attempt_headers(&self.headers, &self.signer, message, now) else {
+    async fn send(&self, parcel: &Parcel, now: DateTime<Utc>) -> Attempt {
+        let body = parcel.body();
+        let Some(headers) = attempt_headers(&self.headers, &self.signer, parcel, &body, now) else {
             let text = "the row's id cannot stand in a header".to_owned();
             return Attempt::Failed(Fault { kind: FaultKind::Invalid, text });
         };
-        let request = self.http.post(self.url.clone()).headers(headers).body(message.body.clone());
+        let Endpoint { method, url, place } = self.endpoints.get(parcel.operation());
+        let request = self.http.request(method.clone(), url.clone()).headers(headers);
+        let request = if body.is_empty() { request } else { request.body(body) };
         match request.send().await {
-            Ok(response) => Attempt::Answered(read(response, &self.place).await),
-            Err(error) => Attempt::Failed(classify(&error.without_url(), &self.place)),
+            Ok(response) => Attempt::Answered(read(response, place).await),
+            Err(error) => Attempt::Failed(classify(&error.without_url(), place)),
         }
     }
 }
@@ -163,15 +208,14 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deliver::verdict::{Preset, Verdict, judge};
+    use crate::deliver::Message;
+    use crate::deliver::verdict::{Peer, Verdict, judge};
     use crate::job::spec::{Form, Part, Templated};
 
     fn destination(url: &str) -> (Destination, Resolved) {
         let written = Templated { written: url.into(), parts: vec![Part::Literal(url.into())], form: Form::Address };
         let destination = Destination::plain(written);
-        let resolved =
-            Resolved { url: url.into(), secret: None, signing: Vec::new(), headers: Vec::new(), proxy: None };
-        (destination, resolved)
+        (destination, Resolved::of(url))
     }
 
     #[tokio::test]
@@ -194,8 +238,8 @@ mod tests {
             operation: "added",
             body: "{}".into(),
         };
-        let attempt = client.send(&message, Utc::now()).await;
-        let Verdict::ConfigFault { reason, remedy } = judge(&attempt, Preset::Webhook, Utc::now()) else {
+        let attempt = client.send(&Parcel::single(message), Utc::now()).await;
+        let Verdict::ConfigFault { reason, remedy } = judge(&attempt, &Peer::plain(), Utc::now()) else {
             panic!("{attempt:?}")
         };
         assert!(reason.starts_with("the host name stands for ") && reason.ends_with("refused by a test"), "{reason}");

@@ -1,12 +1,14 @@
 //! One run: a renderer fills the desk, workers empty it, a collector makes durable what they did.
 
-use super::desk::Desk;
+use super::desk::{Ahead, Desk};
 use super::limits::Limits;
+use super::parcel::{Packer, Unfit};
 use super::receipts::{Word, collect, unsendable};
 use super::redact::Redactor;
-use super::{Item, Ledger, Observer, Options, StopKind, Stopped, Summary, Transport, row};
+use super::verdict::Peer;
+use super::{Item, Ledger, Observer, Options, StopKind, Stopped, Summary, Transport, attempt};
 use crate::clock::Clock;
-use crate::job::spec::Retry;
+use crate::job::spec::{Destination, PerOperation};
 use anyhow::Context as _;
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -17,10 +19,11 @@ use tokio::task::{JoinSet, spawn_blocking};
 pub(super) struct Engine {
     pub(super) client: Box<dyn Transport>,
     pub(super) limits: Arc<Limits>,
-    pub(super) policy: Retry,
+    pub(super) destination: Destination,
+    /// Who answers, by operation.
+    pub(super) peers: PerOperation<Peer>,
     pub(super) redactor: Redactor,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) concurrency: usize,
     pub(super) options: Options,
 }
 
@@ -50,7 +53,9 @@ pub(super) async fn run(
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<Summary> {
     engine.limits.begin();
-    let desk = Arc::new(Desk::new(Arc::clone(&engine.limits), engine.concurrency, engine.options.clone()));
+    let ahead = if engine.destination.batch.is_some() { Ahead::BATCHES } else { Ahead::ROWS };
+    let concurrency = engine.destination.concurrency;
+    let desk = Arc::new(Desk::new(Arc::clone(&engine.limits), concurrency, ahead, engine.options.clone()));
     // Also when this future is dropped: the collector then records what it has, and ends.
     let closing = Closing(Arc::clone(&desk));
     let mut collector = tokio::spawn(collect(Arc::clone(&desk), ledger, observer));
@@ -64,7 +69,7 @@ pub(super) async fn run(
         sent = send(&run, items) => sent,
     };
     let left = run.desk.leftovers();
-    left.into_iter().for_each(|job| run.desk.finish(row::leave(&run, job)));
+    left.into_iter().for_each(|job| run.desk.finish(attempt::words(&run, job, None)));
     drop(closing);
     // Also after a failure: what was acknowledged until then is worth its receipt.
     let summary = collector.await.context(CRASHED)?;
@@ -75,11 +80,11 @@ pub(super) async fn run(
 /// Returns when every row has its final word or delivery has stopped, and no request is in flight.
 async fn send(run: &Arc<Run>, items: impl Iterator<Item = Item> + Send + 'static) -> anyhow::Result<()> {
     let mut workers = JoinSet::new();
-    for _ in 0..run.engine.concurrency.max(1) {
+    for _ in 0..run.engine.destination.concurrency.max(1) {
         let run = Arc::clone(run);
         workers.spawn(async move {
             while let Some((job, permit)) = run.desk.next().await {
-                row::attempt(&run, job, permit).await;
+                attempt::attempt(&run, job, permit).await;
             }
         });
     }
@@ -97,12 +102,10 @@ async fn send(run: &Arc<Run>, items: impl Iterator<Item = Item> + Send + 'static
 async fn render(run: &Arc<Run>, mut items: impl Iterator<Item = Item> + Send + 'static) -> anyhow::Result<()> {
     let (run, runtime) = (Arc::clone(run), Handle::current());
     let rendering = spawn_blocking(move || {
+        let mut packer = Packer::new(&run.engine.destination);
         // There is no more room once delivery has stopped or this run was dropped.
         while let Some(room) = runtime.block_on(run.desk.room()) {
-            let batch: Vec<Item> = items.by_ref().take(room).collect();
-            let last = batch.len() < room;
-            put(&run, batch);
-            if last {
+            if put(&run, &mut packer, &mut items, room) {
                 break;
             }
         }
@@ -111,17 +114,33 @@ async fn render(run: &Arc<Run>, mut items: impl Iterator<Item = Item> + Send + '
     rendering.await.context(CRASHED)
 }
 
-fn put(run: &Run, batch: Vec<Item>) {
-    let (mut rows, mut words): (Vec<_>, Vec<Word>) = (Vec::with_capacity(batch.len()), Vec::new());
-    for item in batch {
-        match item {
-            Item::Send(message) => rows.push(message),
-            Item::Unsendable { seq, key, problem } => {
-                words.push(unsendable(seq, key, problem, run.engine.clock.now()));
+/// Puts so many parcels and words on the desk, or all that are left. Returns whether these are the last.
+fn put(run: &Run, packer: &mut Packer, items: &mut impl Iterator<Item = Item>, room: usize) -> bool {
+    let (mut parcels, mut words): (Vec<_>, Vec<Word>) = (Vec::with_capacity(room), Vec::new());
+    let mut unfit = |row: Unfit| words.push(unsendable(row.seq, row.key, row.problem, run.engine.clock.now()));
+    let (mut taken, mut is_last) = (0, false);
+    while parcels.len() + taken < room {
+        match items.next() {
+            Some(Item::Send(message)) => match packer.put(message) {
+                Ok(parcel) => parcels.extend(parcel),
+                Err(row) => {
+                    taken += 1;
+                    unfit(row);
+                }
+            },
+            Some(Item::Unsendable { seq, key, problem }) => {
+                taken += 1;
+                unfit(Unfit { seq, key, problem });
+            }
+            None => {
+                parcels.extend(packer.rest());
+                is_last = true;
+                break;
             }
         }
     }
-    run.desk.put(rows, words);
+    run.desk.put(parcels, words);
+    is_last
 }
 
 async fn throw_on_request(desk: &Desk, mut stop: watch::Receiver<bool>) -> std::convert::Infallible {

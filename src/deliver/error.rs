@@ -8,10 +8,15 @@ use std::path::PathBuf;
 pub enum DeliverError {
     /// Not an address.
     #[error(
-        "destination.url does not resolve to a web address: {0}; check the variables in it (it is not shown here because \
+        "{field} does not resolve to a web address: {problem}; check the variables in it (it is not shown here because \
          the API key stands in it)"
     )]
-    Url(String),
+    Url {
+        /// The setting in the job file.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// Not the address of a proxy.
     #[error(
         "destination.proxy does not resolve to the address of a proxy: {0}; check the variables in it (it is not shown \

@@ -6,25 +6,29 @@
 //! receipt counts only once the ledger has it; the resolved URL and secrets appear in no message, error or log line.
 //! Deliberately absent: what is sent (`template`), what counts as changed (`diff`), where receipts live (`store`).
 //!
-//! A message travels engine → desk (grants, limits) → row → client (request, sign; resolve) → classify → verdict → desk
-//! (retry) or receipts. `address`, `blocked`, `sign`, `classify`, `verdict`, `words`, `retry`, `grants`, `redact`, `spell`
-//! and the single limits are pure.
+//! A message travels engine → parcel (encode) → desk (grants, limits) → attempt → client (request, sign; resolve) → classify →
+//! verdict → desk (retry) or receipts. A [`Parcel`] is one request: a row, or several, each of which has its own outcome.
+//! `address`, `blocked`, `parcel`, `encode`, `sign`, `classify`, `verdict`, `remedy`, `words`, `retry`, `grants`, `redact`,
+//! `spell` and the single limits are pure.
 
 mod address;
+mod attempt;
 mod blocked;
 mod classify;
 mod client;
 mod desk;
+mod encode;
 mod engine;
 mod error;
 mod grants;
 mod limits;
+mod parcel;
 mod receipts;
 mod redact;
+mod remedy;
 mod request;
 mod resolve;
 pub mod retry;
-mod row;
 mod sign;
 mod spell;
 mod trust;
@@ -34,9 +38,10 @@ mod words;
 pub use client::BODY_LIMIT;
 pub use error::DeliverError;
 pub use limits::{AttemptsReport, BreakerReport, ConcurrencyReport, LatencyReport, LimitsReport};
+pub use parcel::Parcel;
 
 use crate::clock::Clock;
-use crate::job::spec::Destination;
+use crate::job::spec::{Destination, PerOperation};
 pub use crate::receipt::FailureKind;
 use crate::receipt::{Outcome, Receipt};
 use async_trait::async_trait;
@@ -48,7 +53,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use verdict::Attempt;
+use verdict::{Attempt, Peer};
 
 /// One webhook, ready to go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +68,7 @@ pub struct Message {
     pub version: String,
     /// `added`, `changed` or `removed`; sent as `nightmark-operation`.
     pub operation: &'static str,
-    /// The JSON body.
+    /// The JSON body; empty: the request has none.
     pub body: Bytes,
 }
 
@@ -86,8 +91,8 @@ pub enum Item {
 /// What is to be made durable in one go.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Entry {
-    /// Rows that may be attempted from now on, as ranges of `seq`, in the order of the items; disjoint from every earlier
-    /// grant of this delivery.
+    /// Rows that may be attempted from now on, as ranges of `seq`, in the order of the items or, where a request carries
+    /// several, of `seq`; disjoint from every earlier grant of this delivery.
     pub attempting: Vec<Range<u64>>,
     /// Final words, each row's once. In the order in which they came, not by `seq`.
     pub receipts: Vec<Receipt>,
@@ -103,8 +108,8 @@ pub trait Ledger: Send + Sync {
 /// The way to one destination.
 #[async_trait]
 pub trait Transport: Send + Sync {
-    /// Sends `message` once. Never fails: what went wrong is part of the attempt. Dropping the future breaks it off.
-    async fn send(&self, message: &Message, now: DateTime<Utc>) -> Attempt;
+    /// Sends `parcel` once. Never fails: what went wrong is part of the attempt. Dropping the future breaks it off.
+    async fn send(&self, parcel: &Parcel, now: DateTime<Utc>) -> Attempt;
 }
 
 /// Sets up the way to a destination. [`Http`] outside of tests.
@@ -137,6 +142,10 @@ pub trait Observer: Send + Sync {
 pub struct Resolved {
     /// The address.
     pub url: SecretString,
+    /// The own addresses of operations.
+    pub routes: PerOperation<Option<SecretString>>,
+    /// User name and password.
+    pub auth: Option<(SecretString, SecretString)>,
     /// For `X-Api-Secret`.
     pub secret: Option<SecretString>,
     /// For `webhook-signature`, the newest first.
@@ -145,6 +154,21 @@ pub struct Resolved {
     pub headers: Vec<(String, SecretString)>,
     /// The proxy's address.
     pub proxy: Option<SecretString>,
+}
+
+impl Resolved {
+    /// An address and nothing else.
+    pub fn of(url: impl Into<SecretString>) -> Self {
+        Resolved {
+            url: url.into(),
+            routes: PerOperation::default(),
+            auth: None,
+            secret: None,
+            signing: Vec::new(),
+            headers: Vec::new(),
+            proxy: None,
+        }
+    }
 }
 
 /// How receipts are batched.
@@ -291,13 +315,14 @@ impl Delivery {
         clock: Arc<dyn Clock>,
         options: Options,
     ) -> Result<Self, DeliverError> {
+        let peer = |name, route: &_| Ok::<_, DeliverError>(Peer::of(destination, name, route));
         let engine = engine::Engine {
             client: connect.connect(destination, &resolved)?,
             limits: limits::Limits::new(destination),
-            policy: destination.retry,
+            peers: destination.routes.try_map(peer)?,
             redactor: redact::Redactor::new(destination, &resolved),
             clock,
-            concurrency: destination.concurrency,
+            destination: destination.clone(),
             options,
         };
         Ok(Delivery { engine: Arc::new(engine) })

@@ -33,6 +33,18 @@ pub(super) struct Redactor {
 impl Redactor {
     pub(super) fn new(destination: &Destination, resolved: &Resolved) -> Self {
         let mut found = secret_parts(&destination.url, resolved.url.expose_secret());
+        for (name, route) in destination.routes.iter() {
+            if let (Some(template), Some(url)) = (&route.url, resolved.routes.get(name)) {
+                found.extend(secret_parts(template, url.expose_secret()));
+            }
+        }
+        let mut codes = Vec::new();
+        if let (Some(auth), Some((user, password))) = (&destination.auth, &resolved.auth) {
+            let (user, password) = (user.expose_secret(), password.expose_secret());
+            found.extend(secret_parts(&auth.user, user));
+            found.extend(auth.password.iter().flat_map(|template| secret_parts(template, password)));
+            codes.push(STANDARD.encode(format!("{user}:{password}")));
+        }
         if let (Some(template), Some(secret)) = (&destination.secret, &resolved.secret) {
             found.extend(secret_parts(template, secret.expose_secret()));
         }
@@ -52,8 +64,8 @@ impl Redactor {
             }
         }
         let mut texts: Vec<String> = found.iter().flat_map(|secret| texts(secret)).collect();
-        let mut codes = Vec::new();
-        for address in std::iter::once(&resolved.url).chain(&resolved.proxy) {
+        let routes = resolved.routes.iter().filter_map(|(_, url)| url.as_ref());
+        for address in std::iter::once(&resolved.url).chain(routes).chain(&resolved.proxy) {
             let Ok(url) = parse_url(address.expose_secret()) else { continue };
             codes.extend(user_info(&url, &found));
             let place = Place::of(&url, None);
@@ -217,11 +229,11 @@ mod tests {
             ..Destination::plain(templated(parts))
         };
         let resolved = Resolved {
-            url: url.into(),
             secret: Some("s3cr\"t".into()),
             signing: vec!["whsec_planted/signature+key".into()],
             proxy: Some("http://me:p%2Fssword@proxy:3128".into()),
             headers: vec![("authorization".to_owned(), "Bearer planted-token".into())],
+            ..Resolved::of(url)
         };
         Redactor::new(&destination, &resolved)
     }

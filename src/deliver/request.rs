@@ -4,10 +4,12 @@
 //! HTTP library's trace shows it.
 
 use super::sign::Signer;
-use super::{DeliverError, Message, Resolved};
-use crate::job::spec::RESERVED_HEADERS;
+use super::{DeliverError, Parcel, Resolved};
+use crate::job::spec::{Auth, BodyFormat, Destination, RESERVED_HEADERS};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use secrecy::{ExposeSecret, SecretString};
 
 const AGENT: &str = concat!("nightmark/", env!("CARGO_PKG_VERSION"));
@@ -19,9 +21,14 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const OPERATION: HeaderName = HeaderName::from_static("nightmark-operation");
 
 /// The headers that are the same for every request of a destination.
-pub(super) fn fixed_headers(resolved: &Resolved) -> Result<HeaderMap, DeliverError> {
+pub(super) fn fixed_headers(destination: &Destination, resolved: &Resolved) -> Result<HeaderMap, DeliverError> {
     let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let content = match destination.format {
+        BodyFormat::Json => "application/json",
+        BodyFormat::Form => "application/x-www-form-urlencoded",
+        BodyFormat::Ndjson => "application/x-ndjson",
+    };
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content));
     headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
     for (name, value) in &resolved.headers {
         let field = format!("destination.headers.{name}");
@@ -32,6 +39,11 @@ pub(super) fn fixed_headers(resolved: &Resolved) -> Result<HeaderMap, DeliverErr
             return Err(DeliverError::Header { field, problem: "names a header that is set by Nightmark itself" });
         }
         headers.insert(header, sensitive(&field, value)?);
+    }
+    if let Some((user, password)) = &resolved.auth {
+        let both = format!("{}:{}", user.expose_secret(), password.expose_secret());
+        let basic = SecretString::from(format!("Basic {}", STANDARD.encode(both)));
+        headers.insert(AUTHORIZATION, sensitive(Auth::PASSWORD, &basic)?);
     }
     if let Some(secret) = &resolved.secret {
         headers.insert(API_SECRET, sensitive("destination.secret", secret)?);
@@ -48,50 +60,58 @@ fn sensitive(field: &str, value: &SecretString) -> Result<HeaderValue, DeliverEr
     Ok(header)
 }
 
-/// `fixed` and what belongs to this attempt at this message. `None`: its id cannot stand in a header.
+/// `fixed` and what belongs to this attempt at this parcel, whose body is `body`. `None`: its id cannot stand in a header.
 pub(super) fn attempt_headers(
     fixed: &HeaderMap,
     signer: &Signer,
-    message: &Message,
+    parcel: &Parcel,
+    body: &[u8],
     now: DateTime<Utc>,
 ) -> Option<HeaderMap> {
-    let id = HeaderValue::from_str(&message.id).ok()?;
+    let id = HeaderValue::from_str(parcel.id()).ok()?;
     let timestamp = now.timestamp();
     let mut headers = fixed.clone();
+    if body.is_empty() {
+        headers.remove(CONTENT_TYPE);
+    }
     headers.insert(WEBHOOK_ID, id.clone());
     headers.insert(IDEMPOTENCY_KEY, id);
     headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(timestamp));
-    if let Some(signature) = signer.sign(&message.id, timestamp, &message.body) {
+    if let Some(signature) = signer.sign(parcel.id(), timestamp, body) {
         headers.insert(WEBHOOK_SIGNATURE, HeaderValue::try_from(signature).ok()?);
     }
-    headers.insert(OPERATION, HeaderValue::from_static(message.operation));
+    headers.insert(OPERATION, HeaderValue::from_static(parcel.operation()));
     Some(headers)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deliver::Message;
+    use crate::job::spec::Templated;
     use chrono::TimeZone;
+
+    fn fixed_headers(resolved: &Resolved) -> Result<HeaderMap, DeliverError> {
+        super::fixed_headers(&Destination::plain(Templated::parse("").unwrap()), resolved)
+    }
 
     fn resolved(headers: &[(&str, &str)], secret: Option<&str>) -> Resolved {
         Resolved {
-            url: "http://localhost/".into(),
             secret: secret.map(Into::into),
-            signing: Vec::new(),
-            proxy: None,
             headers: headers.iter().map(|(n, v)| ((*n).to_owned(), SecretString::from(*v))).collect(),
+            ..Resolved::of("http://localhost/")
         }
     }
 
-    fn message(id: &str) -> Message {
-        Message {
+    fn parcel(id: &str) -> Parcel {
+        Parcel::single(Message {
             seq: 0,
             key: "a".into(),
             id: id.into(),
             version: String::new(),
             operation: "added",
             body: "{}".into(),
-        }
+        })
     }
 
     #[test]
@@ -99,7 +119,7 @@ mod tests {
         let fixed = fixed_headers(&resolved(&[("X-Team", "growth")], Some("planted"))).unwrap();
         let now = Utc.timestamp_opt(1_700_000_000, 0).unwrap();
         let signer = Signer::new(&["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into()]).unwrap();
-        let headers = attempt_headers(&fixed, &signer, &message("msg_1"), now).unwrap();
+        let headers = attempt_headers(&fixed, &signer, &parcel("msg_1"), b"{}", now).unwrap();
         let mut lines: Vec<String> = headers.iter().map(|(n, v)| format!("{n}: {}", v.to_str().unwrap())).collect();
         lines.sort();
         let signature = format!("webhook-signature: {}", signer.sign("msg_1", 1_700_000_000, b"{}").unwrap());
@@ -139,8 +159,8 @@ mod tests {
     fn an_id_that_is_no_header_value_makes_no_request() {
         let fixed = fixed_headers(&resolved(&[], None)).unwrap();
         let signer = Signer::new(&[]).unwrap();
-        assert!(attempt_headers(&fixed, &signer, &message("a\nb"), Utc::now()).is_none());
-        let headers = attempt_headers(&fixed, &signer, &message("a"), Utc::now()).unwrap();
+        assert!(attempt_headers(&fixed, &signer, &parcel("a\nb"), b"{}", Utc::now()).is_none());
+        let headers = attempt_headers(&fixed, &signer, &parcel("a"), b"{}", Utc::now()).unwrap();
         assert!(!headers.contains_key(WEBHOOK_SIGNATURE));
     }
 }

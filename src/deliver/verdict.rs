@@ -4,10 +4,13 @@
 //! Always holds: "surely not applied" is said only where the protocol says so (a 4xx, or a request that never left);
 //! whatever is in doubt may have been applied.
 
+use super::remedy::{self, remedy};
 use super::words::{describe, object, taken_back};
+use crate::job::spec::{Destination, DestinationKind, Method, Route};
 use crate::receipt::Outcome;
 use chrono::{DateTime, Datelike, NaiveDateTime, Utc, Weekday};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// The longest `Retry-After` that is believed.
@@ -108,7 +111,7 @@ pub enum Verdict {
         /// What went wrong.
         reason: String,
         /// What to do about it.
-        remedy: &'static str,
+        remedy: Cow<'static, str>,
     },
 }
 
@@ -121,107 +124,105 @@ pub fn settle(maybe_applied_before: bool, last: Outcome) -> Outcome {
     }
 }
 
-/// How a kind of destination says yes.
+/// Who answers, and what it was asked: what a status means depends on both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Preset {
-    /// By a 2xx, unless its body is a JSON object with `"success": false` (TrailSpark and most webhooks).
-    Webhook,
-    /// By any 2xx, whatever the body (Segment, RudderStack).
-    Events,
+pub struct Peer {
+    /// What kind of system it is.
+    pub kind: DestinationKind,
+    /// How it was asked.
+    pub method: Method,
+    /// The field of the job file that the address comes from.
+    pub address: &'static str,
 }
 
-/// What `attempt` means, at `now`, of a destination of kind `preset`.
-pub fn judge(attempt: &Attempt, preset: Preset, now: DateTime<Utc>) -> Verdict {
-    match attempt {
-        Attempt::Answered(answer) => judge_answer(answer, preset, now),
-        Attempt::Failed(fault) => judge_fault(fault),
+impl Peer {
+    /// Who answers the requests of one operation.
+    pub fn of(destination: &Destination, operation: &'static str, route: &Route) -> Peer {
+        let kind = destination.kind;
+        let address = match (kind, &route.url) {
+            (_, Some(_)) => Route::url_field(operation),
+            (DestinationKind::Trailspark, None) if destination.url_field == "destination.key" => {
+                "destination.subdomain"
+            }
+            (DestinationKind::Trailspark, None) => "destination.base_url",
+            (_, None) => destination.url_field,
+        };
+        Peer { kind, method: route.method, address }
+    }
+
+    /// An address of kind `http` that takes a POST.
+    pub fn plain() -> Peer {
+        Peer { kind: DestinationKind::Http, method: Method::Post, address: "destination.url" }
     }
 }
 
-fn judge_fault(fault: &Fault) -> Verdict {
+/// What `attempt` means, at `now`, if it is `peer` that was asked.
+pub fn judge(attempt: &Attempt, peer: &Peer, now: DateTime<Utc>) -> Verdict {
+    match attempt {
+        Attempt::Answered(answer) => judge_answer(answer, peer, now),
+        Attempt::Failed(fault) => judge_fault(fault, peer),
+    }
+}
+
+fn judge_fault(fault: &Fault, peer: &Peer) -> Verdict {
     let detail = fault.text.clone();
     match fault.kind {
         FaultKind::Invalid => Verdict::Refused { detail },
         FaultKind::Connect | FaultKind::Unprocessed => {
             Verdict::Retry { maybe_applied: false, after: None, pause: false, detail }
         }
-        FaultKind::Tls => Verdict::ConfigFault {
-            reason: detail,
-            remedy: "check the host in destination.url and the server's certificate; name the certificate of a private \
-                     CA in destination.ca_file, or put it into this machine's trust store",
-        },
-        FaultKind::Address => Verdict::ConfigFault {
-            reason: detail,
-            remedy: "no webhook goes to such an address; check destination.url, and if the destination really is there, \
-                     list its network in destination.allow_addresses, such as [\"169.254.10.0/24\"]",
-        },
-        FaultKind::Proxy => Verdict::ConfigFault { reason: detail, remedy: PROXY },
+        FaultKind::Tls => Verdict::ConfigFault { reason: detail, remedy: remedy::certificate(peer) },
+        FaultKind::Address => Verdict::ConfigFault { reason: detail, remedy: remedy::forbidden_address(peer) },
+        FaultKind::Proxy => Verdict::ConfigFault { reason: detail, remedy: Cow::Borrowed(remedy::PROXY) },
         FaultKind::Timeout | FaultKind::Broken => {
             Verdict::Retry { maybe_applied: true, after: None, pause: false, detail }
         }
     }
 }
 
-const PROXY: &str = "check the user name and password in destination.proxy";
-
-fn judge_answer(answer: &Answer, preset: Preset, now: DateTime<Utc>) -> Verdict {
+fn judge_answer(answer: &Answer, peer: &Peer, now: DateTime<Utc>) -> Verdict {
     let retry = |maybe_applied, pause| {
         // Whoever asks twice is believed the longer wait.
         let after = answer.retry_after.iter().filter_map(|value| retry_after(value, now)).max();
         Verdict::Retry { maybe_applied, after, pause: pause && after.is_some(), detail: describe(answer) }
     };
     match answer.status {
-        200..=299 => judge_success(answer, preset),
+        200..=299 => judge_success(answer, peer.kind),
         408 | 425 => retry(false, false),
         429 => retry(false, true),
         501 | 505 => Verdict::Unknown { detail: describe(answer) },
         503 => retry(true, true),
-        status => match remedy(status) {
+        status => match remedy(status, peer) {
             Some(remedy) => Verdict::ConfigFault { reason: config_fault(answer), remedy },
-            None if (400..=499).contains(&status) => Verdict::Refused { detail: describe(answer) },
+            None if (400..=499).contains(&status) => {
+                Verdict::Refused { detail: remedy::explained(status, describe(answer), peer) }
+            }
             // 5xx, and statuses that HTTP does not know.
             None => retry(true, false),
         },
     }
 }
 
-/// A 2xx is believed unless its body says otherwise. Of a body beyond our limit only what stands before it is heard: where
-/// `"success": false` comes later, the status is believed. One that broke off might have said anything.
-fn judge_success(answer: &Answer, preset: Preset) -> Verdict {
+/// A 2xx is believed unless the body says otherwise, or is not what the kind of destination says with it. Of a body beyond our
+/// limit only what stands before it is heard. One that broke off might have said anything.
+fn judge_success(answer: &Answer, kind: DestinationKind) -> Verdict {
     if let Some(broken) = &answer.broken {
         let detail = format!("the answer broke off: {}", broken.text);
         return Verdict::Retry { maybe_applied: true, after: None, pause: false, detail };
     }
-    let said = if preset == Preset::Webhook { object(answer) } else { None };
-    match said {
-        Some(said) if said.get("success") == Some(&Value::Bool(false)) => {
-            Verdict::Refused { detail: taken_back(answer, &said) }
-        }
+    // RudderStack answers the text `OK`, and Segment's body says nothing of the event.
+    if kind.takes_events() {
+        return Verdict::Acknowledged;
+    }
+    let said = object(answer);
+    let success = said.as_ref().and_then(|said| said.get("success"));
+    match (success, said.as_ref()) {
+        (Some(Value::Bool(false)), Some(said)) => Verdict::Refused { detail: taken_back(answer, said) },
+        (Some(Value::Bool(true)), _) => Verdict::Acknowledged,
+        // Whoever answered may be somebody else, such as a proxy with a page of its own; or it has changed its words.
+        _ if kind == DestinationKind::Trailspark => Verdict::Unknown { detail: remedy::no_success(answer) },
         _ => Verdict::Acknowledged,
     }
-}
-
-fn remedy(status: u16) -> Option<&'static str> {
-    Some(match status {
-        300..=399 => "redirects are never followed: put the final address into destination.url",
-        401 => {
-            "the API key is invalid, inactive or expired, or its secret is missing or wrong: check the key in \
-             destination.url and destination.secret"
-        }
-        403 => {
-            "the API key was not created with the Product Org Updates endpoint type: create one of that type and put it \
-             into destination.url"
-        }
-        404 => "nothing answers at this address: check the host, path and API key in destination.url",
-        405 => "this address takes no POST: check the path in destination.url",
-        // Only a proxy says so (RFC 9110, 15.5.8).
-        407 => PROXY,
-        410 => {
-            "the destination says that this address is gone for good: take the job out of service or give it a new \
-             destination.url"
-        }
-        _ => return None,
-    })
 }
 
 fn config_fault(answer: &Answer) -> String {

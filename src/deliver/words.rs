@@ -6,12 +6,12 @@ use serde::de::{MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 /// What to say of a row whose `attempts` requests ended with `last`, which said `detail`: how often it was tried, and
-/// what helps. How often comes first where the destination's own words, which may be long, come last.
-pub(super) fn so_far(last: &Attempt, detail: &str, attempts: u32) -> String {
+/// what helps. `address`: the field of the job file that the address comes from. How often comes first where the destination's own words, which may be long, come last.
+pub(super) fn so_far(last: &Attempt, detail: &str, attempts: u32, address: &str) -> String {
     let times = if attempts == 1 { String::new() } else { format!(" after {attempts} attempts") };
     match last {
         Attempt::Failed(fault) if fault.kind == FaultKind::Connect => {
-            format!("{detail}{times}; check that the destination is up and that destination.url names it")
+            format!("{detail}{times}; check that the destination is up and that {address} names it")
         }
         Attempt::Failed(_) => format!("{detail}{times}"),
         Attempt::Answered(answer) if answer.status == 429 => {
@@ -154,7 +154,7 @@ mod tests {
             (answered(503), 3, "still after 3 attempts: why"),
             (answered(429), 3, "too many requests after 3 attempts (lower destination.rate): why"),
         ] {
-            assert_eq!(so_far(&last, "why", attempts), expected);
+            assert_eq!(so_far(&last, "why", attempts, "destination.url"), expected);
         }
     }
 }

@@ -8,7 +8,7 @@
 //! Deliberately absent: files (`cli/import.rs`), Hightouch's API, running anything. Pure.
 //!
 //! The way of a file: `bag` (a table that knows what nobody asked for) → `model`, `sync` (with `request`, `schedule`) → `write`
-//! (with `sql`, `secrets`).
+//! (with `sql`) and `target` (with `secrets`).
 
 mod bag;
 mod model;
@@ -18,8 +18,10 @@ mod schedule;
 mod secrets;
 mod sql;
 mod sync;
+mod target;
 #[cfg(test)]
 mod tests;
+mod toml;
 mod write;
 
 pub use notes::Notes;

@@ -16,6 +16,8 @@ pub(super) struct Request {
     pub(super) headers: Vec<Header>,
     /// The JSON editor's text.
     pub(super) body: Option<String>,
+    /// Whether it is sent as a form.
+    pub(super) is_form: bool,
 }
 
 impl Request {
@@ -31,6 +33,7 @@ impl Request {
             method: self.method.or_else(|| other.method.clone()),
             headers,
             body: self.body.or_else(|| other.body.clone()),
+            is_form: self.is_form || other.is_form,
         }
     }
 
@@ -55,16 +58,22 @@ pub(super) fn take(bag: &mut Bag, notes: &mut Notes) -> Request {
         }
     }
     let encoding = bag.text(&["contenttype", "bodytype", "payloadtype", "encoding", "format"]);
-    encoding.iter().for_each(|encoding| only_json(encoding, notes));
-    request.body = body(bag, notes);
+    request.is_form = encoding.iter().any(|encoding| is_form(encoding, notes));
+    request.body = body(bag, &mut request.is_form, notes);
     batches(bag, notes);
     request
 }
 
-fn only_json(encoding: &str, notes: &mut Notes) {
-    if !encoding.to_lowercase().contains("json") && !encoding.eq_ignore_ascii_case("none") {
-        notes.lost(format!("the body's format `{}`: the job sends JSON", shown(encoding)));
+/// A form is one; what is neither a form nor JSON cannot be sent.
+fn is_form(encoding: &str, notes: &mut Notes) -> bool {
+    let encoding = encoding.to_lowercase();
+    if encoding.contains("form") {
+        return true;
     }
+    if !encoding.contains("json") && encoding != "none" {
+        notes.lost(format!("the body's format `{}`: the job sends JSON", shown(&encoding)));
+    }
+    false
 }
 
 const BODY: [&str; 13] = [
@@ -84,7 +93,7 @@ const BODY: [&str; 13] = [
 ];
 
 /// The body's text: as a text, in a table with its kind, or as the JSON itself.
-fn body(bag: &mut Bag, notes: &mut Notes) -> Option<String> {
+fn body(bag: &mut Bag, form: &mut bool, notes: &mut Notes) -> Option<String> {
     if let Some(text) = bag.text(&BODY) {
         return Some(text);
     }
@@ -92,8 +101,8 @@ fn body(bag: &mut Bag, notes: &mut Notes) -> Option<String> {
         let is_wrapped = BODY.iter().any(|name| inner.has(name)) && (inner.has("type") || inner.has("contenttype"));
         if is_wrapped {
             let kind = inner.text(&["type", "contenttype", "format"]);
-            kind.iter().for_each(|kind| only_json(kind, notes));
-            let text = body(&mut inner, notes);
+            *form |= kind.iter().any(|kind| is_form(kind, notes));
+            let text = body(&mut inner, form, notes);
             inner.tell_rest(notes);
             return text;
         }
@@ -113,7 +122,10 @@ fn batches(bag: &mut Bag, notes: &mut Notes) {
         inner.tell_rest(notes);
     }
     if on == Some(true) || (on.is_none() && size.is_some_and(|size| size > 1.0)) {
-        notes.lost("batches: the job sends one request per row; a template over `rows` has to be rewritten for `row`");
+        notes.lost(
+            "batches: the job sends one request per row; a template over `rows` has to be rewritten for `row`, and `batch` of \
+             [destination] then sends several of them in one list",
+        );
     }
 }
 

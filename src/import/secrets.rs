@@ -8,7 +8,7 @@ use crate::job::spec::RESERVED_HEADERS;
 use serde_json::Value;
 
 /// The webhook of TrailSpark, and of our own receiver.
-const TRAILSPARK: &str = "/api/product-orgs/webhook/";
+pub(super) const TRAILSPARK: &str = "/api/product-orgs/webhook/";
 
 /// A header as it was read. `value`: `None` if Hightouch keeps it to itself.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::job::spec::{Baseline, Job, Payload, Rate, Source};
+use crate::job::spec::{Baseline, BodyFormat, DestinationKind, Job, Payload, Rate, Source};
 use serde_json::json;
 use std::path::Path;
 use std::time::Duration;
@@ -161,19 +161,73 @@ fn triggers_in_every_form() {
 }
 
 #[test]
-fn what_differs_between_triggers_is_told() {
+fn triggers_keep_what_is_their_own() {
+    let gone = "{\"gone\": {{row.id}}}";
     let config = json!({"events": {
         "added": {"method": "post", "path": "/hook", "body": TEMPLATE},
-        "changed": {"method": "PATCH", "path": "/hook/{{row.id}}", "body": "{\"id\": {{row.id}}}"},
+        "changed": {"method": "PATCH", "path": "/hook/changed", "body": "{\"id\": {{row.id}}}"},
+        "removed": {"method": "DELETE", "path": "/hook/changed", "body": gone},
+    }, "contentType": "application/x-www-form-urlencoded"});
+    let (job, imported) = import(model(), sync(config), &wishes());
+    let route = |name: &str| {
+        let route = job.destination.routes.get(name);
+        (route.method.as_str(), route.url.as_ref().map(|url| url.written.as_str()))
+    };
+    assert_eq!(job.destination.url.written, "https://h.example/hook/changed");
+    assert_eq!(route("added"), ("POST", Some("https://h.example/hook")));
+    assert_eq!((route("changed"), route("removed")), (("PATCH", None), ("DELETE", None)));
+    assert_eq!(job.destination.format, BodyFormat::Form);
+    let template = |payload: Option<&Payload>| match payload {
+        Some(Payload::Liquid { template }) => template.trim_end().to_owned(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(template(Some(&job.payload)), "{\"id\": {{row.id}}}");
+    assert_eq!(
+        (template(job.payload_of.added.as_ref()), template(job.payload_of.removed.as_ref())),
+        (TEMPLATE.into(), gone.into())
+    );
+    assert_eq!((job.payload_of.changed.is_none(), imported.notes.lost.len()), (true, 0));
+}
+
+#[test]
+fn what_a_trigger_cannot_keep_is_told() {
+    let config = json!({"events": {
+        "added": {"method": "BREW", "path": "/hook", "body": TEMPLATE},
+        "changed": {"path": "/hook/{{row.id}}", "body": TEMPLATE},
+        "removed": {"method": "GET", "path": "/gone", "body": TEMPLATE},
     }});
     let (job, imported) = import(model(), sync(config), &wishes());
-    assert_eq!(job.destination.url.written, "https://h.example");
+    assert_eq!(job.destination.url.written, "https://h.example/hook");
     let told = imported.notes.lost.join("\n");
-    for part in
-        ["rows added: a method or URL of its own", "method PATCH", "the URL is a template", "rows added: a body"]
-    {
+    for part in [
+        "rows added: the method BREW",
+        "rows changed: the URL is a template",
+        "rows removed: the body, since a GET has none",
+    ] {
         assert!(told.contains(part), "{part}: {told}");
     }
+}
+
+#[test]
+fn a_product_org_webhook_is_kind_trailspark() {
+    let mut config = config();
+    config["path"] = json!("/api/product-orgs/webhook/{apiKey}");
+    let kind = |base: Option<&str>| {
+        let wishes = Wishes { base_url: base.map(str::to_owned), ..wishes() };
+        let (job, imported) = import(model(), sync(config.clone()), &wishes);
+        assert_eq!(job.destination.kind, DestinationKind::Trailspark);
+        (job.destination.url.written, imported.text)
+    };
+    let (url, text) = kind(Some("https://acme.trailspark.ai"));
+    assert_eq!(url, "https://acme.trailspark.ai/api/product-orgs/webhook/${TRAILSPARK_API_KEY}");
+    assert!(text.contains("subdomain = \"acme\"\nkey = \"${TRAILSPARK_API_KEY}\""), "{text}");
+    assert!(kind(Some("http://127.0.0.1:8787/")).1.contains("base_url = \"http://127.0.0.1:8787\""));
+    assert!(kind(Some("https://{subdomain}.trailspark.ai")).1.contains("subdomain = \"${DESTINATION_SUBDOMAIN}\""));
+    assert!(kind(None).1.contains("base_url = \"${DESTINATION_BASE_URL}\""));
+    // A body of its own for one trigger is what only kind http has.
+    config["events"] = json!({"added": {"body": "{}"}, "changed": true});
+    let (job, _) = import(model(), sync(config), &wishes());
+    assert_eq!(job.destination.kind, DestinationKind::Http);
 }
 
 #[test]

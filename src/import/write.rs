@@ -1,26 +1,21 @@
 //! The job file, in the order and with the words in which a person would write it.
 
 use super::model::{Model, slug_of};
-use super::request::{self, Request};
-use super::secrets::{self, is_liquid};
 use super::sql::{self, Tables};
-use super::sync::{Sync, Trigger};
-use super::{Notes, Wishes};
+use super::sync::Sync;
+use super::toml::{block, comment, has_word, one_line, quoted};
+use super::{Notes, Wishes, target};
 use std::fmt::Write as _;
 
 /// Columns that the guide names as changing too often to be compared.
 const VOLATILE: [&str; 5] = ["last_active_at", "last_login_at", "last_seen_at", "updated_at", "modified_at"];
-
-/// Comments are cut so that the file reads well beside code.
-const WIDTH: usize = 110;
 
 pub(super) fn job(model: &Model, sync: &Sync, wishes: &Wishes, notes: &mut Notes) -> String {
     let mut body = String::new();
     schedule(sync, notes, &mut body);
     source(model, wishes, notes, &mut body);
     diff(model, sync, wishes, notes, &mut body);
-    destination(sync, wishes, notes, &mut body);
-    payload(model, sync, notes, &mut body);
+    target::write(model, sync, wishes, notes, &mut body);
     let mut out = "#:schema ../schemas/job.schema.json\n".to_owned();
     let of = model.name.as_deref().unwrap_or("?");
     let to = sync.destination.as_deref().unwrap_or("?");
@@ -130,168 +125,6 @@ fn diff(model: &Model, sync: &Sync, wishes: &Wishes, notes: &mut Notes, out: &mu
             let _ = writeln!(out, "first_run = \"send\"");
         }
     }
-}
-
-/// The request that stands for all: that of changed rows, of added ones, of removed ones, or what holds for all.
-fn leading(sync: &Sync) -> Request {
-    let first = [Trigger::Changed, Trigger::Added, Trigger::Removed].iter().find_map(|t| sync.requests.get(t));
-    first.cloned().unwrap_or_default().or(&sync.common)
-}
-
-fn destination(sync: &Sync, wishes: &Wishes, notes: &mut Notes, out: &mut String) {
-    let request = leading(sync);
-    for (trigger, other) in &sync.requests {
-        let other = other.clone().or(&sync.common);
-        if (other.method(), &other.url) != (request.method(), &request.url) {
-            notes.lost(format!(
-                "rows {}: a method or URL of its own ({}); the job sends all rows to one URL",
-                trigger.as_str(),
-                other.method()
-            ));
-        }
-    }
-    if request.method() != "POST" {
-        notes.lost(format!("the method {}: the job sends POST", request::shown(&request.method())));
-    }
-    if request.url.as_deref().is_some_and(is_liquid) {
-        notes.lost("the URL is a template: the job sends all rows to one URL");
-    }
-    let path = request.url.as_deref().filter(|url| !is_liquid(url));
-    let base = wishes.base_url.as_deref().or(request.base.as_deref());
-    if request.url.is_none() {
-        notes.todo("the sync's endpoint path was not found: complete `url`");
-    }
-    let url = secrets::address(base, path, notes);
-    let headers = secrets::headers(request.headers, notes);
-    let _ = writeln!(out, "\n[destination]\nkind = \"http\"\nurl = {}", quoted(&url));
-    if let Some(secret) = &headers.api_secret {
-        let _ = writeln!(out, "secret = {}", quoted(secret));
-    }
-    limits(sync, out);
-    if !headers.others.is_empty() {
-        let _ = writeln!(out, "\n[destination.headers]");
-        headers.others.iter().for_each(|(name, value)| {
-            let _ = writeln!(out, "{} = {}", quoted(name), quoted(value));
-        });
-    }
-    if headers.api_secret.is_none() {
-        notes.todo("if the API key has a secret, or Hightouch's destination has headers, add `secret` and `[destination.headers]`");
-    }
-}
-
-fn limits(sync: &Sync, out: &mut String) {
-    if let Some(rate) = &sync.rate {
-        let _ = writeln!(out, "rate = {}", quoted(rate));
-    }
-    if let Some(concurrency) = sync.concurrency {
-        let _ = writeln!(out, "concurrency = {concurrency}");
-    }
-    if let Some(retries) = sync.retries {
-        let _ = writeln!(out, "retry = {{ attempts = {} }}", retries + 1);
-    }
-    if let Some(seconds) = sync.timeout {
-        let millis = (seconds * 1000.0).clamp(1.0, 86_400_000.0) as u64;
-        let timeout = if millis.is_multiple_of(1000) { format!("{}s", millis / 1000) } else { format!("{millis}ms") };
-        let _ = writeln!(out, "timeout = {}", quoted(&timeout));
-    }
-}
-
-fn payload(model: &Model, sync: &Sync, notes: &mut Notes, out: &mut String) {
-    let request = leading(sync);
-    for (trigger, other) in &sync.requests {
-        let other = other.clone().or(&sync.common);
-        if other.body.is_some() && other.body != request.body {
-            notes.lost(format!(
-                "rows {}: a body of their own; the job has one template, which knows {{{{op}}}}",
-                trigger.as_str()
-            ));
-        }
-    }
-    let _ = writeln!(out, "\n[payload]");
-    match &request.body {
-        Some(body) => {
-            let _ = writeln!(out, "template = {}", block(body.trim_end()));
-        }
-        None => preset(model, sync, notes, out),
-    }
-    let url = request.url.unwrap_or_default();
-    if url.contains("/product-orgs/webhook") {
-        notes.todo(
-            "[payload.conforms_to]: say what the payload template of the API key is, and no body that it would refuse is sent",
-        );
-        comment(
-            "What the payload template of the API key says; with it, bodies are checked before they are sent:",
-            out,
-        );
-        let _ = writeln!(out, "# [payload.conforms_to]\n# preset = \"hightouch\"");
-    }
-}
-
-fn preset(model: &Model, sync: &Sync, notes: &mut Notes, out: &mut String) {
-    let removes = sync.requests.contains_key(&Trigger::Removed);
-    if sync.mappings.is_empty() {
-        notes.todo("the JSON template was not found: the body has every column under its own name; see `payload`");
-    }
-    if removes {
-        // A preset cannot say that an org is gone.
-        notes.todo("rows removed: the body says so by `op`; make of it what the destination understands");
-        let mut fields: Vec<(String, String)> = sync.mappings.clone();
-        if fields.is_empty() {
-            fields = model.key.iter().map(|column| (column.clone(), column.clone())).collect();
-        }
-        let members = fields.iter().map(|(to, from)| format!("  {}: {{{{row.{from}}}}}", serde_json::json!(to)));
-        let members: Vec<String> = members.chain(["  \"op\": {{op}}".to_owned()]).collect();
-        let _ = writeln!(out, "template = {}", block(&format!("{{\n{}\n}}", members.join(",\n"))));
-        return;
-    }
-    let _ = writeln!(out, "preset = \"flat\"");
-    if !sync.mappings.is_empty() {
-        let _ = writeln!(out, "\n[payload.fields]");
-        sync.mappings.iter().for_each(|(to, from)| {
-            let _ = writeln!(out, "{} = {}", quoted(to), quoted(from));
-        });
-    }
-}
-
-/// A TOML string.
-fn quoted(text: &str) -> String {
-    toml::Value::from(text).to_string()
-}
-
-/// A TOML string of several lines, as it is written; with escapes only where it has to.
-fn block(text: &str) -> String {
-    let text = text.replace("\r\n", "\n");
-    let plain = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
-    match text.contains("'''") || text.ends_with('\'') || !text.chars().all(plain) {
-        true => quoted(&text),
-        false => format!("'''\n{text}\n'''"),
-    }
-}
-
-/// A comment of as many lines as it needs.
-fn comment(text: &str, out: &mut String) {
-    let mut line = "#".to_owned();
-    for word in text.split_whitespace() {
-        if line.len() > 1 && line.chars().count() + 1 + word.chars().count() > WIDTH {
-            let _ = writeln!(out, "{line}");
-            line = "#  ".to_owned();
-        }
-        let _ = write!(line, " {word}");
-    }
-    let _ = writeln!(out, "{line}");
-}
-
-fn one_line(text: &str) -> String {
-    text.replace(char::is_control, " ")
-}
-
-/// Whether `word` stands in `text`, and not as a part of a longer name.
-fn has_word(text: &str, word: &str) -> bool {
-    let inside = |c: char| c.is_alphanumeric() || c == '_';
-    text.match_indices(word).any(|(at, _)| {
-        let (before, after) = (text[..at].chars().next_back(), text[at + word.len()..].chars().next());
-        !before.is_some_and(inside) && !after.is_some_and(inside)
-    })
 }
 
 /// The name that a job gets of a sync's or model's file: its letters, digits and dashes.

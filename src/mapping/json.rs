@@ -20,21 +20,30 @@ pub const MAX_DEPTH: usize = 32;
 /// Text for the sender: bad JSON, with line and column; nested deeper than [`MAX_DEPTH`]; a key twice in an object; NUL in
 /// a string; an integer beyond 64 bits.
 pub fn parse(body: &[u8]) -> Result<Value, String> {
+    parse_as("the body", body)
+}
+
+/// The same for a part of a body, with what the sender calls it.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_as(what: &str, json: &[u8]) -> Result<Value, String> {
     let wide = Cell::new(false);
-    body_by(body, Strict { keep: Keep::All, depth: 0, wide: &wide }, &wide)
+    body_by(what, json, Strict { keep: Keep::All, depth: 0, wide: &wide }, &wide)
 }
 
 /// Reads a body by a seed that has the flag `wide` of [`Strict`].
 pub(super) fn body_by<'b, S: DeserializeSeed<'b>>(
-    body: &'b [u8],
+    what: &str,
+    json: &'b [u8],
     seed: S,
     wide: &Cell<bool>,
 ) -> Result<S::Value, String> {
-    let value = by_seed(body, seed).map_err(|error| format!("the body is not valid JSON: {error}"))?;
-    if wide.get() {
-        refuse_wide_integers(body)?;
+    let value = by_seed(json, seed).map_err(|error| format!("{what} is not valid JSON: {error}"))?;
+    match wide.get() && has_wide_integers(json) {
+        true => Err(format!("{what} has an integer that does not fit in 64 bits")),
+        false => Ok(value),
     }
-    Ok(value)
 }
 
 /// The same for text that is no body, and integers of any size.
@@ -239,7 +248,7 @@ pub(super) fn may_be_wide(number: f64) -> bool {
 
 /// A visitor cannot tell `1e30` from thirty digits, so the text is looked at. It is known to be valid JSON by now: outside
 /// of strings, a digit or a minus begins a number.
-fn refuse_wide_integers(json: &[u8]) -> Result<(), String> {
+fn has_wide_integers(json: &[u8]) -> bool {
     let mut at = 0;
     while let Some(byte) = json.get(at) {
         match byte {
@@ -249,13 +258,15 @@ fn refuse_wide_integers(json: &[u8]) -> Result<(), String> {
                     .iter()
                     .take_while(|b| matches!(b, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9'))
                     .count();
-                refuse_if_wide(&json[at..at + length])?;
+                if is_wide(&json[at..at + length]) {
+                    return true;
+                }
                 at += length;
             }
             _ => at += 1,
         }
     }
-    Ok(())
+    false
 }
 
 /// The place behind the closing quote.
@@ -270,13 +281,10 @@ fn string_end(json: &[u8], mut at: usize) -> usize {
     at
 }
 
-fn refuse_if_wide(number: &[u8]) -> Result<(), String> {
+fn is_wide(number: &[u8]) -> bool {
     let text = String::from_utf8_lossy(number);
     let integer = !text.contains(['.', 'e', 'E']);
-    match integer && text.parse::<i64>().is_err() && text.parse::<u64>().is_err() {
-        true => Err("the body has an integer that does not fit in 64 bits".to_owned()),
-        false => Ok(()),
-    }
+    integer && text.parse::<i64>().is_err() && text.parse::<u64>().is_err()
 }
 
 #[cfg(test)]

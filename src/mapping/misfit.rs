@@ -5,8 +5,10 @@ use std::fmt;
 /// Why a receiver answers 400.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unfit {
-    /// The body is no payload at all.
+    /// The body is no JSON that a receiver takes.
     Body(String),
+    /// It is JSON, and no object.
+    NoObject,
     /// Fields that do not fit; at least one.
     Fields(Vec<Misfit>),
 }
@@ -32,6 +34,7 @@ impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Unfit::Body(words) => f.write_str(words),
+            Unfit::NoObject => f.write_str("the body must be a JSON object"),
             Unfit::Fields(misfits) => {
                 let words: Vec<&str> = misfits.iter().map(|misfit| misfit.words.as_str()).collect();
                 f.write_str(&words.join("; "))

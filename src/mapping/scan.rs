@@ -86,9 +86,9 @@ impl Mapping {
         let wide = Cell::new(false);
         let inside = Strict { keep, depth: 0, wide: &wide };
         let at = At { node: &self.root, inside, found: &mut found };
-        match body_by(body, at, &wide).map_err(Unfit::Body)? {
+        match body_by("the body", body, at, &wide).map_err(Unfit::Body)? {
             true => Ok(found),
-            false => Err(Unfit::Body("the body must be a JSON object".to_owned())),
+            false => Err(Unfit::NoObject),
         }
     }
 }

@@ -192,6 +192,11 @@ pub(super) async fn recover(runner: &Runner, job: &str, manifest: Option<&Manife
                     run.finished_at = Some(now);
                 }
             }
+            // Killed before it could say so of the earlier ones.
+            RunState::Published if is_current => {
+                supersede(runner, job, &run.id).await?;
+                continue;
+            }
             _ => continue,
         }
         runner.store.put_run(&run, now).await?;

@@ -1,8 +1,8 @@
 //! Tonight's extract, opened: what its columns are and are for, and how a batch of it is made ready for comparison.
 
 use super::PipelineError;
+use super::bodies::Bodies;
 use super::columns::Columns;
-use super::plan::compile;
 use super::planned::PlanInput;
 use crate::diff::{BadKey, KeyFault, Slot, faulty_rows};
 use crate::job::spec::{Job, Payload};
@@ -10,7 +10,6 @@ use crate::normalise::{self, BatchError, Misfit, Plan, Role};
 use crate::row::{HashSeed, KeyHash, KeyHasher, Print, PrintHasher, RowRef, Schema, key_text};
 use crate::snapshot::{Basis, Manifest, Shape};
 use crate::source::{self, Ask, Source, Stream};
-use crate::template::Template;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt32Array, new_null_array};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -20,7 +19,7 @@ use std::sync::Arc;
 pub(super) struct Extract {
     plan: Plan,
     pub(super) stream: Stream,
-    pub(super) template: Template,
+    pub(super) bodies: Bodies,
     pub(super) shape: Arc<Shape>,
     pub(super) basis: Basis,
     keys: KeyHasher,
@@ -66,12 +65,13 @@ pub(super) fn role(columns: &Columns<'_>, name: &str) -> Role {
 }
 
 /// Whether anybody needs a column's values: an ignored one is only needed by a payload that names it.
-pub(super) fn is_wanted(columns: &Columns<'_>, payload: &Payload, name: &str) -> bool {
-    let named = match payload {
+pub(super) fn is_wanted(columns: &Columns<'_>, name: &str) -> bool {
+    let names = |payload: &Payload| match payload {
         Payload::Flat { fields } | Payload::Group { fields } => fields.iter().any(|(_, column)| column == name),
         Payload::Liquid { template } => template.contains(name),
+        Payload::Empty => false,
     };
-    named || !columns.is_ignored(name)
+    !columns.is_ignored(name) || columns.job.payloads().any(names)
 }
 
 impl Extract {
@@ -96,14 +96,14 @@ impl Extract {
             pinned,
             pinned_input: manifest.and_then(|m| m.input.as_ref()),
             limit,
-            wanted: &|name| is_wanted(&columns, &job.payload, name),
+            wanted: &|name| is_wanted(&columns, name),
         };
         let stream = source.stream(&ask).map_err(|source| source_error(job, source))?;
         let mut plan = Plan::new(&stream.schema, &stream.typing, pinned, &|name| role(&columns, name))?;
         columns.check(plan.schema())?;
         text.iter().for_each(|column| plan.keep_text(column));
         let schema = plan.schema().clone();
-        let template = compile(job, &schema)?;
+        let bodies = Bodies::compile(job, &schema)?;
         let before = columns.before_schema(&schema);
         let compared = columns.compared(&before)?;
         let key = schema.indices_of(&job.diff.key).map_err(|e| PipelineError::Columns(vec![e.to_string()]))?;
@@ -116,7 +116,7 @@ impl Extract {
             hashed: before.names(),
             shape: Arc::new(Shape { schema, key, before, forms }),
             basis,
-            template,
+            bodies,
             stream,
             plan,
         })

@@ -1,10 +1,10 @@
 //! A published change set, and what makes messages of it.
 
 use super::PipelineError;
-use super::plan::compile;
+use super::bodies::Bodies;
 use crate::job::spec::Job;
 use crate::snapshot::{ChangeBatch, ChangeSet, Manifest};
-use crate::template::{Meta, RenderError, Template};
+use crate::template::{Meta, RenderError};
 use chrono::{DateTime, Utc};
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub(super) struct Outbox {
     pub(super) changes: ChangeSet,
-    pub(super) template: Arc<Template>,
+    pub(super) bodies: Arc<Bodies>,
     /// The job's name.
     pub(super) job: String,
     /// When the run started.
@@ -29,15 +29,15 @@ impl Outbox {
         at: DateTime<Utc>,
     ) -> Result<Self, PipelineError> {
         let changes = ChangeSet::published_in_full(dir, manifest)?;
-        let template = Arc::new(compile(job, &changes.shape().schema)?);
-        Ok(Outbox { changes, template, job: job.name.clone(), at })
+        let bodies = Arc::new(Bodies::compile(job, &changes.shape().schema)?);
+        Ok(Outbox { changes, bodies, job: job.name.clone(), at })
     }
 
     /// The body of a row that goes out under `id`.
     pub(super) fn body(&self, batch: &ChangeBatch, at: usize, id: &str) -> Result<String, RenderError> {
         let operation = batch.rows[at].operation.as_str();
         let meta = Meta { job: &self.job, webhook_id: id, operation, at: self.at };
-        self.template.render(batch.row(at), &meta)
+        self.bodies.render(batch.row(at), &meta)
     }
 
     /// The changes in order, batch by batch.

@@ -151,7 +151,7 @@ fn look(input: &PlanInput) -> Result<Option<Pinning>, PipelineError> {
 /// be read with the pinned ones; then they are returned.
 fn open(columns: &Columns<'_>, manifest: &Manifest) -> Result<(Stream, Option<Schema>), SourceError> {
     let source = source::open(&columns.job.source);
-    let wanted = |name: &str| is_wanted(columns, &columns.job.payload, name);
+    let wanted = |name: &str| is_wanted(columns, name);
     let ask = |pinned_input| Ask { pinned: None, pinned_input, limit: None, wanted: &wanted };
     match source.stream(&ask(manifest.input.as_ref())) {
         Err(error) if manifest.input.is_some() => {

@@ -9,12 +9,11 @@ use super::{PipelineError, spill, texts};
 use crate::clock::Clock;
 use crate::diff::{BadKeys, Rules};
 use crate::guard;
-use crate::job::spec::{Baseline, Job};
+use crate::job::spec::Baseline;
 use crate::receipt::Progress;
 use crate::row::{Column, HashSeed, Schema};
 use crate::snapshot::{self, Draft, Finished, Manifest, Publishing, Snapshot, SnapshotError, Unknown, rewrite};
 use crate::store::RunStore;
-use crate::template::Template;
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -92,16 +91,6 @@ pub fn plan_blocking(
 ) -> Result<Planned, PipelineError> {
     let manifest = Manifest::load(&input.dir)?;
     Planner::new(input, manifest, fresh_seed, resources, purpose).plan(progress)
-}
-
-pub(super) fn compile(job: &Job, schema: &Schema) -> Result<Template, PipelineError> {
-    let (key, ignore) = (&job.diff.key, &job.diff.ignore);
-    let compiled = Template::compile(&job.payload, schema, key, ignore)
-        .map_err(|problems| PipelineError::Template { job: job.name.clone(), problems })?;
-    Ok(match &job.conforms_to {
-        Some(template) => compiled.conforming_to(template, &job.payload, schema, key, ignore),
-        None => compiled,
-    })
 }
 
 /// What a plan starts from.
@@ -285,7 +274,7 @@ impl Planner {
             of: self.input.clone(),
             first_run: self.manifest.is_none(),
             stats: written.stats,
-            template: Arc::new(extract.template),
+            bodies: Arc::new(extract.bodies),
             rejects: seen.rejects,
             bad_keys: seen.bad_keys,
             publishing: Publishing {

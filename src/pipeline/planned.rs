@@ -1,6 +1,7 @@
 //! The plan of a run: what would be sent, and why.
 
 use super::PipelineError;
+use super::bodies::Bodies;
 use super::outbox::Outbox;
 use super::plan::Left;
 use crate::diff::{BadKeys, ColumnStats};
@@ -9,7 +10,7 @@ use crate::normalise::Rejects;
 use crate::receipt::Counts;
 use crate::row::Schema;
 use crate::snapshot::{ChangeBatch, ChangeSet, Manifest, Publication, Publishing};
-use crate::template::{RenderError, Template};
+use crate::template::RenderError;
 use chrono::{DateTime, Utc};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -46,8 +47,8 @@ pub struct Planned {
     pub changes: ChangeSet,
     /// Which columns make orgs change.
     pub stats: ColumnStats,
-    /// The compiled payload.
-    pub template: Arc<Template>,
+    /// The compiled payloads.
+    pub bodies: Arc<Bodies>,
     /// Rows with values that do not fit.
     pub rejects: Rejects,
     /// Quarantined keys.
@@ -88,7 +89,7 @@ impl Planned {
     pub(super) fn outbox(&self) -> Outbox {
         Outbox {
             changes: self.changes.clone(),
-            template: Arc::clone(&self.template),
+            bodies: Arc::clone(&self.bodies),
             job: self.of.job.name.clone(),
             at: self.of.at,
         }

@@ -1,6 +1,7 @@
 //! A look at the beginning of an extract: what `check` shows. No snapshot rows, no comparison, no uniqueness of keys.
 
 use super::PipelineError;
+use super::bodies::Bodies;
 use super::columns::Columns;
 use super::extract::{Extract, Ready, source_error};
 use super::planned::PlanInput;
@@ -11,7 +12,7 @@ use crate::mapping::{PayloadTemplate, Seen};
 use crate::normalise::Rejects;
 use crate::row::{HashSeed, RowRef, Schema};
 use crate::snapshot::Manifest;
-use crate::template::{Meta, RenderError, Template};
+use crate::template::{Conformance, Meta, RenderError};
 use arrow::array::RecordBatch;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ pub struct Sample {
     pub columns: Vec<(String, String, &'static str)>,
     /// Rows with values that do not fit, of those read.
     pub rejects: Rejects,
-    /// The body that the first row would have if it were new; `None` for an empty extract.
+    /// The body that the first row would have if it were sent (empty: its request would have none); `None` for an empty extract.
     pub body: Option<Result<String, RenderError>>,
     /// How the rows that were read answer what the destination's key takes; `None`: the job does not say what it takes.
     pub conformance: Option<Answering>,
@@ -105,7 +106,7 @@ fn attempt(input: &PlanInput, rows: usize, text: &BTreeSet<String>) -> Result<Sa
         columns: Vec::new(),
         rejects: Rejects::default(),
         body: None,
-        conformance: extract.template.conforms_to().map(|_| Answering::default()),
+        conformance: conforms(input, &extract).map(|_| Answering::default()),
     };
     while let Some(piece) = extract.stream.rows.next().map_err(|e| source_error(&input.job, e))? {
         for batch in piece.batches {
@@ -116,14 +117,15 @@ fn attempt(input: &PlanInput, rows: usize, text: &BTreeSet<String>) -> Result<Sa
             }
             if sample.body.is_none() && ready.batch.num_rows() > 0 {
                 let first = extract.rows(&ready.batch, vec![0])?;
-                sample.body = Some(sample_body(input, &extract.template, &extract.shape.schema, &first, 0));
+                let body = sample_body(input, &extract.bodies, &extract.shape.schema, &first, 0);
+                sample.body = Some(body);
             }
             answer(input, &extract, &ready, &mut sample)?;
             sample.rows += ready.batch.num_rows() as u64;
         }
     }
-    if let (Some(conformance), Some(template)) = (&mut sample.conformance, extract.template.conforms_to()) {
-        conformance.conclude(template);
+    if let (Some(conformance), Some(of)) = (&mut sample.conformance, conforms(input, &extract)) {
+        conformance.conclude(of.template());
     }
     let rules = Columns { job: &input.job, manifest: manifest.as_ref(), dir: &input.dir };
     let columns = extract.shape.schema.columns.iter();
@@ -133,25 +135,40 @@ fn attempt(input: &PlanInput, rows: usize, text: &BTreeSet<String>) -> Result<Sa
 
 /// Tries every row that would be sent against what the destination's key takes.
 fn answer(input: &PlanInput, extract: &Extract, ready: &Ready, sample: &mut Sample) -> Result<(), PipelineError> {
-    let Some(conformance) = &mut sample.conformance else { return Ok(()) };
+    let (Some(conformance), Some(of)) = (&mut sample.conformance, conforms(input, extract)) else { return Ok(()) };
     let rows = (0..ready.batch.num_rows() as u32).filter(|row| ready.rejected.binary_search(row).is_err());
     let rows: Vec<u32> = rows.collect();
     let batch = extract.rows(&ready.batch, rows.clone())?;
     for (at, row) in rows.into_iter().enumerate() {
-        let body = sample_body(input, &extract.template, &extract.shape.schema, &batch, at);
-        conformance.take(sample.rows + u64::from(row) + 1, body.map(|body| extract.template.seen(&body)));
+        let body = sample_body(input, &extract.bodies, &extract.shape.schema, &batch, at);
+        conformance.take(sample.rows + u64::from(row) + 1, body.map(|body| of.check(&body).ok()));
     }
     Ok(())
 }
 
-/// The body of a row of an extract, as if it were new.
+/// What the bodies of the sample have to conform to.
+fn conforms<'e>(input: &PlanInput, extract: &'e Extract) -> Option<&'e Conformance> {
+    extract.bodies.conforms_to(operation(input))
+}
+
+/// `added`; or another, where new orgs are not sent.
+fn operation(input: &PlanInput) -> &'static str {
+    let on = input.job.diff.on;
+    match (on.added, on.changed) {
+        (true, _) => "added",
+        (_, true) => "changed",
+        _ => "removed",
+    }
+}
+
+/// The body of a row of an extract, as if it were new; or changed, or gone, where new ones are not sent.
 fn sample_body(
     input: &PlanInput,
-    template: &Template,
+    bodies: &Bodies,
     schema: &Schema,
     extract: &RecordBatch,
     row: usize,
 ) -> Result<String, RenderError> {
-    let meta = Meta { job: &input.job.name, webhook_id: "nm_sample", operation: "added", at: input.at };
-    template.render(RowRef { schema, batch: extract, row }, &meta)
+    let meta = Meta { job: &input.job.name, webhook_id: "nm_sample", operation: operation(input), at: input.at };
+    bodies.render(RowRef { schema, batch: extract, row }, &meta)
 }

@@ -5,8 +5,8 @@ use super::messages::{Found, Messages};
 use super::outbox::Outbox;
 use super::{PipelineError, Runner, service};
 use crate::deliver::{Delivery, Entry, Ledger, Observer, Options, Resolved, Summary};
-use crate::job::secrets::Secrets;
-use crate::job::spec::Job;
+use crate::job::secrets::{SecretError, Secrets};
+use crate::job::spec::{Auth, Job, Route};
 use crate::receipt::{Counts, Outcome, Progress};
 use crate::snapshot::Manifest;
 use crate::store::{RefusalChange, RunState, RunStore, StoreError};
@@ -46,8 +46,17 @@ pub(super) fn resolve(secrets: &Secrets, job: &Job) -> Result<Resolved, Pipeline
         .iter()
         .map(|(name, value)| Ok((name.clone(), secrets.resolve(&format!("destination.headers.{name}"), value)?)))
         .collect::<Result<Vec<_>, PipelineError>>()?;
+    let routes = destination.routes.try_map(|name, route| {
+        route.url.as_ref().map(|url| secrets.resolve(Route::url_field(name), url)).transpose()
+    })?;
+    let auth = destination.auth.as_ref().map(|auth| {
+        let password = auth.password.as_ref().map(|p| secrets.resolve(Auth::PASSWORD, p)).transpose()?;
+        Ok::<_, SecretError>((secrets.resolve(auth.user_field, &auth.user)?, password.unwrap_or_else(|| "".into())))
+    });
     Ok(Resolved {
-        url: secrets.resolve("destination.url", &destination.url)?,
+        url: secrets.resolve(destination.url_field, &destination.url)?,
+        routes,
+        auth: auth.transpose()?,
         secret: destination.secret.as_ref().map(|s| secrets.resolve("destination.secret", s)).transpose()?,
         signing: destination.signing_fields().map(|(field, s)| secrets.resolve(&field, s)).collect::<Result<_, _>>()?,
         headers,
@@ -57,16 +66,8 @@ pub(super) fn resolve(secrets: &Secrets, job: &Job) -> Result<Resolved, Pipeline
 
 /// Every secret that the job names and that cannot be had, in words.
 pub fn missing_secrets(secrets: &Secrets, job: &Job) -> Vec<String> {
-    let destination = &job.destination;
-    let named = [
-        ("destination.url".to_owned(), Some(&destination.url)),
-        ("destination.secret".to_owned(), destination.secret.as_ref()),
-        ("destination.proxy".to_owned(), destination.proxy.as_ref()),
-    ];
-    let signing = destination.signing_fields().map(|(field, secret)| (field, Some(secret)));
-    let headers = destination.headers.iter().map(|(name, value)| (format!("destination.headers.{name}"), Some(value)));
-    let all = named.into_iter().chain(signing).chain(headers);
-    all.filter_map(|(field, value)| secrets.resolve(&field, value?).err().map(|e| e.to_string())).collect()
+    let all = job.destination.templated();
+    all.filter_map(|(field, value)| secrets.resolve(&field, value).err().map(|e| e.to_string())).collect()
 }
 
 /// Whether the destination can be delivered to as it is set up, as far as that can be said without sending anything.

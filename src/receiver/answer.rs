@@ -1,5 +1,6 @@
 //! What the receiver answers.
 
+use crate::store::Upserted;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -15,7 +16,49 @@ pub(super) struct Stored {
     pub is_new_org: bool,
 }
 
+impl Stored {
+    pub(super) fn new(product_org_id: String, done: Upserted) -> Stored {
+        Stored { success: true, product_org_id, target_org_id: done.target_org_id, is_new_org: done.is_new }
+    }
+}
+
 impl IntoResponse for Stored {
+    fn into_response(self) -> Response {
+        Json(self).into_response()
+    }
+}
+
+/// What became of one element of an array.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum ElementResult {
+    Stored(Stored),
+    Rejected { success: bool, error: String },
+}
+
+impl ElementResult {
+    pub(super) fn rejected(error: String) -> ElementResult {
+        ElementResult::Rejected { success: false, error }
+    }
+}
+
+/// An array was taken in.
+#[derive(Debug, Serialize)]
+pub(super) struct StoredMany {
+    /// Whether every element was stored: a sender that looks takes the array apart and learns which was not.
+    pub success: bool,
+    /// In the array's order.
+    pub results: Vec<ElementResult>,
+}
+
+impl StoredMany {
+    pub(super) fn new(results: Vec<ElementResult>) -> StoredMany {
+        let success = results.iter().all(|result| matches!(result, ElementResult::Stored(_)));
+        StoredMany { success, results }
+    }
+}
+
+impl IntoResponse for StoredMany {
     fn into_response(self) -> Response {
         Json(self).into_response()
     }
@@ -38,6 +81,8 @@ pub(super) enum Refusal {
     Slow,
     /// 413, with the limit in bytes.
     TooLarge(usize),
+    /// 413, with how many events a body may have.
+    TooMany(usize),
     /// 415, with what to send instead.
     NotJson(String),
     /// 503: our own trouble. Never another 4xx: senders give up on those for good.
@@ -50,8 +95,14 @@ struct Body<'a> {
     error: &'a str,
 }
 
+/// Our own trouble: the log gets the cause, the sender is asked to come again.
+pub(super) fn unavailable(error: &dyn std::error::Error) -> Refusal {
+    tracing::warn!(%error, "an update was answered 503");
+    Refusal::Unavailable
+}
+
 impl Refusal {
-    fn status(&self) -> StatusCode {
+    pub(super) fn status(&self) -> StatusCode {
         match self {
             Refusal::Bad(_) => StatusCode::BAD_REQUEST,
             Refusal::Unauthorized => StatusCode::UNAUTHORIZED,
@@ -59,13 +110,13 @@ impl Refusal {
             Refusal::NoSuchPlace => StatusCode::NOT_FOUND,
             Refusal::NoSuchMethod => StatusCode::METHOD_NOT_ALLOWED,
             Refusal::Slow => StatusCode::REQUEST_TIMEOUT,
-            Refusal::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Refusal::TooLarge(_) | Refusal::TooMany(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Refusal::NotJson(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Refusal::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
-    fn message(&self) -> String {
+    pub(super) fn message(&self) -> String {
         match self {
             Refusal::Bad(message) | Refusal::NotJson(message) => message.clone(),
             Refusal::Unauthorized => "The API key or its secret is not valid".to_owned(),
@@ -74,11 +125,12 @@ impl Refusal {
                 "The API key was not created with the Product Org Updates endpoint type".to_owned()
             }
             Refusal::NoSuchPlace => {
-                "There is nothing here; updates go to /api/product-orgs/webhook/{apiKey}".to_owned()
+                "There is nothing here; updates go to /api/product-orgs/webhook/{apiKey}, SDKs to /v1/batch".to_owned()
             }
             Refusal::NoSuchMethod => "Updates are sent with POST".to_owned(),
             Refusal::Slow => "The body did not arrive in time".to_owned(),
             Refusal::TooLarge(limit) => format!("The body is larger than {} KB", limit / 1024),
+            Refusal::TooMany(limit) => format!("The body has more than {limit} events"),
             Refusal::Unavailable => "The update could not be stored now; send it again".to_owned(),
         }
     }
@@ -87,8 +139,15 @@ impl Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let body = Json(Body { success: false, error: &self.message() });
+        self.with(body)
+    }
+}
+
+impl Refusal {
+    /// The response with a body of its own.
+    pub(super) fn with(&self, body: impl IntoResponse) -> Response {
         let mut response = (self.status(), body).into_response();
-        if self == Refusal::Unavailable {
+        if *self == Refusal::Unavailable {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response

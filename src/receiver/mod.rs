@@ -1,28 +1,39 @@
-//! The receiving side: an upsert endpoint that speaks TrailSpark's wire format.
+//! The receiving side: an upsert endpoint that speaks TrailSpark's wire format, and what Segment's and RudderStack's SDKs speak.
 //!
-//! In: `POST /api/product-orgs/webhook/{apiKey}` with a JSON body. Out: the org stored, and
-//! `{"success":true,"productOrgId":…,"targetOrgId":…,"isNewOrg":…}`.
-//! The way of a request: `webhook` → `keys` → `mapping` (by the key's payload template) → `writer` → store → `answer`.
-//! Always holds: the answer is sent after the commit; nothing of a refused body is stored; unknown, revoked and expired keys
+//! In: `POST /api/product-orgs/webhook/{apiKey}` with a JSON object, or an array of them. Out: the orgs stored, and
+//! `{"success":true,"productOrgId":…,"targetOrgId":…,"isNewOrg":…}`, or `{"success":…,"results":[…]}`.
+//! In: `POST /v1/group`, `/v1/batch` and the other calls of an SDK (`sdk/`). Out: the group events stored, the others counted.
+//! The way of a request: `webhook` or `sdk` → `access` (by `keys`) → `body` → `mapping` (by the key's payload template; of
+//! many events by `events`) → `writer` → store → `answer`.
+//! Always holds: the answer is sent after the commit; what one request says is stored in one transaction; nothing of a
+//! refused body is stored; unknown, revoked and expired keys
 //! and wrong secrets get one and the same answer; our own trouble is 503 with Retry-After and never a 4xx; a key or secret
-//! is never logged, which is why no request line is.
+//! is never logged, which is why no request line is; no more of a body is held than its limit, packed or not.
 //! Deliberately absent: what a sender does (`deliver`), what a payload means (`mapping`), the state's form (`store`); header time-outs, connection and rate
-//! limits and compressed bodies, which a receiver on the open internet needs: until then it belongs behind a proxy.
+//! limits, which a receiver on the open internet needs: until then it belongs behind a proxy.
 
+mod access;
 mod answer;
+mod array;
+mod body;
+mod events;
 mod health;
 pub mod keys;
+mod sdk;
 mod webhook;
 mod writer;
 
 pub use crate::mapping::PayloadTemplate;
+pub use body::{MAX_BATCH_BODY, MAX_BODY};
+pub use events::MAX_EVENTS;
 pub use health::admin_router;
-pub use webhook::MAX_BODY;
+pub use sdk::MAX_UNKNOWN_SENDER;
 pub use writer::{OrgWriter, WriteError};
 
 use crate::clock::Clock;
-use crate::store::{KeyStore, OrgStore};
-use answer::Refusal;
+use crate::store::{KeyStore, OrgPatch, OrgStore, OrgUpsert, Upserted};
+use access::Admitted;
+use answer::{Refusal, unavailable};
 use anyhow::Context as _;
 use axum::Router;
 use axum::routing::{get, post};
@@ -49,12 +60,24 @@ impl ReceiverState {
         let writer = OrgWriter::start(Arc::clone(&store) as Arc<dyn OrgStore>);
         ReceiverState { keys: store, writer, clock }
     }
+
+    /// Stores what one request says, in one transaction. One answer for each, in their order.
+    async fn store_many(&self, admitted: &Admitted, patches: Vec<OrgPatch>) -> Result<Vec<Upserted>, Refusal> {
+        let upsert = |patch| OrgUpsert { patch, key_id: admitted.key_id.clone(), at: admitted.at };
+        let done = self.writer.write(patches.into_iter().map(upsert).collect()).await;
+        done.map_err(|error| unavailable(&error))
+    }
+
+    async fn store_one(&self, admitted: &Admitted, patch: OrgPatch) -> Result<Upserted, Refusal> {
+        self.store_many(admitted, vec![patch]).await?.first().copied().ok_or(Refusal::Unavailable)
+    }
 }
 
-/// The receiver's endpoints: the webhook and `GET /healthz`.
+/// The receiver's endpoints: the webhook, the calls of SDKs, and `GET /healthz`.
 pub fn router(state: ReceiverState) -> Router {
     Router::new()
-        .route("/api/product-orgs/webhook/{api_key}", post(webhook::product_org))
+        .route("/api/product-orgs/webhook/{api_key}", post(webhook::product_orgs))
+        .merge(sdk::router())
         .route("/healthz", get(health::alive))
         .method_not_allowed_fallback(async || Refusal::NoSuchMethod)
         .fallback(async || Refusal::NoSuchPlace)

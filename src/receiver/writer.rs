@@ -1,30 +1,40 @@
 //! One writer for all requests: it commits whatever is queued, so that one fsync serves many.
 //!
-//! In: updates, each with a place for its answer. Out: the answers, after the commit.
-//! Always holds: an update whose answer says so is on the disk; updates of one org are applied in the order in which they
-//! were queued. There is no wait for more to come: under load the next batch gathers while the last one is written.
+//! In: the updates of a request, with a place for their answer. Out: the answers, after the commit.
+//! Always holds: updates whose answer says so are on the disk; those of one request are in one transaction; updates of one
+//! org are applied in the order in which they were queued. There is no wait for more to come: under load the next batch
+//! gathers while the last one is written.
+//! One exception: where the stored record of an org is damaged, the updates around it are written one by one, so that it
+//! fails alone; its request is answered as failed, and repeating it does no harm.
 
 use crate::store::{OrgStore, OrgUpsert, StoreError, Upserted};
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-/// Updates in one transaction at most.
+/// Requests in one transaction at most.
 pub const BATCH: usize = 512;
-/// Updates that wait at most; beyond this the receiver says that it is busy.
+/// Requests that wait at most; beyond this the receiver says that it is busy.
 pub const QUEUE: usize = 4096;
+/// Updates that wait at most in requests with several.
+const QUEUE_MANY: usize = 2 * super::MAX_EVENTS;
 
 struct Queued {
-    upsert: OrgUpsert,
-    answer: oneshot::Sender<Result<Upserted, String>>,
+    upserts: Vec<OrgUpsert>,
+    answer: oneshot::Sender<Answer>,
+    /// Its share of [`QUEUE_MANY`], given back once it is written.
+    share: Option<OwnedSemaphorePermit>,
 }
 
-/// Why an update was not written. It may be sent again.
+/// One for each update.
+type Answer = Result<Vec<Upserted>, String>;
+
+/// Why updates were not written. They may be sent again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
     /// More is queued than may be.
     #[error("the queue of updates is full")]
     Busy,
-    /// The store failed; nothing of the update was stored.
+    /// The store failed.
     #[error("{0}")]
     Store(String),
     /// The writer is gone, which only the end of the process brings about.
@@ -36,27 +46,39 @@ pub enum WriteError {
 #[derive(Debug, Clone)]
 pub struct OrgWriter {
     queue: mpsc::Sender<Queued>,
+    many: Arc<Semaphore>,
 }
 
 impl OrgWriter {
     /// Starts the writer as a task of the current tokio runtime.
     pub fn start(store: Arc<dyn OrgStore>) -> OrgWriter {
-        Self::with_queue(store, QUEUE)
+        Self::with_queue(store, QUEUE, QUEUE_MANY)
     }
 
-    fn with_queue(store: Arc<dyn OrgStore>, size: usize) -> OrgWriter {
-        let (queue, updates) = mpsc::channel(size);
+    fn with_queue(store: Arc<dyn OrgStore>, requests: usize, many: usize) -> OrgWriter {
+        let (queue, updates) = mpsc::channel(requests);
         tokio::spawn(write_all(store, updates));
-        OrgWriter { queue }
+        OrgWriter { queue, many: Arc::new(Semaphore::new(many)) }
     }
 
-    /// Queues an update and waits until it is on the disk. A caller that stops waiting does not take it back.
+    /// Queues the updates of a request and waits until they are on the disk, all or none of them: one answer for each, in
+    /// their order. A caller that stops waiting does not take them back.
     ///
     /// # Errors
     /// See [`WriteError`].
-    pub async fn write(&self, upsert: OrgUpsert) -> Result<Upserted, WriteError> {
+    pub async fn write(&self, upserts: Vec<OrgUpsert>) -> Result<Vec<Upserted>, WriteError> {
+        let share = match upserts.len() {
+            0 => return Ok(Vec::new()),
+            1 => None,
+            several => {
+                let several = u32::try_from(several).map_err(|_| WriteError::Busy)?;
+                let share = Arc::clone(&self.many).try_acquire_many_owned(several);
+                Some(share.map_err(|_| WriteError::Busy)?)
+            }
+        };
         let (answer, answered) = oneshot::channel();
-        self.queue.try_send(Queued { upsert, answer }).map_err(|error| match error {
+        let queued = Queued { upserts, answer, share };
+        self.queue.try_send(queued).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => WriteError::Busy,
             mpsc::error::TrySendError::Closed(_) => WriteError::Stopped,
         })?;
@@ -67,10 +89,16 @@ impl OrgWriter {
 async fn write_all(store: Arc<dyn OrgStore>, mut updates: mpsc::Receiver<Queued>) {
     let mut queued = Vec::with_capacity(BATCH);
     while updates.recv_many(&mut queued, BATCH).await > 0 {
-        let (upserts, answers): (Vec<_>, Vec<_>) = queued.drain(..).map(|q| (q.upsert, q.answer)).unzip();
-        for (answer, result) in answers.into_iter().zip(write_batch(store.as_ref(), &upserts).await) {
+        let mut upserts = Vec::with_capacity(queued.len());
+        let mut waiting = Vec::with_capacity(queued.len());
+        for request in queued.drain(..) {
+            waiting.push((request.upserts.len(), request.answer, request.share));
+            upserts.extend(request.upserts);
+        }
+        let mut results = write_batch(store.as_ref(), &upserts).await.into_iter();
+        for (count, answer, _share) in waiting {
             // A client that has gone away does not wait for its answer.
-            let _ = answer.send(result);
+            let _ = answer.send(results.by_ref().take(count).collect());
         }
     }
 }
@@ -145,7 +173,7 @@ mod tests {
         let store = Scripted::new(1);
         let writer = OrgWriter::start(Arc::clone(&store) as Arc<dyn OrgStore>);
         // One thread: all three are queued before the writer gets its turn.
-        let results = futures_util::future::join_all(["a", "b", "c"].map(|id| writer.write(upsert(id)))).await;
+        let results = futures_util::future::join_all(["a", "b", "c"].map(|id| writer.write(vec![upsert(id)]))).await;
         assert!(results.iter().all(Result::is_ok), "{results:?}");
         assert_eq!(*store.batches.lock().expect("not poisoned"), [3]);
     }
@@ -153,17 +181,43 @@ mod tests {
     #[tokio::test]
     async fn a_damaged_org_fails_alone() {
         let writer = OrgWriter::start(Scripted::new(100));
-        let results = futures_util::future::join_all(["a", "bad", "c"].map(|id| writer.write(upsert(id)))).await;
+        let results = futures_util::future::join_all(["a", "bad", "c"].map(|id| writer.write(vec![upsert(id)]))).await;
         assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
     }
 
     #[tokio::test]
     async fn a_full_queue_says_busy() {
         let store = Scripted::new(0);
-        let writer = OrgWriter::with_queue(Arc::clone(&store) as Arc<dyn OrgStore>, 2);
-        let writes = futures_util::future::join_all(["a", "b", "c"].map(|id| writer.write(upsert(id))));
+        let writer = OrgWriter::with_queue(Arc::clone(&store) as Arc<dyn OrgStore>, 2, 3);
+        let writes = futures_util::future::join_all(["a", "b", "c"].map(|id| writer.write(vec![upsert(id)])));
         let (results, ()) = tokio::join!(writes, async { store.permits.add_permits(10) });
         assert_eq!(results[2], Err(WriteError::Busy));
         assert!(results[0].is_ok() && results[1].is_ok(), "{results:?}");
+    }
+
+    #[tokio::test]
+    async fn a_requests_updates_are_answered_together() {
+        let store = Scripted::new(100);
+        let writer = OrgWriter::start(Arc::clone(&store) as Arc<dyn OrgStore>);
+        let write = |ids: &[&str]| writer.write(ids.iter().map(|id| upsert(id)).collect());
+        let (two, none, one) = tokio::join!(write(&["a", "b"]), write(&[]), write(&["c"]));
+        let counts = [two, none, one].map(|result| result.map(|done| done.len()));
+        assert_eq!(counts, [Ok(2), Ok(0), Ok(1)]);
+        assert_eq!(*store.batches.lock().expect("not poisoned"), [3], "in one transaction");
+        // A damaged org fails its request; what stands beside it is written all the same.
+        let (damaged, other) = tokio::join!(write(&["a", "bad", "b"]), write(&["c"]));
+        assert!(damaged.is_err() && other.is_ok(), "{damaged:?} {other:?}");
+        assert_eq!(store.batches.lock().expect("not poisoned")[1..], [4, 1, 1, 1, 1]);
+    }
+
+    #[tokio::test]
+    async fn many_updates_wait_within_their_share() {
+        let store = Scripted::new(0);
+        let writer = OrgWriter::with_queue(Arc::clone(&store) as Arc<dyn OrgStore>, 10, 3);
+        let write = |ids: &[&str]| writer.write(ids.iter().map(|id| upsert(id)).collect());
+        let writes = async { tokio::join!(write(&["a", "b"]), write(&["c", "d"]), write(&["e"])) };
+        let ((first, second, single), ()) = tokio::join!(writes, async { store.permits.add_permits(10) });
+        assert_eq!((first.is_ok(), second, single.is_ok()), (true, Err(WriteError::Busy), true));
+        assert!(write(&["c", "d"]).await.is_ok(), "a share is given back");
     }
 }

@@ -8,7 +8,7 @@ use super::manifest::FORMAT;
 use super::order::OrderWriter;
 use super::sidecar::SidecarWriter;
 use super::unknown::Unknown;
-use super::{FileEntry, Manifest, SnapshotError, waiting};
+use super::{FileEntry, Manifest, SnapshotError, run_folders, waiting};
 use crate::diff::{Entry, Origin, Pending};
 use crate::row::Schema;
 use chrono::{DateTime, Utc};
@@ -367,13 +367,8 @@ impl Manifest {
 /// Removes all but the newest published runs, and what runs that were killed have left since `before`, the run that was
 /// current until now. A folder that cannot be removed is tried again next time.
 fn retire(dir: &Path, before: Option<&str>, current: &str) {
-    let Ok(entries) = fs::read_dir(dir) else { return };
-    // Run ids are ULIDs: their order is that of time, and nothing else in the folder looks like one.
-    let mut runs: Vec<String> = entries
-        .filter_map(|e| e.ok()?.file_name().into_string().ok())
-        .filter(|name| ulid::Ulid::from_string(name).is_ok() && name.as_str() < current)
-        .collect();
-    runs.sort();
+    let Ok(mut runs) = run_folders(dir) else { return };
+    runs.retain(|run| run.as_str() < current);
     // Only one run of a job is on at a time, so what is between the two was never published.
     let left = runs.split_off(runs.partition_point(|run| before.is_some_and(|before| run.as_str() <= before)));
     let surplus = runs.len().saturating_sub(KEPT - 1);

@@ -50,7 +50,7 @@ pub use lock::JobLock;
 pub use manifest::{FileEntry, Manifest};
 pub use order::OrderWriter;
 pub use orgs::{Between, OrgDifference, known_orgs};
-pub use published::{PublishedRun, published, unclaimed};
+pub use published::{PublishedRun, published, run_folders, unclaimed};
 pub use sidecar::Partition;
 pub use unknown::Unknown;
 pub use verify::{Verified, verify};

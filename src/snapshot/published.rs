@@ -23,15 +23,10 @@ pub struct PublishedRun {
 /// A current manifest that is damaged, a folder that cannot be read.
 pub fn published(dir: &Path) -> Result<Vec<PublishedRun>, SnapshotError> {
     let Some(current) = Manifest::load(dir)? else { return Ok(Vec::new()) };
-    let entries = std::fs::read_dir(dir).map_err(SnapshotError::io(dir))?;
-    // A folder of a later run than the current one was never published: its run is on, or was killed.
-    let mut runs: Vec<String> = entries
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| ulid::Ulid::from_string(name).is_ok() && *name < current.run)
-        .collect();
-    runs.sort();
-    let mut found: Vec<PublishedRun> = runs
+    let mut found: Vec<PublishedRun> = run_folders(dir)?
         .into_iter()
+        // A folder of a later run than the current one was never published: its run is on, or was killed.
+        .filter(|run| *run < current.run)
         .map(|run| {
             let manifest = Manifest::of_run(dir, &run).transpose();
             PublishedRun { run, current: false, manifest }
@@ -42,20 +37,38 @@ pub fn published(dir: &Path) -> Result<Vec<PublishedRun>, SnapshotError> {
     Ok(found)
 }
 
+/// The runs that have a folder in a snapshot folder, published or not, the oldest first; none if it is not there.
+///
+/// # Errors
+/// A folder that cannot be read.
+pub fn run_folders(dir: &Path) -> Result<Vec<String>, SnapshotError> {
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(SnapshotError::io(dir)(error)),
+    };
+    let mut runs = Vec::new();
+    for entry in entries {
+        // Run ids are ULIDs: their order is that of time, and nothing else in the folder looks like one.
+        let name = entry.map_err(SnapshotError::io(dir))?.file_name().into_string();
+        runs.extend(name.ok().filter(|name| ulid::Ulid::from_string(name).is_ok()));
+    }
+    runs.sort();
+    Ok(runs)
+}
+
 /// The runs in a folder without a current manifest that are complete, the newest first. Either they were killed just before
 /// they were published, or their manifest is lost: what the state store knows of them tells. None if there is a manifest.
 ///
 /// # Errors
 /// A manifest that is damaged, a folder that cannot be read.
 pub fn unclaimed(dir: &Path) -> Result<Vec<String>, SnapshotError> {
-    if Manifest::load(dir)?.is_some() || !dir.exists() {
+    if Manifest::load(dir)?.is_some() {
         return Ok(Vec::new());
     }
-    let entries = std::fs::read_dir(dir).map_err(SnapshotError::io(dir))?;
-    let is_run = |name: &String| ulid::Ulid::from_string(name).is_ok() && dir.join(name).join(Manifest::FILE).exists();
-    let mut runs: Vec<String> =
-        entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).filter(is_run).collect();
-    runs.sort_by(|a, b| b.cmp(a));
+    let mut runs = run_folders(dir)?;
+    runs.retain(|run| dir.join(run).join(Manifest::FILE).exists());
+    runs.reverse();
     Ok(runs)
 }
 

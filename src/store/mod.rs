@@ -73,6 +73,18 @@ pub struct RunEvent {
     pub reason: Option<String>,
 }
 
+/// What of a job's runs need not be remembered any longer. Runs that are not at their end ([`RunState::is_final`]) are never
+/// concerned.
+#[derive(Debug, Clone, Copy)]
+pub struct Past<'a> {
+    /// Runs that started earlier are forgotten.
+    pub before: DateTime<Utc>,
+    /// Of all but so many of the newest runs, what is known of single rows is forgotten: [`Progress::forgotten`] from then on.
+    pub rows_of: u32,
+    /// Runs of which everything is needed.
+    pub except: &'a [String],
+}
+
 /// A row of a change set that did not get through, as the store remembers it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FailedReceipt {
@@ -163,8 +175,10 @@ pub trait RunStore: RefusalStore {
     async fn commit(&self, run: &str, attempting: &[Range<u64>], receipts: &[Receipt]) -> Result<(), StoreError>;
     /// The process that delivered the run is gone: what may have been in flight is unknown from now on.
     async fn cut_off(&self, run: &str) -> Result<(), StoreError>;
-    /// What is known about a run's deliveries; [`Progress::forgotten`] if the store does not know the run.
+    /// What is known about a run's deliveries; [`Progress::forgotten`] if the store does not know the run, or not any more.
     async fn progress(&self, run: &str) -> Result<Progress, StoreError>;
+    /// Forgets of the job's runs what is `past`, in one write.
+    async fn forget_runs(&self, job: &str, past: &Past<'_>) -> Result<(), StoreError>;
     /// Rows that did not get through, in their order, at most `limit`.
     async fn failures(&self, run: &str, limit: u32) -> Result<Vec<FailedReceipt>, StoreError>;
 }

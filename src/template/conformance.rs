@@ -9,15 +9,15 @@ use std::collections::BTreeMap;
 
 /// What the destination's key expects, and which column stands where it looks.
 #[derive(Debug)]
-pub(super) struct Conformance {
+pub struct Conformance {
     mapping: Mapping,
     /// The column by path, as far as the payload says so.
     columns: BTreeMap<String, String>,
 }
 
 impl Conformance {
-    /// `key` and `ignore` are those that the payload is compiled with.
-    pub(super) fn new(
+    /// `payload`, `schema`, `key` and `ignore` are those that the bodies are compiled with.
+    pub fn new(
         template: &PayloadTemplate,
         payload: &Payload,
         schema: &Schema,
@@ -29,19 +29,23 @@ impl Conformance {
         Conformance { mapping: Mapping::new(template.clone()), columns }
     }
 
-    pub(super) fn template(&self) -> &PayloadTemplate {
+    /// What bodies have to conform to.
+    pub fn template(&self) -> &PayloadTemplate {
         self.mapping.template()
     }
 
     /// Which paths lead to something in a body that fits.
-    pub(super) fn check(&self, body: &str) -> Result<Seen, RenderError> {
+    ///
+    /// # Errors
+    /// What the destination would refuse the body for, with the columns as far as the payload says which they are.
+    pub fn check(&self, body: &str) -> Result<Seen, RenderError> {
         self.mapping.check(body.as_bytes()).map_err(|unfit| self.refused(&unfit))
     }
 
     /// As the receiver would say it, with the columns.
     fn refused(&self, unfit: &Unfit) -> RenderError {
         let (place, words) = match unfit {
-            Unfit::Body(words) => (Place::Payload, words.clone()),
+            Unfit::Body(_) | Unfit::NoObject => (Place::Payload, unfit.to_string()),
             Unfit::Fields(misfits) => {
                 let words: Vec<String> = misfits.iter().map(|misfit| self.words(misfit)).collect();
                 let first = misfits.first().map(|misfit| Place::Field(misfit.path.clone()));
@@ -64,7 +68,7 @@ impl Conformance {
 fn column(path: &str, payload: &Payload, schema: &Schema, key: &[String], ignore: &[String]) -> Option<String> {
     let fields = match payload {
         Payload::Flat { fields } | Payload::Group { fields } => fields,
-        Payload::Liquid { .. } => return None,
+        Payload::Liquid { .. } | Payload::Empty => return None,
     };
     if let Some((_, column)) = fields.iter().find(|(field, _)| field == path) {
         return Some(column.clone());

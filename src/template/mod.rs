@@ -1,28 +1,28 @@
 //! Payloads: what a webhook says about a row.
 //!
 //! In: a [`spec::Payload`](crate::job::spec::Payload) and a schema, then rows. Out: JSON bodies. Pure.
-//! Always holds: a body is valid JSON, whatever the values are, or the row is an error that names the place; a value
-//! never ends the JSON string that it stands in; the same row and [`Meta`] give the same bytes; with `conforms_to`, a body
-//! is what the destination's key takes.
+//! Always holds: a body is valid JSON (or empty, where the job has none), whatever the values are, or the row is an error that names the place; a value
+//! never ends the JSON string that it stands in; the same row and [`Meta`] give the same bytes.
 //! Deliberately absent: HTTP, and any notion of what changed but the operation's name.
 //!
 //! A new preset is one file in `preset/` and one arm in [`Template::compile`].
 
 mod conformance;
 mod error;
+mod event;
 mod liquid;
 mod preset;
 #[cfg(test)]
 mod tests;
 mod write;
 
+pub use conformance::Conformance;
 pub use error::{Place, RenderError, TemplateError};
+pub use event::check_event;
 
 use crate::job::spec::Payload;
-use crate::mapping::{PayloadTemplate, Seen};
 use crate::row::{RowRef, Schema};
 use chrono::{DateTime, Utc};
-use conformance::Conformance;
 
 /// What a body may say besides the row's columns.
 #[derive(Debug, Clone, Copy)]
@@ -38,14 +38,13 @@ pub struct Meta<'a> {
 }
 
 /// A payload, compiled against one schema. Shared between threads.
-pub struct Template {
-    compiled: Compiled,
-    conformance: Option<Conformance>,
-}
+pub struct Template(Compiled);
 
 enum Compiled {
     Preset(preset::Preset),
     Liquid(liquid::Liquid),
+    /// No body.
+    Empty,
 }
 
 impl Template {
@@ -65,34 +64,9 @@ impl Template {
             Payload::Flat { fields } => Compiled::Preset(preset::flat::compile(fields, schema, ignore)?),
             Payload::Group { fields } => Compiled::Preset(preset::group::compile(fields, schema, key, ignore)?),
             Payload::Liquid { template } => Compiled::Liquid(liquid::Liquid::compile(template, schema)?),
+            Payload::Empty => Compiled::Empty,
         };
-        Ok(Template { compiled, conformance: None })
-    }
-
-    /// From now on a body that the payload template of the destination's key would refuse is an error of its row. The other
-    /// arguments are those of [`compile`](Self::compile).
-    #[must_use]
-    pub fn conforming_to(
-        mut self,
-        template: &PayloadTemplate,
-        payload: &Payload,
-        schema: &Schema,
-        key: &[String],
-        ignore: &[String],
-    ) -> Self {
-        self.conformance = Some(Conformance::new(template, payload, schema, key, ignore));
-        self
-    }
-
-    /// What bodies have to conform to.
-    pub fn conforms_to(&self) -> Option<&PayloadTemplate> {
-        self.conformance.as_ref().map(Conformance::template)
-    }
-
-    /// Which of the paths that bodies have to conform to lead to something in this one; `None`: there are none, or the body
-    /// does not conform.
-    pub fn seen(&self, body: &str) -> Option<Seen> {
-        self.conformance.as_ref()?.check(body).ok()
+        Ok(Template(compiled))
     }
 
     /// The body for one row, whose schema is the one that the template was compiled for.
@@ -100,22 +74,20 @@ impl Template {
     /// # Errors
     /// When this row's values cannot make a valid body; other rows are not concerned.
     pub fn render(&self, row: RowRef<'_>, meta: &Meta<'_>) -> Result<String, RenderError> {
-        let body = match &self.compiled {
+        match &self.0 {
             Compiled::Preset(preset) => preset.render(row, meta),
             Compiled::Liquid(template) => template.render(row, meta),
-        }?;
-        if let Some(conformance) = &self.conformance {
-            conformance.check(&body)?;
+            Compiled::Empty => Ok(String::new()),
         }
-        Ok(body)
     }
 }
 
 impl std::fmt::Debug for Template {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self.compiled {
+        f.write_str(match self.0 {
             Compiled::Preset(_) => "Template(preset)",
             Compiled::Liquid(_) => "Template(liquid)",
+            Compiled::Empty => "Template(empty)",
         })
     }
 }

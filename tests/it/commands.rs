@@ -29,6 +29,7 @@ fn the_example_jobs_of_the_source_pass_check() {
     let home = Home::new();
     let mut command = home.command(&["check", "--json"]);
     command.env("NIGHTMARK_HOME", source).env("TRAILSPARK_API_KEY", "k").env("TRAILSPARK_API_SECRET", "s");
+    command.env("SEGMENT_WRITE_KEY", "k").env("RUDDERSTACK_WRITE_KEY", "k").env("WEBHOOK_TOKEN", "t");
     let ran = crate::support::ran(command.output().unwrap()).expect(0).json();
     let files = std::fs::read_dir(source.join("jobs")).unwrap();
     let jobs = files.filter(|f| f.as_ref().unwrap().path().extension().is_some_and(|e| e == "toml")).count();

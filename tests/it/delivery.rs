@@ -4,7 +4,7 @@ mod answers;
 mod http2;
 mod pki;
 mod proxy;
-mod server;
+pub mod server;
 mod signing;
 mod tls;
 
@@ -85,21 +85,10 @@ impl Case {
     fn at(url: &str) -> Case {
         Case {
             destination: Destination {
-                url: literal(url),
-                secret: None,
-                headers: BTreeMap::new(),
-                rate: None,
-                burst: None,
-                concurrency: 1,
-                dead_letter_after: 5,
                 retry: Retry { attempts: 3, base: MS, max: Duration::from_secs(5) },
-                timeout: Duration::from_secs(30),
-                signing: Vec::new(),
-                ca_file: None,
-                proxy: None,
-                allow_addresses: Vec::new(),
+                ..Destination::plain(literal(url))
             },
-            resolved: Resolved { url: url.into(), secret: None, signing: Vec::new(), headers: Vec::new(), proxy: None },
+            resolved: Resolved::of(url),
             ledger: Arc::default(),
             observer: Arc::default(),
             stop: watch::Sender::new(false),

@@ -1,16 +1,11 @@
 //! Snapshots are ordinary Parquet: DuckDB reads them.
 
-use crate::support::{Destination, Home};
-use std::path::PathBuf;
-use std::process::Command;
+use crate::support::{Destination, Home, python};
 
 /// Runs a query in DuckDB (PyPI) and returns its rows as Python prints them.
 fn query(sql: &str) -> String {
-    let fallback = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".tools/venv/bin/python");
-    let python = std::env::var_os("NIGHTMARK_TEST_PYTHON").map_or_else(fallback, PathBuf::from);
     let script = "import duckdb, sys; print(duckdb.sql(sys.argv[1]).fetchall())";
-    let output = Command::new(&python).args(["-c", script, sql]).output();
-    let output = output.unwrap_or_else(|e| panic!("{}: {e}; run ./test.sh, which installs it", python.display()));
+    let output = python().args(["-c", script, sql]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }

@@ -1,8 +1,9 @@
 //! What a bad night leaves behind, and what a person does about it: `runs show`, `retry`, `dead-letters`, `destinations`.
 
 use crate::support::{Destination, Home, Seen, job_file};
+use chrono::{TimeDelta, Utc};
 use nightmark::store::sqlite::SqliteStore;
-use nightmark::store::{DestinationRecord, RefusalStore};
+use nightmark::store::{DestinationRecord, RefusalStore, RunRecord, RunState, RunStore};
 use serde_json::{Value, json};
 
 /// A home with a job whose rows are set aside at the second refusal.
@@ -114,6 +115,12 @@ fn a_dropped_dead_letter_is_not_told_and_not_sent_until_its_value_changes() {
     let destination = Destination::start();
     let home = home(&destination, "a:pro b:free");
     destination.set("a", 400);
+    home.job("orgs", 1);
+    let said = text(&home, &["dead-letters", "drop", "orgs", "--all"]);
+    assert_eq!(
+        (fate(&home, "a").as_deref(), said.trim()),
+        (Some("sent again"), "0 rows dropped: not sent until their values change")
+    );
     home.job("orgs", 1);
     text(&home, &["dead-letters", "drop", "orgs", "--all"]);
     assert_eq!(fate(&home, "a").as_deref(), Some("dropped"));
@@ -512,4 +519,83 @@ fn a_run_that_was_killed_right_after_its_publication_is_told_as_published() {
     assert_eq!(destination.take().len(), 2);
     let states: Vec<_> = json_of(&home, &["runs"]).as_array().unwrap().iter().map(|run| run["state"].clone()).collect();
     assert_eq!(states, [json!("finished"), json!("superseded")]);
+}
+
+#[test]
+fn rows_of_old_runs_are_forgotten_and_nothing_is_sent_again_for_it() {
+    let destination = Destination::start();
+    let home = home(&destination, "a:1 b:1");
+    home.write("nightmark.toml", "[runs]\nkeep_rows_of = 1\n");
+    destination.set("a", 500);
+    let first = home.job("orgs", 1)["run"].as_str().unwrap().to_owned();
+    let failures = |run: &str| json_of(&home, &["runs", "show", run])["failures"].as_array().unwrap().len();
+    // The snapshots of three runs stay on the disk, and so long all of a run is remembered.
+    for night in 2..=3 {
+        extract(&home, &format!("a:1 b:{night}"));
+        home.job("orgs", 1);
+        assert_eq!(failures(&first), 1, "night {night}");
+    }
+    extract(&home, "a:1 b:4");
+    home.job("orgs", 1);
+    assert_eq!(failures(&first), 0);
+    let said = text(&home, &["runs", "show", &first]);
+    assert!(said.contains("1 unknown") && said.contains("no longer known (runs.keep_rows_of"), "{said}");
+    destination.clear();
+    destination.take();
+    home.job("orgs", 0);
+    assert_eq!(destination.take_orgs(), ["a"], "what is in doubt, and nothing else");
+    home.job("orgs", 0);
+    assert_eq!(destination.take_orgs(), Vec::<String>::new());
+}
+
+#[test]
+fn the_run_that_is_compared_with_is_never_forgotten() {
+    let destination = Destination::start();
+    let home = home(&destination, "a:1 b:1");
+    home.write("nightmark.toml", "[runs]\nkeep_days = 1\nkeep_rows_of = 1\n");
+    home.job("orgs", 0);
+    destination.take();
+    let orgs = std::fs::read(home.path("orgs.csv")).unwrap();
+    std::fs::remove_file(home.path("orgs.csv")).unwrap();
+    for _ in 0..3 {
+        home.run(&["run", "orgs"]).expect(2);
+    }
+    std::fs::write(home.path("orgs.csv"), orgs).unwrap();
+    home.job("orgs", 0);
+    assert_eq!(destination.take_orgs(), Vec::<String>::new(), "what was acknowledged is still known");
+}
+
+#[test]
+fn runs_are_forgotten_after_so_many_days() {
+    let destination = Destination::start();
+    let home = home(&destination, "a:1");
+    home.write("nightmark.toml", "[runs]\nkeep_days = 2\n");
+    home.job("orgs", 0);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let store = SqliteStore::open(&home.path("nightmark.db")).await.unwrap();
+        let now = Utc::now();
+        for (id, hours) in [("three days ago", 72), ("yesterday", 24)] {
+            let started = RunRecord::new(id, "orgs", now - TimeDelta::hours(hours));
+            store.put_run(&RunRecord { state: RunState::Failed, ..started }, now).await.unwrap();
+        }
+        store.close().await;
+    });
+    home.job("orgs", 0);
+    let runs = json_of(&home, &["runs", "orgs"]);
+    let ids: Vec<&str> = runs.as_array().unwrap().iter().map(|run| run["id"].as_str().unwrap()).collect();
+    assert_eq!((ids.len(), ids[2]), (3, "yesterday"), "{ids:?}");
+}
+
+#[cfg(feature = "failpoints")]
+#[test]
+fn a_run_that_was_killed_while_sending_is_not_taken_for_forgotten() {
+    let destination = Destination::start();
+    let home = home(&destination, "a:1 b:1");
+    let killed = home.command(&["run", "orgs"]).env("FAILPOINTS", "ledger.committed=return").output().unwrap();
+    assert!(!killed.status.success());
+    let first = json_of(&home, &["runs", "orgs"])[0]["id"].as_str().unwrap().to_owned();
+    home.job("orgs", 0);
+    let said = text(&home, &["runs", "show", &first]);
+    assert!(said.contains("2 unknown") && !said.contains("no longer known"), "{said}");
 }

@@ -60,13 +60,14 @@ fn check(job: &str, expected: &str) {
 #[test]
 fn the_curl_body_comes_out_of_the_flat_job() {
     check("trailspark-flat", CURL);
+    check("backfill", CURL);
 }
 
 #[test]
 fn the_hightouch_template_makes_the_curl_body() {
-    check("hightouch-flat", CURL);
+    check("webhook", CURL);
     // A quote in a name and a NULL in a number break the same template elsewhere.
-    let bodies = bodies("hightouch-flat");
+    let bodies = bodies("webhook");
     assert!(bodies[1].contains(r#""workspace_name": "Ångström & Söhne \"Labs\"""#), "{}", bodies[1]);
     assert!(bodies[4].contains(r#""mrr": null"#), "{}", bodies[4]);
 }
@@ -74,6 +75,7 @@ fn the_hightouch_template_makes_the_curl_body() {
 #[test]
 fn what_segment_delivers_comes_out_of_the_group_job() {
     check("segment-group", SEGMENT);
+    check("trailspark-group", SEGMENT);
 }
 
 /// The same structure (type, groupId, traits); what RudderStack's job does not map is filled in.
@@ -91,7 +93,7 @@ fn the_rudderstack_job_has_segments_structure() {
 #[test]
 fn the_example_jobs_send_on_their_first_run() {
     let home = Home::new(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
-    for name in ["trailspark-flat", "hightouch-flat", "segment-group", "rudderstack-group"] {
+    for name in ["trailspark-flat", "trailspark-group", "segment-group", "rudderstack-group", "webhook", "backfill"] {
         let job = load_job(&home, name).unwrap();
         assert_eq!((job.name.as_str(), job.diff.first_run), (name, Baseline::Send));
     }

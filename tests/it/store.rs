@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use nightmark::receipt::{Counts, Failure, FailureKind, Outcome, Progress, Receipt, Unacknowledged};
 use nightmark::store::sqlite::SqliteStore;
 use nightmark::store::{
-    DestinationRecord, DestinationState, EndpointType, KeyRecord, KeyStore, OrgPatch, OrgStore, OrgUpsert, Patch,
+    DestinationRecord, DestinationState, EndpointType, KeyRecord, KeyStore, OrgPatch, OrgStore, OrgUpsert, Past, Patch,
     RefusalChange, RefusalStore, RunRecord, RunState, RunStore, StoreError, TrialStatus,
 };
 use serde_json::json;
@@ -153,6 +153,48 @@ async fn progress_is_kept(store: &impl RunStore) {
     assert_eq!(expected.unacknowledged(399), Some(Unacknowledged::MaybeApplied), "it may have left before");
 }
 
+/// Of six runs a day apart, the second is not at its end and the third is needed; `other` is another job's.
+async fn old_runs_are_forgotten(store: &impl RunStore) {
+    let day = 24 * 3600;
+    let runs = [
+        ("o1", RunState::Superseded),
+        ("o2", RunState::Held),
+        ("o3", RunState::Finished),
+        ("o4", RunState::Failed),
+        ("o5", RunState::Finished),
+        ("o6", RunState::Delivering),
+    ];
+    let unknown = receipt(7, Outcome::Unknown);
+    for (days, (id, state)) in runs.into_iter().enumerate() {
+        store.put_run(&run(id, "o", state, days as i64 * day), at(0)).await.unwrap();
+        store.commit(id, &[], std::slice::from_ref(&unknown)).await.unwrap();
+    }
+    store.put_run(&run("other", "o'", RunState::Finished, 0), at(0)).await.unwrap();
+    let left = async || {
+        let mut left = Vec::new();
+        for run in store.runs(Some("o"), 10).await.unwrap() {
+            let failures = store.failures(&run.id, 10).await.unwrap().len();
+            let known = usize::from(store.progress(&run.id).await.unwrap() != Progress::forgotten());
+            assert_eq!(failures, known, "{}", run.id);
+            left.push((run.id, failures));
+        }
+        left
+    };
+    let some = |runs: &[(&str, usize)]| runs.iter().map(|(id, rows)| ((*id).to_owned(), *rows)).collect::<Vec<_>>();
+    let except = ["o3".to_owned()];
+    let past = Past { before: at(0), rows_of: 10, except: &except };
+    store.forget_runs("o", &past).await.unwrap();
+    assert_eq!(left().await, some(&[("o6", 1), ("o5", 1), ("o4", 1), ("o3", 1), ("o2", 1), ("o1", 1)]));
+    // The newest is not at its end, and counts as one of the newest all the same.
+    store.forget_runs("o", &Past { rows_of: 1, ..past }).await.unwrap();
+    assert_eq!(left().await, some(&[("o6", 1), ("o5", 0), ("o4", 0), ("o3", 1), ("o2", 1), ("o1", 0)]));
+    store.forget_runs("o", &Past { before: at(4 * day), ..past }).await.unwrap();
+    assert_eq!(left().await, some(&[("o6", 1), ("o5", 0), ("o3", 1), ("o2", 1)]));
+    assert_eq!(store.progress("o4").await.unwrap(), Progress::forgotten());
+    assert_eq!(store.events("o4").await.unwrap(), []);
+    assert!(store.run("other").await.unwrap().is_some());
+}
+
 async fn unknown_runs_are_careful(store: &impl RunStore) {
     assert_eq!(store.progress("never").await.unwrap(), Progress::forgotten());
     let unknown = |result| matches!(result, Err(StoreError::UnknownRun(id)) if id == "never");
@@ -287,6 +329,7 @@ async fn conforms(store: &(impl RunStore + KeyStore + OrgStore)) {
     runs_are_kept(store).await;
     steps_are_kept(store).await;
     progress_is_kept(store).await;
+    old_runs_are_forgotten(store).await;
     refusals_are_counted(store).await;
     destinations_are_kept(store).await;
     unknown_runs_are_careful(store).await;

@@ -37,6 +37,35 @@ pub fn folder_in_memory() -> tempfile::TempDir {
     if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
 }
 
+/// A command that runs a script of `tests/js` in Node, which finds the npm packages there.
+pub fn node(script: &str) -> Command {
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/js");
+    let packages =
+        std::env::var_os("NIGHTMARK_TEST_JS").map_or_else(|| scripts.clone(), PathBuf::from).join("node_modules");
+    assert!(packages.is_dir(), "{} is missing; run ./test.sh, which installs it", packages.display());
+    let mut command = Command::new("node");
+    command.arg(scripts.join(script)).env("NODE_PATH", packages);
+    command
+}
+
+/// Python with the packages that `./test.sh` installs.
+pub fn python() -> Command {
+    let fallback = || Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/venv/bin/python");
+    let python = std::env::var_os("NIGHTMARK_TEST_PYTHON").map_or_else(fallback, PathBuf::from);
+    assert!(python.is_file(), "{} is missing; run ./test.sh, which installs it", python.display());
+    Command::new(python)
+}
+
+/// What a program makes of an input: its standard output, as JSON. It must end well.
+#[track_caller]
+pub fn pipe(mut command: Command, input: &str) -> Value {
+    let program = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = program.spawn().unwrap_or_else(|e| panic!("{program:?}: {e}; run ./test.sh"));
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes()).unwrap();
+    let ran = ran(child.wait_with_output().unwrap());
+    ran.expect(0).json()
+}
+
 /// A number from the environment: a seed, or the size of a longer form of a test.
 pub fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;

@@ -31,6 +31,8 @@ struct Known {
     failures: Vec<FailedReceipt>,
     /// Rows that may be in flight.
     in_flight: u64,
+    /// Too long ago: only the counts are remembered.
+    rows_forgotten: bool,
     around: Around,
     /// Of the job, now; those that nobody has dropped.
     refused_versions: u64,
@@ -85,6 +87,7 @@ async fn load(context: &Context, store: &SqliteStore, mut run: RunRecord) -> any
         events: store.events(&run.id).await?,
         failures: store.failures(&run.id, FAILURES).await?,
         in_flight: progress.attempting.len(),
+        rows_forgotten: progress.forgotten,
         around,
         refused_versions: refusals.iter().filter(|refusal| !refusal.dropped).count() as u64,
         destination,
@@ -97,6 +100,7 @@ fn print_json(known: &Known) {
     if let Value::Object(object) = &mut object {
         object.insert("status".into(), json!(words::state(&known.run, known.around.left_alone)));
         object.insert("in_flight".into(), json!(known.in_flight));
+        object.insert("rows_forgotten".into(), json!(known.rows_forgotten));
         object.insert("is_current".into(), json!(known.around.is_current));
         object.insert("steps".into(), json!(known.events));
         object.insert("failures".into(), json!(known.failures));
@@ -171,7 +175,7 @@ fn print_counts(known: &Known) {
     let undelivered = of(FailureKind::NotDelivered).min(counts.refused);
     let parts = [
         (counts.acknowledged, "acknowledged"),
-        (counts.refused - undelivered, "refused"),
+        (counts.refused - undelivered, if known.rows_forgotten { "refused or not delivered" } else { "refused" }),
         (undelivered, "not delivered"),
         (counts.unknown, "unknown (may have been applied; sent again)"),
         (known.in_flight, "in flight"),
@@ -190,6 +194,9 @@ fn print_counts(known: &Known) {
 /// What did not get through, equal answers together.
 fn print_failures(known: &Known) {
     if known.failures.is_empty() {
+        if known.rows_forgotten && known.run.counts.refused + known.run.counts.unknown > 0 {
+            crate::say!("Which rows did not get through is no longer known (runs.keep_rows_of in nightmark.toml).");
+        }
         return;
     }
     let mut alike: BTreeMap<_, Vec<&FailedReceipt>> = BTreeMap::new();

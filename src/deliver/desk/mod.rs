@@ -1,11 +1,12 @@
-//! Where the rows of one run lie until they have their final word.
+//! Where the parcels of one run lie until their rows have their final word.
 //!
-//! In: rendered rows, words about them, durable grants. Out: a row and a permit for each worker that asks, words and
+//! In: rendered parcels, words about rows, durable grants. Out: a parcel and a permit for each worker that asks, words and
 //! grants for the collector, room for the renderer.
-//! Always holds: a row is handed to a worker only after its grant is durable; at most `window` rows lie here without a
-//! final word; once delivery has stopped no row is handed out.
+//! Always holds: a parcel is handed to a worker only after the grant of all its rows is durable; about `window` parcels lie here
+//! without a final word; once delivery has stopped none is handed out.
 //!
-//! A row goes rendered → granted → at a worker → (parked → at a worker …) → outbox. One worker at a time looks for work
+//! A parcel goes rendered → granted → at a worker → (parked → at a worker …) → outbox. One whose rows are refused together comes
+//! back as two, which are granted. One worker at a time looks for work
 //! and waits for it, the others queue behind it: a new row wakes one of them and not all. `work` is the workers' side, `post` the collector's.
 
 mod post;
@@ -13,11 +14,11 @@ mod post;
 mod tests;
 mod work;
 
+use super::attempt::Job;
 use super::grants::GrantSize;
 use super::limits::Limits;
 use super::receipts::Word;
-use super::row::Job;
-use super::{Message, Options, Stopped};
+use super::{Options, Parcel, StopKind, Stopped};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,12 +26,24 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use work::Parked;
 
-/// Rows under way at least, whatever the concurrency.
-const MIN_WINDOW: usize = 256;
-/// Rows under way per request in flight.
-const WINDOW_PER_SLOT: usize = 16;
-/// Rows are rendered in batches of so many, if there is room.
-const BATCH: usize = 64;
+/// How much is rendered ahead.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ahead {
+    /// Parcels under way at least, whatever the concurrency.
+    least: usize,
+    /// Parcels under way per request in flight.
+    per_slot: usize,
+    /// They are rendered so many at a time, if there is room.
+    stride: usize,
+}
+
+impl Ahead {
+    /// Of parcels of one row.
+    pub(super) const ROWS: Ahead = Ahead { least: 256, per_slot: 16, stride: 64 };
+    /// Of parcels that may be megabytes.
+    pub(super) const BATCHES: Ahead = Ahead { least: 2, per_slot: 2, stride: 1 };
+}
+
 /// Batches of words that may lie in the outbox before the renderer waits for the ledger.
 const FULL_BATCHES: usize = 4;
 
@@ -39,6 +52,7 @@ pub(super) struct Desk {
     limits: Arc<Limits>,
     options: Options,
     window: usize,
+    stride: usize,
     /// Held by the worker that looks for work.
     turn: tokio::sync::Mutex<()>,
     /// Something has changed for that worker.
@@ -50,14 +64,14 @@ pub(super) struct Desk {
 }
 
 struct State {
-    rendered: VecDeque<Message>,
+    rendered: VecDeque<Parcel>,
     /// Their grant is being made durable.
-    granting: Vec<Message>,
+    granting: Vec<Parcel>,
     granted: VecDeque<Job>,
     parked: BinaryHeap<Reverse<Parked>>,
-    /// The row that was handed out last had been tried before.
+    /// What was handed out last had been tried before.
     retried_last: bool,
-    /// Rows here without a final word, those at workers included.
+    /// Parcels here without a final word, those at workers included.
     open: usize,
     /// No more will be rendered.
     drained: bool,
@@ -75,7 +89,7 @@ struct State {
 }
 
 impl Desk {
-    pub(super) fn new(limits: Arc<Limits>, concurrency: usize, mut options: Options) -> Self {
+    pub(super) fn new(limits: Arc<Limits>, concurrency: usize, ahead: Ahead, mut options: Options) -> Self {
         options.receipt_rows = options.receipt_rows.max(1);
         let size = GrantSize::new(limits.concurrency(), options.receipt_interval);
         let state = State {
@@ -98,7 +112,8 @@ impl Desk {
         Desk {
             state: Mutex::new(state),
             limits,
-            window: concurrency.saturating_mul(WINDOW_PER_SLOT).max(MIN_WINDOW),
+            window: concurrency.saturating_mul(ahead.per_slot).max(ahead.least),
+            stride: ahead.stride,
             options,
             turn: tokio::sync::Mutex::default(),
             work: Notify::new(),
@@ -111,7 +126,7 @@ impl Desk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for room; how many rows may be rendered now. `None`: delivery has stopped, or nobody asks for rows any
+    /// Waits for room; how many parcels may be rendered now. `None`: delivery has stopped, or nobody asks for rows any
     /// more.
     pub(super) async fn room(&self) -> Option<usize> {
         loop {
@@ -128,19 +143,19 @@ impl Desk {
         }
     }
 
-    /// Room for a batch; or any room, if there is no row that could be attempted before there is room for a batch.
+    /// Room for a stride; or any room, if there is nothing that could be attempted before there is room for a stride.
     fn room_in(&self, state: &State) -> Option<usize> {
         let room = self.window.saturating_sub(state.open);
         let starving = state.rendered.is_empty() && state.granting.is_empty() && state.granted.is_empty();
         let posted = state.outbox.len() < self.options.receipt_rows.saturating_mul(FULL_BATCHES);
-        (posted && (room >= BATCH || starving && room > 0)).then_some(room.min(BATCH))
+        (posted && (room >= self.stride || starving && room > 0)).then_some(room.min(self.stride))
     }
 
-    /// Takes rendered rows in, and words about rows that could not be rendered.
-    pub(super) fn put(&self, rows: Vec<Message>, words: Vec<Word>) {
+    /// Takes rendered parcels in, and words about rows that could not be rendered.
+    pub(super) fn put(&self, parcels: Vec<Parcel>, words: Vec<Word>) {
         let mut state = self.lock();
-        state.open += rows.len();
-        state.rendered.extend(rows);
+        state.open += parcels.len();
+        state.rendered.extend(parcels);
         for word in words {
             self.post(&mut state, word);
         }
@@ -153,11 +168,12 @@ impl Desk {
         self.work.notify_one();
     }
 
-    /// From now on nothing new is sent. Returns whether this was the first reason; later ones are dropped.
+    /// From now on nothing new is sent. Returns whether this was the first reason. A later one takes its place only if it says
+    /// more about the destination: what is under way is still answered.
     pub(super) fn throw(&self, stopped: Stopped) -> bool {
         let mut state = self.lock();
         let first = !state.halted;
-        if first {
+        if state.stopped.as_ref().is_none_or(|known| weight(stopped.kind) > weight(known.kind)) {
             state.stopped = Some(stopped);
         }
         state.halted = true;
@@ -171,7 +187,7 @@ impl Desk {
         self.lock().stopped.clone()
     }
 
-    /// The rows that are not at a worker; to be called when no worker is left.
+    /// What is not at a worker; to be called when no worker is left.
     pub(super) fn leftovers(&self) -> Vec<Job> {
         let mut state = self.lock();
         let parked = std::mem::take(&mut state.parked).into_iter().map(|parked| parked.0.job);
@@ -186,6 +202,16 @@ impl Desk {
         if state.wants_grant() {
             self.post.notify_one();
         }
+    }
+}
+
+/// For how long a reason keeps anything from being sent: until somebody says otherwise, until a time, until it is tried.
+fn weight(kind: StopKind) -> u8 {
+    match kind {
+        StopKind::Disabled => 3,
+        StopKind::Paused => 2,
+        StopKind::Config => 1,
+        StopKind::Asked | StopKind::Breaker => 0,
     }
 }
 

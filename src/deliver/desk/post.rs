@@ -1,9 +1,9 @@
 //! The collector's side of the desk.
 
 use super::{Desk, State};
-use crate::deliver::Message;
+use crate::deliver::Parcel;
+use crate::deliver::attempt::Job;
 use crate::deliver::receipts::Word;
-use crate::deliver::row::Job;
 use std::ops::Range;
 use tokio::time::{Instant, sleep_until};
 
@@ -14,12 +14,17 @@ pub(in crate::deliver) struct Load {
     pub(in crate::deliver) grant: Vec<Range<u64>>,
 }
 
-pub(super) fn ranges(rows: &[Message]) -> Vec<Range<u64>> {
+/// The rows of these parcels. Parcels of several rows may lie across each other.
+pub(super) fn ranges(parcels: &[Parcel]) -> Vec<Range<u64>> {
+    let mut rows: Vec<u64> = parcels.iter().flat_map(Parcel::messages).map(|message| message.seq).collect();
+    if rows.len() > parcels.len() {
+        rows.sort_unstable();
+    }
     let mut ranges: Vec<Range<u64>> = Vec::new();
-    for message in rows {
+    for seq in rows {
         match ranges.last_mut() {
-            Some(last) if last.end == message.seq => last.end += 1,
-            _ => ranges.push(message.seq..message.seq + 1),
+            Some(last) if last.end == seq => last.end += 1,
+            _ => ranges.push(seq..seq + 1),
         }
     }
     ranges

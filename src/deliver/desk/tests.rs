@@ -1,7 +1,8 @@
 use super::post::ranges;
 use super::*;
+use crate::deliver::Message;
 use crate::deliver::limits::Permit;
-use crate::deliver::verdict::{Answer, Attempt, Preset, judge};
+use crate::deliver::verdict::{Answer, Attempt, Peer, judge};
 use crate::job::spec::{Destination, Form, Rate, Retry, Templated};
 use chrono::DateTime;
 use std::time::Duration;
@@ -9,22 +10,30 @@ use tokio::time::timeout;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn message(seq: u64) -> Message {
-    Message {
+fn message(seq: u64) -> Parcel {
+    Parcel::single(Message {
         seq,
         key: String::new(),
         id: String::new(),
         version: String::new(),
         operation: "added",
         body: "{}".into(),
-    }
+    })
+}
+
+fn seq(job: &Job) -> u64 {
+    job.parcel.messages()[0].seq
+}
+
+fn pending() -> std::iter::Once<Word> {
+    std::iter::once(Word::Pending)
 }
 
 fn desk(concurrency: usize, rate: Option<Rate>) -> Desk {
     let url = Templated { written: String::new(), parts: Vec::new(), form: Form::Text };
     let retry = Retry { attempts: 5, base: SECOND, max: SECOND * 300 };
     let destination = Destination { rate, concurrency, retry, timeout: SECOND, ..Destination::plain(url) };
-    Desk::new(Limits::new(&destination), concurrency, Options::default())
+    Desk::new(Limits::new(&destination), concurrency, Ahead::ROWS, Options::default())
 }
 
 /// Makes the next load durable; how many words and rows it had.
@@ -45,7 +54,7 @@ async fn nothing_for(desk: &Desk, time: Duration) -> bool {
 fn answered(permit: Permit, status: u16) {
     let attempt =
         Attempt::Answered(Answer { status, retry_after: Vec::new(), body: Vec::new(), truncated: false, broken: None });
-    permit.ended(&attempt, &judge(&attempt, Preset::Webhook, DateTime::UNIX_EPOCH), 1 << 127);
+    permit.ended(&attempt, &judge(&attempt, &Peer::plain(), DateTime::UNIX_EPOCH), 1 << 127);
 }
 
 #[test]
@@ -68,7 +77,7 @@ async fn no_row_is_handed_out_before_its_grant_is_durable() {
     assert_eq!(load.grant.len(), 1);
     assert_eq!((load.grant[0].start, load.grant[0].end), (0, 8), "as many as may be in flight");
     desk.release();
-    assert_eq!(taken(&desk).await.0.message.seq, 0);
+    assert_eq!(seq(&taken(&desk).await.0), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -78,7 +87,7 @@ async fn a_grant_is_asked_for_ahead_and_takes_the_receipts_along() {
     assert_eq!(commit(&desk).await, (0, (0..8).collect()));
     for _ in 0..4 {
         answered(taken(&desk).await.1, 200);
-        desk.finish(Word::Pending);
+        desk.finish(pending());
     }
     // Four of eight are left, and the first eight went quickly.
     assert_eq!(commit(&desk).await, (4, (8..24).collect()));
@@ -92,7 +101,7 @@ async fn a_receipt_waits_for_others_but_not_long() {
     commit(&desk).await;
     answered(taken(&desk).await.1, 200);
     let start = Instant::now();
-    desk.finish(Word::Pending);
+    desk.finish(pending());
     assert_eq!(commit(&desk).await, (1, vec![]));
     let interval = Options::default().receipt_interval;
     assert!(start.elapsed() >= interval && start.elapsed() < interval * 2, "{:?}", start.elapsed());
@@ -118,11 +127,11 @@ async fn a_parked_row_comes_back_when_it_is_due_and_holds_nobody_up() {
     desk.park(first, start + SECOND);
     commit(&desk).await;
     let (second, permit) = taken(&desk).await;
-    assert_eq!((second.message.seq, start.elapsed()), (1, Duration::ZERO));
+    assert_eq!((seq(&second), start.elapsed()), (1, Duration::ZERO));
     tokio::time::sleep(SECOND * 2).await;
     answered(permit, 200);
-    desk.finish(Word::Pending);
-    assert_eq!(taken(&desk).await.0.message.seq, 0, "before rows that have not been tried");
+    desk.finish(pending());
+    assert_eq!(seq(&taken(&desk).await.0), 0, "before rows that have not been tried");
 }
 
 #[tokio::test(start_paused = true)]
@@ -135,21 +144,21 @@ async fn a_retry_without_budget_lets_first_attempts_pass() {
         answered(permit, 200);
         desk.park(job, Instant::now());
         (job, permit) = taken(&desk).await;
-        assert_eq!(job.message.seq, 0);
+        assert_eq!(seq(&job), 0);
     }
     answered(permit, 200);
     let start = Instant::now();
     desk.park(job, start);
     commit(&desk).await;
     let (job, permit) = taken(&desk).await;
-    assert_eq!((job.message.seq, start.elapsed()), (1, Duration::ZERO));
+    assert_eq!((seq(&job), start.elapsed()), (1, Duration::ZERO));
     answered(permit, 200);
-    desk.finish(Word::Pending);
+    desk.finish(pending());
     let (job, permit) = taken(&desk).await;
-    assert_eq!((job.message.seq, start.elapsed()), (2, Duration::ZERO), "granted with the first");
+    assert_eq!((seq(&job), start.elapsed()), (2, Duration::ZERO), "granted with the first");
     answered(permit, 200);
-    desk.finish(Word::Pending);
-    assert_eq!(taken(&desk).await.0.message.seq, 0);
+    desk.finish(pending());
+    assert_eq!(seq(&taken(&desk).await.0), 0);
     assert!(start.elapsed() > SECOND * 9 && start.elapsed() < SECOND * 11, "{:?}", start.elapsed());
 }
 
@@ -162,13 +171,13 @@ async fn one_probe_passes_an_open_breaker() {
             desk.release();
         }
         answered(taken(&desk).await.1, 500);
-        desk.finish(Word::Pending);
+        desk.finish(pending());
     }
     assert!(nothing_for(&desk, SECOND * 26).await, "open");
     let (_, probe) = taken(&desk).await;
     assert!(nothing_for(&desk, SECOND * 3600).await, "one probe");
     answered(probe, 200);
-    desk.finish(Word::Pending);
+    desk.finish(pending());
     let start = Instant::now();
     drop(taken(&desk).await);
     assert_eq!(start.elapsed(), Duration::ZERO, "closed");
@@ -187,7 +196,7 @@ async fn delivered(rows: u64, bad: std::ops::Range<u64>) -> (Desk, Vec<u64>) {
         }
         let Ok(found) = timeout(SECOND * 3600, desk.next()).await else { panic!("stuck after {asked:?}") };
         let Some((job, permit)) = found else { return (desk, asked) };
-        let seq = job.message.seq;
+        let seq = seq(&job);
         let made = &mut attempts[usize::try_from(seq).unwrap()];
         *made += 1;
         asked.push(seq);
@@ -196,7 +205,7 @@ async fn delivered(rows: u64, bad: std::ops::Range<u64>) -> (Desk, Vec<u64>) {
         if is_bad && *made < 5 {
             desk.park(job, Instant::now() + SECOND);
         } else {
-            desk.finish(Word::Pending);
+            desk.finish(pending());
         }
     }
 }
@@ -228,16 +237,23 @@ async fn once_stopped_nothing_is_handed_out_and_everything_is_left_over() {
     let (job, permit) = taken(&desk).await;
     answered(permit, 500);
     desk.park(job, Instant::now() + SECOND);
-    let stopped = |reason: &str| Stopped {
-        kind: crate::deliver::StopKind::Asked,
-        reason: reason.to_owned(),
-        remedy: String::new(),
-        until: None,
-    };
+    let of = |kind, reason: &str| Stopped { kind, reason: reason.to_owned(), remedy: String::new(), until: None };
+    let stopped = |reason| of(StopKind::Asked, reason);
     assert!(desk.throw(stopped("first")) && !desk.throw(stopped("second")));
     assert_eq!(desk.reason(), Some(stopped("first")));
+    // What is under way is still answered, and may say more.
+    for (kind, counts) in [
+        (StopKind::Breaker, StopKind::Asked),
+        (StopKind::Config, StopKind::Config),
+        (StopKind::Asked, StopKind::Config),
+        (StopKind::Disabled, StopKind::Disabled),
+        (StopKind::Paused, StopKind::Disabled),
+    ] {
+        assert!(!desk.throw(of(kind, "later")));
+        assert_eq!(desk.reason().map(|stopped| stopped.kind), Some(counts), "{kind:?}");
+    }
     assert!(desk.next().await.is_none() && desk.room().await.is_none());
-    let mut left: Vec<u64> = desk.leftovers().into_iter().map(|job| job.message.seq).collect();
+    let mut left: Vec<u64> = desk.leftovers().into_iter().map(|job| seq(&job)).collect();
     left.sort_unstable();
     assert!(left.into_iter().eq(0..100));
     desk.close();

@@ -1,14 +1,14 @@
 //! The workers' side of the desk.
 
 use super::{Desk, State};
+use crate::deliver::attempt::Job;
 use crate::deliver::limits::{Admission, Permit, Standing, Turn};
 use crate::deliver::receipts::Word;
-use crate::deliver::row::Job;
 use std::cmp::Reverse;
 use tokio::time::{Instant, sleep_until};
 
 impl Desk {
-    /// Waits for a row and the right to attempt it. `None`: every row has its final word, or delivery has stopped.
+    /// Waits for a parcel and the right to attempt it. `None`: every row has its final word, or delivery has stopped.
     pub(in crate::deliver) async fn next(&self) -> Option<(Job, Permit)> {
         let _turn = self.turn.lock().await;
         loop {
@@ -76,10 +76,10 @@ impl Desk {
         }
     }
 
-    /// Takes a row's final word. Its permit has been given back.
-    pub(in crate::deliver) fn finish(&self, word: Word) {
+    /// Takes the final words about the rows of a parcel. Its permit has been given back.
+    pub(in crate::deliver) fn finish(&self, words: impl Iterator<Item = Word>) {
         let mut state = self.lock();
-        self.post(&mut state, word);
+        words.for_each(|word| self.post(&mut state, word));
         state.open -= 1;
         if state.waits_for_place || state.drained && state.open == 0 {
             self.work.notify_one();
@@ -89,7 +89,18 @@ impl Desk {
         }
     }
 
-    /// Keeps a row until `at`, when it may be attempted again. Its permit has been given back.
+    /// Takes what a parcel was split into, to be attempted before all others. Its permit has been given back; its rows stay
+    /// granted.
+    pub(in crate::deliver) fn replace(&self, parts: impl Iterator<Item = Job>) {
+        let parts: Vec<Job> = parts.collect();
+        let mut state = self.lock();
+        state.open += parts.len();
+        state.open -= 1;
+        parts.into_iter().rev().for_each(|part| state.granted.push_front(part));
+        self.work.notify_one();
+    }
+
+    /// Keeps a parcel until `at`, when it may be attempted again. Its permit has been given back.
     pub(in crate::deliver) fn park(&self, job: Job, at: Instant) {
         self.lock().parked.push(Reverse(Parked { at, job }));
         self.work.notify_one();
@@ -122,7 +133,7 @@ enum Found {
     End,
 }
 
-/// A row that waits for its next attempt.
+/// A parcel that waits for its next attempt.
 pub(super) struct Parked {
     at: Instant,
     pub(super) job: Job,
@@ -130,7 +141,7 @@ pub(super) struct Parked {
 
 impl Parked {
     fn order(&self) -> (Instant, u64) {
-        (self.at, self.job.message.seq)
+        (self.at, self.job.parcel.messages().first().map_or(0, |message| message.seq))
     }
 }
 

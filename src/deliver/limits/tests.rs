@@ -1,5 +1,5 @@
 use super::*;
-use crate::deliver::verdict::{Answer, Fault, Preset, judge};
+use crate::deliver::verdict::{Answer, Fault, Peer, judge};
 use crate::job::spec::{Form, Retry, Templated};
 use chrono::DateTime;
 use tokio::time::{sleep, sleep_until};
@@ -41,7 +41,7 @@ fn answered(permit: Permit, status: u16) -> Option<Opened> {
 }
 
 fn ended(permit: Permit, attempt: &Attempt) -> Option<Opened> {
-    permit.ended(attempt, &judge(attempt, Preset::Webhook, DateTime::UNIX_EPOCH), 1 << 127)
+    permit.ended(attempt, &judge(attempt, &Peer::plain(), DateTime::UNIX_EPOCH), 1 << 127)
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,13 +1,16 @@
 use super::*;
+use crate::job::spec::DestinationKind::{Http, Rudderstack, Segment, Trailspark};
 use chrono::TimeZone;
 use proptest::prelude::*;
+
+const KINDS: [DestinationKind; 4] = [Trailspark, Segment, Rudderstack, Http];
 
 fn now() -> DateTime<Utc> {
     Utc.with_ymd_and_hms(1994, 11, 6, 8, 49, 0).unwrap()
 }
 
 fn judge(attempt: &Attempt, now: DateTime<Utc>) -> Verdict {
-    super::judge(attempt, Preset::Webhook, now)
+    super::judge(attempt, &Peer::plain(), now)
 }
 
 fn answer(status: u16, retry_after: Option<&str>, body: &str) -> Attempt {
@@ -83,24 +86,26 @@ const EVERY_STATUS: &[(std::ops::RangeInclusive<u16>, &str)] = &[
 ];
 
 #[test]
-fn every_status_with_every_retry_after_of_every_preset() {
+fn every_status_with_every_retry_after_of_every_kind() {
     let all = EVERY_STATUS.iter().flat_map(|(range, word)| range.clone().map(move |status| (status, *word)));
     let all: Vec<(u16, &str)> = all.collect();
     assert!(all.iter().map(|(status, _)| *status).eq(100..=599), "the table has each status once");
     let waits = [(None, ""), (Some("7"), " 7s"), (Some("Sun, 06 Nov 1994 08:49:37 GMT"), " 37s"), (Some("soon"), "")];
     for (status, class) in all {
-        for ((retry_after, wait), preset) in waits.iter().flat_map(|w| [(w, Preset::Webhook), (w, Preset::Events)]) {
+        for ((retry_after, wait), kind) in waits.iter().flat_map(|w| KINDS.map(|kind| (w, kind))) {
             for body in ["", r#"{"success":false}"#, r#"{"success":true}"#] {
                 let expected = match class.strip_suffix('*') {
                     Some(retry) if wait.is_empty() => retry.to_owned(),
                     Some(retry) => format!("{retry} pause{wait}"),
                     None if class.starts_with("retry") => format!("{class}{wait}"),
-                    None if class == "yes" && preset == Preset::Webhook && body.ends_with("false}") => "refused".into(),
+                    None if class == "yes" && !kind.takes_events() && body.ends_with("false}") => "refused".into(),
+                    None if class == "yes" && kind == Trailspark && body.is_empty() => "unknown".into(),
                     None if class == "yes" => "acknowledged".into(),
                     None => class.to_owned(),
                 };
-                let verdict = super::judge(&answer(status, *retry_after, body), preset, now());
-                assert_eq!(word(&verdict), expected, "{status} {retry_after:?} {preset:?} {body}");
+                let peer = Peer { kind, ..Peer::plain() };
+                let verdict = super::judge(&answer(status, *retry_after, body), &peer, now());
+                assert_eq!(word(&verdict), expected, "{status} {retry_after:?} {kind:?} {body}");
             }
         }
     }
@@ -195,6 +200,24 @@ fn a_body_can_take_a_success_back() {
 }
 
 #[test]
+fn trailspark_says_success_with_every_yes() {
+    let peer = Peer { kind: Trailspark, ..Peer::plain() };
+    for (body, expected) in [
+        (r#"{"success": true, "productOrgId": "a", "targetOrgId": 1, "isNewOrg": true}"#, "acknowledged"),
+        (r#"{"success": false, "error": "no such plan"}"#, "refused"),
+        (r#"{"success": "true"}"#, "unknown"),
+        (r#"{"ok": true}"#, "unknown"),
+        ("<html>Sign in</html>", "unknown"),
+        ("", "unknown"),
+    ] {
+        assert_eq!(word(&super::judge(&answer(200, None, body), &peer, now())), expected, "{body}");
+    }
+    let verdict = super::judge(&answer(200, None, "<html>Sign in</html>"), &peer, now());
+    let Verdict::Unknown { detail } = verdict else { panic!("{verdict:?}") };
+    assert!(detail.starts_with("answered 200 without \"success\": true") && detail.ends_with("<html>Sign in</html>"));
+}
+
+#[test]
 fn a_body_beyond_the_limit_can_take_a_success_back_before_it() {
     for (body, expected) in [
         (r#"{"success": false, "trace": "at line 1"#, "refused"),
@@ -213,7 +236,8 @@ fn a_body_beyond_the_limit_can_take_a_success_back_before_it() {
         let Attempt::Answered(answer) = answer(200, None, body) else { unreachable!() };
         let attempt = Attempt::Answered(Answer { truncated: true, ..answer });
         assert_eq!(word(&judge(&attempt, now())), expected, "{body}");
-        assert_eq!(word(&super::judge(&attempt, Preset::Events, now())), "acknowledged", "{body}");
+        let segment = Peer { kind: Segment, ..Peer::plain() };
+        assert_eq!(word(&super::judge(&attempt, &segment, now())), "acknowledged", "{body}");
     }
 }
 

@@ -12,7 +12,7 @@ mod source;
 
 use super::document::Document;
 use super::problem::{Fault, Problem};
-use super::raw::{RawGuard, RawPayload, RawThreshold, utc};
+use super::raw::{RawDestination, RawGuard, RawPayload, RawThreshold, utc};
 use super::schedule;
 use super::schema::job_schema;
 use super::spec::{Guard, Job, Schedule, Threshold};
@@ -40,17 +40,19 @@ fn build(doc: &mut Document<'_>, home: &Path) -> Option<Job> {
     let name = name(doc);
     let schedule = schedule(doc);
     let (source, diff) = (doc.take("source"), doc.take("diff"));
-    let (destination, payload) = (doc.take("destination"), doc.take("payload"));
+    let destination: Option<RawDestination> = doc.take("destination");
+    let payload = doc.take("payload");
     let guard: RawGuard = doc.take("guard").unwrap_or_default();
 
     let conforms_to = match payload.as_ref().and_then(|raw: &RawPayload| raw.conforms_to.as_ref()) {
         Some(raw) => conforms::check(doc, raw).map(Some),
         None => Some(None),
     };
-    let payload = payload.and_then(|raw| payload::check(doc, &raw, diff.as_ref()));
+    let payloads = payload::check(doc, payload.as_ref(), diff.as_ref(), destination.as_ref());
     let source = source.and_then(|raw| source::check(doc, raw, home));
+    let destination = destination.and_then(|raw| destination::check(doc, raw, diff.as_ref(), home));
     let diff = diff.and_then(|raw| diff::check(doc, raw));
-    let destination = destination.and_then(|raw| destination::check(doc, raw, home));
+    let payloads = payloads?;
     Some(Job {
         name: name?,
         file: doc.file().to_owned(),
@@ -58,7 +60,8 @@ fn build(doc: &mut Document<'_>, home: &Path) -> Option<Job> {
         source: source?,
         diff: diff?,
         destination: destination?,
-        payload: payload?,
+        payload: payloads.usual,
+        payload_of: payloads.own,
         conforms_to: conforms_to?,
         guard: self::guard(&guard),
     })

@@ -213,7 +213,8 @@ impl ChangeBatch {
     }
 
     /// The id that a row goes out under: that of its version, and, where its body may say more than what is compared, a
-    /// mark of the rest. So a repeat has the id of what it repeats, and no id ever stands for two bodies.
+    /// mark of the rest. So a repeat has the id of what it repeats, and no id stands for two bodies of one template, but for what
+    /// they say of the time of their run.
     pub fn message_id(&self, at: usize) -> String {
         let version = &self.rows[at].webhook_id;
         if self.loose.is_empty() || self.rows[at].operation == Operation::Removed {

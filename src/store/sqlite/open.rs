@@ -20,6 +20,7 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
         migration(1, "runs keys orgs", include_str!("../../../migrations/sqlite/0001_runs_keys_orgs.sql")),
         migration(2, "delivery", include_str!("../../../migrations/sqlite/0002_delivery.sql")),
         migration(3, "pauses", include_str!("../../../migrations/sqlite/0003_pauses.sql")),
+        migration(4, "forgotten", include_str!("../../../migrations/sqlite/0004_forgotten.sql")),
     ])
 });
 

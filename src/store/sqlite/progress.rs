@@ -141,12 +141,10 @@ pub(super) async fn cut_off(transaction: &mut Transaction<'_, Sqlite>, run: &str
 
 /// Everything that is known of a run's rows.
 pub(super) async fn load(connection: &mut SqliteConnection, run: &str) -> Result<Progress, StoreError> {
-    let found: Option<(String, i64)> = sqlx::query_as("SELECT state, attempted_before FROM runs WHERE id = ?1")
-        .bind(run)
-        .fetch_optional(&mut *connection)
-        .await?;
-    let Some((state, mark)) = found else { return Ok(Progress::forgotten()) };
-    let mut progress = Progress::default();
+    let query = "SELECT state, attempted_before, rows_forgotten FROM runs WHERE id = ?1";
+    let found: Option<(String, i64, bool)> = sqlx::query_as(query).bind(run).fetch_optional(&mut *connection).await?;
+    let Some((state, mark, forgotten)) = found else { return Ok(Progress::forgotten()) };
+    let mut progress = Progress { forgotten, ..Progress::default() };
     // Before there were bitmaps: a mark below which rows may have left, and one receipt for each row that had its word.
     if !matches!(parse_state(&state)?, RunState::Finished | RunState::Held) {
         progress.attempt(0..u64::try_from(mark).unwrap_or(0));

@@ -2,7 +2,7 @@
 
 use super::{SqliteStore, micros, optional_time_at, progress, time_at};
 use crate::receipt::{FailureKind, Outcome, Progress, Receipt};
-use crate::store::{FailedReceipt, RunEvent, RunRecord, RunState, RunStore, StoreError};
+use crate::store::{FailedReceipt, Past, RunEvent, RunRecord, RunState, RunStore, StoreError};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -16,6 +16,23 @@ const PUT_RUN: &str = "
     ON CONFLICT (id) DO UPDATE SET job = excluded.job, state = excluded.state, started_at = excluded.started_at,
         finished_at = excluded.finished_at, counts = excluded.counts, reason = excluded.reason, report = excluded.report";
 
+/// Runs of a job that are at their end and not excepted.
+macro_rules! past {
+    () => {
+        "job = ?1 AND state IN ('finished', 'superseded', 'discarded', 'failed') AND id NOT IN (SELECT value FROM json_each(?2))"
+    };
+}
+
+/// Those of them that are not among the newest.
+macro_rules! older {
+    () => {
+        concat!(
+            past!(),
+            " AND id NOT IN (SELECT id FROM runs WHERE job = ?1 ORDER BY started_at DESC, id DESC LIMIT ?3)"
+        )
+    };
+}
+
 // Of two steps into the same state the second is none.
 const PUT_EVENT: &str = "
     INSERT INTO run_events (run_id, number, at, state, reason)
@@ -25,6 +42,16 @@ const PUT_EVENT: &str = "
 const OPEN_RUNS: &str = "
     SELECT * FROM runs WHERE job = ?1 AND state IN ('extracting', 'diffed', 'held', 'published', 'delivering', 'running')
     ORDER BY started_at, id";
+
+const FORGET_RUNS: &str = concat!("DELETE FROM runs WHERE started_at < ?3 AND ", past!());
+
+const FORGET_PROGRESS: &str =
+    concat!("DELETE FROM progress WHERE run_id IN (SELECT id FROM runs WHERE ", older!(), ")");
+
+const FORGET_RECEIPTS: &str =
+    concat!("DELETE FROM receipts WHERE run_id IN (SELECT id FROM runs WHERE ", older!(), ")");
+
+const NOTE_FORGOTTEN: &str = concat!("UPDATE runs SET rows_forgotten = 1 WHERE rows_forgotten = 0 AND ", older!());
 
 #[async_trait]
 impl RunStore for SqliteStore {
@@ -88,6 +115,17 @@ impl RunStore for SqliteStore {
         // One transaction: state, bitmaps and old receipts are of the same moment.
         let mut transaction = self.readers.begin().await?;
         progress::load(&mut transaction, run).await
+    }
+
+    async fn forget_runs(&self, job: &str, past: &Past<'_>) -> Result<(), StoreError> {
+        let except = json!(past.except).to_string();
+        let mut transaction = self.begin().await?;
+        // Their rows go with them.
+        sqlx::query(FORGET_RUNS).bind(job).bind(&except).bind(micros(past.before)).execute(&mut *transaction).await?;
+        for query in [FORGET_PROGRESS, FORGET_RECEIPTS, NOTE_FORGOTTEN] {
+            sqlx::query(query).bind(job).bind(&except).bind(past.rows_of).execute(&mut *transaction).await?;
+        }
+        Ok(transaction.commit().await?)
     }
 
     async fn failures(&self, run: &str, limit: u32) -> Result<Vec<FailedReceipt>, StoreError> {

@@ -9,13 +9,10 @@ use super::tree::Tree;
 use super::{Piece, Pieces, Preset};
 use crate::row::{Kind, RowRef, Schema, Value};
 use crate::template::error::suggest;
+use crate::template::event::{EVENT_LIMIT, MESSAGE_ID_LIMIT};
 use crate::template::{Meta, Place, RenderError, TemplateError, write};
 use chrono::SecondsFormat;
 
-/// Bytes of one event, in both systems.
-const EVENT_LIMIT: usize = 32 * 1024;
-/// A message id has fewer characters than this.
-const MESSAGE_ID_LIMIT: usize = 100;
 const TOP: [&str; 5] = ["groupId", "userId", "anonymousId", "timestamp", "messageId"];
 const NESTED: [&str; 3] = ["traits", "context", "integrations"];
 
@@ -251,12 +248,6 @@ fn message_id(row: RowRef<'_>, column: Option<usize>, meta: &Meta<'_>, out: &mut
     };
     Err(RenderError::field("messageId", format!("column `{}` {wrong}", name(row, column)))
         .hint("map a text of under 100 characters, or leave the field out: it is then stable per version of a row"))
-}
-
-/// A body beyond what the API takes.
-pub(super) fn too_large(bytes: usize, limit: usize) -> RenderError {
-    RenderError::new(Place::Payload, format!("the event has {bytes} bytes, more than the {limit} that are taken"))
-        .hint("map fewer or shorter columns as traits")
 }
 
 fn name<'r>(row: RowRef<'r>, column: usize) -> &'r str {

@@ -7,7 +7,7 @@ pub(super) mod flat;
 pub(super) mod group;
 mod tree;
 
-use super::{Meta, RenderError, write};
+use super::{Meta, RenderError, event, write};
 use crate::row::RowRef;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -45,10 +45,8 @@ impl Preset {
                 Piece::Group(part) => part.render(row, meta, &mut out)?,
             }
         }
-        if let Some(limit) = self.limit
-            && out.len() > limit
-        {
-            return Err(group::too_large(out.len(), limit));
+        if self.limit.is_some_and(|limit| out.len() > limit) {
+            return Err(event::too_large(out.len()));
         }
         self.longest.fetch_max(out.len(), Ordering::Relaxed);
         Ok(out)

@@ -23,6 +23,7 @@ mod stored;
 pub use instance::{Instance, Kill, Kind};
 pub use points::marks;
 pub use source::Form;
+pub use stored::recorded;
 
 use crate::support::number;
 use rand::rngs::StdRng;

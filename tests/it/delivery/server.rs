@@ -73,6 +73,9 @@ struct State {
     seen: Mutex<Vec<Seen>>,
     in_flight: AtomicUsize,
     most_in_flight: AtomicUsize,
+    /// Who has connected, and how many of these connections have not ended.
+    accepted: Mutex<Vec<SocketAddr>>,
+    open: AtomicUsize,
 }
 
 pub struct Server {
@@ -89,12 +92,19 @@ impl Server {
             seen: Mutex::default(),
             in_flight: AtomicUsize::new(0),
             most_in_flight: AtomicUsize::new(0),
+            accepted: Mutex::default(),
+            open: AtomicUsize::new(0),
         });
         let shared = Arc::clone(&state);
         tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
+            while let Ok((stream, peer)) = listener.accept().await {
                 let state = Arc::clone(&shared);
-                tokio::spawn(async move { serve(stream, &state).await });
+                state.open.fetch_add(1, Ordering::SeqCst);
+                state.accepted.lock().unwrap().push(peer);
+                tokio::spawn(async move {
+                    serve(stream, &state).await;
+                    state.open.fetch_sub(1, Ordering::SeqCst);
+                });
             }
         });
         Server { addr, state }
@@ -107,6 +117,21 @@ impl Server {
     /// What came so far counts no longer.
     pub fn forget(&self) {
         self.state.seen.lock().unwrap().clear();
+    }
+
+    /// Returns when nothing can arrive any more of what clients that are gone have sent. `hung`: connections that never end,
+    /// because a request on them is never answered.
+    pub async fn quiesce(&self, hung: usize) {
+        // Connections are accepted in the order in which they were made: when this one is, all earlier ones are counted.
+        let probe = TcpStream::connect(self.addr).await.unwrap();
+        let address = probe.local_addr().unwrap();
+        while !self.state.accepted.lock().unwrap().contains(&address) {
+            tokio::task::yield_now().await;
+        }
+        drop(probe);
+        while self.state.open.load(Ordering::SeqCst) > hung {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
     }
 
     pub fn most_in_flight(&self) -> usize {

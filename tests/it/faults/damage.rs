@@ -50,8 +50,8 @@ fn damaged_files_are_refused_by_name_and_nothing_is_sent() {
     let whole = fs::read(&path).unwrap();
     for (damage, inflict) in &DAMAGES[1..] {
         inflict(&path, &whole);
-        if serde_json::from_slice::<serde_json::Value>(&fs::read(&path).unwrap()).is_ok() && *damage != "zeros" {
-            continue; // white space alone has changed
+        if fs::read(&path).unwrap().trim_ascii_end() == whole.trim_ascii_end() {
+            continue; // the line break at the end alone has changed
         }
         site.check_refused(&format!("{manifest}: {damage}"), &[manifest, "damaged", "Restore it from a backup"]);
     }

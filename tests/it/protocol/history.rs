@@ -93,6 +93,8 @@ pub struct History {
     pub concurrency: u8,
     /// Requests for a row in one run, at most.
     pub attempts: u8,
+    /// Rows in one request, at most; 0: each has its own.
+    pub batch: u8,
     /// Refusals after which a row is set aside; 0: never.
     pub dead_letter_after: u8,
     /// Versions that the destination refuses whenever it is not friendly.
@@ -114,6 +116,7 @@ impl History {
             removals: true,
             concurrency: 1,
             attempts: 1,
+            batch: 0,
             dead_letter_after: 2,
             disliked: Vec::new(),
             receipt_rows: 1,
@@ -159,18 +162,30 @@ fn step() -> impl Strategy<Value = Step> {
     (prop::collection::vec((0..ORGS, turn), 0..7), act).prop_map(|(turns, act)| Step { turns, act })
 }
 
-/// Any history with so many acts.
-pub fn history(acts: std::ops::Range<usize>) -> impl Strategy<Value = History> {
-    let delivery = (1..=3u8, 1..=3u8, prop_oneof![2 => Just(1u8), 3 => Just(2u8), 1 => Just(0u8)], 1..=4u8);
+/// Any history with so many acts, of requests of one row or of several.
+pub fn history(acts: std::ops::Range<usize>, batches: bool) -> impl Strategy<Value = History> {
+    let batch = if batches { 1..=4u8 } else { 0..=0 };
+    let delivery = (1..=3u8, 1..=3u8, batch, prop_oneof![2 => Just(1u8), 3 => Just(2u8), 1 => Just(0u8)], 1..=4u8);
     let disliked = prop::collection::vec((0..ORGS, 0..VALUES), 0..9);
     let job = (3..=ORGS, any::<bool>(), delivery, disliked, prop_oneof![5 => Just(false), 1 => Just(true)]);
     (job, any::<bool>(), prop::collection::vec(step(), acts)).prop_map(|(job, is_calm_at_first, mut steps)| {
         let (orgs, removals, delivery, disliked, looks_again) = job;
-        let (concurrency, attempts, dead_letter_after, receipt_rows) = delivery;
+        let (concurrency, attempts, batch, dead_letter_after, receipt_rows) = delivery;
         if is_calm_at_first {
             // Much can only happen to what the destination has.
             steps[0] = Step { turns: Vec::new(), act: Act::Run(Weather::default()) };
         }
-        History { orgs, removals, concurrency, attempts, dead_letter_after, disliked, receipt_rows, looks_again, steps }
+        History {
+            orgs,
+            removals,
+            concurrency,
+            attempts,
+            batch,
+            dead_letter_after,
+            disliked,
+            receipt_rows,
+            looks_again,
+            steps,
+        }
     })
 }

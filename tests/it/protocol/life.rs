@@ -33,6 +33,8 @@ pub struct Request {
     pub org: Org,
     /// What the org is to have; `None`: it is gone.
     pub value: Option<Value>,
+    /// How many rows the request had.
+    pub together: usize,
     pub answer: Answer,
     pub applied: bool,
 }
@@ -83,6 +85,18 @@ impl World {
     pub fn that_dislikes(versions: &[(Org, Value)]) -> Arc<Mutex<World>> {
         let disliked = versions.iter().copied().collect();
         Arc::new(Mutex::new(World { disliked, ..World::default() }))
+    }
+
+    /// Which of the script's answers an org has next.
+    fn turn_of(&mut self, org: Org) -> usize {
+        let attempt = self.attempts.entry(org).or_default();
+        let turn = usize::from(org) + *attempt * 3;
+        *attempt += 1;
+        turn
+    }
+
+    fn dislikes(&self, row: &Request) -> bool {
+        row.value.is_some_and(|value| self.disliked.contains(&(row.org, value)))
     }
 }
 
@@ -217,30 +231,32 @@ impl Life {
         done
     }
 
-    /// A request arrives. Returns its place among the events, and how it is met.
-    pub fn arrives(&self, mut request: Request) -> (usize, Answer) {
+    /// A request arrives, with all its rows. Returns their places among the events, and how it is met.
+    pub fn arrives(&self, rows: Vec<Request>) -> (Range<usize>, Answer) {
         let mut script = self.script.lock().unwrap();
         script.requests += 1;
         if script.stop.is_some_and(|at| usize::from(at) + 1 == script.requests) {
             self.stop.send_replace(true);
         }
         let mut world = self.world();
-        let attempt = world.attempts.entry(request.org).or_default();
-        let turn = usize::from(request.org) + *attempt * 3;
-        *attempt += 1;
+        let turns: Vec<usize> = rows.iter().map(|row| world.turn_of(row.org)).collect();
+        let mut answer = Answer::Success;
         if !script.answers.is_empty() {
-            request.answer = script.answers[turn % script.answers.len()];
+            // One answer for all of them.
+            answer = turns.first().map_or(answer, |turn| script.answers[turn % script.answers.len()]);
+            if rows.iter().any(|row| world.dislikes(row)) {
+                answer = Answer::Refusal;
+            }
         }
-        let is_disliked = request.value.is_some_and(|value| world.disliked.contains(&(request.org, value)));
-        if is_disliked && !script.answers.is_empty() {
-            request.answer = Answer::Refusal;
+        let first = world.events.len();
+        for row in rows {
+            let request = Request { answer, ..row };
+            if !world.under_way.insert(request.org) {
+                world.broken.push(format!("two requests of one org at once: {request:?}"));
+            }
+            world.events.push(Event::Asked(request));
         }
-        let answer = request.answer;
-        if !world.under_way.insert(request.org) {
-            world.broken.push(format!("two requests of one org at once: {request:?}"));
-        }
-        world.events.push(Event::Asked(request));
-        (world.events.len() - 1, answer)
+        (first..world.events.len(), answer)
     }
 
     /// The destination takes a request in.

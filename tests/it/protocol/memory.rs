@@ -5,7 +5,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use nightmark::receipt::{FailureKind, Progress, Receipt};
 use nightmark::store::{
-    DestinationRecord, FailedReceipt, Refusal, RefusalChange, RefusalStore, RunEvent, RunRecord, RunStore, StoreError,
+    DestinationRecord, FailedReceipt, Past, Refusal, RefusalChange, RefusalStore, RunEvent, RunRecord, RunStore,
+    StoreError,
 };
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -110,6 +111,15 @@ impl RunStore for Memory {
 
     async fn progress(&self, run: &str) -> Result<Progress, StoreError> {
         Ok(self.state().await.runs.get(run).map_or_else(Progress::forgotten, |(_, progress)| progress.clone()))
+    }
+
+    async fn forget_runs(&self, _: &str, past: &Past<'_>) -> Result<(), StoreError> {
+        let mut state = self.state().await;
+        let is_past = |run: &RunRecord| run.state.is_final() && !past.except.contains(&run.id);
+        state.runs.retain(|_, (run, _)| run.started_at >= past.before || !is_past(run));
+        let older = state.runs.values_mut().rev().skip(past.rows_of as usize);
+        older.filter(|(run, _)| is_past(run)).for_each(|(_, progress)| *progress = Progress::forgotten());
+        Ok(())
     }
 
     async fn failures(&self, _: &str, _: u32) -> Result<Vec<FailedReceipt>, StoreError> {

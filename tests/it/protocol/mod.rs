@@ -10,7 +10,8 @@
 //!   has gone back;
 //! - nothing is sent that is not published, not durably allowed to leave, acknowledged, or a dead letter; and all the rest is;
 //! - a repeat of the same version has its first id, and no two versions share one; one request of an org at a time;
-//! - each receipt says what the answers mean, and what it is sure of is so at the destination;
+//! - each receipt says what the answers mean, and what it is sure of is so at the destination; rows that were refused together are
+//!   asked for again in fewer, until each has its own answer;
 //! - the store knows of each row what it should, and the counts of report and record add up.
 //!
 //! At the end, after one undisturbed night, the destination has what the source has, and the next night sends nothing.
@@ -48,6 +49,8 @@ struct Kind {
     keeps: Keeps,
     /// Least and most acts.
     acts: (usize, usize),
+    /// Whether requests carry several rows.
+    batches: bool,
 }
 
 /// The history of a seed, as proptest has it: it can be made smaller.
@@ -56,7 +59,7 @@ fn tree(kind: Kind, seed: u64) -> impl ValueTree<Value = History> {
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-    history::history(kind.acts.0..kind.acts.1 + 1).new_tree(&mut runner).unwrap()
+    history::history(kind.acts.0..kind.acts.1 + 1, kind.batches).new_tree(&mut runner).unwrap()
 }
 
 /// What does not hold in a history, panics included.
@@ -156,17 +159,24 @@ fn check_some(kind: Kind, histories: u64) {
     println!("{tally}");
     assert_eq!(tally.histories, histories);
     if histories >= 1000 {
-        let missing: Vec<&str> = tally::EXPECTED.into_iter().filter(|name| tally.of(name) == 0).collect();
+        let of_batches = tally::OF_BATCHES.into_iter().filter(|_| kind.batches);
+        let expected = tally::EXPECTED.into_iter().chain(of_batches);
+        let missing: Vec<&str> = expected.filter(|name| tally.of(name) == 0).collect();
         assert!(missing.is_empty(), "histories in which these never happen prove little: {missing:?}");
     }
 }
 
 #[test]
 fn twenty_thousand_histories() {
-    check_some(Kind { keeps: Keeps::InMemory, acts: (2, 3) }, 20_000);
+    check_some(Kind { keeps: Keeps::InMemory, acts: (2, 3), batches: false }, 20_000);
 }
 
 #[test]
 fn histories_over_sqlite() {
-    check_some(Kind { keeps: Keeps::InSqlite, acts: (3, 8) }, 600);
+    check_some(Kind { keeps: Keeps::InSqlite, acts: (3, 8), batches: false }, 600);
+}
+
+#[test]
+fn histories_of_batches() {
+    check_some(Kind { keeps: Keeps::InMemory, acts: (2, 4), batches: true }, 6_000);
 }

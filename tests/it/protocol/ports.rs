@@ -7,11 +7,12 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use nightmark::clock::Clock;
 use nightmark::deliver::verdict::{self, Attempt, Fault, FaultKind};
-use nightmark::deliver::{Connect, DeliverError, Message, Resolved, Transport};
+use nightmark::deliver::{Connect, DeliverError, Message, Parcel, Resolved, Transport};
 use nightmark::job::spec::Destination;
 use nightmark::receipt::{Progress, Receipt};
 use nightmark::store::{
-    DestinationRecord, FailedReceipt, Refusal, RefusalChange, RefusalStore, RunEvent, RunRecord, RunStore, StoreError,
+    DestinationRecord, FailedReceipt, Past, Refusal, RefusalChange, RefusalStore, RunEvent, RunRecord, RunStore,
+    StoreError,
 };
 use std::ops::Range;
 use std::sync::Arc;
@@ -92,27 +93,39 @@ fn request(message: &Message) -> Request {
     assert!(says, "the header says {} and the body {body}", message.operation);
     let value = if message.operation == "removed" { None } else { source::value(text("plan_id")) };
     let (seq, id, operation) = (message.seq, message.id.clone(), message.operation);
-    Request { seq, id, operation, org, value, answer: Answer::Success, applied: false }
+    Request { seq, id, operation, org, value, together: 1, answer: Answer::Success, applied: false }
+}
+
+/// The rows of a parcel. Its body says what they say: alone as it is, in batches as a list.
+fn requests(parcel: &Parcel) -> Vec<Request> {
+    let rows: Vec<Request> = parcel.messages().iter().map(request).collect();
+    let parsed = |json: &[u8]| serde_json::from_slice::<serde_json::Value>(json).unwrap();
+    let alone: Vec<_> = parcel.messages().iter().map(|message| parsed(&message.body)).collect();
+    let body = parsed(&parcel.body());
+    assert!(body.as_array().map_or(alone[0] == body, |list| *list == alone), "{body}");
+    assert!(rows.iter().all(|row| row.operation == parcel.operation()), "{rows:?}");
+    let together = rows.len();
+    rows.into_iter().map(|row| Request { together, ..row }).collect()
 }
 
 #[async_trait]
 impl Transport for Way {
-    async fn send(&self, message: &Message, _: DateTime<Utc>) -> Attempt {
+    async fn send(&self, parcel: &Parcel, _: DateTime<Utc>) -> Attempt {
         let life = &self.0;
         life.place("request.before_arrival").await;
-        let request = request(message);
-        let org = request.org;
-        let (at, answer) = life.arrives(request);
+        let rows = requests(parcel);
+        let orgs: Vec<source::Org> = rows.iter().map(|row| row.org).collect();
+        let (places, answer) = life.arrives(rows);
         // Others may come while this one is under way.
         tokio::task::yield_now().await;
         if life.is_over() {
             std::future::pending::<()>().await;
         }
         if answer.is_applied() {
-            life.applies(at);
+            places.for_each(|at| life.applies(at));
         }
         life.place("request.before_answer").await;
-        life.leaves(org);
+        orgs.into_iter().for_each(|org| life.leaves(org));
         answer.attempt()
     }
 }
@@ -176,6 +189,10 @@ impl RunStore for Watched {
 
     async fn progress(&self, run: &str) -> Result<Progress, StoreError> {
         self.look(self.inner.progress(run)).await
+    }
+
+    async fn forget_runs(&self, job: &str, past: &Past<'_>) -> Result<(), StoreError> {
+        self.life.write(None, self.inner.forget_runs(job, past)).await
     }
 
     async fn failures(&self, run: &str, limit: u32) -> Result<Vec<FailedReceipt>, StoreError> {

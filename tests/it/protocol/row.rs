@@ -45,14 +45,26 @@ fn meaning(answer: Answer) -> Means {
 pub fn end_of(requests: &[Request], attempts: u8) -> Result<End, String> {
     let mut may_be_applied = false;
     let unknown = End::Final(End::UNKNOWN.0, End::UNKNOWN.1);
-    for (made, request) in (1..).zip(requests) {
+    let (mut made, mut together) = (0, usize::MAX);
+    for (at, request) in (1..).zip(requests) {
+        if request.together > together {
+            return Err(format!("in a larger request than before: {requests:?}"));
+        }
+        made += 1;
+        together = request.together;
         let end = match meaning(request.answer) {
+            // The halves have attempts of their own.
+            Means::Refused if together > 1 => {
+                made = 0;
+                together -= 1;
+                End::Open { may_be_applied }
+            }
             Means::Applied => End::Final(Outcome::Acknowledged, None),
             Means::Refused if may_be_applied => unknown,
             Means::Refused => End::Final(Outcome::Refused, Some(FailureKind::Refused)),
             Means::Failed(maybe, is_worth_it) => {
                 may_be_applied |= maybe;
-                match (is_worth_it && made < usize::from(attempts), may_be_applied) {
+                match (is_worth_it && made < attempts, may_be_applied) {
                     (true, _) => End::Open { may_be_applied },
                     (false, true) => unknown,
                     (false, false) => End::Final(Outcome::Refused, Some(FailureKind::NotDelivered)),
@@ -61,7 +73,7 @@ pub fn end_of(requests: &[Request], attempts: u8) -> Result<End, String> {
             Means::Halt => End::Open { may_be_applied },
         };
         let is_over = matches!(end, End::Final(..)) || matches!(meaning(request.answer), Means::Halt);
-        if made == requests.len() {
+        if at == requests.len() {
             return Ok(end);
         }
         if is_over {

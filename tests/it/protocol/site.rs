@@ -7,7 +7,7 @@ use super::ports::{Ticks, Watched, Way};
 use crate::support::{folder_in_memory, job_file};
 use nightmark::clock::Clock;
 use nightmark::config::{Home, Settings};
-use nightmark::job::spec::{Job, Retry};
+use nightmark::job::spec::{Batch, Job, Retry};
 use nightmark::pipeline::{How, PipelineError, Resources, RunReport, Runner};
 use nightmark::store::RunStore;
 use nightmark::store::sqlite::SqliteStore;
@@ -36,7 +36,9 @@ impl Ground {
             let store = SqliteStore::open(&folder.path().join("empty.db")).await.unwrap();
             store.close().await;
         });
-        let settings = Settings::parse("", Path::new("nightmark.toml")).unwrap_or_else(|p| panic!("{p:?}"));
+        // As little as can be is remembered of earlier runs.
+        let text = "[runs]\nkeep_days = 1\nkeep_rows_of = 1\n";
+        let settings = Settings::parse(text, Path::new("nightmark.toml")).unwrap_or_else(|p| panic!("{p:?}"));
         Ground { folder, jobs, settings, made: 0 }
     }
 
@@ -103,6 +105,8 @@ impl<'a> Site<'a> {
         let (attempts, max) = (u32::from(history.attempts), Duration::from_millis(1));
         // No waits: they only cost time, and order is the ports' to vary.
         job.destination.retry = Retry { attempts, base: Duration::ZERO, max };
+        let rows = usize::from(history.batch);
+        job.destination.batch = (rows > 0).then_some(Batch { rows, bytes: 1 << 20 });
         ground.settings.delivery.receipt_rows = usize::from(history.receipt_rows);
         ground.settings.delivery.receipt_interval = Duration::ZERO;
         let home = Self::fresh_home(ground);

@@ -40,6 +40,9 @@ pub const EXPECTED: [&str; 28] = [
     "stopped: Config",
 ];
 
+/// What must come up besides where requests carry several rows.
+pub const OF_BATCHES: [&str; 3] = ["batch: applied", "batch: refused", "batch: failed"];
+
 /// Counts by name.
 #[derive(Debug, Default)]
 pub struct Tally {
@@ -91,6 +94,13 @@ impl Tally {
             other => format!("{other:?}"),
         };
         self.count(format!("answer: {name}"));
+        if request.together > 1 {
+            self.count(match request.answer {
+                Answer::Success => "batch: applied",
+                Answer::Refusal | Answer::TakenBack => "batch: refused",
+                _ => "batch: failed",
+            });
+        }
     }
 
     pub fn word(&mut self, word: &Word) {

@@ -2,8 +2,14 @@
 //! shows. Keys that must be there are options all the same, so that a file that lacks one can still be searched for
 //! other mistakes; the schema says that they are required, and that is checked first.
 
-use super::raw_conforms::RawConformsTo;
-use super::spec::DEAD_LETTER_AFTER;
+mod destination;
+
+pub use super::raw_conforms::{RawConformsTo, RawMapping};
+pub use destination::{
+    RawAuth, RawBatch, RawBodyFormat, RawDestination, RawHttp, RawMethod, RawMode, RawRegion, RawRetry, RawRoute,
+    RawRudderstack, RawSegment, RawSending, RawSigning, RawTrailspark,
+};
+
 use schemars::JsonSchema;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -36,8 +42,8 @@ pub struct RawJob {
     /// Where webhooks go.
     #[schemars(required)]
     pub destination: Option<RawDestination>,
-    /// What a webhook says: a `preset` or a `template`.
-    #[schemars(required)]
+    /// What a webhook says: a `preset` or a `template`. Of kind `http` it must be there; `trailspark` has the preset `flat`
+    /// without it, `segment` and `rudderstack` the preset `group`.
     pub payload: Option<RawPayload>,
     /// When a change set is held back for a person to look at.
     pub guard: Option<RawGuard>,
@@ -204,109 +210,10 @@ pub enum RawBadKey {
     Quarantine,
 }
 
-/// Where webhooks go.
-#[derive(Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum RawDestination {
-    /// An HTTP endpoint.
-    Http(RawHttp),
-}
-
-/// An HTTP endpoint that takes one JSON body per org by POST. It has no `Debug`: it may hold a secret that somebody wrote
-/// down and that is about to be refused.
-#[derive(Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RawHttp {
-    /// The address; secrets in it are written `${NAME}` (environment) or `${file:PATH}`.
-    #[schemars(required, length(min = 1))]
-    pub url: Option<String>,
-    /// Sent as `X-Api-Secret`; `${NAME}` or `${file:PATH}`, never the secret itself.
-    pub secret: Option<String>,
-    /// Signs every request by Standard Webhooks: `${NAME}` or `${file:PATH}` of a `whsec_…` secret. While a secret is
-    /// being replaced, a list: the newest first.
-    pub signing: Option<RawSigning>,
-    /// Further headers. Secrets in them are written `${NAME}` or `${file:PATH}`.
-    #[serde(default)]
-    pub headers: BTreeMap<String, String>,
-    /// At most so many requests in a second, minute or hour: `50/s`, `600/m`, `1000/h`. Default: no limit.
-    #[schemars(regex(pattern = r"^[1-9][0-9]*/[smh]$"))]
-    pub rate: Option<String>,
-    /// So many requests of `rate` may leave at once after idle time. Default: what the rate allows in 10 ms, at least 1.
-    #[schemars(range(min = 1, max = 1_000_000))]
-    pub burst: Option<u32>,
-    /// Requests in flight at most; fewer while the destination has trouble.
-    #[serde(default = "eight")]
-    #[schemars(range(min = 1, max = 1024))]
-    pub concurrency: u32,
-    /// Retries within a run; what is left is sent by the next run.
-    #[serde(default)]
-    pub retry: RawRetry,
-    /// A row that was refused in so many runs with the same content is set aside until its value changes; 0: never.
-    #[serde(default = "dead_letter_after")]
-    pub dead_letter_after: u32,
-    /// The longest that one request may take, answer included.
-    #[serde(default = "thirty_seconds")]
-    #[schemars(regex(pattern = r"^[0-9]+(ms|s|m|h)$"))]
-    pub timeout: String,
-    /// A PEM file of certificates that are trusted besides those of this machine; relative to the home folder.
-    #[schemars(length(min = 1))]
-    pub ca_file: Option<String>,
-    /// The HTTP proxy to go through, such as `http://proxy.example:3128`. Those of the environment are never taken.
-    #[schemars(length(min = 1))]
-    pub proxy: Option<String>,
-    /// Networks that may be connected to although they are link-local, metadata or otherwise refused addresses, such as
-    /// `169.254.10.0/24`.
-    #[serde(default)]
-    pub allow_addresses: Vec<String>,
-}
-
-/// One signing secret, or the newest and those that it replaces. It has no `Debug`, as [`RawHttp`].
-#[derive(Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum RawSigning {
-    /// The only secret.
-    One(#[schemars(length(min = 1))] String),
-    /// Several, the newest first.
-    Many(#[schemars(length(min = 1))] Vec<String>),
-}
-
-fn eight() -> u32 {
-    8
-}
-
-fn dead_letter_after() -> u32 {
-    DEAD_LETTER_AFTER
-}
-
-fn thirty_seconds() -> String {
-    "30s".to_owned()
-}
-
-/// Retries within a run, with exponential backoff and full jitter.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct RawRetry {
-    /// Attempts in all, the first included.
-    #[schemars(range(min = 1, max = 100))]
-    pub attempts: u32,
-    /// The longest wait before the second attempt; doubled for each further one.
-    #[schemars(regex(pattern = r"^[0-9]+(ms|s|m|h)$"))]
-    pub base: String,
-    /// The longest wait before any attempt.
-    #[schemars(regex(pattern = r"^[0-9]+(ms|s|m|h)$"))]
-    pub max: String,
-}
-
-impl Default for RawRetry {
-    fn default() -> Self {
-        RawRetry { attempts: 5, base: "1s".to_owned(), max: "5m".to_owned() }
-    }
-}
-
 /// What a webhook says: a `preset` or a `template`.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("oneOf" = [{ "required": ["preset"] }, { "required": ["template"] }]))]
+#[schemars(extend("not" = { "required": ["preset", "template"] }))]
 pub struct RawPayload {
     /// A ready-made form.
     pub preset: Option<RawPreset>,
@@ -319,6 +226,28 @@ pub struct RawPayload {
     pub template: Option<String>,
     /// The payload template of the destination's API key: a body that it would refuse is never sent.
     pub conforms_to: Option<RawConformsTo>,
+    /// Kind `http`: what is said of an org that the destination does not have, if that is something else.
+    pub added: Option<RawBody>,
+    /// Kind `http`: what is said of an org whose compared columns differ, if that is something else.
+    pub changed: Option<RawBody>,
+    /// Kind `http`: what is said of an org that is gone from the extract, if that is something else.
+    pub removed: Option<RawBody>,
+}
+
+/// What a webhook says of one kind of difference: a `preset` or a `template`.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["preset"] }, { "required": ["template"] }]))]
+pub struct RawBody {
+    /// A ready-made form.
+    pub preset: Option<RawPreset>,
+    /// Of a preset: dot path in the body = column, in the order of the body.
+    #[serde(default)]
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    pub fields: Option<Fields>,
+    /// A Liquid template of the JSON body.
+    #[schemars(length(min = 1))]
+    pub template: Option<String>,
 }
 
 /// A ready-made form of body.

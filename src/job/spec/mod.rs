@@ -1,12 +1,17 @@
 //! A job as the rest of the program sees it: validated, every default filled in, no IO done.
 
+mod destination;
+
+pub use destination::{
+    Auth, Batch, BodyFormat, DEAD_LETTER_AFTER, Destination, DestinationKind, Method, PerOperation, RESERVED_HEADERS,
+    Rate, Retry, Route,
+};
+
 use crate::mapping::PayloadTemplate;
 use crate::row;
 use chrono_tz::Tz;
-use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// One validated job.
 #[derive(Debug, Clone)]
@@ -27,6 +32,8 @@ pub struct Job {
     pub payload: Payload,
     /// What the destination's key takes fields from (`[payload.conforms_to]`); `None`: nobody said.
     pub conforms_to: Option<PayloadTemplate>,
+    /// What it says of one kind of difference, where that is something else.
+    pub payload_of: PerOperation<Option<Payload>>,
     /// When a change set is held.
     pub guard: Guard,
 }
@@ -175,108 +182,6 @@ pub enum Part {
     File(PathBuf),
 }
 
-/// The default of [`Destination::dead_letter_after`].
-pub const DEAD_LETTER_AFTER: u32 = 5;
-
-/// `[destination] kind = "http"`
-#[derive(Debug, Clone)]
-pub struct Destination {
-    /// The address. The API key usually stands in it: show [`Templated::written`], never the resolved form.
-    pub url: Templated,
-    /// Sent as `X-Api-Secret`.
-    pub secret: Option<Templated>,
-    /// Secrets that requests are signed with, the newest first; none: no signature.
-    pub signing: Vec<Templated>,
-    /// Further headers, by name.
-    pub headers: BTreeMap<String, Templated>,
-    /// At most so many requests in so much time; `None`: no limit.
-    pub rate: Option<Rate>,
-    /// How many of them may leave at once after idle time; `None`: what the rate allows in 10 ms, at least 1.
-    pub burst: Option<u32>,
-    /// Requests in flight at most, 1–1024; fewer while the destination has trouble.
-    pub concurrency: usize,
-    /// Retries within a run.
-    pub retry: Retry,
-    /// Refusals of the same content after which a row is set aside; 0: never.
-    pub dead_letter_after: u32,
-    /// The whole request, body included.
-    pub timeout: Duration,
-    /// A PEM file of further trusted certificates, absolute.
-    pub ca_file: Option<PathBuf>,
-    /// The HTTP proxy to go through; `None`: straight to the destination, whatever the environment says.
-    pub proxy: Option<Templated>,
-    /// What may be connected to of the addresses that are refused otherwise.
-    pub allow_addresses: Vec<IpNet>,
-}
-
-impl Destination {
-    /// One without limits, secrets or retries, to build test cases from.
-    #[cfg(test)]
-    pub fn plain(url: Templated) -> Destination {
-        Destination {
-            url,
-            secret: None,
-            signing: Vec::new(),
-            headers: BTreeMap::new(),
-            rate: None,
-            burst: None,
-            concurrency: 1,
-            retry: Retry { attempts: 1, base: Duration::ZERO, max: Duration::ZERO },
-            dead_letter_after: 5,
-            timeout: Duration::from_secs(30),
-            ca_file: None,
-            proxy: None,
-            allow_addresses: Vec::new(),
-        }
-    }
-
-    /// The signing secrets, each with the field that it stands in.
-    pub fn signing_fields(&self) -> impl Iterator<Item = (String, &Templated)> {
-        let name = move |index| match self.signing.len() {
-            1 => "destination.signing".to_owned(),
-            _ => format!("destination.signing[{index}]"),
-        };
-        self.signing.iter().enumerate().map(move |(index, secret)| (name(index), secret))
-    }
-}
-
-/// Headers that a job may not set, in lower case: they frame the message, or they are ours and mean something to a
-/// receiver. `X-Api-Secret` comes from `destination.secret`.
-pub const RESERVED_HEADERS: [&str; 12] = [
-    "connection",
-    "content-length",
-    "host",
-    "idempotency-key",
-    "nightmark-operation",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-    "webhook-id",
-    "webhook-signature",
-    "webhook-timestamp",
-    "x-api-secret",
-];
-
-/// `rate = "50/s"`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
-    /// Requests, at least 1.
-    pub quantity: u32,
-    /// In this time.
-    pub per: Duration,
-}
-
-/// `retry = { attempts = 5, base = "1s", max = "5m" }`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retry {
-    /// Attempts in all, the first included; at least 1.
-    pub attempts: u32,
-    /// The longest wait before the second attempt; doubled for each further one.
-    pub base: Duration,
-    /// The longest wait.
-    pub max: Duration,
-}
-
 /// `[payload]`
 #[derive(Debug, Clone)]
 pub enum Payload {
@@ -295,6 +200,20 @@ pub enum Payload {
         /// The template text.
         template: String,
     },
+    /// Nothing: the request has no body.
+    Empty,
+}
+
+impl Job {
+    /// What is said of an `added`, `changed` or `removed` row.
+    pub fn payload_for(&self, operation: &str) -> &Payload {
+        self.payload_of.get(operation).as_ref().unwrap_or(&self.payload)
+    }
+
+    /// Every payload that a request of this job may carry.
+    pub fn payloads(&self) -> impl Iterator<Item = &Payload> {
+        std::iter::once(&self.payload).chain(self.payload_of.iter().filter_map(|(_, own)| own.as_ref()))
+    }
 }
 
 /// `[guard]`: a change set beyond these is held. A share counts only together with its absolute floor.

@@ -1,143 +1,23 @@
 //! The receiver over a real socket: what the guide says, and what broken or hostile clients get.
 
-use chrono::{DateTime, TimeDelta, Utc};
+mod array;
+mod sdk;
+mod server;
+
+use chrono::TimeDelta;
 use futures_util::future::join_all;
-use nightmark::clock::{Clock, SystemClock};
-use nightmark::receiver::keys::{self, NewKey, Purpose};
-use nightmark::receiver::{self, MAX_BODY, PayloadTemplate, ReceiverState};
-use nightmark::store::sqlite::SqliteStore;
+use nightmark::clock::Clock;
+use nightmark::receiver::keys::Purpose;
+use nightmark::receiver::{self, MAX_BODY};
 use nightmark::store::{KeyStore, OrgStore};
-use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use std::sync::{Arc, Mutex};
+use server::{Server, preset};
+use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-const GUIDE_BODY: &str = include_str!("fixtures/curl_flat.json");
-
-/// A clock that the test sets.
-#[derive(Debug)]
-struct TestClock(Mutex<DateTime<Utc>>);
-
-impl Clock for TestClock {
-    fn now(&self) -> DateTime<Utc> {
-        *self.0.lock().unwrap()
-    }
-
-    fn random(&self) -> u128 {
-        SystemClock.random()
-    }
-}
-
-struct Server {
-    _dir: tempfile::TempDir,
-    address: std::net::SocketAddr,
-    store: Arc<SqliteStore>,
-    clock: Arc<TestClock>,
-    stop: watch::Sender<bool>,
-    served: tokio::task::JoinHandle<anyhow::Result<()>>,
-    client: reqwest::Client,
-}
-
-/// A key's text and its secret.
-struct Key {
-    id: String,
-    key: String,
-    secret: Option<String>,
-}
-
-struct Answer {
-    status: u16,
-    retry_after: Option<String>,
-    text: String,
-}
-
-impl Answer {
-    #[track_caller]
-    fn expect(self, status: u16, part: &str) -> Self {
-        assert_eq!(self.status, status, "{}", self.text);
-        assert!(self.text.contains(part), "{}", self.text);
-        if status != 200 {
-            let body: Value = serde_json::from_str(&self.text).unwrap();
-            assert_eq!(body["success"], json!(false));
-            assert!(body["error"].is_string() && body.as_object().unwrap().len() == 2, "{body}");
-        }
-        self
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap()
-    }
-}
-
-impl Server {
-    async fn start() -> Server {
-        // The program installs it as well; the client would not start without.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let dir = tempfile::tempdir().unwrap();
-        let store = Arc::new(SqliteStore::open(&dir.path().join("nightmark.db")).await.unwrap());
-        let clock = Arc::new(TestClock(Mutex::new("2026-03-01T12:00:00Z".parse().unwrap())));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (stop, stopped) = watch::channel(false);
-        let state = ReceiverState::start(Arc::clone(&store), Arc::clone(&clock) as Arc<dyn Clock>);
-        let served = tokio::spawn(receiver::serve(listener, state, stopped));
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Server { _dir: dir, address, store, clock, stop, served, client }
-    }
-
-    async fn key(&self, purpose: Purpose, with_secret: bool, expires_at: Option<DateTime<Utc>>) -> Key {
-        let new = NewKey { name: "test".into(), purpose, with_secret, expires_at };
-        let created = keys::create(self.store.as_ref(), self.clock.as_ref(), new).await.unwrap();
-        let secret = created.secret.map(|secret| secret.expose_secret().to_owned());
-        Key { id: created.record.id, key: created.key.expose_secret().to_owned(), secret }
-    }
-
-    async fn template_key(&self, toml: &str) -> Key {
-        self.key(Purpose::ProductOrgs(PayloadTemplate::from_toml_text(toml).unwrap()), false, None).await
-    }
-
-    async fn flat_key(&self) -> Key {
-        self.key(preset("flat"), false, None).await
-    }
-
-    fn url(&self, key: &str) -> String {
-        format!("http://{}/api/product-orgs/webhook/{key}", self.address)
-    }
-
-    async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
-        let response = request.send().await.unwrap();
-        let status = response.status().as_u16();
-        let retry_after = response.headers().get("retry-after").map(|v| v.to_str().unwrap().to_owned());
-        Answer { status, retry_after, text: response.text().await.unwrap() }
-    }
-
-    async fn post_with(&self, key: &str, secret: Option<&str>, body: impl Into<reqwest::Body>) -> Answer {
-        let mut request = self.client.post(self.url(key)).header("content-type", "application/json").body(body);
-        if let Some(secret) = secret {
-            request = request.header("x-api-secret", secret);
-        }
-        self.send(request).await
-    }
-
-    async fn post(&self, key: &Key, body: impl Into<reqwest::Body>) -> Answer {
-        self.post_with(&key.key, key.secret.as_deref(), body).await
-    }
-
-    async fn org_count(&self) -> usize {
-        self.store.orgs(None, 100_000).await.unwrap().len()
-    }
-
-    async fn stop(self) {
-        self.stop.send(true).unwrap();
-        self.served.await.unwrap().unwrap();
-    }
-}
-
-fn preset(name: &str) -> Purpose {
-    Purpose::ProductOrgs(PayloadTemplate::preset(name).unwrap())
-}
+const GUIDE_BODY: &str = include_str!("../fixtures/curl_flat.json");
 
 #[tokio::test]
 async fn the_guides_body_is_answered_as_the_guide_shows() {

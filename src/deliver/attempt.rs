@@ -1,39 +1,55 @@
-//! One row from its first attempt to its final word.
+//! One parcel from its first attempt to the final word about each of its rows.
 //!
 //! Always holds: a permit is held only while a request is in flight; an attempt that has begun is seen through; a row
-//! that may have been applied never ends as refused or pending.
+//! that may have been applied never ends as refused or pending; several rows that are refused together are sent again in two
+//! halves, until each has its own answer.
 
 use super::engine::Run;
 use super::limits::{Opened, Permit};
 use super::receipts::Word;
 use super::retry::next_wait;
-use super::verdict::{Attempt, Preset, RETRY_AFTER_CAP, Verdict, judge, settle};
+use super::verdict::{Attempt, Peer, RETRY_AFTER_CAP, Verdict, judge, settle};
 use super::words::so_far;
-use super::{FailureKind, Message, StopKind, Stopped};
+use super::{FailureKind, Message, Parcel, StopKind, Stopped};
 use crate::receipt::{Failure, Outcome, Receipt};
-use chrono::SecondsFormat;
+use chrono::{DateTime, SecondsFormat, Utc};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// The longest break after a 429 or 503 that does not say how long.
 const BREATHER: Duration = Duration::from_secs(1);
 
-/// A row on its way.
+/// A parcel on its way.
 pub(super) struct Job {
-    pub(super) message: Message,
+    pub(super) parcel: Parcel,
     history: History,
 }
 
 impl Job {
-    pub(super) fn new(message: Message) -> Self {
-        Job { message, history: History::default() }
+    pub(super) fn new(parcel: Parcel) -> Self {
+        Job { parcel, history: History::default() }
+    }
+
+    /// Both halves. What is known of all rows is known of each half; it has its own attempts.
+    fn split(self) -> impl Iterator<Item = Job> {
+        let Job { parcel, history } = self;
+        let known = move || History {
+            attempts: 0,
+            earlier: history.earlier + history.attempts,
+            detail: history.detail.clone(),
+            rejected: false,
+            ..history
+        };
+        parcel.split().map(move |parcel| Job { parcel, history: known() })
     }
 }
 
-/// What is known about a row so far.
+/// What is known about the rows of a parcel so far.
 #[derive(Default)]
 struct History {
     attempts: u32,
+    /// Those that were made when the rows were part of a larger parcel.
+    earlier: u32,
     maybe_applied: bool,
     status: Option<u16>,
     detail: Option<String>,
@@ -44,35 +60,43 @@ struct History {
 /// What comes after an attempt.
 enum Step {
     Done(Outcome),
+    Split,
     Again(Duration),
     Leave,
 }
 
-/// Attempts a row once, and hands over its final word or puts it back to be attempted later.
+/// Attempts a parcel once, and hands over the final word about its rows or puts it back to be attempted later.
 pub(super) async fn attempt(run: &Run, mut job: Job, permit: Permit) {
     failpoint!("request.before");
-    let attempt = run.engine.client.send(&job.message, run.engine.clock.now()).await;
+    let attempt = run.engine.client.send(&job.parcel, run.engine.clock.now()).await;
     failpoint!("request.answered");
-    let verdict = judge(&attempt, Preset::Webhook, run.engine.clock.now());
+    let peer = run.engine.peers.get(job.parcel.operation());
+    let verdict = judge(&attempt, peer, run.engine.clock.now());
     let opened = permit.ended(&attempt, &verdict, run.engine.clock.random());
     let row = &mut job.history;
     row.attempts += 1;
     row.status = attempt.status();
     let (made, status) = (row.attempts, row.status);
-    let step = decide(run, row, &attempt, verdict);
+    let rows = job.parcel.messages().len();
+    let step = match decide(run, row, &attempt, peer, verdict) {
+        Step::Done(Outcome::Refused) if rows > 1 && row.rejected => Step::Split,
+        step => step,
+    };
     if let Some(opened) = opened {
         breaker_opened(run, row, opened);
     }
-    let message = &job.message;
-    tracing::debug!(seq = message.seq, key = message.key, attempt = made, status, %step, "attempted");
+    if let Some(first) = job.parcel.messages().first() {
+        tracing::debug!(seq = first.seq, key = first.key, rows, attempt = made, status, %step, "attempted");
+    }
     match step {
-        Step::Done(outcome) => run.desk.finish(finish(run, job, outcome)),
-        Step::Leave => run.desk.finish(leave(run, job)),
+        Step::Done(outcome) => run.desk.finish(words(run, job, Some(outcome))),
+        Step::Split => run.desk.replace(job.split()),
+        Step::Leave => run.desk.finish(words(run, job, None)),
         Step::Again(wait) => run.desk.park(job, Instant::now() + wait),
     }
 }
 
-fn decide(run: &Run, row: &mut History, attempt: &Attempt, verdict: Verdict) -> Step {
+fn decide(run: &Run, row: &mut History, attempt: &Attempt, peer: &Peer, verdict: Verdict) -> Step {
     match verdict {
         Verdict::Acknowledged => {
             row.detail = None;
@@ -87,12 +111,12 @@ fn decide(run: &Run, row: &mut History, attempt: &Attempt, verdict: Verdict) -> 
             row.detail = Some(run.engine.redactor.clean(&detail));
             Step::Done(Outcome::Unknown)
         }
-        Verdict::ConfigFault { reason, remedy } => config_fault(run, row, &reason, remedy),
+        Verdict::ConfigFault { reason, remedy } => config_fault(run, row, &reason, &remedy),
         Verdict::Retry { maybe_applied, after, pause, detail } => {
             row.maybe_applied |= maybe_applied;
-            row.detail = Some(run.engine.redactor.clean(&so_far(attempt, &detail, row.attempts)));
+            row.detail = Some(run.engine.redactor.clean(&so_far(attempt, &detail, row.attempts, peer.address)));
             match after.filter(|_| pause) {
-                Some(time) if time > run.engine.policy.max => long_pause(run, row.status, time),
+                Some(time) if time > run.engine.destination.retry.max => long_pause(run, row.status, time),
                 Some(time) => {
                     tracing::debug!(status = row.status, seconds = time.as_secs(), "the destination asks for a pause");
                     run.engine.limits.pause(time);
@@ -146,7 +170,7 @@ fn breaker_opened(run: &Run, row: &History, opened: Opened) {
 }
 
 fn again(run: &Run, row: &History, after: Option<Duration>) -> Step {
-    match next_wait(&run.engine.policy, row.attempts, after, run.engine.clock.random()) {
+    match next_wait(&run.engine.destination.retry, row.attempts, after, run.engine.clock.random()) {
         Some(wait) => Step::Again(wait),
         None => Step::Done(if row.maybe_applied { Outcome::Unknown } else { Outcome::Refused }),
     }
@@ -171,35 +195,44 @@ fn long_pause(run: &Run, status: Option<u16>, time: Duration) -> Step {
     Step::Leave
 }
 
-fn finish(run: &Run, job: Job, last: Outcome) -> Word {
-    let Job { message, history: row } = job;
-    let outcome = settle(row.maybe_applied, last);
-    let failure = match outcome {
-        Outcome::Acknowledged => None,
-        Outcome::Refused if row.rejected => Some(FailureKind::Refused),
-        Outcome::Refused => Some(FailureKind::NotDelivered),
-        Outcome::Unknown => Some(FailureKind::Unknown),
-    };
-    Word::Final(Receipt {
-        seq: message.seq,
-        outcome,
-        status: row.status,
-        attempts: row.attempts,
-        detail: row.detail,
-        at: run.engine.clock.now(),
-        failure: failure.map(|kind| Failure { kind, key: message.key, webhook_id: message.version }),
+/// The words about the rows of a parcel whose last attempt came to `last`. `None`: the run stops before it has its answer. Then the
+/// rows stay pending, unless an earlier attempt may have been applied.
+pub(super) fn words(run: &Run, job: Job, last: Option<Outcome>) -> impl Iterator<Item = Word> {
+    let Job { parcel, history: row } = job;
+    let last = last.or(if row.maybe_applied { Some(Outcome::Unknown) } else { None });
+    let at = run.engine.clock.now();
+    parcel.into_messages().map(move |message| match last {
+        None => Word::Pending,
+        Some(last) => Word::Final(row.receipt(message, last, at)),
     })
 }
 
-/// The run stops before the row has its answer: it stays pending, unless an earlier attempt may have been applied.
-pub(super) fn leave(run: &Run, job: Job) -> Word {
-    if job.history.maybe_applied { finish(run, job, Outcome::Unknown) } else { Word::Pending }
+impl History {
+    fn receipt(&self, message: Message, last: Outcome, at: DateTime<Utc>) -> Receipt {
+        let outcome = settle(self.maybe_applied, last);
+        let failure = match outcome {
+            Outcome::Acknowledged => None,
+            Outcome::Refused if self.rejected => Some(FailureKind::Refused),
+            Outcome::Refused => Some(FailureKind::NotDelivered),
+            Outcome::Unknown => Some(FailureKind::Unknown),
+        };
+        Receipt {
+            seq: message.seq,
+            outcome,
+            status: self.status,
+            attempts: self.earlier + self.attempts,
+            detail: self.detail.clone(),
+            at,
+            failure: failure.map(|kind| Failure { kind, key: message.key, webhook_id: message.version }),
+        }
+    }
 }
 
 impl std::fmt::Display for Step {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Step::Done(outcome) => write!(f, "{outcome:?}"),
+            Step::Split => f.write_str("again in two halves"),
             Step::Again(wait) => write!(f, "again in {} ms", wait.as_millis()),
             Step::Leave => f.write_str("left to the next run"),
         }
