@@ -1,12 +1,14 @@
 //! Payloads: what a webhook says about a row.
 //!
-//! In: a [`spec::Payload`](crate::job::spec::Payload) and a schema, then rows. Out: JSON bodies. Pure.
+//! In: a [`spec::Payload`](crate::job::spec::Payload) and a schema, then rows. Out: JSON bodies, for one row
+//! ([`Template`]) or several ([`BatchTemplate`]), URLs and header values ([`TextTemplate`]). Pure.
 //! Always holds: a body is valid JSON (or empty, where the job has none), whatever the values are, or the row is an error that names the place; a value
 //! never ends the JSON string that it stands in; the same row and [`Meta`] give the same bytes.
 //! Deliberately absent: HTTP, and any notion of what changed but the operation's name.
 //!
 //! A new preset is one file in `preset/` and one arm in [`Template::compile`].
 
+mod batch;
 mod conformance;
 mod error;
 mod event;
@@ -14,11 +16,14 @@ mod liquid;
 mod preset;
 #[cfg(test)]
 mod tests;
+mod text;
 mod write;
 
+pub use batch::{BatchMeta, BatchTemplate, PreparedRow};
 pub use conformance::Conformance;
 pub use error::{Place, RenderError, TemplateError};
 pub use event::check_event;
+pub use text::{TextKind, TextTemplate};
 
 use crate::job::spec::Payload;
 use crate::row::{RowRef, Schema};
@@ -35,6 +40,13 @@ pub struct Meta<'a> {
     pub operation: &'static str,
     /// When the run started.
     pub at: DateTime<Utc>,
+}
+
+impl<'a> Meta<'a> {
+    /// As Liquid knows it.
+    fn words(&self) -> liquid::Words<'a> {
+        liquid::Words { job: self.job, operation: self.operation, webhook_id: self.webhook_id, at: self.at }
+    }
 }
 
 /// A payload, compiled against one schema. Shared between threads.
@@ -63,7 +75,10 @@ impl Template {
         let compiled = match payload {
             Payload::Flat { fields } => Compiled::Preset(preset::flat::compile(fields, schema, ignore)?),
             Payload::Group { fields } => Compiled::Preset(preset::group::compile(fields, schema, key, ignore)?),
-            Payload::Liquid { template } => Compiled::Liquid(liquid::Liquid::compile(template, schema)?),
+            Payload::Liquid { template } => {
+                let (about, makes) = (liquid::About::Row, liquid::Makes::Json);
+                Compiled::Liquid(liquid::Liquid::compile(template, schema, about, makes)?)
+            }
             Payload::Empty => Compiled::Empty,
         };
         Ok(Template(compiled))
@@ -76,7 +91,7 @@ impl Template {
     pub fn render(&self, row: RowRef<'_>, meta: &Meta<'_>) -> Result<String, RenderError> {
         match &self.0 {
             Compiled::Preset(preset) => preset.render(row, meta),
-            Compiled::Liquid(template) => template.render(row, meta),
+            Compiled::Liquid(template) => template.render(liquid::Subject::Row(liquid::Row::Arrow(row)), meta.words()),
             Compiled::Empty => Ok(String::new()),
         }
     }

@@ -317,6 +317,8 @@ fn census_and_control_flow() {
     );
     check_liquid(r#"{% capture x %}"{{row.name}}"{% endcapture %}{{ x }}"#, r#""\"Q\"uote\nline\\\"""#);
     check_liquid(r#""{% raw %}{{ row.n }}{% endraw %}{% comment %}"{{ nope }}{% endcomment %}""#, r#""{{ row.n }}""#);
+    // What is no number counts as 0.
+    check_liquid("{{ row.name | plus: 1 }}", "1");
     check_liquid(r#"["{{ row.at | date: "%Y-%m-%d" }}",{{ "now" | date: "%H:%M" }}]"#, r#"["2026-01-15","10:30"]"#);
 }
 
@@ -354,6 +356,65 @@ fn a_template_is_checked_before_the_first_row() {
     check_problems("{{ 99999999999999999999 }}", &["1:4: the number 99999999999999999999 is too large"]);
     check_problems(r#"{{ row.mrr | date: "%!" }}"#, &["1:14: "]);
     check_problems(r#"{"a": "{{row.mrr}}}"#, &["a JSON string is not closed"]);
+    check_problems("{\n\"a\": {{row.mrr}},\n}", &["template 3:1: a comma too many before this bracket"]);
+    check_problems("{{row.mrr}} {{row.mrr}}", &["template 1:15: there is more behind the end of the JSON"]);
+}
+
+#[test]
+fn all_problems_of_a_template_are_told_at_once() {
+    check_problems(
+        "[{{ row.mr }}, {{ row.mrr | plus }}, {{ row.mrr | times: 2, 3 }},\n{% if row.x and %}1{% endif %} {{ a b }}",
+        &[
+            "1:9: column `mr`",
+            "1:29: the filter `plus` takes one argument, not 0",
+            "1:51: the filter `times` takes one argument, not 2",
+            "2:11: column `x`",
+            "2:16: a value is missing",
+            "2:35: there is no variable `a`",
+            "2:37: `b` is not expected here",
+        ],
+    );
+    check_problems(
+        "{% for t in row.mrr limt: 2 %}{{ t }}{% endfor %}{{ t }}",
+        &["1:21: `limt` is not expected", "1:53: there"],
+    );
+    check_problems("{% if row.mrr %}1", &["1:1: `{% if %}` is never closed (an `{% endif %}` is missing)"]);
+    check_problems(
+        "{% case row.mrr %}{% when 1 %}1{% elsif 2 %}{% endcase %}",
+        &["1:35: `{% elsif %}` stands outside"],
+    );
+    check_problems(
+        "{% if 1 %}1{% else %}2{% elsif 3 %}3{% endif %}",
+        &["1:23: `{% elsif %}` stands behind `{% else %}`"],
+    );
+    check_problems("{% break %}1", &["1:1: `{% break %}` stands outside of a loop"]);
+    check_problems(
+        "{% for t in (1..2) %}{{ forloop.indx }}{% endfor %}1",
+        &["1:33: `forloop` has no `indx` (did you mean `index`?)"],
+    );
+    check_problems("{{ (row.mrr or 1) }}", &["1:4: parentheses are for ranges"]);
+    check_problems("{{ row.mrr | default: 1, allow: true }}", &["1:26: the filter `default` has no argument `allow`"]);
+    check_problems("{{ 'a }}", &["1:1: `{{` is never closed"]);
+    check_problems("{% raw %}1", &["1:1: `{%` is never closed (an `{% endraw %}`"]);
+    check_problems("{% assign x 1 %}1", &["1:13: `=` is missing"]);
+    check_problems("", &["the template makes no JSON"]);
+    check_problems(&format!("[{{{{ {}1 }}}}]", "not ".repeat(50_000)), &["the expression has more than 100 levels"]);
+    check_problems(&format!("[{{{{ 1{} }}}}]", " and 1".repeat(50_000)), &["the expression has more than 100 levels"]);
+    check_problems(&"{% if 1 %}".repeat(50_000), &["1:1001: blocks stand more than 100 deep"]);
+}
+
+#[test]
+fn what_cannot_be_json_is_a_problem_of_the_template() {
+    check_problems("{\"a\": -{{row.mrr}}}", &["1:10: the value stands right behind other characters"]);
+    check_problems("{\"a\": {{row.mrr}}00}", &["1:18: a comma is missing, at `0`"]);
+    check_problems("[{{row.mrr}}", &["1:13: a `]` is missing"]);
+    check_problems("[{% if row.mrr %}1,{% else %}2,{% endif %}]", &["1:43: a comma too many before this bracket"]);
+    check_problems("{a: 1}", &["1:2: a key in quotes is expected"]);
+    check_problems("[yes]", &["1:2: this is no JSON"]);
+    check_problems("\n\"\\{{row.mrr}}\"", &["2:5: a backslash before"]);
+    check_problems(r#"{% if row.mrr %}"{% endif %}a""#, &["1:1: the ways through this if block"]);
+    check_problems(r#"{% if row.mrr %}"{% else %}1{% endif %}""#, &["the ways through this if block"]);
+    check_problems(r#"{% for x in row.mrr %}"{% endfor %}""#, &["the ways through this for block"]);
 }
 
 #[test]
@@ -362,13 +423,138 @@ fn a_row_that_fails_says_where_and_shows_little() {
         let error = workspace().render(&liquid(template)).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
     };
-    check("{\n\"a\": {{row.mrr}},\n}", "line 3, column 1: trailing comma, near `}`");
-    check("{{row.mrr}} {{row.mrr}}", "trailing characters");
-    check("{{row.plan_id | plus: 1}}", "Number expected, filter plus : 1");
-    let error =
-        row(vec![text("id", Some(&"s3".repeat(400)))]).render(&liquid("{{row.id}} x {{row.id | abs}}")).unwrap_err();
+    check(
+        "{\n\"a\": [{% if row.mrr %}\n{{row.mrr}},{% endif %}]\n}",
+        "template 3:24: the body is not JSON: a comma too many before this bracket, near `]",
+    );
+    check(
+        "[{% for t in (1..2) %}\n{{t}}{% endfor %}]",
+        "template 2:3: the body is not JSON: a comma is missing, near `2]",
+    );
+    check("[\n{{ '%zz' | url_decode }}]", "template 2:12: the filter `url_decode` needs two hexadecimal digits");
+    check("[{% for t in (1..2000000) %}{% endfor %}]", "1:2: the range has more than 1000000 numbers");
+    check(
+        "{% assign s = 'x' %}{% for t in (1..99) %}{% assign s = s | append: s %}{% endfor %}{{ s }}",
+        "1:61: the filter `append` makes a text of more than 8388608 bytes",
+    );
+    let error = row(vec![text("id", Some(&"s3".repeat(400)))])
+        .render(&liquid("[{% if row.id %}{{row.id}},{% endif %}]"))
+        .unwrap_err();
     assert!(error.to_string().len() < 300, "{error}");
     assert!(error.to_string().matches("s3").count() <= 30, "{error}");
+}
+
+fn check_text(template: &str, kind: TextKind, expected: Result<&str, &str>) {
+    let row = row(vec![
+        text("id", Some("w/1 ?&ü")),
+        text("none", None),
+        text("dots", Some("..")),
+        text("line", Some("a\r\nX-Admin: 1")),
+        int("n", Some(-3)),
+        json("tags", r#"["a"]"#),
+    ]);
+    let meta = Meta {
+        job: "orgs",
+        webhook_id: "nm_1",
+        operation: "changed",
+        at: DateTime::from_timestamp_micros(AT).unwrap(),
+    };
+    let row = RowRef { schema: &row.schema, batch: &row.batch, row: 0 };
+    let made = TextTemplate::compile(template, row.schema, kind).map_err(|p| p[0].to_string());
+    let made = made.and_then(|text| text.render(row, &meta).map_err(|e| e.to_string()));
+    match (made, expected) {
+        (Ok(made), Ok(expected)) => assert_eq!(made, expected, "{template}"),
+        (Err(error), Err(expected)) => assert!(error.contains(expected), "{template}: {error}"),
+        (made, _) => panic!("{template}: {made:?}"),
+    }
+}
+
+#[test]
+fn values_stay_in_their_place_in_urls() {
+    let check = |template: &str, expected| check_text(template, TextKind::Url, expected);
+    check(
+        "https://x.test/o/{{ row.id }}?q={{ row.id }}&n={{row.n}}",
+        Ok("https://x.test/o/w%2F1%20%3F%26%C3%BC?q=w%2F1%20%3F%26%C3%BC&n=-3"),
+    );
+    check("https://x.test/{{ op }}?q={{ row.id | url_encode }}", Ok("https://x.test/changed?q=w%2F1+%3F%26%C3%BC"));
+    check("https://x.test/{% if row.n > 0 %}up{% else %}down{% endif %}", Ok("https://x.test/down"));
+    check(
+        "https://x.test?t={{ row.tags }}&none={{ row.none }}#{{ row.n }}",
+        Ok("https://x.test?t=%5B%22a%22%5D&none=#-3"),
+    );
+    check("/orgs/{{ row.n }}", Ok("/orgs/-3"));
+    check(
+        "{% capture c %}a/{{ row.id }}{% endcapture %}https://x.test/{{ c }}",
+        Ok("https://x.test/a%2Fw%2F1%20%3F%26%C3%BC"),
+    );
+    check("https://x.test/o/{{ row.none }}", Err("1:21: the value is NULL or empty"));
+    check("https://x.test/{{ row.dots }}/x", Err("is `.` or `..`"));
+    check("https://x.test/%2E{{ '.' }}", Err("is `.` or `..`"));
+    check("https://{{ row.id }}.test/", Err("1:12: a value stands before the path"));
+    check("{{ row.id }}", Err("1:4: a value stands before the path"));
+    check("//{{ row.id }}/", Err("a value stands before the path"));
+    check("https://x.test/{{ row.idd }}", Err("1:23: column `idd`"));
+}
+
+#[test]
+fn values_stay_in_their_place_in_headers() {
+    let check = |template: &str, expected| check_text(template, TextKind::Header, expected);
+    check("{{ row.id }}; n={{ row.n | plus: 5 }}{{ row.none }}", Ok("w/1 ?&ü; n=2"));
+    check("a {{ row.line }}", Err("1:6: the value has the control character U+000D"));
+    check("a\nb", Err("the value has the control character U+000A"));
+    check("{{ row.line | strip_newlines }}", Ok("aX-Admin: 1"));
+}
+
+#[test]
+fn secrets_come_into_the_templates_own_text_only() {
+    let orgs = row(vec![text("id", Some("${KEY}"))]);
+    let written = "{% if row.id %}Bearer ${KEY}{% endif %} {{ row.id }}";
+    let mut template = TextTemplate::compile(written, &orgs.schema, TextKind::Header).unwrap();
+    let filled = template.map_text(|text| Ok::<_, ()>(text.replace("${KEY}", "{{ row.id }}")));
+    assert_eq!(filled, Ok(()));
+    let at = DateTime::from_timestamp_micros(AT).unwrap();
+    let meta = Meta { job: "orgs", webhook_id: "nm_1", operation: "changed", at };
+    let row = RowRef { schema: &orgs.schema, batch: &orgs.batch, row: 0 };
+    assert_eq!(template.render(row, &meta).unwrap(), "Bearer {{ row.id }} ${KEY}");
+    assert_eq!(template.map_text(|_| Err("no")), Err("no"));
+    assert_eq!(format!("{template:?}"), "TextTemplate");
+}
+
+#[test]
+fn a_batch_is_split_and_rendered_again() {
+    let orgs: Vec<Row> =
+        (0..3).map(|n| row(vec![text("id", Some(&format!("w{n}\""))), int("n", (n > 0).then_some(n))])).collect();
+    let template = r#"{"job": "{{ job }}", "rows": [{% for r in rows %}
+      {"id": "{{ r.id }}", "n": {{ r.n }}, "op": "{{ r.op }}", "m": {{ r.message_id }}}{% unless forloop.last %},{% endunless %}
+    {% endfor %}], "all": {{ rows | json }}}"#;
+    let compiled = BatchTemplate::compile(template, &orgs[0].schema).unwrap();
+    let at = DateTime::from_timestamp_micros(AT).unwrap();
+    let prepared: Vec<_> = orgs
+        .iter()
+        .enumerate()
+        .map(|(at_row, org)| {
+            let id = format!("nm_{at_row}");
+            let meta = Meta { job: "orgs", webhook_id: &id, operation: "added", at };
+            BatchTemplate::prepare(RowRef { schema: &org.schema, batch: &org.batch, row: 0 }, &meta)
+        })
+        .collect();
+    let body = |rows: &[PreparedRow]| -> serde_json::Value {
+        serde_json::from_str(&compiled.render(rows, &BatchMeta { job: "orgs", at }).unwrap()).unwrap()
+    };
+    let row = |n: i64| serde_json::json!({"id": format!("w{n}\""), "n": (n > 0).then_some(n), "op": "added", "m": format!("nm_{n}")});
+    let plain = |n: i64| serde_json::json!({"id": format!("w{n}\""), "n": (n > 0).then_some(n)});
+    assert_eq!(
+        body(&prepared),
+        serde_json::json!({"job": "orgs", "rows": [row(0), row(1), row(2)], "all": [plain(0), plain(1), plain(2)]})
+    );
+    assert_eq!(body(&prepared[1..2]), serde_json::json!({"job": "orgs", "rows": [row(1)], "all": [plain(1)]}));
+    let problems = |template: &str| BatchTemplate::compile(template, &orgs[0].schema).unwrap_err()[0].clone();
+    assert_eq!(
+        problems("[{% for r in rows %}{{ r.idd }}{% endfor %}]").to_string(),
+        "payload template 1:26: column `idd` is not in the extract"
+    );
+    assert!(problems("[{{ row.id }}]").hint.unwrap().contains("a batch has `rows`"));
+    assert!(problems("[{{ op }}]").hint.unwrap().contains("a batch has `rows`"));
 }
 
 fn arbitrary_text() -> impl Strategy<Value = Option<String>> {
@@ -409,5 +595,47 @@ proptest! {
         let body = orgs.render(&flat(&[])).unwrap();
         let expected = serde_json::json!({"a": a, "b": b, "c": number, "d": {"k": [1, "\""]}});
         prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&body).unwrap(), expected);
+    }
+    /// A body is JSON or there is an error, whatever a template does with whatever a row has.
+    #[test]
+    fn any_row_and_any_expression_make_json_or_an_error(
+        a in arbitrary_text(), b in proptest::option::of(any::<i64>()), c in any::<f64>(), d in any::<i64>(),
+        tags in proptest::collection::vec(arbitrary_text(), 0..4),
+        value in proptest::sample::select(vec!["row.a", "row.b", "row.c", "row.d", "row.tags", "row.tags[0]", "row", "'x'", "1.5", "nil", "(1..row.b)"]),
+        filters in proptest::collection::vec(proptest::sample::select(vec![
+            "abs", "ceil", "floor", "round: 3", "round: row.b", "plus: row.b", "minus: row.c", "times: row.d", "divided_by: row.b", "modulo: row.c",
+            "append: row.a", "split: row.a", "slice: row.b, row.d", "truncate: row.b", "truncatewords: row.b", "replace: row.a, row.a",
+            "date: row.a", "date: '%Y%10N%_d'", "json", "default: row.a", "sort", "uniq", "join: row.a", "map: row.a", "where: 'x', row.b",
+            "concat: row.tags", "url_decode", "url_encode", "escape", "capitalize", "strip_html", "sum", "first", "last", "size",
+        ]), 0..4),
+    ) {
+        let list = serde_json::to_string(&tags).unwrap();
+        let orgs = row(vec![text("a", a.as_deref()), int("b", b), float("c", c), decimal("d", i128::from(d) * 1_000_000_007, 9), json("tags", &list)]);
+        let filtered = filters.iter().fold(value.to_owned(), |text, filter| format!("{text} | {filter}"));
+        let templates = [
+            format!(r#"{{"x": {{{{ {filtered} }}}}, "y": "{{{{ {filtered} }}}}"}}"#),
+            format!(r#"{{% assign v = {filtered} %}}{{"x": [{{% for i in v %}}{{{{ i }}}}{{% unless forloop.last %}},{{% endunless %}}{{% endfor %}}], "y": {{% if v > row.b or v contains row.a %}}1{{% else %}}{{{{ v.size }}}}{{% endif %}}}}"#),
+            format!("[{{% for i in row.tags %}}{{{{ i | {} }}}}{{% endfor %}}]", filters.first().unwrap_or(&"json")),
+        ];
+        for template in templates {
+            if let Ok(body) = orgs.render(&liquid(&template)) {
+                prop_assert!(serde_json::from_str::<serde::de::IgnoredAny>(&body).is_ok(), "{}: {}", template, body);
+            }
+        }
+    }
+
+    /// No template, however odd, brings the compiler down.
+    #[test]
+    fn any_template_compiles_or_says_why(parts in proptest::collection::vec(proptest::sample::select(vec![
+        "{{", "}}", "{%", "%}", "-", "if ", "endif", "for x in ", "row", ".a", "endfor", "[", "]", "\"", "'", "|", ":", "default", "1", "..", "(", ")",
+        " ", "\n", "é", "raw", "endraw", "case ", "when ", "endcase", "liquid ", "assign x = ", "\\", "forloop", ".last", "#", ",", "cycle ", "{", "}",
+    ]), 0..14)) {
+        let orgs = row(vec![text("a", Some("x"))]);
+        if let Ok(template) = orgs.compile(&liquid(&parts.concat())) {
+            let meta = Meta { job: "orgs", webhook_id: "nm_1", operation: "changed", at: DateTime::from_timestamp_micros(AT).unwrap() };
+            if let Ok(body) = template.render(RowRef { schema: &orgs.schema, batch: &orgs.batch, row: 0 }, &meta) {
+                prop_assert!(serde_json::from_str::<serde::de::IgnoredAny>(&body).is_ok(), "{}: {}", parts.concat(), body);
+            }
+        }
     }
 }

@@ -1,17 +1,18 @@
-//! A Liquid template as pieces of text, expressions and tags, and an expression as tokens.
+//! A template as pieces: text, outputs `{{ … }}` and tags `{% … %}`, with white space taken away where a `-` asks for it.
 //!
-//! This follows the grammar of the `liquid` crate where braces, quotes and whitespace marks are concerned; what it
-//! cannot read it leaves as text, since that crate's own parser then reports it.
+//! Follows LiquidJS: a quoted `}}` does not end an output, a quoted `%}` does end a tag, and a `-` takes all white space up
+//! to the next other character, line ends included.
 
+use super::text::is_space;
 use std::ops::Range;
 
-/// A stretch of the template. Spans are byte offsets; together they cover the whole text.
+/// A stretch of the template. Offsets are in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Piece {
     pub(super) kind: PieceKind,
-    /// All of it, delimiters included.
-    pub(super) span: Range<usize>,
-    /// What stands between the delimiters, without whitespace marks.
+    /// Where it begins, with its delimiter.
+    pub(super) at: usize,
+    /// The text that comes out, or what stands between the delimiters without dashes and white space.
     pub(super) inner: Range<usize>,
 }
 
@@ -19,193 +20,51 @@ pub(super) struct Piece {
 pub(super) enum PieceKind {
     /// Comes out as it is; also the body of `{% raw %}`.
     Text,
-    /// `{{ … }}`
-    Expression,
-    /// `{% … %}`
+    Output,
     Tag,
-    /// The body of `{% comment %}`.
-    Comment,
 }
 
-/// Cuts a template into pieces.
-pub(super) fn pieces(template: &str) -> Vec<Piece> {
-    let mut out = Vec::new();
+/// The pieces, and where a `{{`, `{%` or `{% raw %}` stands that nothing closes; the pieces end before it.
+pub(super) fn pieces(template: &str) -> (Vec<Piece>, Option<usize>) {
+    let mut lexer = Lexer { template, out: Vec::new(), trim: false };
     let mut at = 0;
     while at < template.len() {
-        let start = next_open(template, at);
-        push_text(&mut out, at..start);
-        let Some(piece) = delimited(template, start) else {
-            push_text(&mut out, start..template.len());
+        let open = next_open(template, at);
+        lexer.text(at..open);
+        if open == template.len() {
             break;
+        }
+        at = match lexer.delimited(open) {
+            Some(end) => end,
+            None => return (lexer.out, Some(open)),
         };
-        at = piece.span.end;
-        let name = tag_name(template, &piece);
-        out.push(piece);
-        let body_end = match name.as_deref() {
-            Some("raw") => block_end(template, at, "raw", false),
-            Some("comment") => block_end(template, at, "comment", true),
-            _ => at,
-        };
-        if name.as_deref() == Some("comment") && body_end > at {
-            out.push(Piece { kind: PieceKind::Comment, span: at..body_end, inner: at..body_end });
-        } else {
-            push_text(&mut out, at..body_end);
-        }
-        at = body_end;
-    }
-    out
-}
-
-/// The first word of a tag.
-pub(super) fn tag_name(template: &str, piece: &Piece) -> Option<String> {
-    if piece.kind != PieceKind::Tag {
-        return None;
-    }
-    let word = template[piece.inner.clone()].split_whitespace().next()?;
-    Some(word.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next()?.to_owned())
-}
-
-/// Where a `{{` or `{%` stands that nothing closes.
-pub(super) fn unclosed(template: &str, pieces: &[Piece]) -> Option<usize> {
-    let (last, before) = pieces.split_last()?;
-    let raw = before.last().is_some_and(|piece| tag_name(template, piece).as_deref() == Some("raw"));
-    let text = &template[last.span.clone()];
-    let open = last.kind == PieceKind::Text && (text.starts_with("{{") || text.starts_with("{%"));
-    (open && !raw).then_some(last.span.start)
-}
-
-fn push_text(out: &mut Vec<Piece>, span: Range<usize>) {
-    if !span.is_empty() {
-        out.push(Piece { kind: PieceKind::Text, span: span.clone(), inner: span });
-    }
-}
-
-fn next_open(template: &str, from: usize) -> usize {
-    let rest = &template[from..];
-    let open = [rest.find("{{"), rest.find("{%")].into_iter().flatten().min();
-    open.map_or(template.len(), |at| from + at)
-}
-
-/// The expression or tag that opens at `start`; `None` if it never closes.
-fn delimited(template: &str, start: usize) -> Option<Piece> {
-    let (kind, close) =
-        if template[start..].starts_with("{{") { (PieceKind::Expression, b"}}") } else { (PieceKind::Tag, b"%}") };
-    let bytes = template.as_bytes();
-    let inner_start = start + 2 + usize::from(bytes.get(start + 2) == Some(&b'-'));
-    let mut quote = None;
-    let mut at = inner_start;
-    loop {
-        let byte = *bytes.get(at)?;
-        match quote {
-            Some(open) if byte == open => quote = None,
-            Some(_) => {}
-            None if byte == b'"' || byte == b'\'' => quote = Some(byte),
-            None if bytes[at..].starts_with(close) => break,
-            None => {}
-        }
-        at += 1;
-    }
-    let dash = at > inner_start && bytes[at - 1] == b'-';
-    Some(Piece { kind, span: start..at + 2, inner: inner_start..at - usize::from(dash) })
-}
-
-/// Where the `{% endNAME %}` of a block begins whose body begins at `from`; the end of the text if there is none.
-fn block_end(template: &str, from: usize, name: &str, nests: bool) -> usize {
-    let end = format!("end{name}");
-    let (mut depth, mut at) = (1, from);
-    while let Some(open) = template[at..].find("{%").map(|found| at + found) {
-        let Some(piece) = delimited(template, open) else { break };
-        match tag_name(template, &piece) {
-            Some(tag) if tag == end => depth -= 1,
-            Some(tag) if nests && tag == name => depth += 1,
-            _ => {}
-        }
-        if depth == 0 {
-            return open;
-        }
-        at = open + 2;
-    }
-    template.len()
-}
-
-/// A word or sign of an expression, with its byte offset in the template.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Token<'t> {
-    pub(super) kind: TokenKind<'t>,
-    pub(super) at: usize,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TokenKind<'t> {
-    Name(&'t str),
-    /// Without its quotes; Liquid knows no escapes.
-    Text(&'t str),
-    Number(&'t str),
-    Dot,
-    Open,
-    Close,
-    Pipe,
-    Colon,
-    Comma,
-    Other,
-}
-
-/// The tokens of what stands between delimiters.
-pub(super) fn tokens<'t>(template: &'t str, inner: &Range<usize>) -> Vec<Token<'t>> {
-    let text = &template[inner.clone()];
-    let mut out = Vec::new();
-    let mut at = 0;
-    while let Some(next) = text[at..].chars().next() {
-        let rest = &text[at..];
-        let (kind, length) = match next {
-            c if c.is_whitespace() => {
-                at += c.len_utf8();
-                continue;
+        if lexer.out.last().is_some_and(|piece| word(template, piece) == Some("raw")) {
+            match end_of_raw(template, at) {
+                Some((body, end)) => {
+                    lexer.trim = template[body..end].ends_with("-%}");
+                    lexer.out.push(Piece { kind: PieceKind::Text, at, inner: at..body });
+                    at = end;
+                }
+                None => return (lexer.out, Some(open)),
             }
-            '"' | '\'' => match rest[1..].find(next) {
-                Some(end) => (TokenKind::Text(&rest[1..=end]), end + 2),
-                None => (TokenKind::Other, 1),
-            },
-            c if c.is_ascii_digit() || (c == '-' && starts_with_digit(&rest[1..])) => {
-                let length = number_length(rest);
-                (TokenKind::Number(&rest[..length]), length)
-            }
-            c if c.is_ascii_alphabetic() || c == '_' || c == '-' => {
-                let ends = |c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-');
-                let length = rest.find(ends).unwrap_or(rest.len());
-                (TokenKind::Name(&rest[..length]), length)
-            }
-            c => (sign(c), c.len_utf8()),
-        };
-        out.push(Token { kind, at: inner.start + at });
-        at += length;
+        }
     }
-    out
+    (lexer.out, None)
 }
 
-fn sign(c: char) -> TokenKind<'static> {
-    match c {
-        '.' => TokenKind::Dot,
-        '[' => TokenKind::Open,
-        ']' => TokenKind::Close,
-        '|' => TokenKind::Pipe,
-        ':' => TokenKind::Colon,
-        ',' => TokenKind::Comma,
-        _ => TokenKind::Other,
+/// The name of a tag; `#` for a comment.
+pub(super) fn word<'t>(template: &'t str, piece: &Piece) -> Option<&'t str> {
+    let inner = &template[piece.inner.clone()];
+    match piece.kind {
+        PieceKind::Tag if inner.starts_with('#') => Some("#"),
+        PieceKind::Tag => Some(&inner[..inner.find(|c| !is_word(c)).unwrap_or(inner.len())]),
+        _ => None,
     }
 }
 
-fn starts_with_digit(text: &str) -> bool {
-    text.bytes().next().is_some_and(|b| b.is_ascii_digit())
-}
-
-fn number_length(text: &str) -> usize {
-    let digits = |from: usize| text[from..].find(|c: char| !c.is_ascii_digit()).map_or(text.len(), |end| from + end);
-    let whole = digits(1);
-    match text[whole..].strip_prefix('.') {
-        Some(part) if starts_with_digit(part) => digits(whole + 1),
-        _ => whole,
-    }
+/// Whether names can have the character.
+pub(super) fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '?') || (!c.is_ascii() && !is_space(c) && !"“”".contains(c))
 }
 
 /// Line and column of a byte offset, both from 1, the column in characters.
@@ -215,44 +74,127 @@ pub(super) fn line_column(template: &str, offset: usize) -> (usize, usize) {
     (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }
 
+struct Lexer<'t> {
+    template: &'t str,
+    out: Vec<Piece>,
+    /// The last delimiter takes the white space that follows.
+    trim: bool,
+}
+
+impl Lexer<'_> {
+    fn text(&mut self, span: Range<usize>) {
+        let text = &self.template[span.clone()];
+        let from = if self.trim { span.end - text.trim_start_matches(is_space).len() } else { span.start };
+        self.trim = false;
+        if from < span.end {
+            self.out.push(Piece { kind: PieceKind::Text, at: from, inner: from..span.end });
+        }
+    }
+
+    /// Reads the output or tag that opens at `open` and says where it ends; `None` if it never does.
+    fn delimited(&mut self, open: usize) -> Option<usize> {
+        let output = self.template[open..].starts_with("{{");
+        let close = close_of(self.template, open + 2, output)?;
+        let inside = &self.template[open + 2..close];
+        let left = inside.starts_with('-');
+        let right = inside.len() > usize::from(left) && inside.ends_with('-');
+        let inner = &inside[usize::from(left)..inside.len() - usize::from(right)];
+        let start = open + 2 + usize::from(left) + (inner.len() - inner.trim_start_matches(is_space).len());
+        let inner = start..start + inner.trim_matches(is_space).len();
+        if left && let Some(last) = self.out.last_mut().filter(|piece| piece.kind == PieceKind::Text) {
+            let kept = self.template[last.inner.clone()].trim_end_matches(is_space).len();
+            last.inner.end = last.inner.start + kept;
+        }
+        let kind = if output { PieceKind::Output } else { PieceKind::Tag };
+        self.trim = right;
+        self.out.push(Piece { kind, at: open, inner });
+        Some(close + 2)
+    }
+}
+
+fn next_open(template: &str, from: usize) -> usize {
+    let found = memchr::memchr_iter(b'{', &template.as_bytes()[from..])
+        .map(|at| from + at)
+        .find(|at| matches!(template.as_bytes().get(at + 1), Some(b'{' | b'%')));
+    found.unwrap_or(template.len())
+}
+
+/// Where the closing delimiter begins.
+fn close_of(template: &str, from: usize, output: bool) -> Option<usize> {
+    let bytes = template.as_bytes();
+    let (mut at, mut quote) = (from, None);
+    while at < bytes.len() {
+        match (quote, bytes[at]) {
+            (Some(_), b'\\') => at += 1,
+            (Some(open), byte) if byte == open => quote = None,
+            (Some(_), _) => {}
+            (None, byte @ (b'"' | b'\'')) if output => quote = Some(byte),
+            (None, b'}') if output && bytes.get(at + 1) == Some(&b'}') => return Some(at),
+            (None, b'%') if !output && bytes.get(at + 1) == Some(&b'}') => return Some(at),
+            (None, _) => {}
+        }
+        at += 1;
+    }
+    None
+}
+
+/// Where the body of `{% raw %}` ends, and where its end tag does.
+fn end_of_raw(template: &str, from: usize) -> Option<(usize, usize)> {
+    let mut at = from;
+    loop {
+        let open = at + template[at..].find("{%")?;
+        let inside = template[open + 2..].trim_start_matches('-').trim_start_matches(is_space);
+        if let Some(rest) = inside.strip_prefix("endraw")
+            && !rest.starts_with(|c: char| is_word(c) && c != '-')
+        {
+            return Some((open, template.len() - rest.len() + rest.find("%}")? + 2));
+        }
+        at = open + 2;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// `t` text, `e` expression, `g` tag, `c` comment.
+    /// `t` text, `o` output, `g` tag; what nothing closes is `!`.
     fn check(template: &str, expected: &[(char, &str)]) {
-        let pieces = pieces(template);
-        let actual: Vec<_> = pieces
-            .iter()
-            .map(|piece| {
-                let kind = match piece.kind {
-                    PieceKind::Text => 't',
-                    PieceKind::Expression => 'e',
-                    PieceKind::Tag => 'g',
-                    PieceKind::Comment => 'c',
-                };
-                (kind, &template[piece.inner.clone()])
-            })
-            .collect();
-        assert_eq!(actual, expected, "{template}");
-        let whole: String = pieces.iter().map(|piece| &template[piece.span.clone()]).collect();
-        assert_eq!(whole, template, "the pieces cover the template");
+        let (pieces, unclosed) = pieces(template);
+        let shown = pieces.iter().map(|piece| {
+            let kind = match piece.kind {
+                PieceKind::Text => 't',
+                PieceKind::Output => 'o',
+                PieceKind::Tag => 'g',
+            };
+            (kind, &template[piece.inner.clone()])
+        });
+        let all: Vec<_> = shown.chain(unclosed.map(|at| ('!', &template[at..at + 2]))).collect();
+        assert_eq!(all, expected, "{template}");
     }
 
     #[test]
     fn templates_are_cut_at_their_braces() {
         check("", &[]);
-        check("a{{ x }}b", &[('t', "a"), ('e', " x "), ('t', "b")]);
-        check("{{- x -}}", &[('e', " x ")]);
-        check("{{a-}}{%- b -%}", &[('e', "a"), ('g', " b ")]);
-        check(r#"{{ x | d: "}}" }}"#, &[('e', r#" x | d: "}}" "#)]);
-        check("{{ x | d: '|\"}}' }}é", &[('e', " x | d: '|\"}}' "), ('t', "é")]);
-        check("{{ x", &[('t', "{{ x")]);
-        check("{% raw %}{{ a }}{% endraw %}b", &[('g', " raw "), ('t', "{{ a }}"), ('g', " endraw "), ('t', "b")]);
-        check(
-            "{% comment %}{{ a }}{%comment%}{%endcomment%}{% endcomment %}",
-            &[('g', " comment "), ('c', "{{ a }}{%comment%}{%endcomment%}"), ('g', " endcomment ")],
-        );
-        check("{% raw %}{{ a", &[('g', " raw "), ('t', "{{ a")]);
+        check("a{{ x }}b", &[('t', "a"), ('o', "x"), ('t', "b")]);
+        check(r#"{{ x | d: "}}" }}"#, &[('o', r#"x | d: "}}""#)]);
+        check(r#"{{ x | d: '\'}}' }}é"#, &[('o', r"x | d: '\'}}'"), ('t', "é")]);
+        check("{% # don't %}", &[('g', "# don't")]);
+        check("{ {{a}}}", &[('t', "{ "), ('o', "a"), ('t', "}")]);
+        check("a{{ x", &[('t', "a"), ('!', "{{")]);
+        check("{{ a }}{% x }}", &[('o', "a"), ('!', "{%")]);
+    }
+
+    #[test]
+    fn dashes_take_white_space() {
+        check(" \n {{- x -}} \n a ", &[('t', ""), ('o', "x"), ('t', "a ")]);
+        check("a {{-1-}} b", &[('t', "a"), ('o', "1"), ('t', "b")]);
+        check("{{a -}} {{- b}}", &[('o', "a"), ('o', "b")]);
+    }
+
+    #[test]
+    fn raw_is_text() {
+        check("{% raw %}{{ a }}{% endraw %}b", &[('g', "raw"), ('t', "{{ a }}"), ('t', "b")]);
+        check("{% raw -%} {{ {%- endraw -%} b", &[('g', "raw"), ('t', " {{ "), ('t', "b")]);
+        check("{% raw %}{{ a", &[('g', "raw"), ('!', "{%")]);
     }
 }
