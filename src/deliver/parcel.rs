@@ -30,41 +30,48 @@ enum Load {
 
 /// What stands around the rows of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Frame {
-    open: &'static str,
-    between: &'static str,
-    close: &'static str,
+pub(super) enum Frame {
+    /// Nothing: the body is the row's.
+    Bare,
+    /// A JSON list.
+    List,
+    /// NDJSON.
+    Lines,
+    /// What `/v1/batch` of Segment and RudderStack takes.
+    Events,
 }
 
 impl Frame {
-    /// Nothing: the body is the row's.
-    const BARE: Frame = Frame { open: "", between: "", close: "" };
-    /// A JSON list.
-    const LIST: Frame = Frame { open: "[", between: ",", close: "]" };
-    /// NDJSON.
-    const LINES: Frame = Frame { open: "", between: "\n", close: "\n" };
-    /// What `/v1/batch` of Segment and RudderStack takes.
-    const EVENTS: Frame = Frame { open: r#"{"batch":["#, between: ",", close: "]}" };
-
     fn of(destination: &Destination) -> Frame {
         match (destination.format, destination.batch) {
-            (BodyFormat::Ndjson, _) => Frame::LINES,
-            (_, None) => Frame::BARE,
-            (_, Some(_)) if destination.kind.takes_events() => Frame::EVENTS,
-            (_, Some(_)) => Frame::LIST,
+            (BodyFormat::Ndjson, _) => Frame::Lines,
+            (_, None) => Frame::Bare,
+            (_, Some(_)) if destination.kind.takes_events() => Frame::Events,
+            (_, Some(_)) => Frame::List,
+        }
+    }
+
+    /// Before the rows, between any two, and behind them.
+    fn parts(self) -> [&'static str; 3] {
+        match self {
+            Frame::Bare => ["", "", ""],
+            Frame::List => ["[", ",", "]"],
+            Frame::Lines => ["", "\n", "\n"],
+            Frame::Events => [r#"{"batch":["#, ",", "]}"],
         }
     }
 
     /// Bytes besides those of `rows` bodies.
-    fn overhead(&self, rows: usize) -> usize {
-        self.open.len() + self.close.len() + self.between.len() * rows.saturating_sub(1)
+    fn overhead(self, rows: usize) -> usize {
+        let [open, between, close] = self.parts();
+        open.len() + close.len() + between.len() * rows.saturating_sub(1)
     }
 }
 
 impl Parcel {
     /// A row by itself, as it is.
     pub fn single(message: Message) -> Parcel {
-        Parcel { frame: Frame::BARE, load: Load::One(message) }
+        Parcel { frame: Frame::Bare, load: Load::One(message) }
     }
 
     /// `None` of nothing.
@@ -100,24 +107,25 @@ impl Parcel {
 
     /// What is sent; empty: the request has no body.
     pub fn body(&self) -> Bytes {
-        let frame = &self.frame;
         match &self.load {
-            Load::One(message) if *frame == Frame::BARE || message.body.is_empty() => message.body.clone(),
-            _ => {
-                let messages = self.messages();
-                let bodies: usize = messages.iter().map(|message| message.body.len()).sum();
-                let mut body = Vec::with_capacity(bodies + frame.overhead(messages.len()));
-                body.extend_from_slice(frame.open.as_bytes());
-                for (at, message) in messages.iter().enumerate() {
-                    if at > 0 {
-                        body.extend_from_slice(frame.between.as_bytes());
-                    }
-                    body.extend_from_slice(&message.body);
-                }
-                body.extend_from_slice(frame.close.as_bytes());
-                Bytes::from(body)
-            }
+            Load::One(message) if self.frame == Frame::Bare || message.body.is_empty() => message.body.clone(),
+            _ => Bytes::from(self.joined()),
         }
+    }
+
+    fn joined(&self) -> Vec<u8> {
+        let (messages, [open, between, close]) = (self.messages(), self.frame.parts());
+        let bodies: usize = messages.iter().map(|message| message.body.len()).sum();
+        let mut body = Vec::with_capacity(bodies + self.frame.overhead(messages.len()));
+        body.extend_from_slice(open.as_bytes());
+        for (at, message) in messages.iter().enumerate() {
+            if at > 0 {
+                body.extend_from_slice(between.as_bytes());
+            }
+            body.extend_from_slice(&message.body);
+        }
+        body.extend_from_slice(close.as_bytes());
+        body
     }
 
     /// Both halves of several rows, in their order; one row comes back whole.

@@ -130,7 +130,7 @@ proptest! {
         let (parcels, problems) = packed(&of, messages.clone());
         let mut found: Vec<u64> = parcels.iter().flat_map(seqs).collect();
         found.sort_unstable();
-        let fits = |message: &&Message| message.body.len() + Frame::EVENTS.overhead(1) <= bytes;
+        let fits = |message: &&Message| message.body.len() + Frame::Events.overhead(1) <= bytes;
         prop_assert!(found.into_iter().eq(messages.iter().filter(fits).map(|message| message.seq)));
         prop_assert_eq!(problems.len(), messages.iter().filter(|message| !fits(message)).count());
         for parcel in parcels {

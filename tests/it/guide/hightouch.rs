@@ -26,7 +26,7 @@ fn a_sync_is_taken_over_and_sends_only_what_changes() {
             "version = 1\nschedule = \"0 * * * *\"\n[source]\nkind = \"files\"\npath = \"workspaces.csv\"\nquery = '''\n{model}'''\n\
              [diff]\nkey = \"workspace_id\"\non = [\"added\", \"changed\"]\n\
              [destination]\nkind = \"http\"\nmethod = \"POST\"\nurl = \"http://{}/api/product-orgs/webhook/${{file:receiver.key}}\"\n\
-             headers = {{ X-Api-Secret = \"${{file:receiver.secret}}\" }}\n[payload]\ntemplate = '''\n{BODY}'''\n",
+             secret = \"${{file:receiver.secret}}\"\n[payload]\ntemplate = '''\n{BODY}'''\n",
             served.receiver
         ),
     );
@@ -68,4 +68,32 @@ fn a_sync_is_taken_over_and_sends_only_what_changes() {
         "{third}"
     );
     assert_eq!(org(&home, "ws_003")["user_count"], json!(4));
+}
+
+/// "One row per request or batched": the receiver stores a list element by element, and says which it did not.
+#[test]
+fn a_batched_sync_finds_the_one_bad_row() {
+    let home = Home::new();
+    let served = Served::start(&home);
+    keep(&home, &create_key(&home, &["--name", "h", "--type", "product-orgs", "--template", "flat"]));
+    home.write(
+        "jobs/workspaces.toml",
+        &format!(
+            "version = 1\n[source]\nkind = \"files\"\npath = \"workspaces.csv\"\n[diff]\nkey = \"workspace_id\"\n[destination]\n\
+             kind = \"http\"\nbatch = {{ rows = 100 }}\nurl = \"http://{}/api/product-orgs/webhook/${{file:receiver.key}}\"\n\
+             [payload]\npreset = \"flat\"\n",
+            served.receiver
+        ),
+    );
+    home.write("workspaces.csv", &WORKSPACES.replace("team,Team,41,,converted", "team,Team,41,,Converted"));
+    let report = home.job("workspaces", 1);
+    assert_eq!([&report["acknowledged"], &report["refused"]], [&json!(2), &json!(1)], "{report}");
+    let shown = home.run(&["runs", "show", "workspaces"]).expect(0).stdout;
+    assert!(
+        shown.contains("ws_002") && shown.contains("trial_status at `trial_status` must be one of active"),
+        "{shown}"
+    );
+    home.write("workspaces.csv", WORKSPACES);
+    assert_eq!(home.job("workspaces", 0)["acknowledged"], json!(1), "mended, it is sent by the next run");
+    assert_eq!(org(&home, "ws_002")["trial_status"], json!("converted"));
 }

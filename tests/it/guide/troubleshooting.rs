@@ -178,7 +178,14 @@ fn duplicate_product_orgs() {
     // One night a model spells the id in another way.
     home.write("orgs.csv", "workspace_id,workspace_name,plan_id,user_count\nWS_1,One,pro,3\nws_2,Two,free,5\n");
     let preview = home.run(&["preview", "orgs"]).expect(0);
-    says(&preview, &["1 added", "1 removed", "WS_1"]);
+    says(&preview, &["1 added", "1 unchanged", "WS_1"]);
     home.run(&["run", "orgs"]).expect(0);
     assert_eq!(ids(), ["WS_1", "ws_1", "ws_2"], "two spellings are two orgs");
+    // The remedy: one spelling, made in the model.
+    let job = std::fs::read_to_string(home.path("jobs/orgs.toml")).unwrap();
+    let query =
+        "query = \"SELECT LOWER(workspace_id) AS workspace_id, workspace_name, plan_id, user_count FROM extract\"";
+    home.write("jobs/orgs.toml", &job.replace("[diff]", &format!("{query}\n[diff]")));
+    let report = home.job("orgs", 0);
+    assert_eq!([&report["added"], &report["unchanged"]], [&json!(0), &json!(2)], "{report}");
 }

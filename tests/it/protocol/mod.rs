@@ -178,5 +178,5 @@ fn histories_over_sqlite() {
 
 #[test]
 fn histories_of_batches() {
-    check_some(Kind { keeps: Keeps::InMemory, acts: (2, 4), batches: true }, 6_000);
+    check_some(Kind { keeps: Keeps::InMemory, acts: (2, 4), batches: true }, 3_000);
 }
