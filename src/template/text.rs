@@ -30,7 +30,9 @@ impl TextTemplate {
             TextKind::Url => Makes::Url,
             TextKind::Header => Makes::Header,
         };
-        Liquid::compile(text, schema, About::Row, makes).map(TextTemplate)
+        let compiled = Liquid::compile(text, schema, About::Row, makes).map(TextTemplate);
+        compiled
+            .map_err(|problems| problems.into_iter().map(|p| TemplateError { place: p.place.in_text(), ..p }).collect())
     }
 
     /// Rewrites the template's own text piece by piece: so secrets come into it, once it is compiled. What a row says is not
@@ -52,7 +54,8 @@ impl TextTemplate {
     /// # Errors
     /// When this row's values cannot stand there: NULL in a URL's path, a line break in a header.
     pub fn render(&self, row: RowRef<'_>, meta: &Meta<'_>) -> Result<String, RenderError> {
-        self.0.render(Subject::Row(Row::Arrow(row)), meta.words())
+        let rendered = self.0.render(Subject::Row(Row::Arrow(row)), meta.words());
+        rendered.map_err(|error| RenderError { place: error.place.in_text(), ..error })
     }
 }
 
