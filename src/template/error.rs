@@ -17,23 +17,6 @@ pub enum Place {
         /// The column within that line.
         column: usize,
     },
-    /// A place in the template of a URL or header; whose it is, the caller knows.
-    Text {
-        /// The line within the template text.
-        line: usize,
-        /// The column within that line.
-        column: usize,
-    },
-}
-
-impl Place {
-    /// The same place, of the template of a URL or header.
-    pub(super) fn in_text(self) -> Place {
-        match self {
-            Place::Template { line, column } => Place::Text { line, column },
-            other => other,
-        }
-    }
 }
 
 impl fmt::Display for Place {
@@ -42,7 +25,6 @@ impl fmt::Display for Place {
             Place::Payload => f.write_str("payload"),
             Place::Field(path) => write!(f, "payload field `{path}`"),
             Place::Template { line, column } => write!(f, "payload template {line}:{column}"),
-            Place::Text { line, column } => write!(f, "template {line}:{column}"),
         }
     }
 }

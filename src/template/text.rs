@@ -30,9 +30,7 @@ impl TextTemplate {
             TextKind::Url => Makes::Url,
             TextKind::Header => Makes::Header,
         };
-        let compiled = Liquid::compile(text, schema, About::Row, makes).map(TextTemplate);
-        compiled
-            .map_err(|problems| problems.into_iter().map(|p| TemplateError { place: p.place.in_text(), ..p }).collect())
+        Liquid::compile(text, schema, About::Row, makes).map(TextTemplate)
     }
 
     /// Rewrites the template's own text piece by piece: so secrets come into it, once it is compiled. What a row says is not
@@ -54,8 +52,7 @@ impl TextTemplate {
     /// # Errors
     /// When this row's values cannot stand there: NULL in a URL's path, a line break in a header.
     pub fn render(&self, row: RowRef<'_>, meta: &Meta<'_>) -> Result<String, RenderError> {
-        let rendered = self.0.render(Subject::Row(Row::Arrow(row)), meta.words());
-        rendered.map_err(|error| RenderError { place: error.place.in_text(), ..error })
+        self.0.render(Subject::Row(Row::Arrow(row)), meta.words())
     }
 }
 
