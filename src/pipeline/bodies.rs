@@ -4,11 +4,13 @@
 
 use super::PipelineError;
 use super::asides::Asides;
-use crate::deliver::Aside;
+use crate::deliver::{Aside, Part};
 use crate::job::secrets::Secrets;
 use crate::job::spec::{Job, Payload, PerOperation};
 use crate::row::{RowRef, Schema};
-use crate::template::{Meta, RenderError, Template, TemplateError, check_event};
+use crate::template::{BatchMeta, BatchTemplate, Meta, PreparedRow, RenderError, Template, TemplateError, check_event};
+use chrono::{DateTime, Utc};
+use std::any::Any;
 use std::sync::Arc;
 
 /// The compiled payloads of a job. Shared between threads.
@@ -63,6 +65,14 @@ impl Bodies {
         self.asides.as_ref().map(|asides| asides.render(row, meta)).transpose()
     }
 
+    /// A row whose body is made together with others; `None`: it has its own.
+    pub(super) fn part(&self, row: RowRef<'_>, meta: &Meta<'_>) -> Option<Arc<dyn Part>> {
+        let template = self.of.get(meta.operation);
+        template.rows()?;
+        let (template, job) = (Arc::clone(template), meta.job.to_owned());
+        Some(Arc::new(BatchRow { row: BatchTemplate::prepare(row, meta), template, job, at: meta.at }))
+    }
+
     /// The body of a row; empty: its request has none.
     ///
     /// # Errors
@@ -73,5 +83,31 @@ impl Bodies {
             check_event(&body)?;
         }
         Ok(body)
+    }
+}
+
+/// A row of a body that is rendered by a template over `rows`.
+#[derive(Debug)]
+struct BatchRow {
+    row: PreparedRow,
+    template: Arc<Template>,
+    job: String,
+    at: DateTime<Utc>,
+}
+
+impl Part for BatchRow {
+    fn join(&self, rows: &[&dyn Part]) -> Result<String, String> {
+        let rows: Vec<PreparedRow> = rows
+            .iter()
+            .filter_map(|row| (*row).as_any().downcast_ref::<BatchRow>())
+            .map(|row| row.row.clone())
+            .collect();
+        let meta = BatchMeta { job: &self.job, at: self.at };
+        let Some(template) = self.template.rows() else { return Err("the payload is not one of batches".to_owned()) };
+        template.render(&rows, &meta).map_err(|error| format!("the payload: {error}"))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
     }
 }
