@@ -30,17 +30,24 @@ impl Job {
         Job { parcel, history: History::default() }
     }
 
-    /// Both halves. What is known of all rows is known of each half; it has its own attempts.
-    fn split(self) -> impl Iterator<Item = Job> {
+    /// Both halves, and words about rows that have no body without the others. What is known of all rows is known of each half;
+    /// it has its own attempts.
+    fn split(self, run: &Run) -> (Vec<Job>, Vec<Word>) {
         let Job { parcel, history } = self;
-        let known = move || History {
+        let bytes = run.engine.destination.batch.map_or(usize::MAX, |batch| batch.bytes);
+        let known = |detail: Option<String>| History {
             attempts: 0,
             earlier: history.earlier + history.attempts,
-            detail: history.detail.clone(),
+            detail,
             rejected: false,
             ..history
         };
-        parcel.split().map(move |parcel| Job { parcel, history: known() })
+        let packed = parcel.split(bytes);
+        let of = |parcel| Job { parcel, history: known(history.detail.clone()) };
+        let jobs = packed.parcels.into_iter().map(of).collect();
+        let at = run.engine.clock.now();
+        let word = |(row, problem)| Word::Final(known(Some(problem)).receipt(row, Outcome::Refused, at));
+        (jobs, packed.unfit.into_iter().map(word).collect())
     }
 }
 
@@ -90,7 +97,10 @@ pub(super) async fn attempt(run: &Run, mut job: Job, permit: Permit) {
     }
     match step {
         Step::Done(outcome) => run.desk.finish(words(run, job, Some(outcome))),
-        Step::Split => run.desk.replace(job.split()),
+        Step::Split => {
+            let (halves, words) = job.split(run);
+            run.desk.replace(halves, words);
+        }
         Step::Leave => run.desk.finish(words(run, job, None)),
         Step::Again(wait) => run.desk.park(job, Instant::now() + wait),
     }

@@ -253,6 +253,7 @@ mod tests {
             version: String::new(),
             operation: "added",
             body: "{}".into(),
+            part: None,
             aside: None,
         };
         let attempt = client.send(&Parcel::single(message), Utc::now()).await;

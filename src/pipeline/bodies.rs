@@ -5,11 +5,15 @@
 
 use super::PipelineError;
 use super::asides::Asides;
-use crate::deliver::Aside;
+use crate::deliver::{Aside, Part};
 use crate::job::secrets::Secrets;
 use crate::job::spec::{Job, Method, Payload, PerOperation};
 use crate::row::{RowRef, Schema};
-use crate::template::{Conformance, Meta, RenderError, Template, TemplateError, check_event};
+use crate::template::{
+    BatchMeta, BatchTemplate, Conformance, Meta, PreparedRow, RenderError, Template, TemplateError, check_event,
+};
+use chrono::{DateTime, Utc};
+use std::any::Any;
 use std::sync::Arc;
 
 /// The compiled payloads of a job. Shared between threads.
@@ -66,6 +70,14 @@ impl Bodies {
         self.asides.as_ref().map(|asides| asides.render(row, meta)).transpose()
     }
 
+    /// A row whose body is made together with others; `None`: it has its own.
+    pub(super) fn part(&self, row: RowRef<'_>, meta: &Meta<'_>) -> Option<Arc<dyn Part>> {
+        let template = self.of.get(meta.operation);
+        template.rows()?;
+        let (template, job) = (Arc::clone(template), meta.job.to_owned());
+        Some(Arc::new(BatchRow { row: BatchTemplate::prepare(row, meta), template, job, at: meta.at }))
+    }
+
     /// The body of a row; empty: its request has none.
     ///
     /// # Errors
@@ -102,5 +114,31 @@ fn conformance(job: &Job, schema: &Schema) -> PerOperation<Option<Conformance>> 
         added: of("added", &own.added),
         changed: of("changed", &own.changed),
         removed: of("removed", &own.removed),
+    }
+}
+
+/// A row of a body that is rendered by a template over `rows`.
+#[derive(Debug)]
+struct BatchRow {
+    row: PreparedRow,
+    template: Arc<Template>,
+    job: String,
+    at: DateTime<Utc>,
+}
+
+impl Part for BatchRow {
+    fn join(&self, rows: &[&dyn Part]) -> Result<String, String> {
+        let rows: Vec<PreparedRow> = rows
+            .iter()
+            .filter_map(|row| (*row).as_any().downcast_ref::<BatchRow>())
+            .map(|row| row.row.clone())
+            .collect();
+        let meta = BatchMeta { job: &self.job, at: self.at };
+        let Some(template) = self.template.rows() else { return Err("the payload is not one of batches".to_owned()) };
+        template.render(&rows, &meta).map_err(|error| format!("the payload: {error}"))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
     }
 }

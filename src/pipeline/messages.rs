@@ -2,7 +2,7 @@
 //! through lately come last, so that they keep no others from being tried: each of them costs attempts and waits.
 
 use super::PipelineError;
-use super::outbox::Outbox;
+use super::outbox::{Content, Outbox};
 use crate::deliver::{Item, Message};
 use crate::receipt::Progress;
 use crate::snapshot::ChangeBatch;
@@ -156,10 +156,10 @@ impl Iterator for Messages {
                 continue;
             }
             let (id, version, operation) = (batch.message_id(at), row.webhook_id.clone(), row.operation.as_str());
-            return Some(match self.outbox.render(batch, at, &id) {
-                Ok((body, aside)) => {
-                    let aside = aside.map(Box::new);
-                    Item::Send(Message { seq, key, id, version, operation, body: body.into(), aside })
+            return Some(match self.outbox.content(batch, at, &id) {
+                Ok(Content { body, part, aside }) => {
+                    let (body, aside) = (body.into(), aside.map(Box::new));
+                    Item::Send(Message { seq, key, id, version, operation, body, part, aside })
                 }
                 Err(error) => Item::Unsendable { seq, key, problem: format!("the payload: {error}") },
             });

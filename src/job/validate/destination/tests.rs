@@ -259,6 +259,20 @@ fn what_differs_by_row_takes_one_row_a_request() {
 }
 
 #[test]
+fn a_template_of_batches_needs_batches() {
+    let rows = "[payload]\nbatch_template = '{{rows}}'";
+    let taken = good(&format!("{HTTP}batch = {{}}"), rows).payload;
+    assert!(matches!(taken, Payload::Rows { template } if template == "{{rows}}"));
+    assert!(job(&format!("{HTTP}batch = {{}}"), ALL, rows).is_ok(), "each row has its `op`");
+    let told = "only kind = \"http\" with `batch` and JSON";
+    one_problem(job(HTTP, BOTH, rows), "payload.batch_template", told);
+    one_problem(job(&format!("{HTTP}batch = {{}}\nformat = \"ndjson\""), BOTH, rows), "payload.batch_template", told);
+    one_problem(job(&format!("{SEGMENT}mode = \"batch\""), BOTH, rows), "payload.batch_template", told);
+    let both = format!("{rows}\npreset = \"flat\"");
+    one_problem(job(&format!("{HTTP}batch = {{}}"), BOTH, &both), "payload.batch_template", "keep one of them");
+}
+
+#[test]
 fn the_mistakes_of_a_file_come_together_with_line_and_column() {
     let destination =
         "kind = \"segment\"\nwrite_key = \"literal-key-value\"\nregion = \"moon\"\nmode = \"all\"\nrate = \"fast\"";
