@@ -86,6 +86,9 @@ fn header_value(header: &Header, lower: &str, notes: &mut Notes) -> String {
     let name = format!("DESTINATION_{}", environment_name(lower));
     let what = format!("the value of the header {}", header.name);
     let Some(value) = &header.value else { return reference(notes, &name, &what) };
+    if is_liquid(value) {
+        return value.clone();
+    }
     let is_plain = value.is_ascii() && !value.chars().any(char::is_control) && !value.contains("${");
     if is_plain && !header.is_secret && !is_secret_name(lower) && !looks_secret(value) {
         return value.clone();
@@ -104,9 +107,35 @@ fn reference(notes: &mut Notes, name: &str, what: &str) -> String {
     format!("${{{}}}", notes.environment(name, what))
 }
 
-/// The address of a request: the destination's base URL and the sync's path.
+/// The address of a request: the destination's base URL and the sync's path, Liquid in it as it is.
 pub(super) fn address(base: Option<&str>, path: Option<&str>, notes: &mut Notes) -> String {
-    let path = path.unwrap_or_default().trim();
+    let (path, liquid) = without_liquid(path.unwrap_or_default().trim());
+    let address = plain_address(base, &path, notes);
+    let put_back = |address: String, (i, text): (usize, &String)| address.replace(&mark(i), text);
+    liquid.iter().enumerate().fold(address, put_back)
+}
+
+/// Stands for a piece of Liquid while an address is taken apart: slashes and question marks in it are its own.
+fn mark(i: usize) -> String {
+    format!("\u{1}{i}\u{1}")
+}
+
+fn without_liquid(text: &str) -> (String, Vec<String>) {
+    let (mut out, mut liquid, mut rest) = (String::new(), Vec::new(), text);
+    let opening =
+        |rest: &str| [("{{", "}}"), ("{%", "%}")].into_iter().filter_map(|(o, c)| Some((rest.find(o)?, c))).min();
+    while let Some((at, close)) = opening(rest) {
+        let Some(end) = rest[at..].find(close).map(|end| at + end + close.len()) else { break };
+        out.push_str(&rest[..at]);
+        out.push_str(&mark(liquid.len()));
+        liquid.push(rest[at..end].to_owned());
+        rest = &rest[end..];
+    }
+    out.push_str(rest);
+    (out, liquid)
+}
+
+fn plain_address(base: Option<&str>, path: &str, notes: &mut Notes) -> String {
     let is_whole = path.starts_with("http://") || path.starts_with("https://");
     let base = base.map(|base| base.trim().trim_end_matches('/')).filter(|base| !base.is_empty() && !is_whole);
     let (origin, rest) = match base {
@@ -153,7 +182,8 @@ fn behind(rest: &str, notes: &mut Notes) -> String {
         .split('/')
         .enumerate()
         .map(|(at, segment)| {
-            let is_key = std::mem::replace(&mut after_webhook, segment == "webhook") && !segment.is_empty();
+            let follows = std::mem::replace(&mut after_webhook, segment == "webhook");
+            let is_key = follows && !segment.is_empty() && !segment.contains('\u{1}');
             match is_key && is_trailspark {
                 true => reference(notes, "TRAILSPARK_API_KEY", "the API key that stands in the sync's endpoint path"),
                 false if is_key || looks_secret(segment) => {
@@ -182,7 +212,7 @@ fn parameter(pair: &str, notes: &mut Notes) -> String {
 
 /// `{subdomain}` and the like, which guides write for what is to be filled in.
 fn placeholders(text: &str, notes: &mut Notes) -> String {
-    let (Some(open), false) = (text.find('{'), is_liquid(text) || text.contains("${")) else { return text.to_owned() };
+    let (Some(open), false) = (text.find('{'), text.contains("${")) else { return text.to_owned() };
     let Some(close) = text[open..].find('}').map(|at| open + at) else { return text.to_owned() };
     let inside = &text[open + 1..close];
     let what = format!("what stands for {{{inside}}} in the sync's URL");
@@ -271,6 +301,17 @@ mod tests {
     }
 
     #[test]
+    fn liquid_in_an_address_stays_as_it_is() {
+        let path = Some(
+            "/orgs/{{ row.id | default: 'a/b?c' }}/k3y0000000000000000000?plan={{row.plan}}&api_key=x&{% if row.a %}a=1{% endif %}",
+        );
+        let url = "https://h/orgs/{{ row.id | default: 'a/b?c' }}/${DESTINATION_PATH_KEY}?plan={{row.plan}}\
+                   &api_key=${DESTINATION_API_KEY}&{% if row.a %}a=1{% endif %}";
+        check(Some("https://h"), path, url, &["DESTINATION_PATH_KEY", "DESTINATION_API_KEY"]);
+        check(Some("https://h"), Some("/{{unclosed"), "https://h/{{unclosed", &[]);
+    }
+
+    #[test]
     fn headers_keep_only_what_cannot_be_a_secret() {
         let mut notes = Notes::default();
         let read = read_headers(&json!({
@@ -281,6 +322,8 @@ mod tests {
             "X-Trace": "0123456789abcdef0123456789abcdef",
             "Content-Type": "application/json",
             "Idempotency-Key": "{{row.id}}",
+            "X-Org": "{{row.id}}",
+            "X-Row-Token": "{{row.id}}",
         }));
         let headers = headers(read, &mut notes);
         assert_eq!(headers.api_secret.as_deref(), Some("${TRAILSPARK_API_SECRET}"));
@@ -292,9 +335,15 @@ mod tests {
                 ("X-Tenant", "acme"),
                 ("X-Hidden", "${DESTINATION_X_HIDDEN}"),
                 ("X-Trace", "${DESTINATION_X_TRACE}"),
+                ("X-Org", "{{row.id}}"),
             ]
         );
-        assert_eq!(notes.lost, ["header Idempotency-Key: Nightmark writes it itself"]);
+        assert!(notes.lost[0] == "header Idempotency-Key: Nightmark writes it itself", "{:?}", notes.lost);
+        assert!(
+            notes.lost[1].starts_with("header X-Row-Token: a template") && notes.lost.len() == 2,
+            "{:?}",
+            notes.lost
+        );
         let listed = read_headers(&json!([{"key": "X-A", "value": "b", "isSecret": true}, {"value": "nameless"}]));
         assert_eq!(listed, [Header { name: "X-A".into(), value: Some("b".into()), is_secret: true }]);
     }

@@ -2,7 +2,7 @@
 
 use super::model::Model;
 use super::request::{Request, shown};
-use super::secrets::{self, TRAILSPARK, is_liquid};
+use super::secrets::{self, TRAILSPARK};
 use super::sync::{Sync, Trigger};
 use super::toml::{block, comment, quoted};
 use super::{Notes, Wishes};
@@ -14,8 +14,8 @@ const METHODS: [&str; 5] = ["POST", "PUT", "PATCH", "DELETE", "GET"];
 struct Sent {
     trigger: Trigger,
     method: String,
-    /// As it stands in the job file; `None`: its own is a template.
-    url: Option<String>,
+    /// As it stands in the job file.
+    url: String,
     /// `None`: it has none.
     body: Option<String>,
 }
@@ -30,12 +30,7 @@ impl Sent {
         }
         let base = wishes.base_url.as_deref().or(request.base.as_deref());
         let path = request.url.as_deref();
-        let url = if path.is_some_and(is_liquid) {
-            notes.lost(format!("rows {name}: the URL is a template; the job sends all of them to one URL"));
-            None
-        } else {
-            Some(secrets::address(base, path, notes))
-        };
+        let url = secrets::address(base, path, notes);
         let mut body = request.body.as_ref().map(|body| body.trim_end().to_owned());
         if method == "GET" && body.take().is_some() {
             notes.lost(format!("rows {name}: the body, since a GET has none"));
@@ -66,16 +61,16 @@ pub(super) fn write(model: &Model, sync: &Sync, wishes: &Wishes, notes: &mut Not
     let order = [Trigger::Changed, Trigger::Added, Trigger::Removed];
     let find =
         |fits: &dyn Fn(&Sent) -> bool| order.iter().find_map(|of| sent.iter().find(|s| s.trigger == *of && fits(s)));
-    let Some(usual) = find(&|s| s.takes_usual() && s.url.is_some()).or_else(|| find(&|_| true)) else { return };
+    let Some(usual) = find(&|s| s.takes_usual()).or_else(|| find(&|_| true)) else { return };
     let is_form = requests.iter().any(|request| request.is_form);
     let headers = requests.into_iter().fold(Request::default(), |all, request| all.or(&request)).headers;
     let headers = secrets::headers(headers, notes);
     let uniform = sent.iter().all(|s| s.method == "POST" && s.url == usual.url && s.body == usual.body);
-    let trailspark = usual.url.as_deref().and_then(trailspark_base).filter(|_| uniform && !is_form);
+    let trailspark = trailspark_base(&usual.url).filter(|_| uniform && !is_form);
     let _ = writeln!(out, "\n[destination]");
     match &trailspark {
         Some(base) => trailspark_kind(base, out),
-        None => http_kind(usual, is_form, wishes, notes, out),
+        None => http_kind(usual, is_form, out),
     }
     if let Some(secret) = &headers.api_secret {
         let _ = writeln!(out, "secret = {}", quoted(secret));
@@ -93,7 +88,7 @@ pub(super) fn write(model: &Model, sync: &Sync, wishes: &Wishes, notes: &mut Not
     }
     sent.iter().for_each(|own| route(own, usual, out));
     payload(model, sync, &sent, usual, notes, out);
-    if usual.url.as_deref().is_some_and(|url| url.contains(TRAILSPARK)) {
+    if usual.url.contains(TRAILSPARK) {
         conforms_to(notes, out);
     }
 }
@@ -114,9 +109,8 @@ fn trailspark_kind(base: &str, out: &mut String) {
     let _ = writeln!(out, "key = \"${{TRAILSPARK_API_KEY}}\"");
 }
 
-fn http_kind(usual: &Sent, is_form: bool, wishes: &Wishes, notes: &mut Notes, out: &mut String) {
-    let url = usual.url.clone().unwrap_or_else(|| secrets::address(wishes.base_url.as_deref(), None, notes));
-    let _ = writeln!(out, "kind = \"http\"\nurl = {}", quoted(&url));
+fn http_kind(usual: &Sent, is_form: bool, out: &mut String) {
+    let _ = writeln!(out, "kind = \"http\"\nurl = {}", quoted(&usual.url));
     if usual.method != "POST" {
         let _ = writeln!(out, "method = {}", quoted(&usual.method));
     }
@@ -127,7 +121,7 @@ fn http_kind(usual: &Sent, is_form: bool, wishes: &Wishes, notes: &mut Notes, ou
 
 /// The method and address of a trigger, where they are others.
 fn route(own: &Sent, usual: &Sent, out: &mut String) {
-    let url = own.url.as_ref().filter(|url| Some(*url) != usual.url.as_ref());
+    let url = Some(&own.url).filter(|url| **url != usual.url);
     if own.method == usual.method && url.is_none() {
         return;
     }

@@ -117,8 +117,7 @@ fn attempt(input: &PlanInput, rows: usize, text: &BTreeSet<String>) -> Result<Sa
             }
             if sample.body.is_none() && ready.batch.num_rows() > 0 {
                 let first = extract.rows(&ready.batch, vec![0])?;
-                let body = sample_body(input, &extract.bodies, &extract.shape.schema, &first, 0);
-                sample.body = Some(body);
+                sample.body = Some(sample_body(input, &extract.bodies, &extract.shape.schema, &first, 0));
             }
             answer(input, &extract, &ready, &mut sample)?;
             sample.rows += ready.batch.num_rows() as u64;
@@ -171,5 +170,6 @@ fn sample_body(
 ) -> Result<String, RenderError> {
     let meta = Meta { job: &input.job.name, webhook_id: "nm_sample", operation: operation(input), at: input.at };
     let row = RowRef { schema, batch: extract, row };
-    bodies.aside(row, &meta).and_then(|_| bodies.render(row, &meta))
+    bodies.aside(row, &meta)?;
+    bodies.render(row, &meta)
 }
