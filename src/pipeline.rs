@@ -7,6 +7,7 @@
 //! first request leaves; a run that cannot go on leaves the snapshot as it was, and its record says why.
 //! Deliberately absent: printing, schedules; the stages themselves.
 
+mod asides;
 mod bodies;
 mod columns;
 mod compare;

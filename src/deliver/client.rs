@@ -152,6 +152,17 @@ impl Client {
     }
 }
 
+/// The address of a request: the row's own, if it has one.
+fn own_url(parcel: &Parcel, usual: &Url) -> Result<Url, String> {
+    let Some(own) = parcel.aside().and_then(|aside| aside.url.as_deref()) else { return Ok(usual.clone()) };
+    match parse_url(own) {
+        // A template's origin is written out. Where requests go was checked for that one.
+        Ok(url) if url.origin() == usual.origin() => Ok(url),
+        Ok(_) => Err("the row's address is on another host than the destination's".to_owned()),
+        Err(problem) => Err(format!("the row's address is none: {problem}")),
+    }
+}
+
 fn wire(method: Method) -> reqwest::Method {
     match method {
         Method::Post => reqwest::Method::POST,
@@ -166,12 +177,17 @@ fn wire(method: Method) -> reqwest::Method {
 impl Transport for Client {
     async fn send(&self, parcel: &Parcel, now: DateTime<Utc>) -> Attempt {
         let body = parcel.body();
-        let Some(headers) = attempt_headers(&self.headers, &self.signer, parcel, &body, now) else {
-            let text = "the row's id cannot stand in a header".to_owned();
-            return Attempt::Failed(Fault { kind: FaultKind::Invalid, text });
+        let invalid = |text: String| Attempt::Failed(Fault { kind: FaultKind::Invalid, text });
+        let headers = match attempt_headers(&self.headers, &self.signer, parcel, &body, now) {
+            Ok(headers) => headers,
+            Err(problem) => return invalid(problem),
         };
         let Endpoint { method, url, place } = self.endpoints.get(parcel.operation());
-        let request = self.http.request(method.clone(), url.clone()).headers(headers);
+        let url = match own_url(parcel, url) {
+            Ok(url) => url,
+            Err(problem) => return invalid(problem),
+        };
+        let request = self.http.request(method.clone(), url).headers(headers);
         let request = if body.is_empty() { request } else { request.body(body) };
         match request.send().await {
             Ok(response) => Attempt::Answered(read(response, place).await),
@@ -238,6 +254,7 @@ mod tests {
             version: String::new(),
             operation: "added",
             body: "{}".into(),
+            aside: None,
         };
         let attempt = client.send(&Parcel::single(message), Utc::now()).await;
         let Verdict::ConfigFault { reason, remedy, .. } = judge(&attempt, &Peer::plain(), Utc::now()) else {

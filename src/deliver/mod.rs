@@ -71,6 +71,23 @@ pub struct Message {
     pub operation: &'static str,
     /// The JSON body; empty: the request has none.
     pub body: Bytes,
+    /// What the row says outside of it.
+    pub aside: Option<Box<Aside>>,
+}
+
+/// An address and headers that are a row's own. It shows nothing: secrets stand in it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Aside {
+    /// The whole address, of the same origin as the destination's; `None`: the destination's.
+    pub url: Option<String>,
+    /// Name and value, in place of the destination's of the same name.
+    pub headers: Vec<(String, String)>,
+}
+
+impl std::fmt::Debug for Aside {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Aside").finish_non_exhaustive()
+    }
 }
 
 /// One row of the change set, as the caller hands it over.

@@ -5,8 +5,8 @@
 //! often it is sent, and one of other rows (its halves, what the next run makes of what is left) has another id: what stays with a row is the
 //! row's own id, within its body; the body of a parcel of one row without a frame is that row's, not a copy.
 
-use super::Message;
 use super::encode::encode;
+use super::{Aside, Message};
 use crate::job::spec::{Batch, BodyFormat, Destination, PerOperation};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -98,6 +98,14 @@ impl Parcel {
         match &self.load {
             Load::One(message) => std::slice::from_ref(message),
             Load::Several { messages, .. } => messages,
+        }
+    }
+
+    /// What its only row says outside of its body.
+    pub(super) fn aside(&self) -> Option<&Aside> {
+        match &self.load {
+            Load::One(message) => message.aside.as_deref(),
+            Load::Several { .. } => None,
         }
     }
 
@@ -201,8 +209,9 @@ impl Packer {
             Ok(body) => message.body = body,
             Err(problem) => return Err(Unfit { seq: message.seq, key: message.key, problem }),
         }
-        // Several bodies that are nothing are nothing.
-        let Some(batch) = self.batch.filter(|_| !message.body.is_empty()) else {
+        // Several bodies that are nothing are nothing, and several rows cannot have one address each.
+        let goes_alone = message.body.is_empty() || message.aside.is_some();
+        let Some(batch) = self.batch.filter(|_| !goes_alone) else {
             return Ok(Some(Parcel { frame: self.frame, load: Load::One(message) }));
         };
         let length = message.body.len();

@@ -60,15 +60,19 @@ fn sensitive(field: &str, value: &SecretString) -> Result<HeaderValue, DeliverEr
     Ok(header)
 }
 
-/// `fixed` and what belongs to this attempt at this parcel, whose body is `body`. `None`: its id cannot stand in a header.
+/// `fixed` and what belongs to this attempt at this parcel, whose body is `body`.
+///
+/// # Errors
+/// What cannot stand in a header.
 pub(super) fn attempt_headers(
     fixed: &HeaderMap,
     signer: &Signer,
     parcel: &Parcel,
     body: &[u8],
     now: DateTime<Utc>,
-) -> Option<HeaderMap> {
-    let id = HeaderValue::from_str(parcel.id()).ok()?;
+) -> Result<HeaderMap, String> {
+    let bad_id = |_| "the row's id cannot stand in a header".to_owned();
+    let id = HeaderValue::from_str(parcel.id()).map_err(bad_id)?;
     let timestamp = now.timestamp();
     let mut headers = fixed.clone();
     if body.is_empty() {
@@ -78,10 +82,17 @@ pub(super) fn attempt_headers(
     headers.insert(IDEMPOTENCY_KEY, id);
     headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(timestamp));
     if let Some(signature) = signer.sign(parcel.id(), timestamp, body) {
-        headers.insert(WEBHOOK_SIGNATURE, HeaderValue::try_from(signature).ok()?);
+        headers.insert(WEBHOOK_SIGNATURE, HeaderValue::try_from(signature).map_err(|error| error.to_string())?);
     }
     headers.insert(OPERATION, HeaderValue::from_static(parcel.operation()));
-    Some(headers)
+    for (name, value) in parcel.aside().into_iter().flat_map(|aside| &aside.headers) {
+        let problem = || format!("the row's value of the header {name} cannot stand in a header");
+        let header: HeaderName = name.parse().map_err(|_| problem())?;
+        let mut value = HeaderValue::from_str(value).map_err(|_| problem())?;
+        value.set_sensitive(true);
+        headers.insert(header, value);
+    }
+    Ok(headers)
 }
 
 #[cfg(test)]
@@ -111,6 +122,7 @@ mod tests {
             version: String::new(),
             operation: "added",
             body: "{}".into(),
+            aside: None,
         })
     }
 
@@ -159,7 +171,7 @@ mod tests {
     fn an_id_that_is_no_header_value_makes_no_request() {
         let fixed = fixed_headers(&resolved(&[], None)).unwrap();
         let signer = Signer::new(&[]).unwrap();
-        assert!(attempt_headers(&fixed, &signer, &parcel("a\nb"), b"{}", Utc::now()).is_none());
+        assert!(attempt_headers(&fixed, &signer, &parcel("a\nb"), b"{}", Utc::now()).is_err());
         let headers = attempt_headers(&fixed, &signer, &parcel("a"), b"{}", Utc::now()).unwrap();
         assert!(!headers.contains_key(WEBHOOK_SIGNATURE));
     }

@@ -60,6 +60,11 @@ impl Templated {
         inside && (before.contains(':') || authority.split('@').next().is_some_and(|user| user.contains(':')))
     }
 
+    /// Whether a row has a say in it: whether there is Liquid in it.
+    pub(crate) fn is_template(&self) -> bool {
+        self.written.contains("{{") || self.written.contains("{%")
+    }
+
     /// Whether it refers to anything.
     pub(crate) fn has_reference(&self) -> bool {
         self.parts.iter().any(|part| !matches!(part, Part::Literal(_)))

@@ -1,8 +1,11 @@
-//! What is said of a row: the payloads of a job, compiled against one schema.
+//! What is said of a row: the payloads of a job, and what addresses and headers have of it, compiled against one schema.
 //!
 //! Always holds: a body for Segment or RudderStack is a group event that they take, since a 200 of theirs proves nothing.
 
 use super::PipelineError;
+use super::asides::Asides;
+use crate::deliver::Aside;
+use crate::job::secrets::Secrets;
 use crate::job::spec::{Job, Payload, PerOperation};
 use crate::row::{RowRef, Schema};
 use crate::template::{Meta, RenderError, Template, TemplateError, check_event};
@@ -12,6 +15,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Bodies {
     of: PerOperation<Arc<Template>>,
+    asides: Option<Asides>,
     takes_events: bool,
 }
 
@@ -29,17 +33,41 @@ impl Bodies {
             Ok::<_, ()>(own.as_ref().map_or_else(|| usual.clone(), &mut compile))
         });
         let of = of.and_then(|of| of.try_map(|_, template| template.clone().ok_or(())));
-        match of {
-            Ok(of) if problems.is_empty() => Ok(Bodies { of, takes_events: job.destination.kind.takes_events() }),
+        let asides = Asides::compile(job, schema).map_err(|found| problems.extend(found));
+        match (of, asides) {
+            (Ok(of), Ok(asides)) if problems.is_empty() => {
+                Ok(Bodies { of, asides, takes_events: job.destination.kind.takes_events() })
+            }
             _ => Err(PipelineError::Template { job: job.name.clone(), problems }),
         }
+    }
+
+    /// The same with the secrets of addresses and headers that differ by row.
+    pub(super) fn with_secrets(mut self, job: &Job, secrets: &Secrets) -> Result<Bodies, PipelineError> {
+        if let Some(asides) = &mut self.asides {
+            asides.fill(job, secrets)?;
+        }
+        Ok(self)
+    }
+
+    /// Whether addresses or headers differ by row.
+    pub(super) fn has_asides(&self) -> bool {
+        self.asides.is_some()
+    }
+
+    /// What a row says outside of its body; `None`: nothing.
+    ///
+    /// # Errors
+    /// A value that cannot stand there, such as NULL in an address.
+    pub(super) fn aside(&self, row: RowRef<'_>, meta: &Meta<'_>) -> Result<Option<Aside>, RenderError> {
+        self.asides.as_ref().map(|asides| asides.render(row, meta)).transpose()
     }
 
     /// The body of a row; empty: its request has none.
     ///
     /// # Errors
     /// A value that the payload cannot carry, or an event that the destination would not take.
-    pub fn render(&self, row: RowRef<'_>, meta: &Meta<'_>) -> Result<String, RenderError> {
+    pub(super) fn render(&self, row: RowRef<'_>, meta: &Meta<'_>) -> Result<String, RenderError> {
         let body = self.of.get(meta.operation).render(row, meta)?;
         if self.takes_events {
             check_event(&body)?;

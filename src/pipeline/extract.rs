@@ -71,7 +71,10 @@ pub(super) fn is_wanted(columns: &Columns<'_>, name: &str) -> bool {
         Payload::Liquid { template } => template.contains(name),
         Payload::Empty => false,
     };
-    !columns.is_ignored(name) || columns.job.payloads().any(names)
+    let mut texts = columns.job.destination.templated().map(|(_, text)| text);
+    !columns.is_ignored(name)
+        || columns.job.payloads().any(names)
+        || texts.any(|text| text.is_template() && text.written.contains(name))
 }
 
 impl Extract {

@@ -156,8 +156,11 @@ impl Iterator for Messages {
                 continue;
             }
             let (id, version, operation) = (batch.message_id(at), row.webhook_id.clone(), row.operation.as_str());
-            return Some(match self.outbox.body(batch, at, &id) {
-                Ok(body) => Item::Send(Message { seq, key, id, version, operation, body: body.into() }),
+            return Some(match self.outbox.render(batch, at, &id) {
+                Ok((body, aside)) => {
+                    let aside = aside.map(Box::new);
+                    Item::Send(Message { seq, key, id, version, operation, body: body.into(), aside })
+                }
                 Err(error) => Item::Unsendable { seq, key, problem: format!("the payload: {error}") },
             });
         }

@@ -2,6 +2,8 @@
 
 use super::PipelineError;
 use super::bodies::Bodies;
+use crate::deliver::Aside;
+use crate::job::secrets::Secrets;
 use crate::job::spec::Job;
 use crate::snapshot::{ChangeBatch, ChangeSet, Manifest};
 use crate::template::{Meta, RenderError};
@@ -33,11 +35,25 @@ impl Outbox {
         Ok(Outbox { changes, bodies, job: job.name.clone(), at })
     }
 
-    /// The body of a row that goes out under `id`.
-    pub(super) fn body(&self, batch: &ChangeBatch, at: usize, id: &str) -> Result<String, RenderError> {
+    /// The same with the secrets that addresses and headers need which differ by row.
+    pub(super) fn with_secrets(mut self, job: &Job, secrets: &Secrets) -> Result<Self, PipelineError> {
+        if self.bodies.has_asides() {
+            let bodies = Bodies::compile(job, &self.changes.shape().schema)?;
+            self.bodies = Arc::new(bodies.with_secrets(job, secrets)?);
+        }
+        Ok(self)
+    }
+
+    /// The body of a row that goes out under `id`, and what the row says outside of it.
+    pub(super) fn render(
+        &self,
+        batch: &ChangeBatch,
+        at: usize,
+        id: &str,
+    ) -> Result<(String, Option<Aside>), RenderError> {
         let operation = batch.rows[at].operation.as_str();
         let meta = Meta { job: &self.job, webhook_id: id, operation, at: self.at };
-        self.bodies.render(batch.row(at), &meta)
+        Ok((self.bodies.render(batch.row(at), &meta)?, self.bodies.aside(batch.row(at), &meta)?))
     }
 
     /// The changes in order, batch by batch.

@@ -80,9 +80,9 @@ impl Planned {
     /// The body of one change.
     ///
     /// # Errors
-    /// A value that the payload cannot carry.
+    /// A value that the payload, the address or a header cannot carry.
     pub fn body(&self, batch: &ChangeBatch, at: usize) -> Result<String, RenderError> {
-        self.outbox().body(batch, at, &batch.message_id(at))
+        Ok(self.outbox().render(batch, at, &batch.message_id(at))?.0)
     }
 
     /// What is to be sent.

@@ -91,5 +91,5 @@ fn sample_body(
     };
     let meta = Meta { job: &input.job.name, webhook_id: "nm_sample", operation, at: input.at };
     let row = RowRef { schema, batch: extract, row: 0 };
-    (extract.num_rows() > 0).then(|| bodies.render(row, &meta))
+    (extract.num_rows() > 0).then(|| bodies.aside(row, &meta).and_then(|_| bodies.render(row, &meta)))
 }

@@ -101,6 +101,7 @@ pub(super) async fn send(
         let summary = Summary { stopped: Some(stopped), pending: counts.pending, ..Summary::default() };
         return Ok(Sent { state, counts, summary, dead_letters: 0 });
     }
+    let outbox = outbox.with_secrets(job, &Secrets::new(&runner.home))?;
     let run = course.run().to_owned();
     let course = course.delivering().await?;
     let progress = runner.store.progress(&run).await?;

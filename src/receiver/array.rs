@@ -28,6 +28,15 @@ pub(super) async fn store(state: &ReceiverState, admitted: Admitted, body: Vec<u
     if let (Some(Err(first)), true) = (ids.first(), patches.is_empty()) {
         return Err(Refusal::Bad(format!("no element of the array can be stored; the first: {first}")));
     }
+    let rejected = ids.len() - patches.len();
+    if let Some(error) = ids.iter().find_map(|id| id.as_ref().err()) {
+        tracing::warn!(
+            key = admitted.key_id,
+            rejected,
+            error,
+            "elements of an array were rejected; the first is given"
+        );
+    }
     let mut done = state.store_many(&admitted, patches).await?.into_iter();
     let results = ids.into_iter().map(|id| match id {
         // One answer for each patch: the writer sees to it.
@@ -35,11 +44,7 @@ pub(super) async fn store(state: &ReceiverState, admitted: Admitted, body: Vec<u
         Err(error) => Ok(ElementResult::rejected(error)),
     });
     let results: Vec<ElementResult> = results.collect::<Result<_, Refusal>>()?;
-    let answer = StoredMany::new(results);
-    if !answer.success {
-        tracing::warn!(key = admitted.key_id, "elements of an array were rejected");
-    }
-    Ok(answer)
+    Ok(StoredMany::new(results))
 }
 
 fn read(template: &PayloadTemplate, body: &[u8]) -> Result<Vec<Result<OrgPatch, String>>, Refusal> {

@@ -59,8 +59,8 @@ fn set(patch: &mut OrgPatch, field: Field, value: Option<&Value>) -> Result<(), 
         Field::PlanName => patch.plan_name = read(value, text)?,
         Field::UserCount => patch.user_count = read(value, count)?,
         Field::Mrr => patch.mrr = read(value, integer)?,
-        Field::TrialStatus => patch.trial_status = read(value, trial_status)?,
-        Field::LastActiveAt => patch.last_active_at = read(value, time)?,
+        Field::TrialStatus => patch.trial_status = read(filled(value), trial_status)?,
+        Field::LastActiveAt => patch.last_active_at = read(filled(value), time)?,
         Field::FeatureFlags => patch.feature_flags = read(value, object)?,
     }
     Ok(())
@@ -71,6 +71,15 @@ fn read<T, E>(value: Option<&Value>, convert: impl FnOnce(&Value) -> Result<T, E
         None => Ok(Patch::Keep),
         Some(Value::Null) => Ok(Patch::Clear),
         Some(value) => convert(value).map(Patch::Set),
+    }
+}
+
+/// Liquid makes `""` of a NULL inside quotes, as in the guide's own body for Hightouch. No status and no time is empty, so
+/// nothing else can be meant; the other text fields may be empty.
+fn filled(value: Option<&Value>) -> Option<&Value> {
+    match value {
+        Some(Value::String(text)) if text.is_empty() => Some(&Value::Null),
+        other => other,
     }
 }
 
@@ -192,6 +201,9 @@ mod tests {
         assert_eq!((patch.name, patch.plan_id), (Patch::Clear, Patch::Keep));
         assert_eq!((patch.last_active_at, patch.mrr), (Patch::Clear, Patch::Keep));
         assert_eq!(patch.custom["projects"], Patch::Clear);
+        let patch = run(&json!({"id": "a", "t": {"name": "", "trial": "", "seen": ""}})).expect("valid");
+        assert_eq!((patch.name, patch.trial_status), (Patch::Set(String::new()), Patch::Clear));
+        assert_eq!(patch.last_active_at, Patch::Clear);
         // What is no object has no fields: nothing is said about them.
         let patch = run(&json!({"id": "a", "t": "text", "m": null})).expect("valid");
         assert_eq!((patch.name, &patch.custom["projects"]), (Patch::Keep, &Patch::Keep));

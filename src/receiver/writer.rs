@@ -97,8 +97,10 @@ async fn write_all(store: Arc<dyn OrgStore>, mut updates: mpsc::Receiver<Queued>
         }
         let mut results = write_batch(store.as_ref(), &upserts).await.into_iter();
         for (count, answer, _share) in waiting {
+            // All of them are taken, also behind a failure: what is left would be taken for the next request's.
+            let own: Vec<_> = results.by_ref().take(count).collect();
             // A client that has gone away does not wait for its answer.
-            let _ = answer.send(results.by_ref().take(count).collect());
+            let _ = answer.send(own.into_iter().collect());
         }
     }
 }
@@ -131,7 +133,7 @@ mod tests {
     use std::sync::Mutex;
     use tokio::sync::Semaphore;
 
-    /// Answers with the update's number, one batch for each permit; the org "bad" is damaged.
+    /// Answers with the first letter of the org's id, one batch for each permit; the org "bad" is damaged.
     struct Scripted {
         permits: Semaphore,
         batches: Mutex<Vec<usize>>,
@@ -151,7 +153,8 @@ mod tests {
             if batch.iter().any(|upsert| upsert.patch.product_org_id == "bad") {
                 return Err(StoreError::Corrupt("bad".into()));
             }
-            Ok(batch.iter().map(|_| Upserted { target_org_id: 7, is_new: true }).collect())
+            let number = |upsert: &OrgUpsert| i64::from(upsert.patch.product_org_id.as_bytes()[0]);
+            Ok(batch.iter().map(|upsert| Upserted { target_org_id: number(upsert), is_new: true }).collect())
         }
 
         async fn org(&self, _: &str) -> Result<Option<OrgRecord>, StoreError> {
@@ -201,13 +204,18 @@ mod tests {
         let writer = OrgWriter::start(Arc::clone(&store) as Arc<dyn OrgStore>);
         let write = |ids: &[&str]| writer.write(ids.iter().map(|id| upsert(id)).collect());
         let (two, none, one) = tokio::join!(write(&["a", "b"]), write(&[]), write(&["c"]));
-        let counts = [two, none, one].map(|result| result.map(|done| done.len()));
-        assert_eq!(counts, [Ok(2), Ok(0), Ok(1)]);
+        let orgs = |result: Result<Vec<Upserted>, WriteError>| -> Vec<i64> {
+            result.expect("written").iter().map(|done| done.target_org_id).collect()
+        };
+        let [a, b, c, d] = *b"abcd";
+        let [a, b, c, d] = [a, b, c, d].map(i64::from);
+        assert_eq!([two, none, one].map(orgs), [vec![a, b], vec![], vec![c]]);
         assert_eq!(*store.batches.lock().expect("not poisoned"), [3], "in one transaction");
         // A damaged org fails its request; what stands beside it is written all the same.
-        let (damaged, other) = tokio::join!(write(&["a", "bad", "b"]), write(&["c"]));
-        assert!(damaged.is_err() && other.is_ok(), "{damaged:?} {other:?}");
-        assert_eq!(store.batches.lock().expect("not poisoned")[1..], [4, 1, 1, 1, 1]);
+        let (damaged, other) = tokio::join!(write(&["bad", "a", "b"]), write(&["d", "c"]));
+        assert!(damaged.is_err(), "{damaged:?}");
+        assert_eq!(orgs(other), [d, c], "each has its own answer");
+        assert_eq!(store.batches.lock().expect("not poisoned")[1..], [5, 1, 1, 1, 1, 1]);
     }
 
     #[tokio::test]

@@ -17,6 +17,13 @@ pub enum Place {
         /// The column within that line.
         column: usize,
     },
+    /// A place in a template that stands in a field of its own, such as `destination.url`.
+    Text {
+        /// The field.
+        field: String,
+        /// The column within it, from 1, in characters.
+        column: usize,
+    },
 }
 
 impl fmt::Display for Place {
@@ -25,6 +32,7 @@ impl fmt::Display for Place {
             Place::Payload => f.write_str("payload"),
             Place::Field(path) => write!(f, "payload field `{path}`"),
             Place::Template { line, column } => write!(f, "payload template {line}:{column}"),
+            Place::Text { field, column } => write!(f, "{field}, column {column}"),
         }
     }
 }
@@ -54,6 +62,17 @@ pub struct RenderError {
 }
 
 impl TemplateError {
+    /// The same of a template that is the text of this field.
+    #[must_use]
+    pub fn of(mut self, field: &str) -> Self {
+        let column = match self.place {
+            Place::Template { column, .. } => column,
+            _ => 1,
+        };
+        self.place = Place::Text { field: field.to_owned(), column };
+        self
+    }
+
     pub(super) fn new(place: Place, message: impl Into<String>) -> Self {
         TemplateError { place, message: message.into(), hint: None }
     }

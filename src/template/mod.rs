@@ -2,7 +2,8 @@
 //!
 //! In: a [`spec::Payload`](crate::job::spec::Payload) and a schema, then rows. Out: JSON bodies, for one row
 //! ([`Template`]) or several ([`BatchTemplate`]), URLs and header values ([`TextTemplate`]). Pure.
-//! Always holds: a body is valid JSON (or empty, where the job has none), whatever the values are, or the row is an error that names the place; a value
+//! Always holds: a body is valid JSON (or empty, where the job has none), whatever the values are, or the row is an error that
+//! names the place; a value
 //! never ends the JSON string that it stands in; the same row and [`Meta`] give the same bytes.
 //! Deliberately absent: HTTP, and any notion of what changed but the operation's name.
 //!

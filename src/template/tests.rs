@@ -398,6 +398,9 @@ fn all_problems_of_a_template_are_told_at_once() {
     check_problems("{% raw %}1", &["1:1: `{%` is never closed (an `{% endraw %}`"]);
     check_problems("{% assign x 1 %}1", &["1:13: `=` is missing"]);
     check_problems("", &["the template makes no JSON"]);
+    check_problems(&format!("[{{{{ {}1 }}}}]", "not ".repeat(50_000)), &["the expression has more than 100 levels"]);
+    check_problems(&format!("[{{{{ 1{} }}}}]", " and 1".repeat(50_000)), &["the expression has more than 100 levels"]);
+    check_problems(&"{% if 1 %}".repeat(50_000), &["1:1001: blocks stand more than 100 deep"]);
 }
 
 #[test]

@@ -176,7 +176,9 @@ fn a_body_that_cannot_be_built_is_told_before_it_is_sent() {
     let destination = Destination::start();
     let home = simple_home(&destination);
     let job = std::fs::read_to_string(home.path("jobs/orgs.toml")).unwrap();
-    home.write("jobs/orgs.toml", &job.replace("preset = \"flat\"", "template = '{\"id\": {{row.workspace_id}},}'"));
+    // What is wrong in every row is told by `check`; this depends on the row.
+    let template = r#"template = '{"id": [{% for i in row.workspace_id %}{{ i }},{% endfor %}]}'"#;
+    home.write("jobs/orgs.toml", &job.replace("preset = \"flat\"", template));
     let preview = home.run(&["preview", "orgs", "--json"]).expect(1).json();
     let change = &preview["changes"][0];
     assert!(change["body"].is_null() && change["body_error"].is_string(), "{change}");

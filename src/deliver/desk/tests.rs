@@ -18,6 +18,7 @@ fn message(seq: u64) -> Parcel {
         version: String::new(),
         operation: "added",
         body: "{}".into(),
+        aside: None,
     })
 }
 

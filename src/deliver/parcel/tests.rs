@@ -8,7 +8,15 @@ fn destination(kind: DestinationKind, format: BodyFormat, batch: Option<Batch>) 
 
 fn message(seq: u64, operation: &'static str, body: &str) -> Message {
     let body = Bytes::copy_from_slice(body.as_bytes());
-    Message { seq, key: format!("org_{seq}"), id: format!("msg_{seq}"), version: String::new(), operation, body }
+    Message {
+        seq,
+        key: format!("org_{seq}"),
+        id: format!("msg_{seq}"),
+        version: String::new(),
+        operation,
+        body,
+        aside: None,
+    }
 }
 
 /// What becomes of rows, in order, and the problems of those that no request can carry.

@@ -5,7 +5,7 @@
 
 use super::compare::Op;
 use super::filters;
-use super::parse::Parser;
+use super::parse::{MAX_DEPTH, Parser};
 use super::reader::{Fault, Reader};
 use super::scope::{self, Named};
 use super::syntax::{Call, Expr, Filtered};
@@ -49,6 +49,21 @@ impl<'t> Parser<'t> {
         Ok(Filtered { value, filters: calls, at })
     }
 
+    /// Goes one level deeper into an expression.
+    fn deeper<T>(
+        &mut self,
+        reader: &mut Reader<'t>,
+        parse: impl FnOnce(&mut Self, &mut Reader<'t>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        if self.depth >= MAX_DEPTH {
+            return Err(Fault::new(reader.at, format!("the expression has more than {MAX_DEPTH} levels")));
+        }
+        self.depth += 1;
+        let parsed = parse(self, reader);
+        self.depth -= 1;
+        parsed
+    }
+
     fn logic(&mut self, reader: &mut Reader<'t>) -> Result<Expr, Fault> {
         let left = self.negation(reader)?;
         let op = match () {
@@ -56,18 +71,18 @@ impl<'t> Parser<'t> {
             () if reader.take_word("or") => Op::Or,
             () => return Ok(left),
         };
-        Ok(Expr::Binary(op, Box::new(left), Box::new(self.logic(reader)?)))
+        Ok(Expr::Binary(op, Box::new(left), Box::new(self.deeper(reader, Self::logic)?)))
     }
 
     fn negation(&mut self, reader: &mut Reader<'t>) -> Result<Expr, Fault> {
         if reader.take_word("not") {
-            return Ok(Expr::Not(Box::new(self.negation(reader)?)));
+            return Ok(Expr::Not(Box::new(self.deeper(reader, Self::negation)?)));
         }
         let left = self.value(reader)?;
         let sign = COMPARISONS.iter().find(|(sign, _)| reader.take(sign)).map(|(_, op)| *op);
         let op = sign.or_else(|| reader.take_word("contains").then_some(Op::Contains));
         match op {
-            Some(op) => Ok(Expr::Binary(op, Box::new(left), Box::new(self.negation(reader)?))),
+            Some(op) => Ok(Expr::Binary(op, Box::new(left), Box::new(self.deeper(reader, Self::negation)?))),
             None => Ok(left),
         }
     }
@@ -100,12 +115,12 @@ impl<'t> Parser<'t> {
     fn range(&mut self, reader: &mut Reader<'t>) -> Result<Expr, Fault> {
         let at = reader.at;
         reader.take("(");
-        let low = self.value(reader)?;
+        let low = self.deeper(reader, Self::value)?;
         if !reader.take("..") {
             return Err(Fault::new(at, "parentheses are for ranges, such as `(1..3)`")
                 .hint("Liquid has no grouping: use {% assign %}, or nested {% if %}"));
         }
-        let high = self.value(reader)?;
+        let high = self.deeper(reader, Self::value)?;
         if !reader.take(")") {
             return Err(Fault::new(at, "the range is not closed by `)`"));
         }
@@ -122,7 +137,7 @@ impl<'t> Parser<'t> {
             } else if reader.take_bracket() {
                 reader.skip();
                 let at = reader.at;
-                let key = self.value(reader)?;
+                let key = self.deeper(reader, Self::value)?;
                 if !reader.take("]") {
                     return Err(Fault::new(at, "the `[` is not closed by a `]`"));
                 }

@@ -8,6 +8,9 @@ use super::tags::is_inner;
 use crate::row::Schema;
 use crate::template::TemplateError;
 
+/// How deep blocks and expressions may stand in each other.
+pub(super) const MAX_DEPTH: usize = 100;
+
 /// What a template is made of, once it has no problems.
 #[derive(Debug)]
 pub(super) struct Parsed {
@@ -28,6 +31,7 @@ pub(super) struct Parser<'t> {
     pub(super) next: usize,
     /// A tag was not understood, so that what is missing to the blocks says nothing.
     pub(super) lost: bool,
+    pub(super) depth: usize,
 }
 
 /// A tag that has been begun, such as one that ends a stretch of nodes.
@@ -50,7 +54,7 @@ pub(super) fn parse(
 ) -> Result<Parsed, Vec<TemplateError>> {
     let scope = Scope::new(template, &pieces, schema, about);
     let (problems, resumes, lost) = (Vec::new(), Vec::new(), unclosed.is_some());
-    let mut parser = Parser { template, scope, problems, resumes, pieces, next: 0, lost };
+    let mut parser = Parser { template, scope, problems, resumes, pieces, next: 0, lost, depth: 0 };
     let nodes = parser.top();
     if let Some(at) = unclosed {
         let open = if template[at..].starts_with("{{") { "{{" } else { "{%" };
@@ -93,6 +97,19 @@ impl<'t> Parser<'t> {
 
     /// Nodes up to one of the tags `ends`, or to the end of the template.
     pub(super) fn body(&mut self, ends: &[&str]) -> (Vec<Node>, Option<End<'t>>) {
+        if self.depth >= MAX_DEPTH {
+            let at = self.pieces.get(self.next).map_or(self.template.len(), |piece| piece.at);
+            self.problem(Fault::new(at, format!("blocks stand more than {MAX_DEPTH} deep in each other")));
+            (self.lost, self.next) = (true, self.pieces.len());
+            return (Vec::new(), None);
+        }
+        self.depth += 1;
+        let body = self.until(ends);
+        self.depth -= 1;
+        body
+    }
+
+    fn until(&mut self, ends: &[&str]) -> (Vec<Node>, Option<End<'t>>) {
         let mut nodes = Vec::new();
         while let Some(piece) = self.pieces.get(self.next).cloned() {
             self.next += 1;

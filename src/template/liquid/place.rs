@@ -25,10 +25,11 @@ pub(super) fn find(parsed: &mut Parsed, length: usize) -> Result<bool, Vec<Fault
         faults: Vec::new(),
     };
     walk.nodes(&mut parsed.nodes);
+    walk.proved &= !matches!(walk.state, State::Side(_));
     if walk.faults.is_empty() {
         let end = match &mut walk.state {
             State::Known(json) => json.end(),
-            State::Side(Side::Outside) => Ok(walk.proved = false),
+            State::Side(Side::Outside) => Ok(()),
             State::Side(_) => Err("a JSON string is not closed"),
             State::Dead => Ok(()),
         };

@@ -40,7 +40,7 @@ impl<'t> Reader<'t> {
         &self.template[self.at..self.end]
     }
 
-    pub(super) fn to_end(&mut self) {
+    pub(super) fn skip_all(&mut self) {
         self.at = self.end;
     }
 

@@ -7,7 +7,7 @@ use super::parse::Parsed;
 use super::syntax::{Expr, Filtered, Node, Place};
 use super::value::Val;
 use crate::template::write;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// Whether to go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub(super) struct Renderer<'a> {
     pub(super) state: State<'a>,
     pub(super) out: String,
     /// The cycles' next candidates, by group and candidates.
-    pub(super) cycles: HashMap<String, usize>,
+    pub(super) cycles: BTreeMap<String, usize>,
     /// Where loops ended, for `offset: continue`.
     pub(super) ends: Vec<usize>,
     trace: Option<Trace>,
@@ -49,7 +49,7 @@ pub(super) fn render<'a>(
     let mut renderer = Renderer {
         state,
         out: String::with_capacity(capacity),
-        cycles: HashMap::new(),
+        cycles: BTreeMap::new(),
         ends: vec![0; parsed.resumes],
         trace: trace.then(Vec::new),
     };

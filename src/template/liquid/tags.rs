@@ -49,7 +49,7 @@ impl<'t> Parser<'t> {
     /// Every line of a comment within a tag begins with `#`.
     pub(super) fn remark(&mut self, at: usize, mut rest: Reader<'t>) -> Option<Node> {
         let from = rest.at;
-        rest.to_end();
+        rest.skip_all();
         let wrong =
             rest.between(from).lines().skip(1).map(str::trim_start).any(|l| !l.is_empty() && !l.starts_with('#'));
         if wrong {
@@ -73,7 +73,7 @@ impl<'t> Parser<'t> {
     pub(super) fn liquid(&mut self, rest: &Reader<'t>) -> Option<Node> {
         let mut lines = Vec::new();
         let mut end = rest.clone();
-        end.to_end();
+        end.skip_all();
         let mut from = rest.at;
         for line in end.between(rest.at).split_inclusive('\n') {
             let start = from + line.len() - line.trim_start().len();

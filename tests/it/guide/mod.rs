@@ -1,6 +1,7 @@
 //! Each section of the reference guide ("Syncing Product Orgs from a CDP"), done with our binary as the section describes it.
 
 mod hightouch;
+mod jobs;
 mod rudderstack;
 mod segment;
 mod testing;

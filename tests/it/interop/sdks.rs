@@ -1,13 +1,28 @@
 //! Segment's and RudderStack's SDKs for Node and Python call our receiver: nothing but the host is changed in them.
 
 use super::{GUIDE_EVENT, RUDDERSTACK_CALL, Receiver, SEGMENT_CALL};
-use crate::support::{node, pipe, python};
+use crate::support::{node, pipe, python, ran};
 use serde_json::{Value, json};
+use sqlx::ConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// A call that can never be stored, behind the guide's.
 const BAD_CALL: &str = "group(\"ws_bad\", { mrr: \"not a number\" });";
+
+fn segment(host: &str, key: &str) -> Command {
+    let mut command = node("interop/segment.cjs");
+    command.args([host, key]);
+    command
+}
+
+fn rudderstack(host: &str, key: &str, packing: &str) -> Command {
+    let mut command = node("interop/rudderstack.cjs");
+    command.args([host, key, packing]);
+    command
+}
 
 /// Points an SDK at the receiver. `call` makes a command of host and key; `input` is its standard input.
 #[track_caller]
@@ -32,6 +47,34 @@ fn check(call: impl Fn(&str, &str) -> Command, input: &str) {
     home.run(&["orgs", "show", "ws_abc123"]).expect(0);
 }
 
+/// While the state store is locked the receiver says 503; the SDK keeps its events and sends them again.
+#[track_caller]
+fn check_again(call: impl Fn(&str, &str) -> Command, input: &str) {
+    let receiver = Receiver::start(&[]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let file = SqliteConnectOptions::new().filename(receiver.home.path("nightmark.db"));
+    let mut lock = runtime.block_on(file.connect()).unwrap();
+    runtime.block_on(sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut lock)).unwrap();
+
+    let mut command = call(&format!("http://{}", receiver.served.receiver), &receiver.key);
+    let program = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = program.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let mut statuses = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert_eq!(statuses.next().unwrap().unwrap(), "503");
+    runtime.block_on(sqlx::raw_sql("ROLLBACK").execute(&mut lock)).unwrap();
+    assert_eq!(statuses.map(Result::unwrap).last().as_deref(), Some("200"));
+    let report = ran(child.wait_with_output().unwrap()).expect(0).json();
+    assert_eq!(report["failed"], json!([]), "{report}");
+    receiver.has_the_guides_org();
+}
+
+#[test]
+fn what_is_answered_503_is_sent_again() {
+    check_again(segment, SEGMENT_CALL);
+    check_again(|host, key| rudderstack(host, key, "gzip"), RUDDERSTACK_CALL);
+}
+
 fn script(name: &str, args: [&str; 3]) -> Command {
     let traits = serde_json::from_str::<Value>(GUIDE_EVENT).unwrap()["traits"].to_string();
     let mut command = python();
@@ -42,23 +85,13 @@ fn script(name: &str, args: [&str; 3]) -> Command {
 
 #[test]
 fn segment_for_node() {
-    let call = |host: &str, key: &str| {
-        let mut command = node("interop/segment.cjs");
-        command.args([host, key]);
-        command
-    };
-    check(call, &format!("{SEGMENT_CALL}\nanalytics.{BAD_CALL}"));
+    check(segment, &format!("{SEGMENT_CALL}\nanalytics.{BAD_CALL}"));
 }
 
 #[test]
 fn rudderstack_for_node() {
     for packing in ["gzip", "plain"] {
-        let call = |host: &str, key: &str| {
-            let mut command = node("interop/rudderstack.cjs");
-            command.args([host, key, packing]);
-            command
-        };
-        check(call, &format!("{RUDDERSTACK_CALL}\nrudderanalytics.{BAD_CALL}"));
+        check(|host, key| rudderstack(host, key, packing), &format!("{RUDDERSTACK_CALL}\nrudderanalytics.{BAD_CALL}"));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Each kind of destination, spoken to by the real binary: the exact request, the words about an answer, and what may not leave.
 
 mod batches;
+mod by_row;
 mod cut_off;
 mod events;
 mod in_part;

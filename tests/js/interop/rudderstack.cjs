@@ -1,6 +1,6 @@
 // The guide's `rudderanalytics.group(id, traits)` through RudderStack's Node SDK, and calls that say nothing about an org:
 //   rudderstack.cjs DATA_PLANE_URL KEY gzip|plain < SNIPPET
-// Prints what became of the calls and how many requests that took.
+// Prints what became of the calls and how many requests that took; on standard error, the status of each answer.
 const Rudder = require("@rudderstack/rudder-sdk-node");
 const axios = require("axios");
 const { readFileSync } = require("node:fs");
@@ -12,8 +12,13 @@ axiosInstance.interceptors.request.use((request) => {
   report.requests++;
   return request;
 });
+const answered = (response) => console.error(response.status);
+axiosInstance.interceptors.response.use(
+  (response) => (answered(response), response),
+  (error) => (error.response && answered(error.response), Promise.reject(error)),
+);
 // The first call would be sent by itself.
-const options = { dataPlaneUrl, gzip: packing === "gzip", flushAt: 100, logLevel: "none", axiosInstance, retryCount: 2 };
+const options = { dataPlaneUrl, gzip: packing === "gzip", flushAt: 100, logLevel: "none", axiosInstance, retryCount: 5 };
 const sdk = new Rudder(writeKey, options);
 sdk.flushed = true;
 const done = (call) => (error) => (error ? report.failed : report.delivered).push(call);

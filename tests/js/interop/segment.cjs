@@ -1,13 +1,14 @@
 // The guide's `analytics.group(id, traits)` through Segment's Node SDK, and calls that say nothing about an org:
 //   segment.cjs HOST KEY < SNIPPET
-// Prints what became of the calls and how many requests that took.
+// Prints what became of the calls and how many requests that took; on standard error, the status of each answer.
 const { Analytics } = require("@segment/analytics-node");
 const { readFileSync } = require("node:fs");
 
 const [host, writeKey] = process.argv.slice(2);
-const sdk = new Analytics({ writeKey, host, maxRetries: 2 });
+const sdk = new Analytics({ writeKey, host, maxRetries: 5 });
 const report = { requests: 0, delivered: [], failed: [] };
 sdk.on("http_request", () => report.requests++);
+sdk.on("http_response", ({ status }) => console.error(status));
 const done = (call) => (error) => (error ? report.failed : report.delivered).push(call);
 
 // In the browser the user is known; on a server it is given.

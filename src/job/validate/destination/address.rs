@@ -29,6 +29,10 @@ pub(super) fn address(written: &str) -> Result<Templated, Fault> {
 /// Where an API is, to whose address `path` is added: without a query. A `/` at the end makes no difference.
 pub(super) fn base(written: &str, path: &str) -> Result<Templated, Fault> {
     let checked = address(written)?;
+    if checked.is_template() {
+        let fault = Fault::new("the address of an API is the same for every row");
+        return Err(fault.hint("only `url` of kind = \"http\" may have {{row.column}} in it"));
+    }
     let literals = checked.parts.iter().filter_map(|part| match part {
         Part::Literal(text) => Some(text.as_str()),
         _ => None,

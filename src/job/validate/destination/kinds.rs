@@ -155,9 +155,13 @@ pub(super) fn http(doc: &mut Document<'_>, raw: RawHttp, diff: Option<&RawDiff>,
         let fault = Fault::new(format!("a {} has no body that several rows could stand in", method.as_str()));
         doc.report("destination.batch", fault.hint("remove `batch`, or take another `method`"));
     }
+    let url = url.flatten();
+    if batch.is_some() {
+        one_address(doc, url.as_ref(), &routes, diff);
+    }
     let sending = sending(doc, raw.sending, home);
     Some(Destination {
-        url: url??,
+        url: url?,
         routes: routes.try_map(|_, route| route.clone().ok_or(())).ok()?,
         format,
         batch,
@@ -165,6 +169,28 @@ pub(super) fn http(doc: &mut Document<'_>, raw: RawHttp, diff: Option<&RawDiff>,
         secret: secret?,
         ..sending?
     })
+}
+
+/// Several rows in one request have one address.
+fn one_address(
+    doc: &mut Document<'_>,
+    url: Option<&Templated>,
+    routes: &PerOperation<Option<Route>>,
+    diff: Option<&RawDiff>,
+) {
+    let with_bodies = routes
+        .iter()
+        .filter(|(name, route)| is_sent(diff, name) && route.as_ref().is_some_and(|route| route.method.has_body()));
+    let fields = with_bodies.filter_map(|(name, route)| match route.as_ref()?.url.as_ref() {
+        Some(own) => Some((Route::url_field(name), own)),
+        None => Some(("destination.url", url?)),
+    });
+    let mut fields: Vec<&str> = fields.filter(|(_, url)| url.is_template()).map(|(field, _)| field).collect();
+    fields.dedup();
+    for field in fields {
+        let fault = Fault::new("an address that differs by row takes one row a request");
+        doc.report(field, fault.hint("remove `batch`, or take {{…}} out of the address"));
+    }
 }
 
 /// How an operation is sent; `None` after a report.

@@ -6,7 +6,7 @@ mod address;
 mod headers;
 mod kinds;
 
-use crate::job::document::Document;
+use crate::job::document::{Document, join};
 use crate::job::problem::Fault;
 use crate::job::raw::{RawDestination, RawDiff, RawRetry, RawSending, RawSigning};
 use crate::job::spec::{Destination, DestinationKind, Retry, Templated};
@@ -26,12 +26,18 @@ pub(super) fn check(
     diff: Option<&RawDiff>,
     home: &Path,
 ) -> Option<Destination> {
-    match raw {
+    let destination = match raw {
         RawDestination::Trailspark(raw) => kinds::trailspark(doc, raw, home),
         RawDestination::Segment(raw) => kinds::segment(doc, raw, home),
         RawDestination::Rudderstack(raw) => kinds::rudderstack(doc, raw, home),
         RawDestination::Http(raw) => kinds::http(doc, raw, diff, home),
+    }?;
+    let by_row = destination.headers.iter().filter(|(_, text)| destination.batch.is_some() && text.is_template());
+    for (name, _) in by_row {
+        let fault = Fault::new("a header that differs by row takes one row a request");
+        doc.report(&join("destination.headers", name), fault.hint("send no batches, or take {{…}} out of the header"));
     }
+    Some(destination)
 }
 
 /// What a section says that it is.

@@ -245,6 +245,28 @@ fn what_does_not_go_together_is_refused() {
 }
 
 #[test]
+fn what_differs_by_row_takes_one_row_a_request() {
+    let of = |more: &str, on: &str, payload: &str| job(&format!("kind = \"http\"\n{more}"), on, payload);
+    let batch = "batch = {}";
+    let told = "takes one row a request";
+    one_problem(of(&format!("url = \"https://h/{{{{row.id}}}}\"\n{batch}"), BOTH, FLAT), "destination.url", told);
+    let own = "url = \"https://h/\"\nbatch = {}\n[destination.changed]\nurl = \"https://h/{% if row.a %}a{% endif %}\"";
+    one_problem(of(own, BOTH, FLAT), "destination.changed.url", told);
+    let header = "headers = { X-Org = \"{{row.id}}\" }";
+    one_problem(of(&format!("url = \"https://h/\"\n{batch}\n{header}"), BOTH, FLAT), "destination.headers.X-Org", told);
+    one_problem(job(&format!("{SEGMENT}mode = \"batch\"\n{header}"), BOTH, ""), "destination.headers.X-Org", told);
+    assert!(job(&format!("{SEGMENT}{header}"), BOTH, "").is_ok());
+    let gone =
+        "url = \"https://h/\"\nbatch = {}\n[destination.removed]\nmethod = \"DELETE\"\nurl = \"https://h/{{row.id}}\"";
+    assert!(of(gone, ALL, FLAT).is_ok(), "without a body a row goes alone anyway");
+    one_problem(
+        job(&format!("{SEGMENT}base_url = \"https://h/{{{{row.id}}}}\""), BOTH, ""),
+        "destination.base_url",
+        "the same for every row",
+    );
+}
+
+#[test]
 fn the_mistakes_of_a_file_come_together_with_line_and_column() {
     let destination =
         "kind = \"segment\"\nwrite_key = \"literal-key-value\"\nregion = \"moon\"\nmode = \"all\"\nrate = \"fast\"";

@@ -51,7 +51,7 @@ fn joined<'a>(value: &Val<'a>, args: &Args<'a>) -> Result<Val<'a>, String> {
 /// Without repeats. Objects and arrays are told apart by identity, as JavaScript does.
 fn uniq<'a>(value: &Val<'a>) -> Val<'a> {
     let mut kept: Vec<Val<'a>> = Vec::new();
-    let mut texts = std::collections::HashSet::new();
+    let mut texts = std::collections::BTreeSet::new();
     for item in value.to_items().iter() {
         let known = match item {
             Val::Text(text) | Val::Json(text) => !texts.insert(text.clone()),
