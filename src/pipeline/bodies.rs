@@ -106,7 +106,10 @@ fn conformance(job: &Job, schema: &Schema) -> PerOperation<Option<Conformance>> 
         let route = job.destination.routes.get(operation);
         let payload = own.as_ref().unwrap_or(&job.payload);
         let is_update = route.url.is_none() && !matches!(route.method, Method::Delete | Method::Get);
-        let template = job.conforms_to.as_ref().filter(|_| is_update && !matches!(payload, Payload::Empty))?;
+        let template = job
+            .conforms_to
+            .as_ref()
+            .filter(|_| is_update && !matches!(payload, Payload::Empty | Payload::Rows { .. }))?;
         Some(Conformance::new(template, payload, schema, &job.diff.key, &job.diff.ignore))
     };
     let own = &job.payload_of;
