@@ -120,14 +120,10 @@ fn no_secret_is_written_or_told_and_nothing_is_dropped_in_silence() {
 fn without_the_destination_its_base_url_is_a_variable() {
     let home = home("");
     let printed = import(&home, &["--out", "-"]).expect(0);
-    assert!(
-        printed.stdout.contains("url = \"${DESTINATION_BASE_URL}/api/product-orgs/webhook/${TRAILSPARK_API_KEY}\"")
-    );
+    assert!(printed.stdout.contains("base_url = \"${DESTINATION_BASE_URL}\"\n"), "{}", printed.stdout);
     assert!(!home.path("jobs/workspaces-to-trailspark.toml").exists());
     let named = import(&home, &["--out", "-", "--base-url", "https://acme.trailspark.ai"]).expect(0);
-    assert!(
-        named.stdout.contains("url = \"https://acme.trailspark.ai/api/product-orgs/webhook/${TRAILSPARK_API_KEY}\"")
-    );
+    assert!(named.stdout.contains("subdomain = \"acme\"\n"), "{}", named.stdout);
 }
 
 #[test]
