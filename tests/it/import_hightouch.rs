@@ -1,5 +1,7 @@
 //! Leaving Hightouch: a model and a sync become a job file that `check` accepts and `run` delivers.
 
+use crate::delivery::server::body;
+use crate::kinds::Site;
 use crate::support::{Destination, Home, KEY, Ran, SECRET, ran};
 use serde_json::{Value, json};
 
@@ -85,6 +87,48 @@ fn a_sync_is_imported_checked_and_delivered() {
     assert_eq!(destination.take_orgs(), ["ws_1"], "a column that the model leaves out triggers nothing");
 }
 
+/// The REST API's answers (JSON), and a sync whose triggers have methods, paths and bodies of their own.
+#[test]
+fn triggers_are_delivered_as_they_were() {
+    let site = Site::new(|_| String::new(), |_| body(200, "{}"));
+    let home = &site.home;
+    std::fs::remove_file(home.path("jobs/orgs.toml")).unwrap();
+    let model = json!({"id": 1, "name": "Orgs", "primary_key": "id", "query_type": "raw_sql", "is_schema": false,
+                       "raw": {"sql": "SELECT id, name FROM db.orgs"}});
+    let sync = json!({"id": 2, "slug": "orgs", "disabled": false, "schedule": {"type": "manual", "schedule": null}, "configuration": {
+        "baseUrl": format!("http://{}", site.address()),
+        "events": {
+            "added": {"method": "POST", "path": "/orgs", "body": "{\"id\": {{row.id}}, \"name\": {{row.name}}}"},
+            "changed": {"method": "PATCH", "path": "/orgs/{{ row.id | upcase }}", "body": "{\"name\": {{row.name}}}"},
+            "removed": {"method": "DELETE", "path": "/orgs/{{row.id}}"},
+        },
+        "headers": {"X-Org": "{{row.id}}"},
+    }});
+    home.write("model.json", &model.to_string());
+    home.write("sync.json", &sync.to_string());
+    home.run(&["import", "hightouch", "model.json", "sync.json", "--source", "orgs.csv", "--out", "jobs/orgs.toml"])
+        .expect(0);
+    let night = |rows: &str| {
+        home.write("orgs.csv", &format!("id,name\n{rows}"));
+        home.run(&["run", "orgs"]).expect(0);
+        let mut seen: Vec<(String, String, String)> =
+            site.seen().into_iter().map(|seen| (seen.line, seen.headers["x-org"].clone(), seen.body)).collect();
+        seen.sort();
+        seen
+    };
+    let sent = |line: &str, org: &str, body: &str| (line.to_owned(), org.to_owned(), body.to_owned());
+    home.write("orgs.csv", "id,name\na/1,A\nb,B\n");
+    home.run(&["check", "orgs"]).expect(0);
+    let first = [
+        sent("POST /orgs HTTP/1.1", "a/1", r#"{"id": "a/1", "name": "A"}"#),
+        sent("POST /orgs HTTP/1.1", "b", r#"{"id": "b", "name": "B"}"#),
+    ];
+    assert_eq!(night("a/1,A\nb,B\n"), first);
+    let second =
+        [sent("DELETE /orgs/b HTTP/1.1", "b", ""), sent("PATCH /orgs/A%2F1 HTTP/1.1", "a/1", r#"{"name": "AA"}"#)];
+    assert_eq!(night("a/1,AA\n"), second);
+}
+
 #[test]
 fn what_the_destination_has_is_adopted_without_sending() {
     let destination = Destination::start();
@@ -120,14 +164,10 @@ fn no_secret_is_written_or_told_and_nothing_is_dropped_in_silence() {
 fn without_the_destination_its_base_url_is_a_variable() {
     let home = home("");
     let printed = import(&home, &["--out", "-"]).expect(0);
-    assert!(
-        printed.stdout.contains("url = \"${DESTINATION_BASE_URL}/api/product-orgs/webhook/${TRAILSPARK_API_KEY}\"")
-    );
+    assert!(printed.stdout.contains("base_url = \"${DESTINATION_BASE_URL}\"\n"), "{}", printed.stdout);
     assert!(!home.path("jobs/workspaces-to-trailspark.toml").exists());
     let named = import(&home, &["--out", "-", "--base-url", "https://acme.trailspark.ai"]).expect(0);
-    assert!(
-        named.stdout.contains("url = \"https://acme.trailspark.ai/api/product-orgs/webhook/${TRAILSPARK_API_KEY}\"")
-    );
+    assert!(named.stdout.contains("subdomain = \"acme\"\n"), "{}", named.stdout);
 }
 
 #[test]

@@ -33,6 +33,11 @@ impl Site {
         Site { home, server, runtime }
     }
 
+    /// Where the destination is.
+    pub fn address(&self) -> SocketAddr {
+        self.server.addr
+    }
+
     /// One row for each id, with a name that is its id in capitals.
     pub fn orgs(&self, ids: &[String]) {
         let rows: String = ids.iter().map(|id| format!("{id},{}\n", id.to_uppercase())).collect();
