@@ -16,6 +16,8 @@ pub(super) static FILTERS: [Filter; 4] = [
 fn as_json<'a>(value: &Val<'a>) -> Result<Val<'a>, String> {
     let mut out = String::new();
     match value {
+        // `JSON.stringify` makes nothing of it.
+        Val::Undefined => return Ok(Val::Undefined),
         // A second `json` makes a string of what the first made.
         Val::Json(text) => crate::template::write::string(text, &mut out),
         other => json::write(other, &mut out).map_err(|why| format!("cannot take the value: {why}"))?,
