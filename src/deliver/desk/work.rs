@@ -129,7 +129,7 @@ impl State {
 }
 
 /// What a worker that looks for work finds.
-#[expect(clippy::large_enum_variant, reason = "it is taken apart as soon as it is made")]
+#[expect(clippy::large_enum_variant, reason = "its only caller takes it apart at once")]
 enum Found {
     Job(Job, Permit),
     /// Nothing before then, or before something changes.

@@ -59,8 +59,8 @@ fn usual(
         fields: raw.and_then(|raw| raw.fields.as_ref()),
         template: raw.and_then(|raw| raw.template.as_ref()),
     };
-    if let Some(template) = raw.and_then(|raw| raw.batch_template.as_ref()) {
-        return of_batches(doc, template, &body, destination);
+    if let Some((raw, template)) = raw.and_then(|raw| Some((raw, raw.batch_template.as_ref()?))) {
+        return of_batches(doc, template, raw.conforms_to.is_some(), &body, destination);
     }
     let preset = match kind {
         DestinationKind::Trailspark => Some(RawPreset::Flat),
@@ -90,10 +90,15 @@ fn usual(
 fn of_batches(
     doc: &mut Document<'_>,
     template: &str,
+    conforms: bool,
     other: &Body<'_>,
     destination: Option<&RawDestination>,
 ) -> Option<Payload> {
     let place = "payload.batch_template";
+    if conforms {
+        let fault = Fault::new("a body of several rows cannot conform to a payload template of one org");
+        doc.report("payload.conforms_to", fault.hint("remove it, or write a `template` of one row"));
+    }
     if other.preset.is_some() || other.template.is_some() {
         let fault = Fault::new("there is a `preset` or `template` as well").hint("keep one of them");
         doc.report(place, fault);

@@ -276,6 +276,12 @@ fn a_template_of_batches_needs_batches() {
     one_problem(job(HTTP, BOTH, rows), "payload.batch_template", told);
     one_problem(job(&format!("{HTTP}batch = {{}}\nformat = \"ndjson\""), BOTH, rows), "payload.batch_template", told);
     one_problem(job(&format!("{SEGMENT}mode = \"batch\""), BOTH, rows), "payload.batch_template", told);
+    let conforms = format!("{rows}\nconforms_to = {{ preset = \"segment\" }}");
+    one_problem(
+        job(&format!("{HTTP}batch = {{}}"), BOTH, &conforms),
+        "payload.conforms_to",
+        "several rows cannot conform",
+    );
     let both = format!("{rows}\npreset = \"flat\"");
     one_problem(job(&format!("{HTTP}batch = {{}}"), BOTH, &both), "payload.batch_template", "keep one of them");
 }
