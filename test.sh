@@ -25,6 +25,7 @@ need curl curl
 need python3 python3
 need node nodejs
 need npm npm
+node -e 'process.exit(parseInt(process.versions.node) >= 20 ? 0 : 1)' || { echo "Node 20 or later is needed (Segment's SDK asks for it); this is $(node --version)" >&2; exit 1; }
 # Full and read-only disks are made in a mount namespace.
 need unshare util-linux
 need nsenter util-linux

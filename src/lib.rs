@@ -16,6 +16,8 @@ pub mod source;
 
 pub mod row;
 
+pub mod mapping;
+
 pub mod normalise;
 
 pub mod diff;
@@ -40,4 +42,5 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod export;
+pub mod import;
 pub mod telemetry;

@@ -36,7 +36,7 @@ pub use explain::{Explained, ExplainedColumn, Fate, Position, explain};
 pub use pinning::{PinnedColumn, Pinning, Standing, accept as accept_schema, pinning};
 pub use plan::{Purpose, Resources, plan_blocking};
 pub use planned::{PlanInput, Planned};
-pub use sample::{Sample, sample};
+pub use sample::{Answering, Sample, sample};
 pub use send::{SendProgress, check_destination, missing_secrets};
 
 use crate::clock::Clock;

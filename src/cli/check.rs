@@ -1,12 +1,13 @@
 //! `nightmark check`: is a job file right, can its extract be read, what would a body look like?
 
-use super::report::plural;
+use super::report::{grouped, plural};
 use super::table::shown;
 use super::{Context, Exit};
 use crate::job::load::{JobError, load_all, load_job};
 use crate::job::secrets::Secrets;
-use crate::job::spec::Job;
-use crate::pipeline;
+use crate::job::spec::{Job, Payload};
+use crate::pipeline::{self, Answering};
+use crate::template::RenderError;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -94,16 +95,50 @@ async fn check(context: &Context, job: Arc<Job>) -> Checked {
             let columns = columns.collect::<Vec<_>>().join(", ");
             checked.notes.push(shown(&format!("{} read; columns: {columns}", plural(sample.rows, "row"))));
             checked.notes.extend(sample.rejects.listed().iter().map(super::report::reject_line));
+            let answering = sample.conformance.unwrap_or_default();
+            checked.problems.extend(refused(&answering, sample.rows));
             match sample.body {
                 Some(Ok(body)) if body.is_empty() => checked.notes.push("its request has no body".to_owned()),
                 Some(Ok(body)) => checked.body = Some(body),
+                // Told already as one of the rows that are refused.
+                Some(Err(_)) if answering.refused > 0 => {}
                 Some(Err(error)) => checked.problems.push(format!("the first row: {error}")),
                 None => checked.notes.push("the extract has no rows, so no payload was rendered".to_owned()),
+            }
+            let unanswered = unanswered(&answering);
+            match job.payload_of.added.as_ref().unwrap_or(&job.payload) {
+                // A template may leave a member out where a column is NULL; a preset never does.
+                Payload::Liquid { .. } | Payload::Empty => checked.notes.extend(unanswered),
+                Payload::Flat { .. } | Payload::Group { .. } => checked.problems.extend(unanswered),
             }
         }
         Err(error) => checked.problems.push(shown_lines(&error.to_string())),
     }
     checked
+}
+
+/// The rows of the sample that the destination's key would refuse.
+fn refused(answering: &Answering, rows: u64) -> Vec<String> {
+    let told = |(row, error): &(u64, RenderError)| {
+        let hint = error.hint.as_ref().map(|hint| format!("\n    hint: {hint}")).unwrap_or_default();
+        shown_lines(&format!("row {row}: {error}{hint}"))
+    };
+    let mut problems: Vec<String> = answering.first.iter().map(told).collect();
+    if answering.refused > problems.len() as u64 {
+        problems.push(format!("{} of {} would not be sent", plural(answering.refused, "row"), grouped(rows)));
+    }
+    problems
+}
+
+/// Paths of `[payload.conforms_to]` that lead nowhere in every body of the sample.
+fn unanswered(answering: &Answering) -> Vec<String> {
+    let told = |(field, path): &(String, String)| {
+        shown(&format!(
+            "payload.conforms_to: no body has anything at `{path}`, so the destination never learns {field} (paths are \
+             case-sensitive)"
+        ))
+    };
+    answering.unanswered.iter().map(told).collect()
 }
 
 /// Missing secrets, or what they lead to that cannot be delivered to.

@@ -1,18 +1,18 @@
 //! `nightmark keys`: the receiver's API keys.
 
 use super::table::{shown, table};
+use super::template::load_template;
 use super::{Context, Exit};
-use crate::receiver::PayloadTemplate;
+use crate::mapping::PayloadTemplate;
 use crate::receiver::keys::{self, CreatedKey, NewKey, Purpose};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{KeyRecord, KeyStore};
-use anyhow::{Context as _, anyhow, bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, TimeDelta, Utc};
 use clap::{Args, Subcommand, ValueEnum};
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 use std::net::SocketAddr;
-use std::path::Path;
 
 /// Arguments of `nightmark keys`.
 #[derive(Debug, Args)]
@@ -99,22 +99,6 @@ fn purpose(context: &Context, endpoint: Endpoint, template: Option<&str>) -> any
         // Signals have no payload template; one that is given is not used.
         (Endpoint::SignalStaging, _) => Ok(Purpose::SignalStaging),
     }
-}
-
-/// A preset's name or a file, relative to the current folder as for every argument, or else to the home folder.
-fn load_template(home: &Path, name: &str) -> anyhow::Result<PayloadTemplate> {
-    if let Some(template) = PayloadTemplate::preset(name) {
-        return Ok(template);
-    }
-    let path = [Path::new(name).to_owned(), home.join(name)].into_iter().find(|path| path.is_file());
-    let Some(path) = path else {
-        let presets: Vec<_> = PayloadTemplate::presets().collect();
-        bail!("--template {name}: there is no such file, and it is not one of the presets {}", presets.join(", "));
-    };
-    let text = std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
-    let json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
-    let template = if json { PayloadTemplate::from_json_text(&text) } else { PayloadTemplate::from_toml_text(&text) };
-    template.map_err(|error| anyhow!(error.about(&path.display().to_string())))
 }
 
 fn name(text: &str) -> Result<String, &'static str> {

@@ -10,6 +10,7 @@ pub mod dead_letters;
 pub mod demo;
 pub mod destinations;
 pub mod explain;
+pub mod import;
 pub mod keys;
 pub mod orgs;
 pub mod out;
@@ -23,6 +24,7 @@ pub mod schema;
 pub mod serve;
 pub mod snapshot;
 pub mod table;
+pub mod template;
 mod volatile;
 
 use crate::clock::{Clock, SystemClock};
@@ -84,6 +86,10 @@ enum Command {
     Keys(keys::KeysArgs),
     /// Show the orgs that the receiver holds
     Orgs(orgs::OrgsArgs),
+    /// Make a job file of another tool's files
+    Import(import::ImportArgs),
+    /// Try a payload template: what would a receiver take out of a body?
+    Template(template::TemplateArgs),
 }
 
 /// What every command is given.
@@ -164,5 +170,7 @@ async fn command(cli: Cli) -> anyhow::Result<Exit> {
         Command::Serve(args) => serve::run(&context, args).await,
         Command::Keys(args) => keys::run(&context, args).await,
         Command::Orgs(args) => orgs::run(&context, args).await,
+        Command::Import(args) => import::run(&context, args).await,
+        Command::Template(args) => template::run(&context, args).await,
     }
 }

@@ -1,14 +1,15 @@
 //! What is said of a row: the payloads of a job, and what addresses and headers have of it, compiled against one schema.
 //!
-//! Always holds: a body for Segment or RudderStack is a group event that they take, since a 200 of theirs proves nothing.
+//! Always holds: a body for Segment or RudderStack is a group event that they take, since a 200 of theirs proves nothing; with
+//! `conforms_to`, a body is what the destination's key takes.
 
 use super::PipelineError;
 use super::asides::Asides;
 use crate::deliver::Aside;
 use crate::job::secrets::Secrets;
-use crate::job::spec::{Job, Payload, PerOperation};
+use crate::job::spec::{Job, Method, Payload, PerOperation};
 use crate::row::{RowRef, Schema};
-use crate::template::{Meta, RenderError, Template, TemplateError, check_event};
+use crate::template::{Conformance, Meta, RenderError, Template, TemplateError, check_event};
 use std::sync::Arc;
 
 /// The compiled payloads of a job. Shared between threads.
@@ -17,6 +18,7 @@ pub struct Bodies {
     of: PerOperation<Arc<Template>>,
     asides: Option<Asides>,
     takes_events: bool,
+    conforms_to: PerOperation<Option<Conformance>>,
 }
 
 impl Bodies {
@@ -36,7 +38,8 @@ impl Bodies {
         let asides = Asides::compile(job, schema).map_err(|found| problems.extend(found));
         match (of, asides) {
             (Ok(of), Ok(asides)) if problems.is_empty() => {
-                Ok(Bodies { of, asides, takes_events: job.destination.kind.takes_events() })
+                let (takes_events, conforms_to) = (job.destination.kind.takes_events(), conformance(job, schema));
+                Ok(Bodies { of, asides, takes_events, conforms_to })
             }
             _ => Err(PipelineError::Template { job: job.name.clone(), problems }),
         }
@@ -66,12 +69,38 @@ impl Bodies {
     /// The body of a row; empty: its request has none.
     ///
     /// # Errors
-    /// A value that the payload cannot carry, or an event that the destination would not take.
+    /// A value that the payload cannot carry, or a body that the destination would not take.
     pub(super) fn render(&self, row: RowRef<'_>, meta: &Meta<'_>) -> Result<String, RenderError> {
         let body = self.of.get(meta.operation).render(row, meta)?;
         if self.takes_events {
             check_event(&body)?;
         }
+        if let Some(conformance) = self.conforms_to(meta.operation) {
+            conformance.check(&body)?;
+        }
         Ok(body)
+    }
+
+    /// What the bodies of an operation have to conform to.
+    pub fn conforms_to(&self, operation: &str) -> Option<&Conformance> {
+        self.conforms_to.get(operation).as_ref()
+    }
+}
+
+/// An operation with an address of its own, or without a body, has nothing to do with the key of the usual address; nor has
+/// a DELETE, which updates no org.
+fn conformance(job: &Job, schema: &Schema) -> PerOperation<Option<Conformance>> {
+    let of = |operation: &str, own: &Option<Payload>| {
+        let route = job.destination.routes.get(operation);
+        let payload = own.as_ref().unwrap_or(&job.payload);
+        let is_update = route.url.is_none() && !matches!(route.method, Method::Delete | Method::Get);
+        let template = job.conforms_to.as_ref().filter(|_| is_update && !matches!(payload, Payload::Empty))?;
+        Some(Conformance::new(template, payload, schema, &job.diff.key, &job.diff.ignore))
+    };
+    let own = &job.payload_of;
+    PerOperation {
+        added: of("added", &own.added),
+        changed: of("changed", &own.changed),
+        removed: of("removed", &own.removed),
     }
 }

@@ -3,15 +3,16 @@
 use super::PipelineError;
 use super::bodies::Bodies;
 use super::columns::Columns;
-use super::extract::{Extract, source_error};
+use super::extract::{Extract, Ready, source_error};
 use super::planned::PlanInput;
 use crate::clock::Clock;
 use crate::config::Home;
 use crate::job::spec::Job;
+use crate::mapping::{PayloadTemplate, Seen};
 use crate::normalise::Rejects;
 use crate::row::{HashSeed, RowRef, Schema};
 use crate::snapshot::Manifest;
-use crate::template::{Meta, RenderError};
+use crate::template::{Conformance, Meta, RenderError};
 use arrow::array::RecordBatch;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,6 +28,53 @@ pub struct Sample {
     pub rejects: Rejects,
     /// The body that the first row would have if it were sent (empty: its request would have none); `None` for an empty extract.
     pub body: Option<Result<String, RenderError>>,
+    /// How the rows that were read answer what the destination's key takes; `None`: the job does not say what it takes.
+    pub conformance: Option<Answering>,
+}
+
+/// How bodies answer `[payload.conforms_to]`.
+#[derive(Debug, Default)]
+pub struct Answering {
+    /// Rows whose body it refuses, or that have none.
+    pub refused: u64,
+    /// The first of them, with their rows, counted from 1.
+    pub first: Vec<(u64, RenderError)>,
+    /// Fields and paths at which no body has anything.
+    pub unanswered: Vec<(String, String)>,
+    /// Bodies that were looked at.
+    bodies: u64,
+    /// By path: whether any body has something there.
+    seen: Vec<bool>,
+}
+
+impl Answering {
+    /// Refused rows that are told.
+    const LISTED: usize = 3;
+
+    fn take(&mut self, row: u64, rendered: Result<Option<Seen>, RenderError>) {
+        self.bodies += 1;
+        match rendered {
+            Ok(seen) => {
+                let Seen(seen) = seen.unwrap_or(Seen(Vec::new()));
+                self.seen.resize(self.seen.len().max(seen.len()), false);
+                self.seen.iter_mut().zip(seen).for_each(|(any, now)| *any |= now);
+            }
+            Err(error) => {
+                self.refused += 1;
+                if self.first.len() < Self::LISTED {
+                    self.first.push((row, error));
+                }
+            }
+        }
+    }
+
+    /// Says what no body answers. If all are refused, nothing is known of the other fields.
+    fn conclude(&mut self, template: &PayloadTemplate) {
+        if self.bodies > self.refused {
+            let missing = template.paths().zip(&self.seen).filter(|(_, seen)| !**seen);
+            self.unanswered = missing.map(|((field, path), _)| (field.to_owned(), path.to_string())).collect();
+        }
+    }
 }
 
 /// Reads at most `rows` rows and tries everything that does not need the others. Changes nothing on disk.
@@ -53,7 +101,13 @@ fn attempt(input: &PlanInput, rows: usize, text: &BTreeSet<String>) -> Result<Sa
     let manifest = Manifest::load(&input.dir)?;
     let seed = manifest.as_ref().map_or(HashSeed([0; 16]), |m| m.hash_seed);
     let extract = Extract::open(input, manifest.as_ref(), seed, None, text, Some(rows))?;
-    let mut sample = Sample { rows: 0, columns: Vec::new(), rejects: Rejects::default(), body: None };
+    let mut sample = Sample {
+        rows: 0,
+        columns: Vec::new(),
+        rejects: Rejects::default(),
+        body: None,
+        conformance: conforms(input, &extract).map(|_| Answering::default()),
+    };
     while let Some(piece) = extract.stream.rows.next().map_err(|e| source_error(&input.job, e))? {
         for batch in piece.batches {
             let batch = batch.map_err(|e| source_error(&input.job, e))?;
@@ -63,10 +117,15 @@ fn attempt(input: &PlanInput, rows: usize, text: &BTreeSet<String>) -> Result<Sa
             }
             if sample.body.is_none() && ready.batch.num_rows() > 0 {
                 let first = extract.rows(&ready.batch, vec![0])?;
-                sample.body = sample_body(input, &extract.bodies, &extract.shape.schema, &first);
+                let body = sample_body(input, &extract.bodies, &extract.shape.schema, &first, 0);
+                sample.body = Some(body);
             }
+            answer(input, &extract, &ready, &mut sample)?;
             sample.rows += ready.batch.num_rows() as u64;
         }
+    }
+    if let (Some(conformance), Some(of)) = (&mut sample.conformance, conforms(input, &extract)) {
+        conformance.conclude(of.template());
     }
     let rules = Columns { job: &input.job, manifest: manifest.as_ref(), dir: &input.dir };
     let columns = extract.shape.schema.columns.iter();
@@ -74,22 +133,43 @@ fn attempt(input: &PlanInput, rows: usize, text: &BTreeSet<String>) -> Result<Sa
     Ok(sample)
 }
 
-/// The body of the first row of an extract, as if it were new; or changed, or gone, where new ones are not sent.
+/// Tries every row that would be sent against what the destination's key takes.
+fn answer(input: &PlanInput, extract: &Extract, ready: &Ready, sample: &mut Sample) -> Result<(), PipelineError> {
+    let (Some(conformance), Some(of)) = (&mut sample.conformance, conforms(input, extract)) else { return Ok(()) };
+    let rows = (0..ready.batch.num_rows() as u32).filter(|row| ready.rejected.binary_search(row).is_err());
+    let rows: Vec<u32> = rows.collect();
+    let batch = extract.rows(&ready.batch, rows.clone())?;
+    for (at, row) in rows.into_iter().enumerate() {
+        let body = sample_body(input, &extract.bodies, &extract.shape.schema, &batch, at);
+        conformance.take(sample.rows + u64::from(row) + 1, body.map(|body| of.check(&body).ok()));
+    }
+    Ok(())
+}
+
+/// What the bodies of the sample have to conform to.
+fn conforms<'e>(input: &PlanInput, extract: &'e Extract) -> Option<&'e Conformance> {
+    extract.bodies.conforms_to(operation(input))
+}
+
+/// `added`; or another, where new orgs are not sent.
+fn operation(input: &PlanInput) -> &'static str {
+    let on = input.job.diff.on;
+    match (on.added, on.changed) {
+        (true, _) => "added",
+        (_, true) => "changed",
+        _ => "removed",
+    }
+}
+
+/// The body of a row of an extract, as if it were new; or changed, or gone, where new ones are not sent.
 fn sample_body(
     input: &PlanInput,
     bodies: &Bodies,
     schema: &Schema,
     extract: &RecordBatch,
-) -> Option<Result<String, RenderError>> {
-    let on = input.job.diff.on;
-    let operation = if on.added {
-        "added"
-    } else if on.changed {
-        "changed"
-    } else {
-        "removed"
-    };
-    let meta = Meta { job: &input.job.name, webhook_id: "nm_sample", operation, at: input.at };
-    let row = RowRef { schema, batch: extract, row: 0 };
-    (extract.num_rows() > 0).then(|| bodies.aside(row, &meta).and_then(|_| bodies.render(row, &meta)))
+    row: usize,
+) -> Result<String, RenderError> {
+    let meta = Meta { job: &input.job.name, webhook_id: "nm_sample", operation: operation(input), at: input.at };
+    let row = RowRef { schema, batch: extract, row };
+    bodies.aside(row, &meta).and_then(|_| bodies.render(row, &meta))
 }

@@ -3,7 +3,7 @@
 use super::ReceiverState;
 use super::answer::{Refusal, unavailable};
 use super::keys::{Rejected, authenticate};
-use super::template::PayloadTemplate;
+use crate::mapping::{Mapping, PayloadTemplate};
 use crate::store::{EndpointType, KeyRecord};
 use chrono::{DateTime, Utc};
 
@@ -13,7 +13,7 @@ pub(super) struct Admitted {
     /// The id of its key.
     pub key_id: String,
     /// What payloads are read by.
-    pub template: PayloadTemplate,
+    pub mapping: Mapping,
     /// When it came.
     pub at: DateTime<Utc>,
 }
@@ -35,12 +35,12 @@ pub(super) async fn admit(
     if key.endpoint != EndpointType::ProductOrgs {
         return Err(Refusal::WrongEndpoint);
     }
-    Ok(Admitted { template: template(&key)?, key_id: key.id, at })
+    Ok(Admitted { mapping: mapping(&key)?, key_id: key.id, at })
 }
 
-fn template(key: &KeyRecord) -> Result<PayloadTemplate, Refusal> {
+fn mapping(key: &KeyRecord) -> Result<Mapping, Refusal> {
     let text = key.template.as_deref().unwrap_or_default();
-    PayloadTemplate::from_json_text(text).map_err(|error| {
+    PayloadTemplate::from_json_text(text).map(Mapping::new).map_err(|error| {
         tracing::warn!(key = key.id, %error, "the stored payload template of a key cannot be read");
         Refusal::Unavailable
     })

@@ -6,15 +6,17 @@
 
 use super::access::Admitted;
 use super::answer::{ElementResult, Refusal, Stored, StoredMany, unavailable};
-use super::template::PayloadTemplate;
-use super::{ReceiverState, events, extract};
+use super::{ReceiverState, events};
+use crate::mapping::{PayloadTemplate, extract};
 use crate::store::OrgPatch;
 
 /// Stores what can be stored. An array of which nothing can be is a bad body like any other: whoever set the template up
 /// wrongly sees it at the sender.
 pub(super) async fn store(state: &ReceiverState, admitted: Admitted, body: Vec<u8>) -> Result<StoredMany, Refusal> {
     // Megabytes of JSON would hold up the other requests of this thread.
-    let read = tokio::task::spawn_blocking(move || read(&admitted.template, &body).map(|read| (admitted, read))).await;
+    let read =
+        tokio::task::spawn_blocking(move || read(admitted.mapping.template(), &body).map(|read| (admitted, read)))
+            .await;
     let (admitted, elements) = read.map_err(|error| unavailable(&error))??;
     let mut ids = Vec::with_capacity(elements.len());
     let mut patches = Vec::with_capacity(elements.len());
@@ -48,6 +50,6 @@ pub(super) async fn store(state: &ReceiverState, admitted: Admitted, body: Vec<u
 }
 
 fn read(template: &PayloadTemplate, body: &[u8]) -> Result<Vec<Result<OrgPatch, String>>, Refusal> {
-    let one = |event| events::read(event).and_then(|event| extract::extract(template, &event));
+    let one = |event| events::read(event).and_then(|event| extract(template, &event));
     Ok(events::split(body)?.into_iter().map(one).collect())
 }

@@ -6,7 +6,7 @@
 
 use super::answer::Refusal;
 use super::body::MAX_BODY;
-use super::json;
+use crate::mapping::json;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 

@@ -1,7 +1,7 @@
 //! API keys: made, and recognised.
 
-use super::template::PayloadTemplate;
 use crate::clock::Clock;
+use crate::mapping::PayloadTemplate;
 use crate::store::{EndpointType, Hash, KeyRecord, KeyStore, StoreError};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -3,13 +3,13 @@
 //! In: `POST /api/product-orgs/webhook/{apiKey}` with a JSON object, or an array of them. Out: the orgs stored, and
 //! `{"success":true,"productOrgId":…,"targetOrgId":…,"isNewOrg":…}`, or `{"success":…,"results":[…]}`.
 //! In: `POST /v1/group`, `/v1/batch` and the other calls of an SDK (`sdk/`). Out: the group events stored, the others counted.
-//! The way of a request: `webhook` or `sdk` → `access` (by `keys`) → `body` → `json`, of many events by `events` → `extract`
-//! (by `template`) → `writer` → store → `answer`.
+//! The way of a request: `webhook` or `sdk` → `access` (by `keys`) → `body` → `mapping` (by the key's payload template; of
+//! many events by `events`) → `writer` → store → `answer`.
 //! Always holds: the answer is sent after the commit; what one request says is stored in one transaction; nothing of a
 //! refused body is stored; unknown, revoked and expired keys
 //! and wrong secrets get one and the same answer; our own trouble is 503 with Retry-After and never a 4xx; a key or secret
 //! is never logged, which is why no request line is; no more of a body is held than its limit, packed or not.
-//! Deliberately absent: what a sender does (`deliver`), the state's form (`store`); header time-outs, connection and rate
+//! Deliberately absent: what a sender does (`deliver`), what a payload means (`mapping`), the state's form (`store`); header time-outs, connection and rate
 //! limits, which a receiver on the open internet needs: until then it belongs behind a proxy.
 
 mod access;
@@ -17,23 +17,17 @@ mod answer;
 mod array;
 mod body;
 mod events;
-mod example;
-mod extract;
 mod health;
-mod json;
 pub mod keys;
 mod sdk;
-mod template;
 mod webhook;
 mod writer;
 
+pub use crate::mapping::PayloadTemplate;
 pub use body::{MAX_BATCH_BODY, MAX_BODY};
 pub use events::MAX_EVENTS;
-pub use extract::extract;
 pub use health::admin_router;
-pub use json::{MAX_DEPTH, parse as parse_strict};
 pub use sdk::MAX_UNKNOWN_SENDER;
-pub use template::{Field, MAX_FIELDS, MAX_SEGMENTS, Path, PayloadTemplate, TemplateError};
 pub use writer::{OrgWriter, WriteError};
 
 use crate::clock::Clock;

@@ -3,13 +3,13 @@
 use super::access::{Admitted, admit};
 use super::answer::{Refusal, Stored};
 use super::body::{self, Limits, MAX_BATCH_BODY, MAX_BODY};
-use super::{ReceiverState, array, extract, json};
+use super::{ReceiverState, array};
+use crate::mapping::Unfit;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::Value;
 
 /// A body with one org is as small as ever; an array is what Segment's Webhooks (Actions) sends with batching on.
 const LIMITS: Limits = Limits { array: MAX_BATCH_BODY, other: MAX_BODY };
@@ -34,10 +34,10 @@ pub(super) async fn product_orgs(
 }
 
 async fn one(state: &ReceiverState, admitted: &Admitted, body: &[u8]) -> Result<Stored, Refusal> {
-    let Value::Object(payload) = json::parse(body).map_err(Refusal::Bad)? else {
-        return Err(Refusal::Bad("the body must be a JSON object, or an array of them".to_owned()));
-    };
-    let patch = extract::extract(&admitted.template, &payload).map_err(Refusal::Bad)?;
+    let patch = admitted.mapping.read(body).map_err(|unfit| match unfit {
+        Unfit::NoObject => Refusal::Bad("the body must be a JSON object, or an array of them".to_owned()),
+        unfit => Refusal::Bad(unfit.to_string()),
+    })?;
     let product_org_id = patch.product_org_id.clone();
     let done = state.store_one(admitted, patch).await?;
     Ok(Stored::new(product_org_id, done))

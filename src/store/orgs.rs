@@ -1,89 +1,11 @@
-//! Received orgs: what is known of one, and what an update says about it.
+//! Received orgs: what is known of one, and what an update (`mapping`) does to it.
 
 use super::StoreError;
+pub use crate::mapping::{OrgPatch, Patch, TrialStatus};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
-
-/// `trial_status`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TrialStatus {
-    /// The trial runs.
-    Active,
-    /// It ended without a purchase.
-    Expired,
-    /// It ended with one.
-    Converted,
-}
-
-impl TrialStatus {
-    /// Every status.
-    pub const ALL: [TrialStatus; 3] = [TrialStatus::Active, TrialStatus::Expired, TrialStatus::Converted];
-
-    /// As it stands in payloads, case-sensitive.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            TrialStatus::Active => "active",
-            TrialStatus::Expired => "expired",
-            TrialStatus::Converted => "converted",
-        }
-    }
-
-    /// The reverse of [`as_str`](Self::as_str).
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == text)
-    }
-}
-
-/// What an update says about one field.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub enum Patch<T> {
-    /// Nothing: the stored value stays.
-    #[default]
-    Keep,
-    /// There is no value any more.
-    Clear,
-    /// This is the value.
-    Set(T),
-}
-
-impl<T: Clone> Patch<T> {
-    fn apply(&self, stored: &mut Option<T>) {
-        match self {
-            Patch::Keep => {}
-            Patch::Clear => *stored = None,
-            Patch::Set(value) => *stored = Some(value.clone()),
-        }
-    }
-}
-
-/// One validated update of one org.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct OrgPatch {
-    /// Exact and case-sensitive; 1–255 bytes without control characters.
-    pub product_org_id: String,
-    /// The org's name.
-    pub name: Patch<String>,
-    /// The plan's id.
-    pub plan_id: Patch<String>,
-    /// The plan's name.
-    pub plan_name: Patch<String>,
-    /// Users, at least 0.
-    pub user_count: Patch<i64>,
-    /// Monthly recurring revenue in cents.
-    pub mrr: Patch<i64>,
-    /// Where its trial stands.
-    pub trial_status: Patch<TrialStatus>,
-    /// When somebody last used it.
-    pub last_active_at: Patch<DateTime<Utc>>,
-    /// Replaced as a whole, not merged.
-    pub feature_flags: Patch<Map<String, Value>>,
-    /// By name; a cleared field is removed.
-    pub custom: BTreeMap<String, Patch<Value>>,
-}
 
 /// What is known of an org.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -184,6 +106,7 @@ pub trait OrgStore: Send + Sync {
 mod tests {
     use super::*;
     use serde_json::json;
+    use std::collections::BTreeMap;
 
     #[test]
     fn absent_keeps_null_clears_value_sets() {

@@ -10,6 +10,7 @@
 //! A new preset is one file in `preset/` and one arm in [`Template::compile`].
 
 mod batch;
+mod conformance;
 mod error;
 mod event;
 mod liquid;
@@ -20,6 +21,7 @@ mod text;
 mod write;
 
 pub use batch::{BatchMeta, BatchTemplate, PreparedRow};
+pub use conformance::Conformance;
 pub use error::{Place, RenderError, TemplateError};
 pub use event::check_event;
 pub use text::{TextKind, TextTemplate};

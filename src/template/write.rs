@@ -39,6 +39,7 @@ pub(super) fn escaped(text: &str, out: &mut String) {
 pub(super) fn value(value: Value<'_>, out: &mut String) {
     match value {
         Value::Text(text) => string(text, out),
+        Value::Decimal { .. } => text(value, out),
         Value::Timestamp(_) | Value::LocalTimestamp(_) => {
             out.push('"');
             text(value, out);
@@ -65,17 +66,32 @@ pub(super) fn within_string(value: Value<'_>, out: &mut String) {
     }
 }
 
-/// Appends [`Value::text`]; timestamps several times as fast.
+/// Appends [`Value::text`]; decimals and timestamps several times as fast.
 pub(super) fn text(value: Value<'_>, out: &mut String) {
     match value {
         Value::Text(text) => out.push_str(text),
         Value::Int(number) => drop(write!(out, "{number}")),
+        Value::Decimal { unscaled, scale } => match (i64::try_from(unscaled), usize::try_from(scale)) {
+            (Ok(unscaled), Ok(scale @ 0..=18)) => decimal(unscaled, scale, out),
+            _ => out.push_str(&value.text()),
+        },
         Value::Timestamp(time) => {
             moment(time.naive_utc(), out);
             out.push('Z');
         }
         Value::LocalTimestamp(time) => moment(time, out),
         other => out.push_str(&other.text()),
+    }
+}
+
+fn decimal(unscaled: i64, scale: usize, out: &mut String) {
+    let power = 10_u64.pow(scale as u32);
+    let (whole, part) = (unscaled.unsigned_abs() / power, unscaled.unsigned_abs() % power);
+    out.push_str(if unscaled < 0 { "-" } else { "" });
+    let _ = write!(out, "{whole}");
+    if part > 0 {
+        let _ = write!(out, ".{part:0scale$}");
+        out.truncate(out.trim_end_matches('0').len());
     }
 }
 
@@ -126,6 +142,14 @@ mod tests {
             prop_assert_eq!(written(Value::Timestamp(time)), format!("\"{}\"", Value::Timestamp(time).text()));
             let local = Value::LocalTimestamp(time.naive_utc());
             prop_assert_eq!(written(local), format!("\"{}\"", local.text()));
+        }
+
+        #[test]
+        fn decimals_read_as_their_text(unscaled in any::<i64>(), small in -1000_i64..1000, scale in 0_i8..=38) {
+            for unscaled in [unscaled, small, small * 1000].map(i128::from) {
+                let value = Value::Decimal { unscaled, scale };
+                prop_assert_eq!(written(value), value.text());
+            }
         }
 
         #[test]

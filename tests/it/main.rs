@@ -1,6 +1,7 @@
 //! The one integration-test binary: every further one would relink everything.
 
 mod commands;
+mod conformance;
 mod crash;
 mod delivery;
 mod diff_model;
@@ -10,6 +11,7 @@ mod faults;
 mod faulty;
 mod file_sources;
 mod guide;
+mod import_hightouch;
 mod inspect;
 mod interop;
 mod job_files;

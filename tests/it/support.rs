@@ -291,10 +291,17 @@ pub struct Served {
 
 impl Served {
     pub fn start(home: &Home) -> Self {
+        Self::start_with(home, &[])
+    }
+
+    /// With variables of the environment.
+    pub fn start_with(home: &Home, variables: &[(&str, &str)]) -> Self {
         let ready = home.path("ready.json");
         let _ = std::fs::remove_file(&ready);
         let args = ["serve", "--receiver", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--ready-file"];
-        let mut child = home.command(&args).arg(&ready).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut command = home.command(&args);
+        command.arg(&ready).envs(variables.iter().copied()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         // The file appears once it accepts connections. The bound is there only so that a broken build ends.
         for _ in 0..3000 {
             if let Ok(text) = std::fs::read_to_string(&ready) {

@@ -4,6 +4,7 @@
 
 mod destination;
 
+pub use super::raw_conforms::{RawConformsTo, RawMapping};
 pub use destination::{
     RawAuth, RawBatch, RawBodyFormat, RawDestination, RawHttp, RawMethod, RawMode, RawRegion, RawRetry, RawRoute,
     RawRudderstack, RawSegment, RawSending, RawSigning, RawTrailspark,
@@ -223,6 +224,8 @@ pub struct RawPayload {
     /// A Liquid template of the JSON body, such as `{ "id": {{row.workspace_id}} }`.
     #[schemars(length(min = 1))]
     pub template: Option<String>,
+    /// The payload template of the destination's API key: a body that it would refuse is never sent.
+    pub conforms_to: Option<RawConformsTo>,
     /// Kind `http`: what is said of an org that the destination does not have, if that is something else.
     pub added: Option<RawBody>,
     /// Kind `http`: what is said of an org whose compared columns differ, if that is something else.

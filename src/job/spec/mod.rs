@@ -7,6 +7,7 @@ pub use destination::{
     Rate, Retry, Route,
 };
 
+use crate::mapping::PayloadTemplate;
 use crate::row;
 use chrono_tz::Tz;
 use std::collections::BTreeMap;
@@ -29,6 +30,8 @@ pub struct Job {
     pub destination: Destination,
     /// What a webhook says.
     pub payload: Payload,
+    /// What the destination's key takes fields from (`[payload.conforms_to]`); `None`: nobody said.
+    pub conforms_to: Option<PayloadTemplate>,
     /// What it says of one kind of difference, where that is something else.
     pub payload_of: PerOperation<Option<Payload>>,
     /// When a change set is held.

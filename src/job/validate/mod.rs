@@ -4,6 +4,7 @@
 //! that is missing keeps quiet in a section whose shape is wrong: it may be there under a misspelt name.
 
 mod columns;
+mod conforms;
 mod destination;
 mod diff;
 mod payload;
@@ -11,7 +12,7 @@ mod source;
 
 use super::document::Document;
 use super::problem::{Fault, Problem};
-use super::raw::{RawDestination, RawGuard, RawThreshold, utc};
+use super::raw::{RawDestination, RawGuard, RawPayload, RawThreshold, utc};
 use super::schedule;
 use super::schema::job_schema;
 use super::spec::{Guard, Job, Schedule, Threshold};
@@ -43,6 +44,10 @@ fn build(doc: &mut Document<'_>, home: &Path) -> Option<Job> {
     let payload = doc.take("payload");
     let guard: RawGuard = doc.take("guard").unwrap_or_default();
 
+    let conforms_to = match payload.as_ref().and_then(|raw: &RawPayload| raw.conforms_to.as_ref()) {
+        Some(raw) => conforms::check(doc, raw).map(Some),
+        None => Some(None),
+    };
     let payloads = payload::check(doc, payload.as_ref(), diff.as_ref(), destination.as_ref());
     let source = source.and_then(|raw| source::check(doc, raw, home));
     let destination = destination.and_then(|raw| destination::check(doc, raw, diff.as_ref(), home));
@@ -57,6 +62,7 @@ fn build(doc: &mut Document<'_>, home: &Path) -> Option<Job> {
         destination: destination?,
         payload: payloads.usual,
         payload_of: payloads.own,
+        conforms_to: conforms_to?,
         guard: self::guard(&guard),
     })
 }

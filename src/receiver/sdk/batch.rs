@@ -21,7 +21,8 @@ pub(super) async fn many(
 ) -> Result<Taken, SdkRefusal> {
     let (admitted, body) = receive(&state, &headers, body, MAX_BATCH_BODY).await?;
     // Megabytes of JSON would hold up the other requests of this thread.
-    let sorted = tokio::task::spawn_blocking(move || sort(&admitted.template, &body).map(|sorted| (admitted, sorted)));
+    let sorted =
+        tokio::task::spawn_blocking(move || sort(admitted.mapping.template(), &body).map(|sorted| (admitted, sorted)));
     let (admitted, sorted) = sorted.await.map_err(|error| unavailable(&error))??;
     let stored = state.store_many(&admitted, sorted.patches).await?.len();
     Ok(Taken::new(&admitted.key_id, stored, sorted.ignored, sorted.rejections))

@@ -1,8 +1,7 @@
 //! One event of an SDK: an update of an org, ignored, or rejected. Pure.
 
 use super::answer::Rejection;
-use crate::receiver::PayloadTemplate;
-use crate::receiver::extract::extract;
+use crate::mapping::{PayloadTemplate, extract};
 use crate::store::OrgPatch;
 use serde_json::{Map, Value};
 

@@ -3,8 +3,9 @@
 use super::access::receive;
 use super::answer::{SdkRefusal, Taken};
 use super::event;
+use crate::mapping::json;
 use crate::receiver::answer::Refusal;
-use crate::receiver::{MAX_BODY, ReceiverState, json};
+use crate::receiver::{MAX_BODY, ReceiverState};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -20,7 +21,7 @@ pub(super) async fn one(
     let Value::Object(event) = json::parse(&body).map_err(Refusal::Bad)? else {
         return Err(Refusal::Bad("the body must be a JSON object".to_owned()).into());
     };
-    match event::of_group(&admitted.template, 0, &event) {
+    match event::of_group(admitted.mapping.template(), 0, &event) {
         Ok(patch) => {
             state.store_one(&admitted, patch).await?;
             Ok(Taken::new(&admitted.key_id, 1, 0, Vec::new()))

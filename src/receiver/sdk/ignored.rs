@@ -2,8 +2,9 @@
 
 use super::access::receive;
 use super::answer::{SdkRefusal, Taken};
+use crate::mapping::json;
 use crate::receiver::answer::Refusal;
-use crate::receiver::{MAX_BODY, ReceiverState, json};
+use crate::receiver::{MAX_BODY, ReceiverState};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;

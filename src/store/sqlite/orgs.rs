@@ -38,7 +38,9 @@ impl OrgStore for SqliteStore {
         let new = merge(&mut orgs, batch);
         let numbers = write(&mut transaction, &orgs, batch).await?;
         note_use(&mut transaction, batch).await?;
+        failpoint!("orgs.written");
         transaction.commit().await?;
+        failpoint!("orgs.committed");
         batch.iter().zip(new).map(|(upsert, is_new)| answer(&numbers, upsert, is_new)).collect()
     }
 

@@ -30,7 +30,11 @@ pub(super) fn column_in_string(value: row::Value<'_>, out: &mut String) -> bool 
     match value {
         row::Value::Null => {}
         row::Value::Text(text) => write::escaped(text, out),
-        row::Value::Int(_) | row::Value::Timestamp(_) | row::Value::LocalTimestamp(_) => write::text(value, out),
+        row::Value::Int(_)
+        | row::Value::Decimal { .. }
+        | row::Value::Timestamp(_)
+        | row::Value::LocalTimestamp(_)
+        | row::Value::Date(_) => write::text(value, out),
         _ => return false,
     }
     true

@@ -147,23 +147,29 @@ impl Json {
 
     fn byte(&mut self, byte: u8) -> Result<(), &'static str> {
         match self.at {
-            At::String { key, then } => return self.in_string(key, then, byte),
+            At::String { key, then } => self.in_string(key, then, byte),
             At::Word(rest) => {
-                let left = rest
-                    .strip_prefix(char::from(byte))
-                    .ok_or("a word that JSON does not know: is it missing quotes?")?;
+                let left = rest.strip_prefix(char::from(byte));
+                let left = left.ok_or("a word that JSON does not know: is it missing quotes?")?;
                 self.at = if left.is_empty() { At::After } else { At::Word(left) };
-                return Ok(());
+                Ok(())
             }
             At::Number(state) => match state.after(byte) {
                 Some(next) => {
                     self.at = At::Number(next);
-                    return Ok(());
+                    Ok(())
                 }
-                None => self.close_number()?,
+                None => {
+                    self.close_number()?;
+                    self.sign(byte)
+                }
             },
-            _ => {}
+            _ => self.sign(byte),
         }
+    }
+
+    /// A byte between values, or the first of one.
+    fn sign(&mut self, byte: u8) -> Result<(), &'static str> {
         match byte {
             b' ' | b'\t' | b'\r' | b'\n' => Ok(()),
             b'"' => self.open_string(),

@@ -7,7 +7,7 @@
 //! told at once. Rendering is bounded: 1,000,000 rounds of loops, 8 MiB of text.
 //! Deliberately absent: other templates (`include`, `render`), the clock (`"now"` is the start of the run), locales.
 //!
-//! From text to body: `lex` cuts the template into pieces, `parse` and `blocks` make nodes of them, `expr` expressions,
+//! From text to body: `lex` cuts the template into pieces, `parse`, `blocks` and `loops` make nodes of them, `expr` expressions,
 //! `scope` says what names stand for, `place` finds the place of each value; then `render`, `eval` and `filters` for a row.
 
 mod blocks;
@@ -21,6 +21,7 @@ mod flow;
 mod grammar;
 mod json;
 mod lex;
+mod loops;
 mod number;
 mod parse;
 mod place;

@@ -90,15 +90,7 @@ impl<'a> Renderer<'a> {
                 let value = self.state.filtered(value)?;
                 self.set(*slot, value);
             }
-            Node::Capture { slot, body, at } => {
-                let (outer, trace) = (std::mem::take(&mut self.out), self.trace.take());
-                let flow = self.nodes(body);
-                let text = std::mem::replace(&mut self.out, outer);
-                self.trace = trace;
-                room(text.len(), *at)?;
-                self.set(*slot, Val::owned(text));
-                return flow;
-            }
+            Node::Capture { slot, body, at } => return self.capture(*slot, body, *at),
             Node::Count { counter, down, place, at } => {
                 let value = self.count(*counter, *down);
                 self.emit(&value, *place, *at)?;
@@ -110,6 +102,17 @@ impl<'a> Renderer<'a> {
             Node::Continue => return Ok(Flow::Continue),
         }
         Ok(Flow::On)
+    }
+
+    /// The variable is set even where a `{% break %}` leaves the body.
+    fn capture(&mut self, slot: usize, body: &'a [Node], at: usize) -> Result<Flow, Failure> {
+        let (outer, trace) = (std::mem::take(&mut self.out), self.trace.take());
+        let flow = self.nodes(body);
+        let text = std::mem::replace(&mut self.out, outer);
+        self.trace = trace;
+        room(text.len(), at)?;
+        self.set(slot, Val::owned(text));
+        flow
     }
 
     fn note(&mut self, at: usize) {

@@ -7,6 +7,7 @@ use super::number::Num;
 use super::{json, text};
 use crate::row::{self, RowRef, Schema};
 use crate::template::batch::PreparedRow;
+use crate::template::write;
 use std::borrow::Cow;
 use std::rc::Rc;
 
@@ -84,7 +85,11 @@ impl<'a> Val<'a> {
             row::Value::Float(v) => Val::Num(Num::Float(v)),
             row::Value::Text(text) => Val::Text(Cow::Borrowed(text)),
             row::Value::Json(raw) => json::value(raw),
-            other => Val::Text(Cow::Owned(other.text())),
+            other => {
+                let mut text = String::new();
+                write::text(other, &mut text);
+                Val::owned(text)
+            }
         }
     }
 

@@ -1,9 +1,12 @@
 //! The receiver over a real socket: what the guide says, and what broken or hostile clients get.
 
 mod array;
+mod kill;
 mod logs;
 mod sdk;
 mod server;
+
+pub use kill::RECEIVER_MARKS;
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;

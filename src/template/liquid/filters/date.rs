@@ -125,11 +125,7 @@ fn field(time: &DateTime<FixedOffset>, zone: &str, code: &Code<'_>) -> Option<(S
         'L' => number(i64::from(time.timestamp_subsec_millis()), 3),
         'm' => number(i64::from(time.month()), 2),
         'M' => number(i64::from(time.minute()), 2),
-        'N' => {
-            let (millis, width) =
-                (format!("{:03}", time.timestamp_subsec_millis()), code.width.filter(|w| *w > 0).unwrap_or(9));
-            Some((format!("{:0<width$}", &millis[..width.min(3)]), '0', 0))
-        }
+        'N' => Some((fraction(time, code), '0', 0)),
         'p' => word("%p"),
         'P' => word("%P"),
         'q' => Some((ordinal(time.day()).to_owned(), '0', 0)),
@@ -149,6 +145,13 @@ fn field(time: &DateTime<FixedOffset>, zone: &str, code: &Code<'_>) -> Option<(S
         '%' => Some(("%".to_owned(), '0', 0)),
         _ => None,
     }
+}
+
+/// As many digits of a second as the width asks for, of which JavaScript knows three.
+fn fraction(time: &DateTime<FixedOffset>, code: &Code<'_>) -> String {
+    let millis = format!("{:03}", time.timestamp_subsec_millis());
+    let width = code.width.filter(|width| *width > 0).unwrap_or(9);
+    format!("{:0<width$}", &millis[..width.min(3)])
 }
 
 fn padded(text: &str, pad: char, width: usize, code: &Code<'_>, out: &mut String) {

@@ -1,6 +1,6 @@
 //! A payload that a template reads: what the reference guide's "Testing" section sends, at the template's own paths.
 
-use super::template::{Field, Path, PayloadTemplate};
+use super::{Field, Path, PayloadTemplate};
 use serde_json::{Map, Value, json};
 
 impl PayloadTemplate {
@@ -43,7 +43,7 @@ fn put(payload: &mut Map<String, Value>, path: &Path, value: Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::receiver::extract;
+    use crate::mapping::extract;
 
     #[test]
     fn examples_are_read_by_their_own_template() {

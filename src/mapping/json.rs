@@ -6,6 +6,9 @@
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::collections::HashSet;
 use std::fmt;
 
 /// Objects and arrays inside one another, the outermost included.
@@ -21,9 +24,23 @@ pub fn parse(body: &[u8]) -> Result<Value, String> {
 }
 
 /// The same for a part of a body, with what the sender calls it.
-pub(super) fn parse_as(what: &str, json: &[u8]) -> Result<Value, String> {
-    let value = read(json).map_err(|error| format!("{what} is not valid JSON: {error}"))?;
-    match has_wide_integers(json) {
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_as(what: &str, json: &[u8]) -> Result<Value, String> {
+    let wide = Cell::new(false);
+    body_by(what, json, Strict { keep: Keep::All, depth: 0, wide: &wide }, &wide)
+}
+
+/// Reads a body by a seed that has the flag `wide` of [`Strict`].
+pub(super) fn body_by<'b, S: DeserializeSeed<'b>>(
+    what: &str,
+    json: &'b [u8],
+    seed: S,
+    wide: &Cell<bool>,
+) -> Result<S::Value, String> {
+    let value = by_seed(json, seed).map_err(|error| format!("{what} is not valid JSON: {error}"))?;
+    match wide.get() && has_wide_integers(json) {
         true => Err(format!("{what} has an integer that does not fit in 64 bits")),
         false => Ok(value),
     }
@@ -31,28 +48,54 @@ pub(super) fn parse_as(what: &str, json: &[u8]) -> Result<Value, String> {
 
 /// The same for text that is no body, and integers of any size.
 pub(super) fn read(text: &[u8]) -> Result<Value, serde_json::Error> {
+    by_seed(text, Strict { keep: Keep::All, depth: 0, wide: &Cell::new(false) })
+}
+
+/// Reads a whole text by a seed.
+pub(super) fn by_seed<'b, S: DeserializeSeed<'b>>(text: &'b [u8], seed: S) -> Result<S::Value, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let value = Strict { depth: 0 }.deserialize(&mut deserializer)?;
+    let value = seed.deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(value)
 }
 
-/// Builds a value below `depth` containers.
-#[derive(Clone, Copy)]
-struct Strict {
-    depth: usize,
+/// What is kept of a value that is read. It is checked all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// All of it.
+    All,
+    /// What it is, and its text or number; nothing of what an array or object holds.
+    Kind,
+    /// Nothing: it reads as null.
+    Nothing,
 }
 
-impl Strict {
-    fn enter<E: Error>(self) -> Result<Strict, E> {
+/// Reads a value below `depth` containers.
+#[derive(Clone, Copy)]
+pub(super) struct Strict<'c> {
+    pub(super) keep: Keep,
+    pub(super) depth: usize,
+    /// Becomes true when a number was met that may be an integer past 64 bits.
+    pub(super) wide: &'c Cell<bool>,
+}
+
+impl Strict<'_> {
+    /// For what stands in a container.
+    pub(super) fn enter<E: Error>(self) -> Result<Self, E> {
         match self.depth {
             MAX_DEPTH => Err(E::custom(format!("nested deeper than {MAX_DEPTH} levels"))),
-            depth => Ok(Strict { depth: depth + 1 }),
+            depth => Ok(Strict { depth: depth + 1, ..self }),
         }
+    }
+
+    /// For what a container holds that is kept so.
+    fn inner<E: Error>(self) -> Result<Self, E> {
+        let keep = if self.keep == Keep::All { Keep::All } else { Keep::Nothing };
+        Ok(Strict { keep, ..self.enter()? })
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Strict {
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -60,7 +103,7 @@ impl<'de> DeserializeSeed<'de> for Strict {
     }
 }
 
-impl<'de> Visitor<'de> for Strict {
+impl<'de> Visitor<'de> for Strict<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -84,49 +127,123 @@ impl<'de> Visitor<'de> for Strict {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        if may_be_wide(value) {
+            self.wide.set(true);
+        }
         Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("a number out of range"))
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
         no_nul(value)?;
-        Ok(Value::String(value.to_owned()))
-    }
-
-    fn visit_string<E: Error>(self, value: String) -> Result<Value, E> {
-        no_nul(&value)?;
-        Ok(Value::String(value))
+        Ok(if self.keep == Keep::Nothing { Value::Null } else { Value::String(value.to_owned()) })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let inner = self.enter()?;
+        let inner = self.inner()?;
         let mut array = Vec::new();
         while let Some(item) = items.next_element_seed(inner)? {
-            array.push(item);
+            if self.keep == Keep::All {
+                array.push(item);
+            }
         }
         Ok(Value::Array(array))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let inner = self.enter()?;
+        let inner = self.inner()?;
         let mut object = Map::new();
-        while let Some(key) = entries.next_key::<String>()? {
-            no_nul(&key)?;
-            if object.contains_key(&key) {
-                let shown: String = key.chars().take(60).collect();
-                return Err(A::Error::custom(format!("the key {shown:?} stands twice in one object")));
+        let mut keys = Keys::default();
+        while let Some(key) = entries.next_key_seed(Key)? {
+            if self.keep == Keep::All {
+                if object.contains_key(key.as_ref()) {
+                    return Err(twice(&key));
+                }
+                let value = entries.next_value_seed(inner)?;
+                object.insert(key.into_owned(), value);
+            } else {
+                keys.insert(key)?;
+                entries.next_value_seed(inner)?;
             }
-            let value = entries.next_value_seed(inner)?;
-            object.insert(key, value);
         }
         Ok(Value::Object(object))
     }
 }
 
-fn no_nul<E: Error>(text: &str) -> Result<(), E> {
-    match text.contains('\0') {
+/// Reads an object's key, borrowed from the text where it has no escapes.
+pub(super) struct Key;
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Key {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, key: &'de str) -> Result<Self::Value, E> {
+        no_nul(key)?;
+        Ok(Cow::Borrowed(key))
+    }
+
+    fn visit_str<E: Error>(self, key: &str) -> Result<Self::Value, E> {
+        no_nul(key)?;
+        Ok(Cow::Owned(key.to_owned()))
+    }
+}
+
+/// The keys of one object so far.
+#[derive(Default)]
+pub(super) struct Keys<'de> {
+    few: Vec<Cow<'de, str>>,
+    /// Instead of `few` once there are many: an object of a thousand keys must not cost a million comparisons.
+    many: HashSet<Cow<'de, str>>,
+}
+
+impl<'de> Keys<'de> {
+    const FEW: usize = 16;
+
+    /// Takes a key in.
+    pub(super) fn insert<E: Error>(&mut self, key: Cow<'de, str>) -> Result<(), E> {
+        if self.many.is_empty() && self.few.len() < Self::FEW {
+            if self.few.contains(&key) {
+                return Err(twice(&key));
+            }
+            self.few.push(key);
+            return Ok(());
+        }
+        self.many.extend(self.few.drain(..));
+        match self.many.contains(&key) {
+            true => Err(twice(&key)),
+            false => {
+                self.many.insert(key);
+                Ok(())
+            }
+        }
+    }
+}
+
+fn twice<E: Error>(key: &str) -> E {
+    let shown: String = key.chars().take(60).collect();
+    E::custom(format!("the key {shown:?} stands twice in one object"))
+}
+
+pub(super) fn no_nul<E: Error>(text: &str) -> Result<(), E> {
+    match text.as_bytes().contains(&0) {
         true => Err(E::custom("a string contains the NUL character")),
         false => Ok(()),
     }
+}
+
+/// Whether a float may stand for an integer past 64 bits. Few do, so that the text need not be looked at again.
+pub(super) fn may_be_wide(number: f64) -> bool {
+    number >= 18_446_744_073_709_551_615.0 || number <= -9_223_372_036_854_775_808.0
 }
 
 /// A visitor cannot tell `1e30` from thirty digits, so the text is looked at. It is known to be valid JSON by now: outside

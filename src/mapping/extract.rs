@@ -1,7 +1,6 @@
-//! From a payload to an update of an org, by the key's template. Pure.
+//! From values to an update of an org: the one place that decides what fits.
 
-use super::template::{Field, Path, PayloadTemplate};
-use crate::store::{OrgPatch, Patch, TrialStatus};
+use super::{Field, Misfit, OrgPatch, Patch, Path, PayloadTemplate, TrialStatus, Unfit};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
@@ -14,36 +13,53 @@ pub const MAX_ID: usize = 255;
 /// Text for the sender, with the paths and the kinds that are wrong, never their values: "missing productOrgId" if nothing
 /// or null stands at the id's path, otherwise every field that does not fit.
 pub fn extract(template: &PayloadTemplate, payload: &Map<String, Value>) -> Result<OrgPatch, String> {
-    let mut patch = OrgPatch { product_org_id: id(&template.product_org_id, payload)?, ..OrgPatch::default() };
-    let mut problems = Vec::new();
+    judge(template, |_, path| path.find(payload).cloned()).map_err(|unfit| unfit.to_string())
+}
+
+/// The same for values that were found already. `value`: what stands at a path, asked for once each, with the slot that
+/// the path has: the id's is 0, then come the fields and the custom fields in the template's order.
+pub(super) fn judge(
+    template: &PayloadTemplate,
+    mut value: impl FnMut(usize, &Path) -> Option<Value>,
+) -> Result<OrgPatch, Unfit> {
+    let id_path = &template.product_org_id;
+    let misfit = |field: &str, path: &Path, words| Misfit { field: field.to_owned(), path: path.to_string(), words };
+    let product_org_id = id(id_path, value(0, id_path))
+        .map_err(|words| Unfit::Fields(vec![misfit(PayloadTemplate::ID, id_path, words)]))?;
+    let mut patch = OrgPatch { product_org_id, ..OrgPatch::default() };
+    let mut misfits = Vec::new();
+    let mut slot = 0;
     for (field, path) in &template.fields {
-        if let Err(problem) = set(&mut patch, *field, path.find(payload)) {
-            problems.push(format!("{} at `{path}` {problem}", field.as_str()));
+        slot += 1;
+        if let Err(problem) = set(&mut patch, *field, value(slot, path)) {
+            let words = format!("{} at `{path}` {problem}", field.as_str());
+            misfits.push(misfit(field.as_str(), path, words));
         }
     }
     for (name, path) in &template.custom {
-        let field = read(path.find(payload), |value| Ok::<_, String>(value.clone())).unwrap_or_default();
+        slot += 1;
+        let field = read(value(slot, path), Ok::<_, String>).unwrap_or_default();
         patch.custom.insert(name.clone(), field);
     }
-    match problems.is_empty() {
+    match misfits.is_empty() {
         true => Ok(patch),
-        false => Err(problems.join("; ")),
+        false => Err(Unfit::Fields(misfits)),
     }
 }
 
 /// Never trimmed or normalised: two spellings are two orgs.
-fn id(path: &Path, payload: &Map<String, Value>) -> Result<String, String> {
-    let id = match path.find(payload) {
+fn id(path: &Path, value: Option<Value>) -> Result<String, String> {
+    let id = match value {
         None | Some(Value::Null) => {
             return Err(format!(
                 "missing productOrgId: the payload has nothing at `{path}`, where the key's payload template looks for it \
                  (paths are case-sensitive)"
             ));
         }
-        Some(Value::String(text)) => text.clone(),
+        Some(Value::String(text)) => text,
         Some(Value::Number(number)) if number.is_i64() || number.is_u64() => number.to_string(),
         Some(other) => {
-            return Err(format!("productOrgId at `{path}` must be a string or an integer, not {}", kind(other)));
+            return Err(format!("productOrgId at `{path}` must be a string or an integer, not {}", kind(&other)));
         }
     };
     match id.is_empty() || id.len() > MAX_ID || id.chars().any(char::is_control) {
@@ -52,7 +68,7 @@ fn id(path: &Path, payload: &Map<String, Value>) -> Result<String, String> {
     }
 }
 
-fn set(patch: &mut OrgPatch, field: Field, value: Option<&Value>) -> Result<(), String> {
+fn set(patch: &mut OrgPatch, field: Field, value: Option<Value>) -> Result<(), String> {
     match field {
         Field::Name => patch.name = read(value, text)?,
         Field::PlanId => patch.plan_id = read(value, text)?,
@@ -66,7 +82,7 @@ fn set(patch: &mut OrgPatch, field: Field, value: Option<&Value>) -> Result<(), 
     Ok(())
 }
 
-fn read<T, E>(value: Option<&Value>, convert: impl FnOnce(&Value) -> Result<T, E>) -> Result<Patch<T>, E> {
+fn read<T, E>(value: Option<Value>, convert: impl FnOnce(Value) -> Result<T, E>) -> Result<Patch<T>, E> {
     match value {
         None => Ok(Patch::Keep),
         Some(Value::Null) => Ok(Patch::Clear),
@@ -76,18 +92,21 @@ fn read<T, E>(value: Option<&Value>, convert: impl FnOnce(&Value) -> Result<T, E
 
 /// Liquid makes `""` of a NULL inside quotes, as in the guide's own body for Hightouch. No status and no time is empty, so
 /// nothing else can be meant; the other text fields may be empty.
-fn filled(value: Option<&Value>) -> Option<&Value> {
+fn filled(value: Option<Value>) -> Option<Value> {
     match value {
-        Some(Value::String(text)) if text.is_empty() => Some(&Value::Null),
+        Some(Value::String(text)) if text.is_empty() => Some(Value::Null),
         other => other,
     }
 }
 
-fn text(value: &Value) -> Result<String, String> {
-    value.as_str().map(str::to_owned).ok_or_else(|| must("be a string", value))
+fn text(value: Value) -> Result<String, String> {
+    match value {
+        Value::String(text) => Ok(text),
+        other => Err(must("be a string", &other)),
+    }
 }
 
-fn integer(value: &Value) -> Result<i64, String> {
+fn integer(value: Value) -> Result<i64, String> {
     // 9900.0 is an integer to JSON, and some senders write every number so. Beyond 2⁵³ a float is no longer exact.
     let whole =
         |number: f64| (number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_992.0).then_some(number as i64);
@@ -99,24 +118,24 @@ fn integer(value: &Value) -> Result<i64, String> {
             .as_i64()
             .or_else(|| number.as_f64().and_then(whole))
             .ok_or_else(|| "must be an integer, not a fraction".to_owned()),
-        other => Err(must("be an integer", other)),
+        other => Err(must("be an integer", &other)),
     }
 }
 
-fn count(value: &Value) -> Result<i64, String> {
+fn count(value: Value) -> Result<i64, String> {
     match integer(value)? {
         negative if negative < 0 => Err("must not be negative".to_owned()),
         count => Ok(count),
     }
 }
 
-fn trial_status(value: &Value) -> Result<TrialStatus, String> {
+fn trial_status(value: Value) -> Result<TrialStatus, String> {
     text(value).and_then(|text| {
         TrialStatus::parse(&text).ok_or_else(|| "must be one of active, expired, converted (case-sensitive)".to_owned())
     })
 }
 
-fn time(value: &Value) -> Result<DateTime<Utc>, String> {
+fn time(value: Value) -> Result<DateTime<Utc>, String> {
     text(value).and_then(|text| {
         DateTime::parse_from_rfc3339(&text)
             .map(|time| time.to_utc())
@@ -124,8 +143,11 @@ fn time(value: &Value) -> Result<DateTime<Utc>, String> {
     })
 }
 
-fn object(value: &Value) -> Result<Map<String, Value>, String> {
-    value.as_object().cloned().ok_or_else(|| must("be an object", value))
+fn object(value: Value) -> Result<Map<String, Value>, String> {
+    match value {
+        Value::Object(object) => Ok(object),
+        other => Err(must("be an object", &other)),
+    }
 }
 
 fn must(be: &str, found: &Value) -> String {

@@ -1,107 +1,15 @@
 //! Payload templates: which field of an org stands at which path of the payload.
 
-use super::json;
+use super::path::MAX_TEXT;
+use super::{Field, Path, json};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// Fields of one template at most, custom ones included.
 pub const MAX_FIELDS: usize = 64;
-/// Segments of one path at most.
-pub const MAX_SEGMENTS: usize = 16;
-/// Bytes of a path or of a custom field's name at most.
-const MAX_TEXT: usize = 255;
-
-/// The fields that every org has, but for its id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Field {
-    /// Text.
-    Name,
-    /// Text.
-    PlanId,
-    /// Text.
-    PlanName,
-    /// An integer of at least 0.
-    UserCount,
-    /// An integer, in cents.
-    Mrr,
-    /// `active`, `expired` or `converted`.
-    TrialStatus,
-    /// RFC 3339.
-    LastActiveAt,
-    /// An object.
-    FeatureFlags,
-}
-
-impl Field {
-    /// Every field.
-    pub const ALL: [Field; 8] = [
-        Field::Name,
-        Field::PlanId,
-        Field::PlanName,
-        Field::UserCount,
-        Field::Mrr,
-        Field::TrialStatus,
-        Field::LastActiveAt,
-        Field::FeatureFlags,
-    ];
-
-    /// As it is called in template files.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Field::Name => "name",
-            Field::PlanId => "plan_id",
-            Field::PlanName => "plan_name",
-            Field::UserCount => "user_count",
-            Field::Mrr => "mrr",
-            Field::TrialStatus => "trial_status",
-            Field::LastActiveAt => "last_active_at",
-            Field::FeatureFlags => "feature_flags",
-        }
-    }
-}
-
-const ID: &str = "product_org_id";
+const ID: &str = PayloadTemplate::ID;
 const CUSTOM: &str = "custom";
-
-/// A dot path into a payload, case-sensitive. Each segment names a field of an object.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Path {
-    segments: Vec<String>,
-}
-
-impl Path {
-    fn parse(text: &str) -> Result<Path, String> {
-        let segments: Vec<String> = text.split('.').map(str::to_owned).collect();
-        if segments.iter().any(String::is_empty) {
-            return Err(format!("the path `{text}` has an empty segment; a path is like `traits.plan`"));
-        }
-        if segments.len() > MAX_SEGMENTS {
-            return Err(format!("the path has {} segments, at most {MAX_SEGMENTS} are allowed", segments.len()));
-        }
-        if text.len() > MAX_TEXT || text.chars().any(char::is_control) {
-            return Err(format!("a path has at most {MAX_TEXT} bytes and no control characters"));
-        }
-        Ok(Path { segments })
-    }
-
-    /// The names that lead there; at least one.
-    pub(super) fn segments(&self) -> &[String] {
-        &self.segments
-    }
-
-    /// What stands there; `None` if nothing does. A null is something.
-    pub fn find<'a>(&self, payload: &'a Map<String, Value>) -> Option<&'a Value> {
-        let (last, parents) = self.segments.split_last()?;
-        parents.iter().try_fold(payload, |object, segment| object.get(segment)?.as_object())?.get(last)
-    }
-}
-
-impl fmt::Display for Path {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.segments.join("."))
-    }
-}
 
 /// A payload template.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,11 +71,51 @@ const PRESETS: [(&str, &str); 2] = [
     ),
 ];
 
+/// Other names of the presets: those of the guide's sections.
+const ALIASES: [(&str, &str); 2] = [("hightouch", "flat"), ("rudderstack", "segment")];
+
 impl PayloadTemplate {
-    /// `flat` (what Hightouch sends) or `segment` (Segment and RudderStack group calls). `None`: no such preset.
+    /// What templates call the org's id.
+    pub const ID: &str = "product_org_id";
+
+    /// `flat` or `hightouch` (what Hightouch sends); `segment` or `rudderstack` (group calls). `None`: no such preset.
     pub fn preset(name: &str) -> Option<PayloadTemplate> {
+        let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, preset)| *preset);
         let (_, text) = PRESETS.iter().find(|(preset, _)| *preset == name)?;
         Self::from_json_text(text).ok()
+    }
+
+    /// Puts a template together.
+    ///
+    /// # Errors
+    /// More than [`MAX_FIELDS`] fields, in words.
+    pub fn new(
+        product_org_id: Path,
+        fields: BTreeMap<Field, Path>,
+        custom: BTreeMap<String, Path>,
+    ) -> Result<PayloadTemplate, String> {
+        match 1 + fields.len() + custom.len() {
+            count if count > MAX_FIELDS => Err(format!("it has {count} fields, at most {MAX_FIELDS} are allowed")),
+            _ => Ok(PayloadTemplate { product_org_id, fields, custom }),
+        }
+    }
+
+    /// Whether a custom field may be called so.
+    ///
+    /// # Errors
+    /// The rule, in words.
+    pub fn custom_name(name: &str) -> Result<(), String> {
+        match name.is_empty() || name.len() > MAX_TEXT || name.chars().any(char::is_control) {
+            true => Err(format!("a name has 1–{MAX_TEXT} bytes and no control characters")),
+            false => Ok(()),
+        }
+    }
+
+    /// Every field with its path: the id, the others, then the custom ones.
+    pub fn paths(&self) -> impl Iterator<Item = (&str, &Path)> {
+        let id = std::iter::once((ID, &self.product_org_id));
+        let fields = self.fields.iter().map(|(field, path)| (field.as_str(), path));
+        id.chain(fields).chain(self.custom.iter().map(|(name, path)| (name.as_str(), path)))
     }
 
     /// The names of the presets.
@@ -260,9 +208,8 @@ impl Reader {
             return self.problems.push("`custom` must be a table of `name = \"path\"`".to_owned());
         };
         for (name, value) in object {
-            if name.is_empty() || name.len() > MAX_TEXT || name.chars().any(char::is_control) {
-                self.problems
-                    .push(format!("custom field {name:?}: a name has 1–{MAX_TEXT} bytes and no control characters"));
+            if let Err(rule) = PayloadTemplate::custom_name(name) {
+                self.problems.push(format!("custom field {name:?}: {rule}"));
             } else if let Some(path) = self.path(&format!("custom.{name}"), value) {
                 self.custom.insert(name.clone(), path);
             }
@@ -278,19 +225,16 @@ impl Reader {
     }
 
     fn finish(mut self) -> Result<PayloadTemplate, TemplateError> {
-        let count = usize::from(self.id.is_some()) + self.fields.len() + self.custom.len();
-        if count > MAX_FIELDS {
-            self.problems.push(format!("it has {count} fields, at most {MAX_FIELDS} are allowed"));
-        }
         if !self.id_seen {
             self.problems.push(format!("`{ID}` is missing; it says where the org's id stands, such as `groupId`"));
         }
-        match self.id {
-            Some(product_org_id) if self.problems.is_empty() => {
-                Ok(PayloadTemplate { product_org_id, fields: self.fields, custom: self.custom })
-            }
-            _ => Err(TemplateError::Problems(self.problems)),
+        let built = self.id.map(|id| PayloadTemplate::new(id, self.fields, self.custom));
+        match built {
+            Some(Ok(template)) if self.problems.is_empty() => return Ok(template),
+            Some(Err(problem)) => self.problems.push(problem),
+            _ => {}
         }
+        Err(TemplateError::Problems(self.problems))
     }
 }
 
@@ -309,6 +253,7 @@ fn unknown_field(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mapping::MAX_SEGMENTS;
 
     #[track_caller]
     fn check_problems(toml: &str, parts: &[&str]) {
