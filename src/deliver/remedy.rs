@@ -40,6 +40,9 @@ fn unauthorised(peer: &Peer) -> Cow<'static, str> {
             "the API key is invalid, inactive or expired, or its secret is missing or wrong: check destination.key and \
              destination.secret against Settings > API Keys"
         }
+        Segment if peer.address == "destination.base_url" => {
+            "the write key is not known: check destination.write_key, and that destination.base_url passes it on"
+        }
         Segment => {
             "Segment does not know this write key: check destination.write_key, and that destination.region is where the \
              workspace is"
@@ -156,6 +159,8 @@ mod tests {
         let peer = peer(Http, "destination.added.url");
         let words = remedy(401, &peer).unwrap();
         assert!(words.contains("destination.added.url and destination.secret"), "{words}");
+        let words = remedy(401, &Peer { kind: Segment, address: "destination.base_url", ..peer }).unwrap();
+        assert!(words.contains("destination.base_url") && !words.contains("region"), "{words}");
         let words = remedy(401, &Peer { has_auth: true, ..peer }).unwrap();
         assert!(words.contains("check destination.auth") && !words.contains("destination.secret"), "{words}");
     }

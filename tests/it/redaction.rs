@@ -194,7 +194,7 @@ timeout = "600ms"
 /// A job of another kind, with what its `[destination]` has besides what all have.
 fn job_of(kind: &str, destination: &str) -> String {
     format!(
-        "version = 1\n[source]\nkind = \"files\"\npath = \"orgs.csv\"\n[diff]\nkey = \"workspace_id\"\n[destination]\nkind = \"{kind}\"\n\
+        "version = 1\n[source]\nkind = \"files\"\npath = \"some.csv\"\n[diff]\nkey = \"workspace_id\"\n[destination]\nkind = \"{kind}\"\n\
          concurrency = 2\nretry = {{ attempts = 1, base = \"1ms\", max = \"2ms\" }}\n{destination}\n"
     )
 }
@@ -318,6 +318,8 @@ fn planted_secrets_are_nowhere_but_at_the_destination() {
     let home = Home::new();
     let orgs: String = (0..400).map(|n| format!("ws_{n}\n")).collect();
     home.write("orgs.csv", &format!("workspace_id\n{orgs}"));
+    let some: String = (0..200).map(|n| format!("ws_{n}\n")).collect();
+    home.write("some.csv", &format!("workspace_id\n{some}"));
     home.write("few.csv", "workspace_id\nws_0\nws_1\nws_2\n");
     let (mut shown, mut told) = (String::new(), BTreeMap::new());
     for (number, (name, text)) in jobs.iter().enumerate() {

@@ -31,8 +31,9 @@ fn apply(has: &Has, body: &str, rows: usize) {
     has.lock().unwrap().extend(list.iter().take(rows).map(|row| (text(row, "id"), text(row, "name"))));
 }
 
+type Handler = Box<dyn Fn(&Seen) -> Reply + Send>;
 /// What one night of the destination is like. `None`: it takes everything.
-type Night = Arc<Mutex<Option<Box<dyn Fn(&Seen) -> Reply + Send>>>>;
+type Night = Arc<Mutex<Option<Handler>>>;
 
 struct Story {
     site: Site,
@@ -111,17 +112,16 @@ const ANSWERS: [(u16, &str); 6] = [
 
 #[test]
 fn what_was_taken_in_part_is_in_doubt_until_each_row_has_its_answer() {
-    type Ends = fn() -> Reply;
-    let interruptions: [(&str, Ends); 3] = [
-        ("401", || status(401)),
-        ("a long pause", || header(429, "retry-after", "3600")),
-        ("429 till the attempts run out", || status(429)),
-    ];
+    let interrupted = |name| match name {
+        "401" => status(401),
+        "a long pause" => header(429, "retry-after", "3600"),
+        _ => status(429),
+    };
     for (code, answer) in ANSWERS {
-        for (name, then) in interruptions {
+        for name in ["401", "a long pause", "429 till the attempts run out"] {
             let story = Story::begin();
             story.source("B");
-            story.in_part(move || body(code, answer), then);
+            story.in_part(move || body(code, answer), move || interrupted(name));
             let report = story.site.run(1);
             let told = format!("{code} {answer}, then {name}: {report}");
             assert_eq!(
