@@ -28,7 +28,7 @@ fn check(page: &str, text: &str) -> usize {
         let rest = REST.iter().filter(|(table, _)| !block.contains(table)).map(|(_, text)| *text);
         let job = format!("{head}{block}\n{}", rest.collect::<String>());
         parse(&job, Path::new("jobs/page.toml"), Path::new("/home"))
-            .unwrap_or_else(|error| panic!("{page}: {error}\n{job}"));
+            .unwrap_or_else(|error| panic!("{page}: {error:?}\n{job}"));
     }
     blocks.len()
 }
