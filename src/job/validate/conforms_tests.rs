@@ -78,13 +78,3 @@ fn every_mistake_is_told_at_its_place() {
         format!("[payload.conforms_to]\nproduct_org_id = \"id\"\n[payload.conforms_to.custom]\n{}", many.join("\n"));
     check_problems(&many, &[("payload.conforms_to", "65 fields")]);
 }
-
-#[test]
-fn a_body_of_several_rows_has_no_key_to_conform_to() {
-    let text = "version = 1\n[source]\nkind = \"files\"\npath = \"orgs.csv\"\n[diff]\nkey = \"id\"\n[destination]\nkind = \"http\"\n\
-                url = \"https://h.example/${KEY}\"\nbatch = { rows = 10 }\n[payload]\nbatch_template = '[{{rows}}]'\n\
-                conforms_to = { preset = \"hightouch\" }\n";
-    let problems = parse(text, Path::new("jobs/x.toml"), Path::new("/home/nm"));
-    let problems: Vec<String> = problems.expect_err("refused").iter().map(ToString::to_string).collect();
-    assert!(problems.iter().any(|p| p.contains("conforms_to: what a key takes is one org")), "{problems:#?}");
-}

@@ -45,13 +45,7 @@ fn build(doc: &mut Document<'_>, home: &Path) -> Option<Job> {
     let guard: RawGuard = doc.take("guard").unwrap_or_default();
 
     let conforms_to = match payload.as_ref().and_then(|raw: &RawPayload| raw.conforms_to.as_ref()) {
-        Some(raw) => {
-            if payload.as_ref().is_some_and(|raw: &RawPayload| raw.batch_template.is_some()) {
-                let fault = Fault::new("what a key takes is one org, and `batch_template` makes a body of several");
-                doc.report("payload.conforms_to", fault.hint("remove `conforms_to`, or use `template`"));
-            }
-            conforms::check(doc, raw).map(Some)
-        }
+        Some(raw) => conforms::check(doc, raw).map(Some),
         None => Some(None),
     };
     let payloads = payload::check(doc, payload.as_ref(), diff.as_ref(), destination.as_ref());
