@@ -7,8 +7,8 @@
 //! Deliberately absent: what is sent (`template`), what counts as changed (`diff`), where receipts live (`store`).
 //!
 //! A message travels engine → parcel (encode) → desk (grants, limits) → attempt → client (request, sign; resolve) → classify →
-//! verdict → desk (retry) or receipts. A [`Parcel`] is one request: a row, or several, each of which has its own outcome.
-//! `address`, `blocked`, `parcel`, `encode`, `sign`, `classify`, `verdict`, `remedy`, `words`, `retry`, `grants`, `redact`,
+//! verdict, shares → desk (retry) or receipts. A [`Parcel`] is one request: a row, or several, each of which has its own outcome.
+//! `address`, `blocked`, `parcel`, `encode`, `sign`, `classify`, `verdict`, `shares`, `remedy`, `words`, `retry`, `grants`, `redact`,
 //! `spell` and the single limits are pure.
 
 mod address;
@@ -29,6 +29,7 @@ mod remedy;
 mod request;
 mod resolve;
 pub mod retry;
+mod shares;
 mod sign;
 mod spell;
 mod trust;

@@ -1,8 +1,9 @@
 //! What one request carries: one row, or several of the same operation. Pure.
 //!
 //! In: messages in the order of the change set. Out: [`Parcel`]s, each within the destination's limits.
-//! Always holds: a row is in one parcel at a time; a parcel of the same rows has the same id and the same body, however often
-//! it is sent; the body of a parcel of one row without a frame is that row's, not a copy.
+//! Always holds: a row is in one parcel at a time; a parcel of the same rows in the same order has the same id and the same body, however
+//! often it is sent, and one of other rows (its halves, what the next run makes of what is left) has another id: what stays with a row is the
+//! row's own id, within its body; the body of a parcel of one row without a frame is that row's, not a copy.
 
 use super::encode::encode;
 use super::{Aside, Message, Part};

@@ -96,6 +96,14 @@ fn every_kind_has_its_address_and_payload() {
 fn the_mistakes_of_all_kinds_are_told_where_they_are() {
     let of = |destination: String| job(&destination, BOTH, "");
     one_problem(of(TRAILSPARK.to_owned()), "destination", "neither `subdomain` nor `base_url`");
+    for kind in [SEGMENT, RUDDERSTACK] {
+        let header = "headers = { Authorization = \"Bearer ${TOKEN}\" }";
+        one_problem(
+            of(format!("{kind}{header}")),
+            "destination.headers.Authorization",
+            "`write_key` makes this header",
+        );
+    }
     one_problem(
         of(format!("{TRAILSPARK}subdomain = \"acme\"\nbase_url = \"http://h/\"")),
         "destination.base_url",
