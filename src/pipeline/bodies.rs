@@ -50,9 +50,9 @@ impl Bodies {
     }
 
     /// The same with the secrets of addresses and headers that differ by row.
-    pub(super) fn with_secrets(mut self, job: &Job, secrets: &Secrets) -> Result<Bodies, PipelineError> {
+    pub(super) fn with_secrets(mut self, secrets: &Secrets) -> Result<Bodies, PipelineError> {
         if let Some(asides) = &mut self.asides {
-            asides.fill(job, secrets)?;
+            asides.fill(secrets)?;
         }
         Ok(self)
     }

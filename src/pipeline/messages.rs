@@ -7,6 +7,7 @@ use crate::deliver::{Item, Message};
 use crate::receipt::Progress;
 use crate::snapshot::ChangeBatch;
 use crate::store::Refusal;
+use crate::template::{Place, RenderError};
 use roaring::RoaringBitmap;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -161,8 +162,15 @@ impl Iterator for Messages {
                     let (body, aside) = (body.into(), aside.map(Box::new));
                     Item::Send(Message { seq, key, id, version, operation, body, part, aside })
                 }
-                Err(error) => Item::Unsendable { seq, key, problem: format!("the payload: {error}") },
+                Err(error) => Item::Unsendable { seq, key, problem: problem(&error) },
             });
         }
+    }
+}
+
+fn problem(error: &RenderError) -> String {
+    match error.place {
+        Place::Text { .. } => error.to_string(),
+        _ => format!("the payload: {error}"),
     }
 }

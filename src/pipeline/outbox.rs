@@ -47,7 +47,7 @@ impl Outbox {
     pub(super) fn with_secrets(mut self, job: &Job, secrets: &Secrets) -> Result<Self, PipelineError> {
         if self.bodies.has_asides() {
             let bodies = Bodies::compile(job, &self.changes.shape().schema)?;
-            self.bodies = Arc::new(bodies.with_secrets(job, secrets)?);
+            self.bodies = Arc::new(bodies.with_secrets(secrets)?);
         }
         Ok(self)
     }
