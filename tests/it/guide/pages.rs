@@ -27,8 +27,10 @@ fn check(page: &str, text: &str) -> usize {
         let head = if block.contains("version = 1") { "" } else { "version = 1\n" };
         let rest = REST.iter().filter(|(table, _)| !block.contains(table)).map(|(_, text)| *text);
         let job = format!("{head}{block}\n{}", rest.collect::<String>());
-        parse(&job, Path::new("jobs/page.toml"), Path::new("/home"))
-            .unwrap_or_else(|error| panic!("{page}: {error:?}\n{job}"));
+        if let Err(problems) = parse(&job, Path::new("jobs/page.toml"), Path::new("/home")) {
+            let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            panic!("{page}: {}\n{job}", problems.join("\n"));
+        }
     }
     blocks.len()
 }
