@@ -71,9 +71,9 @@ pub(super) fn headers(found: Vec<Header>, notes: &mut Notes) -> Headers {
             }
         } else if RESERVED_HEADERS.contains(&lower.as_str()) {
             notes.lost(format!("header {name}: Nightmark writes it itself"));
-        } else if header.value.as_ref().is_some_and(|value| is_liquid(value)) {
+        } else if header.value.as_ref().is_some_and(|value| is_liquid(value)) && may_be_secret(&header, &lower) {
             notes.lost(format!(
-                "header {name}: its value is a template, and a job's headers are the same for every org"
+                "header {name}: a template with what may be a secret; write it anew with `${{NAME}}` in it"
             ));
         } else {
             headers.others.push((header.name.clone(), header_value(&header, &lower, notes)));
@@ -82,15 +82,18 @@ pub(super) fn headers(found: Vec<Header>, notes: &mut Notes) -> Headers {
     headers
 }
 
+/// Whether a header with this name and value may hold a secret, apart from what its Liquid yields.
+fn may_be_secret(header: &Header, lower: &str) -> bool {
+    let written = header.value.as_deref().map(|value| without_liquid(value).0);
+    header.is_secret || is_secret_name(lower) || written.is_none_or(|written| looks_secret(&written))
+}
+
 fn header_value(header: &Header, lower: &str, notes: &mut Notes) -> String {
     let name = format!("DESTINATION_{}", environment_name(lower));
     let what = format!("the value of the header {}", header.name);
     let Some(value) = &header.value else { return reference(notes, &name, &what) };
-    if is_liquid(value) {
-        return value.clone();
-    }
     let is_plain = value.is_ascii() && !value.chars().any(char::is_control) && !value.contains("${");
-    if is_plain && !header.is_secret && !is_secret_name(lower) && !looks_secret(value) {
+    if is_plain && !may_be_secret(header, lower) {
         return value.clone();
     }
     // `Bearer TOKEN`: what is no secret stays to be read.
@@ -220,7 +223,13 @@ fn placeholders(text: &str, notes: &mut Notes) -> String {
     format!("{}{name}{}", &text[..open], placeholders(&text[close + 1..], notes))
 }
 
-pub(super) fn is_liquid(text: &str) -> bool {
+/// Whether a body has a text written out that looks like a key. Names of columns and of members are no such text.
+pub(super) fn holds_secret(body: &str) -> bool {
+    let (written, _) = without_liquid(body);
+    written.split('"').skip(1).step_by(2).any(looks_secret)
+}
+
+fn is_liquid(text: &str) -> bool {
     text.contains("{{") || text.contains("{%")
 }
 
@@ -324,6 +333,7 @@ mod tests {
             "Idempotency-Key": "{{row.id}}",
             "X-Org": "{{row.id}}",
             "X-Row-Token": "{{row.id}}",
+            "X-Mixed": "0123456789abcdef0123 {{row.id}}",
         }));
         let headers = headers(read, &mut notes);
         assert_eq!(headers.api_secret.as_deref(), Some("${TRAILSPARK_API_SECRET}"));
@@ -340,12 +350,18 @@ mod tests {
         );
         assert!(notes.lost[0] == "header Idempotency-Key: Nightmark writes it itself", "{:?}", notes.lost);
         assert!(
-            notes.lost[1].starts_with("header X-Row-Token: a template") && notes.lost.len() == 2,
+            notes.lost[1].starts_with("header X-Row-Token: a template") && notes.lost.len() == 3,
             "{:?}",
             notes.lost
         );
         let listed = read_headers(&json!([{"key": "X-A", "value": "b", "isSecret": true}, {"value": "nameless"}]));
         assert_eq!(listed, [Header { name: "X-A".into(), value: Some("b".into()), is_secret: true }]);
+    }
+
+    #[test]
+    fn keys_in_bodies_are_found() {
+        assert!(holds_secret("{\"id\": {{row.id}}, \"auth\": \"sk_live_0123456789ab\"}"));
+        assert!(!holds_secret("{\"id\": \"{{ row.a_long_column_name_1 | default: 'x' }}\", \"plan\": \"pro\"}"));
     }
 
     #[test]
