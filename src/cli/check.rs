@@ -108,7 +108,7 @@ async fn check(context: &Context, job: Arc<Job>) -> Checked {
             let unanswered = unanswered(&answering);
             match job.payload_of.added.as_ref().unwrap_or(&job.payload) {
                 // A template may leave a member out where a column is NULL; a preset never does.
-                Payload::Liquid { .. } | Payload::Empty => checked.notes.extend(unanswered),
+                Payload::Liquid { .. } | Payload::Rows { .. } | Payload::Empty => checked.notes.extend(unanswered),
                 Payload::Flat { .. } | Payload::Group { .. } => checked.problems.extend(unanswered),
             }
         }

@@ -2,13 +2,14 @@
 //!
 //! Always holds: a permit is held only while a request is in flight; an attempt that has begun is seen through; a row
 //! that may have been applied never ends as refused or pending; several rows that are refused together are sent again in two
-//! halves, until each has its own answer.
+//! halves, until each has its own answer, and are in doubt meanwhile (`shares`).
 
 use super::engine::Run;
 use super::limits::{Opened, Permit};
 use super::receipts::Word;
 use super::retry::next_wait;
-use super::verdict::{Attempt, Peer, RETRY_AFTER_CAP, Verdict, judge, settle};
+use super::shares::{Doubt, Shares, shares};
+use super::verdict::{Attempt, Peer, RETRY_AFTER_CAP, Verdict, judge};
 use super::words::so_far;
 use super::{FailureKind, Message, Parcel, StopKind, Stopped};
 use crate::receipt::{Failure, Outcome, Receipt};
@@ -30,17 +31,24 @@ impl Job {
         Job { parcel, history: History::default() }
     }
 
-    /// Both halves. What is known of all rows is known of each half; it has its own attempts.
-    fn split(self) -> impl Iterator<Item = Job> {
+    /// Both halves, and words about rows that have no body without the others. What is known of all rows is known of each half;
+    /// it has its own attempts.
+    fn split(self, run: &Run) -> (Vec<Job>, Vec<Word>) {
         let Job { parcel, history } = self;
-        let known = move || History {
+        let bytes = run.engine.destination.batch.map_or(usize::MAX, |batch| batch.bytes);
+        let known = |detail: Option<String>| History {
             attempts: 0,
             earlier: history.earlier + history.attempts,
-            detail: history.detail.clone(),
+            detail,
             rejected: false,
             ..history
         };
-        parcel.split().map(move |parcel| Job { parcel, history: known() })
+        let packed = parcel.split(bytes);
+        let of = |parcel| Job { parcel, history: known(history.detail.clone()) };
+        let jobs = packed.parcels.into_iter().map(of).collect();
+        let at = run.engine.clock.now();
+        let word = |(row, problem)| known(Some(problem)).word(row, Some(Outcome::Refused), at);
+        (jobs, packed.unfit.into_iter().map(word).collect())
     }
 }
 
@@ -50,7 +58,7 @@ struct History {
     attempts: u32,
     /// Those that were made when the rows were part of a larger parcel.
     earlier: u32,
-    maybe_applied: bool,
+    doubt: Doubt,
     status: Option<u16>,
     detail: Option<String>,
     /// The destination refused it in so many words; otherwise it was given up without having been taken.
@@ -60,6 +68,8 @@ struct History {
 /// What comes after an attempt.
 enum Step {
     Done(Outcome),
+    /// Each row has an answer of its own.
+    Each(Vec<Result<(), String>>),
     Split,
     Again(Duration),
     Leave,
@@ -78,9 +88,14 @@ pub(super) async fn attempt(run: &Run, mut job: Job, permit: Permit) {
     row.status = attempt.status();
     let (made, status) = (row.attempts, row.status);
     let rows = job.parcel.messages().len();
-    let step = match decide(run, row, &attempt, peer, verdict) {
-        Step::Done(Outcome::Refused) if rows > 1 && row.rejected => Step::Split,
-        step => step,
+    let step = match shares(verdict, &attempt, peer, rows) {
+        Shares::Alike(verdict) => decide(run, row, &attempt, peer, verdict),
+        Shares::Each(each) => Step::Each(each),
+        Shares::Halves { in_doubt, detail } => {
+            row.doubt.in_part |= in_doubt;
+            row.detail = Some(run.engine.redactor.clean(&detail));
+            Step::Split
+        }
     };
     if let Some(opened) = opened {
         breaker_opened(run, row, opened);
@@ -90,7 +105,11 @@ pub(super) async fn attempt(run: &Run, mut job: Job, permit: Permit) {
     }
     match step {
         Step::Done(outcome) => run.desk.finish(words(run, job, Some(outcome))),
-        Step::Split => run.desk.replace(job.split()),
+        Step::Each(each) => run.desk.finish(words_of_each(run, job, each)),
+        Step::Split => {
+            let (halves, words) = job.split(run);
+            run.desk.replace(halves, words);
+        }
         Step::Leave => run.desk.finish(words(run, job, None)),
         Step::Again(wait) => run.desk.park(job, Instant::now() + wait),
     }
@@ -111,9 +130,12 @@ fn decide(run: &Run, row: &mut History, attempt: &Attempt, peer: &Peer, verdict:
             row.detail = Some(run.engine.redactor.clean(&detail));
             Step::Done(Outcome::Unknown)
         }
-        Verdict::ConfigFault { reason, remedy } => config_fault(run, row, &reason, &remedy),
+        Verdict::ConfigFault { maybe_applied, reason, remedy } => {
+            row.doubt.maybe_applied |= maybe_applied;
+            config_fault(run, row, &reason, &remedy)
+        }
         Verdict::Retry { maybe_applied, after, pause, detail } => {
-            row.maybe_applied |= maybe_applied;
+            row.doubt.maybe_applied |= maybe_applied;
             row.detail = Some(run.engine.redactor.clean(&so_far(attempt, &detail, row.attempts, peer.address)));
             match after.filter(|_| pause) {
                 Some(time) if time > run.engine.destination.retry.max => long_pause(run, row.status, time),
@@ -172,7 +194,8 @@ fn breaker_opened(run: &Run, row: &History, opened: Opened) {
 fn again(run: &Run, row: &History, after: Option<Duration>) -> Step {
     match next_wait(&run.engine.destination.retry, row.attempts, after, run.engine.clock.random()) {
         Some(wait) => Step::Again(wait),
-        None => Step::Done(if row.maybe_applied { Outcome::Unknown } else { Outcome::Refused }),
+        // Whether it may have been applied is settled with the word about it.
+        None => Step::Done(Outcome::Refused),
     }
 }
 
@@ -196,27 +219,37 @@ fn long_pause(run: &Run, status: Option<u16>, time: Duration) -> Step {
 }
 
 /// The words about the rows of a parcel whose last attempt came to `last`. `None`: the run stops before it has its answer. Then the
-/// rows stay pending, unless an earlier attempt may have been applied.
+/// rows stay pending, unless they may have been applied.
 pub(super) fn words(run: &Run, job: Job, last: Option<Outcome>) -> impl Iterator<Item = Word> {
-    let Job { parcel, history: row } = job;
-    let last = last.or(if row.maybe_applied { Some(Outcome::Unknown) } else { None });
+    let Job { parcel, history } = job;
     let at = run.engine.clock.now();
-    parcel.into_messages().map(move |message| match last {
-        None => Word::Pending,
-        Some(last) => Word::Final(row.receipt(message, last, at)),
-    })
+    parcel.into_messages().map(move |message| history.word(message, last, at))
+}
+
+/// The words about the rows of a parcel that were answered one by one.
+fn words_of_each(run: &Run, job: Job, each: Vec<Result<(), String>>) -> impl Iterator<Item = Word> {
+    let Job { parcel, mut history } = job;
+    let at = run.engine.clock.now();
+    let one = |(message, answer): (Message, Result<(), String>)| {
+        let outcome = if answer.is_ok() { Outcome::Acknowledged } else { Outcome::Refused };
+        history.rejected = answer.is_err();
+        history.detail = answer.err().map(|detail| run.engine.redactor.clean(&detail));
+        history.word(message, Some(outcome), at)
+    };
+    // Here and not under the desk's lock: taking secrets out of many words takes time.
+    parcel.into_messages().zip(each).map(one).collect::<Vec<_>>().into_iter()
 }
 
 impl History {
-    fn receipt(&self, message: Message, last: Outcome, at: DateTime<Utc>) -> Receipt {
-        let outcome = settle(self.maybe_applied, last);
+    fn word(&self, message: Message, last: Option<Outcome>, at: DateTime<Utc>) -> Word {
+        let Some(outcome) = self.doubt.end(last, self.rejected) else { return Word::Pending };
         let failure = match outcome {
             Outcome::Acknowledged => None,
             Outcome::Refused if self.rejected => Some(FailureKind::Refused),
             Outcome::Refused => Some(FailureKind::NotDelivered),
             Outcome::Unknown => Some(FailureKind::Unknown),
         };
-        Receipt {
+        Word::Final(Receipt {
             seq: message.seq,
             outcome,
             status: self.status,
@@ -224,7 +257,7 @@ impl History {
             detail: self.detail.clone(),
             at,
             failure: failure.map(|kind| Failure { kind, key: message.key, webhook_id: message.version }),
-        }
+        })
     }
 }
 
@@ -232,6 +265,7 @@ impl std::fmt::Display for Step {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Step::Done(outcome) => write!(f, "{outcome:?}"),
+            Step::Each(_) => f.write_str("each row by itself"),
             Step::Split => f.write_str("again in two halves"),
             Step::Again(wait) => write!(f, "again in {} ms", wait.as_millis()),
             Step::Leave => f.write_str("left to the next run"),

@@ -15,7 +15,7 @@ use super::{DeliverError, Parcel, Resolved, Transport, trust};
 use crate::job::spec::{Destination, Method, PerOperation, Route};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::{Certificate, ClientBuilder, Proxy, Response, redirect};
 use secrecy::ExposeSecret;
 use std::sync::Arc;
@@ -202,6 +202,7 @@ async fn read(mut response: Response, place: &Place) -> Answer {
     let status = response.status().as_u16();
     let retry_after = response.headers().get_all(RETRY_AFTER).iter();
     let retry_after = retry_after.filter_map(|value| value.to_str().ok().map(str::to_owned)).collect();
+    let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let (mut body, mut truncated) = (Vec::new(), false);
     let broken = loop {
         match response.chunk().await {
@@ -214,7 +215,7 @@ async fn read(mut response: Response, place: &Place) -> Answer {
             break None;
         }
     };
-    Answer { status, retry_after, body, truncated, broken }
+    Answer { status, retry_after, body, truncated, broken, content_type }
 }
 
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
@@ -253,10 +254,11 @@ mod tests {
             version: String::new(),
             operation: "added",
             body: "{}".into(),
+            part: None,
             aside: None,
         };
         let attempt = client.send(&Parcel::single(message), Utc::now()).await;
-        let Verdict::ConfigFault { reason, remedy } = judge(&attempt, &Peer::plain(), Utc::now()) else {
+        let Verdict::ConfigFault { reason, remedy, .. } = judge(&attempt, &Peer::plain(), Utc::now()) else {
             panic!("{attempt:?}")
         };
         assert!(reason.starts_with("the host name stands for ") && reason.ends_with("refused by a test"), "{reason}");

@@ -2,7 +2,7 @@
 
 use super::desk::{Ahead, Desk};
 use super::limits::Limits;
-use super::parcel::{Packer, Unfit};
+use super::parcel::{Packed, Packer};
 use super::receipts::{Word, collect, unsendable};
 use super::redact::Redactor;
 use super::verdict::Peer;
@@ -116,30 +116,22 @@ async fn render(run: &Arc<Run>, mut items: impl Iterator<Item = Item> + Send + '
 
 /// Puts so many parcels and words on the desk, or all that are left. Returns whether these are the last.
 fn put(run: &Run, packer: &mut Packer, items: &mut impl Iterator<Item = Item>, room: usize) -> bool {
-    let (mut parcels, mut words): (Vec<_>, Vec<Word>) = (Vec::with_capacity(room), Vec::new());
-    let mut unfit = |row: Unfit| words.push(unsendable(row.seq, row.key, row.problem, run.engine.clock.now()));
-    let (mut taken, mut is_last) = (0, false);
-    while parcels.len() + taken < room {
+    let mut packed = Packed { parcels: Vec::with_capacity(room), ..Packed::default() };
+    let mut words: Vec<Word> = Vec::new();
+    let (now, mut is_last) = (|| run.engine.clock.now(), false);
+    while packed.len() + words.len() < room {
         match items.next() {
-            Some(Item::Send(message)) => match packer.put(message) {
-                Ok(parcel) => parcels.extend(parcel),
-                Err(row) => {
-                    taken += 1;
-                    unfit(row);
-                }
-            },
-            Some(Item::Unsendable { seq, key, problem }) => {
-                taken += 1;
-                unfit(Unfit { seq, key, problem });
-            }
+            Some(Item::Send(message)) => packer.put(message, &mut packed),
+            Some(Item::Unsendable { seq, key, problem }) => words.push(unsendable(seq, key, problem, now())),
             None => {
-                parcels.extend(packer.rest());
+                packer.rest(&mut packed);
                 is_last = true;
                 break;
             }
         }
     }
-    run.desk.put(parcels, words);
+    words.extend(packed.unfit.into_iter().map(|(row, problem)| unsendable(row.seq, row.key, problem, now())));
+    run.desk.put(packed.parcels, words);
     is_last
 }
 

@@ -7,8 +7,8 @@
 //! Deliberately absent: what is sent (`template`), what counts as changed (`diff`), where receipts live (`store`).
 //!
 //! A message travels engine → parcel (encode) → desk (grants, limits) → attempt → client (request, sign; resolve) → classify →
-//! verdict → desk (retry) or receipts. A [`Parcel`] is one request: a row, or several, each of which has its own outcome.
-//! `address`, `blocked`, `parcel`, `encode`, `sign`, `classify`, `verdict`, `remedy`, `words`, `retry`, `grants`, `redact`,
+//! verdict, shares → desk (retry) or receipts. A [`Parcel`] is one request: a row, or several, each of which has its own outcome.
+//! `address`, `blocked`, `parcel`, `encode`, `sign`, `classify`, `verdict`, `shares`, `remedy`, `words`, `retry`, `grants`, `redact`,
 //! `spell` and the single limits are pure.
 
 mod address;
@@ -29,6 +29,7 @@ mod remedy;
 mod request;
 mod resolve;
 pub mod retry;
+mod shares;
 mod sign;
 mod spell;
 mod trust;
@@ -56,7 +57,7 @@ use tokio::sync::watch;
 use verdict::{Attempt, Peer};
 
 /// One webhook, ready to go.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Message {
     /// The position in the change set, from 0.
     pub seq: u64,
@@ -68,10 +69,24 @@ pub struct Message {
     pub version: String,
     /// `added`, `changed` or `removed`; sent as `nightmark-operation`.
     pub operation: &'static str,
-    /// The JSON body; empty: the request has none.
+    /// The JSON body; empty: the request has none, or it is made of `part`.
     pub body: Bytes,
+    /// What makes one body of this row and others, where the destination takes batches.
+    pub part: Option<Arc<dyn Part>>,
     /// What the row says outside of it.
     pub aside: Option<Box<Aside>>,
+}
+
+/// A row that has no body of its own, but one together with others. Implemented over a template by `pipeline`.
+pub trait Part: Send + Sync + std::fmt::Debug {
+    /// The body of these rows, all of the same template as this one, which is the first of them.
+    ///
+    /// # Errors
+    /// What keeps these rows from having one, without secrets. Other rows may have one.
+    fn join(&self, rows: &[&dyn Part]) -> Result<String, String>;
+
+    /// For whoever implements it, to know its rows again.
+    fn as_any(&self) -> &dyn std::any::Any;
 }
 
 /// An address and headers that are a row's own. It shows nothing: secrets stand in it.
@@ -90,7 +105,7 @@ impl std::fmt::Debug for Aside {
 }
 
 /// One row of the change set, as the caller hands it over.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Item {
     /// To be sent.
     Send(Message),

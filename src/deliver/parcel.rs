@@ -1,30 +1,33 @@
 //! What one request carries: one row, or several of the same operation. Pure.
 //!
 //! In: messages in the order of the change set. Out: [`Parcel`]s, each within the destination's limits.
-//! Always holds: a row is in one parcel at a time; a parcel of the same rows has the same id and the same body, however often
-//! it is sent; the body of a parcel of one row without a frame is that row's, not a copy.
+//! Always holds: a row is in one parcel at a time; a parcel of the same rows in the same order has the same id and the same body, however
+//! often it is sent, and one of other rows (its halves, what the next run makes of what is left) has another id: what stays with a row is the
+//! row's own id, within its body; the body of a parcel of one row without a frame is that row's, not a copy.
 
 use super::encode::encode;
-use super::{Aside, Message};
+use super::{Aside, Message, Part};
 use crate::job::spec::{Batch, BodyFormat, Destination, PerOperation};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 
 /// One request's rows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Parcel {
     frame: Frame,
     load: Load,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 enum Load {
     One(Message),
     /// At least two.
     Several {
         id: String,
         messages: Vec<Message>,
+        /// Where a template has made it; otherwise it is put together of the rows'.
+        body: Option<Bytes>,
     },
 }
 
@@ -79,9 +82,19 @@ impl Parcel {
         let load = match messages.len() {
             0 => return None,
             1 => Load::One(messages.pop()?),
-            _ => Load::Several { id: joint_id(&messages), messages },
+            _ => Load::Several { id: joint_id(&messages), messages, body: None },
         };
         Some(Parcel { frame, load })
+    }
+
+    /// Rows whose body a template has made.
+    fn rendered(messages: Vec<Message>, rendered: Bytes) -> Option<Parcel> {
+        let mut parcel = Parcel::of(Frame::Bare, messages)?;
+        match &mut parcel.load {
+            Load::One(message) => message.body = rendered,
+            Load::Several { body, .. } => *body = Some(rendered),
+        }
+        Some(parcel)
     }
 
     /// `webhook-id` and `Idempotency-Key`: a row's own, or one that is derived from those of all rows.
@@ -117,6 +130,7 @@ impl Parcel {
     pub fn body(&self) -> Bytes {
         match &self.load {
             Load::One(message) if self.frame == Frame::Bare || message.body.is_empty() => message.body.clone(),
+            Load::Several { body: Some(body), .. } => body.clone(),
             _ => Bytes::from(self.joined()),
         }
     }
@@ -136,12 +150,13 @@ impl Parcel {
         body
     }
 
-    /// Both halves of several rows, in their order; one row comes back whole.
-    pub(super) fn split(self) -> impl Iterator<Item = Parcel> {
-        let frame = self.frame;
-        let mut first: Vec<Message> = self.into_messages().collect();
-        let second = first.split_off(first.len().div_ceil(2));
-        [first, second].into_iter().filter_map(move |half| Parcel::of(frame, half))
+    /// Both halves of several rows, in their order; one row comes back whole. `bytes`: what a body may have.
+    pub(super) fn split(self, bytes: usize) -> Packed {
+        let (frame, mut packed) = (self.frame, Packed::default());
+        let [first, second] = halves(self.into_messages().collect());
+        packed.add(frame, bytes, first);
+        packed.add(frame, bytes, second);
+        packed
     }
 
     /// The rows, taken apart.
@@ -169,12 +184,58 @@ fn joint_id(messages: &[Message]) -> String {
     id
 }
 
-/// A row that no request can carry.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Unfit {
-    pub(super) seq: u64,
-    pub(super) key: String,
-    pub(super) problem: String,
+fn halves(mut messages: Vec<Message>) -> [Vec<Message>; 2] {
+    let second = messages.split_off(messages.len().div_ceil(2));
+    [messages, second]
+}
+
+/// What became of rows.
+#[derive(Debug, Default)]
+pub(super) struct Packed {
+    pub(super) parcels: Vec<Parcel>,
+    /// Rows that no request can carry, and why.
+    pub(super) unfit: Vec<(Message, String)>,
+}
+
+impl Packed {
+    /// How much there is.
+    pub(super) fn len(&self) -> usize {
+        self.parcels.len() + self.unfit.len()
+    }
+
+    /// Takes rows in as one parcel; as several, where a template cannot make one body of all of them.
+    fn add(&mut self, frame: Frame, bytes: usize, mut messages: Vec<Message>) {
+        let problem = match templated(&messages) {
+            None => {
+                self.parcels.extend(Parcel::of(frame, messages));
+                return;
+            }
+            Some(Ok(body)) if body.len() <= bytes => {
+                self.parcels.extend(Parcel::rendered(messages, Bytes::from(body)));
+                return;
+            }
+            Some(Ok(body)) => too_long(body.len(), bytes),
+            Some(Err(problem)) => problem,
+        };
+        if messages.len() > 1 {
+            let [first, second] = halves(messages);
+            self.add(frame, bytes, first);
+            self.add(frame, bytes, second);
+        } else {
+            self.unfit.extend(messages.pop().map(|message| (message, problem)));
+        }
+    }
+}
+
+/// The body that the template of these rows makes of them; `None`: each has one of its own.
+fn templated(messages: &[Message]) -> Option<Result<String, String>> {
+    let first = messages.first()?.part.as_deref()?;
+    let parts: Vec<&dyn Part> = messages.iter().filter_map(|message| message.part.as_deref()).collect();
+    Some(first.join(&parts))
+}
+
+fn too_long(length: usize, most: usize) -> String {
+    format!("the row has {length} bytes, and a request takes {most} at most")
 }
 
 /// Rows of one operation that wait for more of them.
@@ -200,40 +261,36 @@ impl Packer {
     }
 
     /// Takes a row in, and gives out what is full.
-    ///
-    /// # Errors
-    /// A body that cannot be written in the destination's format, or that no request has room for.
-    pub(super) fn put(&mut self, mut message: Message) -> Result<Option<Parcel>, Unfit> {
-        match encode(self.format, message.body) {
+    pub(super) fn put(&mut self, mut message: Message, out: &mut Packed) {
+        match encode(self.format, std::mem::take(&mut message.body)) {
             Ok(body) => message.body = body,
-            Err(problem) => return Err(Unfit { seq: message.seq, key: message.key, problem }),
+            Err(problem) => return out.unfit.push((message, problem)),
         }
         // Several bodies that are nothing are nothing, and several rows cannot have one address each.
-        let goes_alone = message.body.is_empty() || message.aside.is_some();
-        let Some(batch) = self.batch.filter(|_| !goes_alone) else {
-            return Ok(Some(Parcel { frame: self.frame, load: Load::One(message) }));
+        let has_body = !message.body.is_empty() || message.part.is_some();
+        let Some(batch) = self.batch.filter(|_| has_body && message.aside.is_none()) else {
+            return out.parcels.push(Parcel { frame: self.frame, load: Load::One(message) });
         };
         let length = message.body.len();
         if length + self.frame.overhead(1) > batch.bytes {
-            let problem = format!("the row has {length} bytes, and a request takes {} at most", batch.bytes);
-            return Err(Unfit { seq: message.seq, key: message.key, problem });
+            return out.unfit.push((message, too_long(length, batch.bytes)));
         }
         let (frame, heap) = (self.frame, self.heap(message.operation));
         let rows = heap.messages.len();
-        let full = rows >= batch.rows || heap.bytes + length + frame.overhead(rows + 1) > batch.bytes;
-        let parcel = if full { heap.take(frame) } else { None };
+        if rows >= batch.rows || heap.bytes + length + frame.overhead(rows + 1) > batch.bytes {
+            out.add(frame, batch.bytes, heap.take());
+        }
         heap.bytes += length;
         heap.messages.push(message);
-        Ok(parcel)
     }
 
-    /// What is left when there are no more rows.
-    pub(super) fn rest(&mut self) -> Vec<Parcel> {
+    /// Gives out what is left when there are no more rows.
+    pub(super) fn rest(&mut self, out: &mut Packed) {
+        let Some(batch) = self.batch else { return };
         let (frame, heaps) = (self.frame, &mut self.heaps);
-        [&mut heaps.added, &mut heaps.changed, &mut heaps.removed]
-            .into_iter()
-            .filter_map(|heap| heap.take(frame))
-            .collect()
+        for heap in [&mut heaps.added, &mut heaps.changed, &mut heaps.removed] {
+            out.add(frame, batch.bytes, heap.take());
+        }
     }
 
     fn heap(&mut self, operation: &str) -> &mut Heap {
@@ -246,9 +303,9 @@ impl Packer {
 }
 
 impl Heap {
-    fn take(&mut self, frame: Frame) -> Option<Parcel> {
+    fn take(&mut self) -> Vec<Message> {
         self.bytes = 0;
-        Parcel::of(frame, std::mem::take(&mut self.messages))
+        std::mem::take(&mut self.messages)
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) fn remedy(status: u16, peer: &Peer) -> Option<Cow<'static, str>> {
     let address = peer.address;
     let text = match (status, peer.kind) {
         (300..=399, _) => format!("redirects are never followed: put the final address into {address}"),
-        (401, kind) => return Some(Cow::Borrowed(unauthorised(kind))),
+        (401, _) => return Some(unauthorised(peer)),
         (403, kind) => return Some(Cow::Borrowed(forbidden(kind))),
         (404, Http) => format!("nothing answers at this address: check the host, path and API key in {address}"),
         (404, Trailspark) => format!("no product org endpoint answers there: check {address} and destination.key"),
@@ -34,22 +34,35 @@ pub(super) fn remedy(status: u16, peer: &Peer) -> Option<Cow<'static, str>> {
     Some(Cow::Owned(text))
 }
 
-fn unauthorised(kind: crate::job::spec::DestinationKind) -> &'static str {
-    match kind {
+fn unauthorised(peer: &Peer) -> Cow<'static, str> {
+    Cow::Borrowed(match peer.kind {
         Trailspark => {
             "the API key is invalid, inactive or expired, or its secret is missing or wrong: check destination.key and \
              destination.secret against Settings > API Keys"
+        }
+        Segment if peer.address == "destination.base_url" => {
+            "the write key is not known: check destination.write_key, and that destination.base_url passes it on"
         }
         Segment => {
             "Segment does not know this write key: check destination.write_key, and that destination.region is where the \
              workspace is"
         }
         Rudderstack => "the data plane does not know this write key: check destination.write_key",
-        Http => {
-            "the API key is invalid, inactive or expired, or its secret is missing or wrong: check the key in \
-             destination.url and destination.secret"
-        }
+        Http => return Cow::Owned(unauthorised_http(peer)),
+    })
+}
+
+/// Whoever sends a user name and a password is known by them.
+fn unauthorised_http(peer: &Peer) -> String {
+    let address = peer.address;
+    if peer.has_auth {
+        let who = "the user name or the password is wrong or missing";
+        return format!("{who}: check destination.auth, and, if a key stands there, {address}");
     }
+    format!(
+        "the API key is invalid, inactive or expired, or its secret is missing or wrong: check the key in {address} and \
+         destination.secret"
+    )
 }
 
 fn forbidden(kind: crate::job::spec::DestinationKind) -> &'static str {
@@ -84,6 +97,15 @@ pub(super) fn no_success(answer: &Answer) -> String {
     format!("answered {} without \"success\": true, so this may not be TrailSpark: {}", answer.status, describe(answer))
 }
 
+/// HTML where the words of an API are expected.
+pub(super) fn page(peer: &Peer) -> Cow<'static, str> {
+    let what = if peer.kind == Segment { "the Segment API" } else { "a data plane" };
+    Cow::Owned(format!(
+        "a page is no answer of {what}: something else answers there, such as a login or a proxy: check {}",
+        peer.address
+    ))
+}
+
 pub(super) fn certificate(peer: &Peer) -> Cow<'static, str> {
     Cow::Owned(format!(
         "check the host in {} and the server's certificate; name the certificate of a private CA in destination.ca_file, or \
@@ -106,7 +128,7 @@ mod tests {
     use crate::job::spec::{DestinationKind, Method};
 
     fn peer(kind: DestinationKind, address: &'static str) -> Peer {
-        Peer { kind, method: Method::Put, address }
+        Peer { kind, method: Method::Put, address, ..Peer::plain() }
     }
 
     #[test]
@@ -130,6 +152,17 @@ mod tests {
             assert!(remedy(405, &peer).unwrap().contains("takes no PUT"));
             assert!(remedy(422, &peer).is_none() && remedy(500, &peer).is_none());
         }
+    }
+
+    #[test]
+    fn who_is_not_known_is_told_what_it_is_known_by() {
+        let peer = peer(Http, "destination.added.url");
+        let words = remedy(401, &peer).unwrap();
+        assert!(words.contains("destination.added.url and destination.secret"), "{words}");
+        let words = remedy(401, &Peer { kind: Segment, address: "destination.base_url", ..peer }).unwrap();
+        assert!(words.contains("destination.base_url") && !words.contains("region"), "{words}");
+        let words = remedy(401, &Peer { has_auth: true, ..peer }).unwrap();
+        assert!(words.contains("check destination.auth") && !words.contains("destination.secret"), "{words}");
     }
 
     #[test]

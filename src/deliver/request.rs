@@ -122,6 +122,7 @@ mod tests {
             version: String::new(),
             operation: "added",
             body: "{}".into(),
+            part: None,
             aside: None,
         })
     }

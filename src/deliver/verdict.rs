@@ -5,11 +5,12 @@
 //! whatever is in doubt may have been applied.
 
 use super::remedy::{self, remedy};
-use super::words::{describe, object, taken_back};
+use super::shares;
+use super::words::{describe, object, rejection, taken_back};
 use crate::job::spec::{Destination, DestinationKind, Method, Route};
 use crate::receipt::Outcome;
 use chrono::{DateTime, Datelike, NaiveDateTime, Utc, Weekday};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -48,6 +49,8 @@ pub struct Answer {
     pub truncated: bool,
     /// Why the body could not be read to its end (or to our limit).
     pub broken: Option<Fault>,
+    /// Its `Content-Type`, as far as it is text.
+    pub content_type: Option<String>,
 }
 
 /// Why no answer came.
@@ -106,8 +109,10 @@ pub enum Verdict {
         /// What went wrong.
         detail: String,
     },
-    /// Nothing can be delivered until someone mends the job or the destination. Surely not applied.
+    /// Nothing can be delivered until someone mends the job or the destination.
     ConfigFault {
+        /// Whether this attempt may have been applied all the same.
+        maybe_applied: bool,
         /// What went wrong.
         reason: String,
         /// What to do about it.
@@ -133,6 +138,10 @@ pub struct Peer {
     pub method: Method,
     /// The field of the job file that the address comes from.
     pub address: &'static str,
+    /// Whether a request may carry several rows.
+    pub is_batched: bool,
+    /// Whether a user name and password of the job go with it.
+    pub has_auth: bool,
 }
 
 impl Peer {
@@ -147,12 +156,14 @@ impl Peer {
             (DestinationKind::Trailspark, None) => "destination.base_url",
             (_, None) => destination.url_field,
         };
-        Peer { kind, method: route.method, address }
+        let (is_batched, has_auth) = (destination.batch.is_some(), destination.auth.is_some());
+        Peer { kind, method: route.method, address, is_batched, has_auth }
     }
 
     /// An address of kind `http` that takes a POST.
     pub fn plain() -> Peer {
-        Peer { kind: DestinationKind::Http, method: Method::Post, address: "destination.url" }
+        let kind = DestinationKind::Http;
+        Peer { kind, method: Method::Post, address: "destination.url", is_batched: false, has_auth: false }
     }
 }
 
@@ -171,13 +182,17 @@ fn judge_fault(fault: &Fault, peer: &Peer) -> Verdict {
         FaultKind::Connect | FaultKind::Unprocessed => {
             Verdict::Retry { maybe_applied: false, after: None, pause: false, detail }
         }
-        FaultKind::Tls => Verdict::ConfigFault { reason: detail, remedy: remedy::certificate(peer) },
-        FaultKind::Address => Verdict::ConfigFault { reason: detail, remedy: remedy::forbidden_address(peer) },
-        FaultKind::Proxy => Verdict::ConfigFault { reason: detail, remedy: Cow::Borrowed(remedy::PROXY) },
+        FaultKind::Tls => not_applied(detail, remedy::certificate(peer)),
+        FaultKind::Address => not_applied(detail, remedy::forbidden_address(peer)),
+        FaultKind::Proxy => not_applied(detail, Cow::Borrowed(remedy::PROXY)),
         FaultKind::Timeout | FaultKind::Broken => {
             Verdict::Retry { maybe_applied: true, after: None, pause: false, detail }
         }
     }
+}
+
+fn not_applied(reason: String, remedy: Cow<'static, str>) -> Verdict {
+    Verdict::ConfigFault { maybe_applied: false, reason, remedy }
 }
 
 fn judge_answer(answer: &Answer, peer: &Peer, now: DateTime<Utc>) -> Verdict {
@@ -187,13 +202,13 @@ fn judge_answer(answer: &Answer, peer: &Peer, now: DateTime<Utc>) -> Verdict {
         Verdict::Retry { maybe_applied, after, pause: pause && after.is_some(), detail: describe(answer) }
     };
     match answer.status {
-        200..=299 => judge_success(answer, peer.kind),
+        200..=299 => judge_success(answer, peer),
         408 | 425 => retry(false, false),
         429 => retry(false, true),
         501 | 505 => Verdict::Unknown { detail: describe(answer) },
         503 => retry(true, true),
         status => match remedy(status, peer) {
-            Some(remedy) => Verdict::ConfigFault { reason: config_fault(answer), remedy },
+            Some(remedy) => not_applied(config_fault(answer), remedy),
             None if (400..=499).contains(&status) => {
                 Verdict::Refused { detail: remedy::explained(status, describe(answer), peer) }
             }
@@ -205,24 +220,44 @@ fn judge_answer(answer: &Answer, peer: &Peer, now: DateTime<Utc>) -> Verdict {
 
 /// A 2xx is believed unless the body says otherwise, or is not what the kind of destination says with it. Of a body beyond our
 /// limit only what stands before it is heard. One that broke off might have said anything.
-fn judge_success(answer: &Answer, kind: DestinationKind) -> Verdict {
+fn judge_success(answer: &Answer, peer: &Peer) -> Verdict {
     if let Some(broken) = &answer.broken {
         let detail = format!("the answer broke off: {}", broken.text);
         return Verdict::Retry { maybe_applied: true, after: None, pause: false, detail };
-    }
-    // RudderStack answers the text `OK`, and Segment's body says nothing of the event.
-    if kind.takes_events() {
-        return Verdict::Acknowledged;
     }
     let said = object(answer);
     let success = said.as_ref().and_then(|said| said.get("success"));
     match (success, said.as_ref()) {
         (Some(Value::Bool(false)), Some(said)) => Verdict::Refused { detail: taken_back(answer, said) },
+        (_, said) if peer.kind.takes_events() => judge_events(answer, said, peer),
         (Some(Value::Bool(true)), _) => Verdict::Acknowledged,
         // Whoever answered may be somebody else, such as a proxy with a page of its own; or it has changed its words.
-        _ if kind == DestinationKind::Trailspark => Verdict::Unknown { detail: remedy::no_success(answer) },
+        _ if peer.kind == DestinationKind::Trailspark => Verdict::Unknown { detail: remedy::no_success(answer) },
         _ => Verdict::Acknowledged,
     }
+}
+
+/// Segment says `{"success": true}` and RudderStack `OK`, whatever the events; our receiver how many it could not store. A page is from
+/// somebody who knows nothing of events, such as a login; whether it has passed them on is not known.
+fn judge_events(answer: &Answer, said: Option<&Map<String, Value>>, peer: &Peer) -> Verdict {
+    match said {
+        Some(said) if shares::rejected(said) > 0 => {
+            let detail = rejection(said, 0).unwrap_or_else(|| taken_back(answer, said));
+            Verdict::Refused { detail }
+        }
+        None if is_page(answer) => {
+            Verdict::ConfigFault { maybe_applied: true, reason: config_fault(answer), remedy: remedy::page(peer) }
+        }
+        _ => Verdict::Acknowledged,
+    }
+}
+
+/// HTML. Some servers call an `OK` so as well.
+fn is_page(answer: &Answer) -> bool {
+    let text = answer.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&answer.body).trim_ascii();
+    let essence = answer.content_type.as_deref().and_then(|value| value.split(';').next()).unwrap_or_default();
+    let says_so = essence.trim().eq_ignore_ascii_case("text/html");
+    text.starts_with(b"<") || says_so && text != b"OK"
 }
 
 fn config_fault(answer: &Answer) -> String {

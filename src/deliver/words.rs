@@ -67,10 +67,26 @@ fn message(body: &Map<String, Value>) -> Option<&str> {
     candidates.into_iter().flatten().find_map(Value::as_str).filter(|text| !text.trim().is_empty())
 }
 
+/// What was said of one row in a list of them.
+pub(super) fn in_a_list(row: &Map<String, Value>) -> String {
+    message(row).unwrap_or("the destination says \"success\": false of this row").to_owned()
+}
+
+/// What our receiver says of an event that it rejects, if it is among those that it explains.
+pub(super) fn rejection(said: &Map<String, Value>, index: usize) -> Option<String> {
+    let is_it = |one: &&Value| one.get("index").and_then(Value::as_u64) == Some(index as u64);
+    let found = said.get("rejections")?.as_array()?.iter().find(is_it)?;
+    message(found.as_object()?).map(str::to_owned)
+}
+
 /// A status that says yes needs to be told apart from a body that says no.
 pub(super) fn taken_back(answer: &Answer, body: &Map<String, Value>) -> String {
+    let status = answer.status;
+    if body.get("success") != Some(&Value::Bool(false)) {
+        return format!("answered {status}, and rejected the event: {}", describe(answer));
+    }
     let said = if body.len() == 1 { String::new() } else { format!(": {}", describe(answer)) };
-    format!("answered {} with \"success\": false{said}", answer.status)
+    format!("answered {status} with \"success\": false{said}")
 }
 
 #[cfg(test)]
@@ -79,7 +95,14 @@ mod tests {
     use crate::deliver::verdict::Fault;
 
     fn answer(status: u16, body: &str) -> Answer {
-        Answer { status, retry_after: Vec::new(), body: body.as_bytes().to_vec(), truncated: false, broken: None }
+        Answer {
+            status,
+            retry_after: Vec::new(),
+            body: body.as_bytes().to_vec(),
+            truncated: false,
+            broken: None,
+            content_type: None,
+        }
     }
 
     #[test]

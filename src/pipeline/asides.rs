@@ -13,8 +13,22 @@ use secrecy::ExposeSecret as _;
 /// The templates of a job's addresses and headers, compiled against one schema.
 #[derive(Debug)]
 pub(super) struct Asides {
-    urls: PerOperation<Option<TextTemplate>>,
-    headers: Vec<(String, TextTemplate)>,
+    urls: PerOperation<Option<Text>>,
+    /// By name.
+    headers: Vec<(String, Text)>,
+}
+
+/// The template of a field of the job file.
+#[derive(Debug)]
+struct Text {
+    field: String,
+    template: TextTemplate,
+}
+
+impl Text {
+    fn render(&self, row: RowRef<'_>, meta: &Meta<'_>) -> Result<String, RenderError> {
+        self.template.render(row, meta).map_err(|error| error.of(&self.field))
+    }
 }
 
 impl Asides {
@@ -30,7 +44,7 @@ impl Asides {
                 return None;
             }
             match TextTemplate::compile(&text.written, schema, kind) {
-                Ok(template) => Some(template),
+                Ok(template) => Some(Text { field, template }),
                 // One address may go for several operations.
                 Err(_) if told.contains(&field) => None,
                 Err(found) => {
@@ -58,25 +72,21 @@ impl Asides {
     }
 
     /// Puts the secrets in.
-    pub(super) fn fill(&mut self, job: &Job, secrets: &Secrets) -> Result<(), SecretError> {
+    pub(super) fn fill(&mut self, secrets: &Secrets) -> Result<(), SecretError> {
         let PerOperation { added, changed, removed } = &mut self.urls;
-        for (name, template) in [("added", added), ("changed", changed), ("removed", removed)] {
-            let (field, _) = address(job, name, job.destination.routes.get(name));
-            if let Some(template) = template {
-                template.map_text(|text| url_text(secrets, field, text))?;
-            }
+        for Text { field, template } in [added, changed, removed].into_iter().flatten() {
+            template.map_text(|text| url_text(secrets, field, text))?;
         }
-        for (name, template) in &mut self.headers {
-            let field = format!("destination.headers.{name}");
-            template.map_text(|text| resolved(secrets, &field, text, Templated::parse))?;
+        for (_, Text { field, template }) in &mut self.headers {
+            template.map_text(|text| resolved(secrets, field, text, Templated::parse))?;
         }
         Ok(())
     }
 
     /// What a row says.
     pub(super) fn render(&self, row: RowRef<'_>, meta: &Meta<'_>) -> Result<Aside, RenderError> {
-        let url = self.urls.get(meta.operation).as_ref().map(|template| template.render(row, meta)).transpose()?;
-        let headers = self.headers.iter().map(|(name, template)| Ok((name.clone(), template.render(row, meta)?)));
+        let url = self.urls.get(meta.operation).as_ref().map(|text| text.render(row, meta)).transpose()?;
+        let headers = self.headers.iter().map(|(name, text)| Ok((name.clone(), text.render(row, meta)?)));
         Ok(Aside { url, headers: headers.collect::<Result<_, RenderError>>()? })
     }
 }

@@ -5,11 +5,15 @@
 
 use super::PipelineError;
 use super::asides::Asides;
-use crate::deliver::Aside;
+use crate::deliver::{Aside, Part};
 use crate::job::secrets::Secrets;
 use crate::job::spec::{Job, Method, Payload, PerOperation};
 use crate::row::{RowRef, Schema};
-use crate::template::{Conformance, Meta, RenderError, Template, TemplateError, check_event};
+use crate::template::{
+    BatchMeta, BatchTemplate, Conformance, Meta, PreparedRow, RenderError, Template, TemplateError, check_event,
+};
+use chrono::{DateTime, Utc};
+use std::any::Any;
 use std::sync::Arc;
 
 /// The compiled payloads of a job. Shared between threads.
@@ -46,9 +50,9 @@ impl Bodies {
     }
 
     /// The same with the secrets of addresses and headers that differ by row.
-    pub(super) fn with_secrets(mut self, job: &Job, secrets: &Secrets) -> Result<Bodies, PipelineError> {
+    pub(super) fn with_secrets(mut self, secrets: &Secrets) -> Result<Bodies, PipelineError> {
         if let Some(asides) = &mut self.asides {
-            asides.fill(job, secrets)?;
+            asides.fill(secrets)?;
         }
         Ok(self)
     }
@@ -64,6 +68,14 @@ impl Bodies {
     /// A value that cannot stand there, such as NULL in an address.
     pub(super) fn aside(&self, row: RowRef<'_>, meta: &Meta<'_>) -> Result<Option<Aside>, RenderError> {
         self.asides.as_ref().map(|asides| asides.render(row, meta)).transpose()
+    }
+
+    /// A row whose body is made together with others; `None`: it has its own.
+    pub(super) fn part(&self, row: RowRef<'_>, meta: &Meta<'_>) -> Option<Arc<dyn Part>> {
+        let template = self.of.get(meta.operation);
+        template.rows()?;
+        let (template, job) = (Arc::clone(template), meta.job.to_owned());
+        Some(Arc::new(BatchRow { row: BatchTemplate::prepare(row, meta), template, job, at: meta.at }))
     }
 
     /// The body of a row; empty: its request has none.
@@ -94,7 +106,10 @@ fn conformance(job: &Job, schema: &Schema) -> PerOperation<Option<Conformance>> 
         let route = job.destination.routes.get(operation);
         let payload = own.as_ref().unwrap_or(&job.payload);
         let is_update = route.url.is_none() && !matches!(route.method, Method::Delete | Method::Get);
-        let template = job.conforms_to.as_ref().filter(|_| is_update && !matches!(payload, Payload::Empty))?;
+        let template = job
+            .conforms_to
+            .as_ref()
+            .filter(|_| is_update && !matches!(payload, Payload::Empty | Payload::Rows { .. }))?;
         Some(Conformance::new(template, payload, schema, &job.diff.key, &job.diff.ignore))
     };
     let own = &job.payload_of;
@@ -102,5 +117,31 @@ fn conformance(job: &Job, schema: &Schema) -> PerOperation<Option<Conformance>> 
         added: of("added", &own.added),
         changed: of("changed", &own.changed),
         removed: of("removed", &own.removed),
+    }
+}
+
+/// A row of a body that is rendered by a template over `rows`.
+#[derive(Debug)]
+struct BatchRow {
+    row: PreparedRow,
+    template: Arc<Template>,
+    job: String,
+    at: DateTime<Utc>,
+}
+
+impl Part for BatchRow {
+    fn join(&self, rows: &[&dyn Part]) -> Result<String, String> {
+        let rows: Vec<PreparedRow> = rows
+            .iter()
+            .filter_map(|row| (*row).as_any().downcast_ref::<BatchRow>())
+            .map(|row| row.row.clone())
+            .collect();
+        let meta = BatchMeta { job: &self.job, at: self.at };
+        let Some(template) = self.template.rows() else { return Err("the payload is not one of batches".to_owned()) };
+        template.render(&rows, &meta).map_err(|error| format!("the payload: {error}"))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
     }
 }

@@ -68,7 +68,7 @@ pub(super) fn role(columns: &Columns<'_>, name: &str) -> Role {
 pub(super) fn is_wanted(columns: &Columns<'_>, name: &str) -> bool {
     let names = |payload: &Payload| match payload {
         Payload::Flat { fields } | Payload::Group { fields } => fields.iter().any(|(_, column)| column == name),
-        Payload::Liquid { template } => template.contains(name),
+        Payload::Liquid { template } | Payload::Rows { template } => template.contains(name),
         Payload::Empty => false,
     };
     let mut texts = columns.job.destination.templated().map(|(_, text)| text);

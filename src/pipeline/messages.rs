@@ -2,11 +2,12 @@
 //! through lately come last, so that they keep no others from being tried: each of them costs attempts and waits.
 
 use super::PipelineError;
-use super::outbox::Outbox;
+use super::outbox::{Content, Outbox};
 use crate::deliver::{Item, Message};
 use crate::receipt::Progress;
 use crate::snapshot::ChangeBatch;
 use crate::store::Refusal;
+use crate::template::{Place, RenderError};
 use roaring::RoaringBitmap;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -156,13 +157,20 @@ impl Iterator for Messages {
                 continue;
             }
             let (id, version, operation) = (batch.message_id(at), row.webhook_id.clone(), row.operation.as_str());
-            return Some(match self.outbox.render(batch, at, &id) {
-                Ok((body, aside)) => {
-                    let aside = aside.map(Box::new);
-                    Item::Send(Message { seq, key, id, version, operation, body: body.into(), aside })
+            return Some(match self.outbox.content(batch, at, &id) {
+                Ok(Content { body, part, aside }) => {
+                    let (body, aside) = (body.into(), aside.map(Box::new));
+                    Item::Send(Message { seq, key, id, version, operation, body, part, aside })
                 }
-                Err(error) => Item::Unsendable { seq, key, problem: format!("the payload: {error}") },
+                Err(error) => Item::Unsendable { seq, key, problem: problem(&error) },
             });
         }
+    }
+}
+
+fn problem(error: &RenderError) -> String {
+    match error.place {
+        Place::Text { .. } => error.to_string(),
+        _ => format!("the payload: {error}"),
     }
 }

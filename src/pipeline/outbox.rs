@@ -2,7 +2,7 @@
 
 use super::PipelineError;
 use super::bodies::Bodies;
-use crate::deliver::Aside;
+use crate::deliver::{Aside, Part};
 use crate::job::secrets::Secrets;
 use crate::job::spec::Job;
 use crate::snapshot::{ChangeBatch, ChangeSet, Manifest};
@@ -22,6 +22,14 @@ pub(super) struct Outbox {
     pub(super) at: DateTime<Utc>,
 }
 
+/// What a row says.
+pub(super) struct Content {
+    /// Empty if it has none, or one with others.
+    pub(super) body: String,
+    pub(super) part: Option<Arc<dyn Part>>,
+    pub(super) aside: Option<Aside>,
+}
+
 impl Outbox {
     /// That of the run that is published, from its files. `at`: when it started.
     pub(super) fn published(
@@ -39,21 +47,30 @@ impl Outbox {
     pub(super) fn with_secrets(mut self, job: &Job, secrets: &Secrets) -> Result<Self, PipelineError> {
         if self.bodies.has_asides() {
             let bodies = Bodies::compile(job, &self.changes.shape().schema)?;
-            self.bodies = Arc::new(bodies.with_secrets(job, secrets)?);
+            self.bodies = Arc::new(bodies.with_secrets(secrets)?);
         }
         Ok(self)
     }
 
-    /// The body of a row that goes out under `id`, and what the row says outside of it.
-    pub(super) fn render(
-        &self,
-        batch: &ChangeBatch,
-        at: usize,
-        id: &str,
-    ) -> Result<(String, Option<Aside>), RenderError> {
+    /// The body of a row that goes out under `id`, of a batch that has no other row.
+    pub(super) fn body(&self, batch: &ChangeBatch, at: usize, id: &str) -> Result<String, RenderError> {
+        let meta = self.meta(batch, at, id);
+        self.bodies.aside(batch.row(at), &meta)?;
+        self.bodies.render(batch.row(at), &meta)
+    }
+
+    /// What a row that goes out under `id` says.
+    pub(super) fn content(&self, batch: &ChangeBatch, at: usize, id: &str) -> Result<Content, RenderError> {
+        let (row, meta) = (batch.row(at), self.meta(batch, at, id));
+        let aside = self.bodies.aside(row, &meta)?;
+        let part = self.bodies.part(row, &meta);
+        let body = if part.is_some() { String::new() } else { self.bodies.render(row, &meta)? };
+        Ok(Content { body, part, aside })
+    }
+
+    fn meta<'a>(&'a self, batch: &ChangeBatch, at: usize, id: &'a str) -> Meta<'a> {
         let operation = batch.rows[at].operation.as_str();
-        let meta = Meta { job: &self.job, webhook_id: id, operation, at: self.at };
-        Ok((self.bodies.render(batch.row(at), &meta)?, self.bodies.aside(batch.row(at), &meta)?))
+        Meta { job: &self.job, webhook_id: id, operation, at: self.at }
     }
 
     /// The changes in order, batch by batch.

@@ -82,7 +82,7 @@ impl Planned {
     /// # Errors
     /// A value that the payload, the address or a header cannot carry.
     pub fn body(&self, batch: &ChangeBatch, at: usize) -> Result<String, RenderError> {
-        Ok(self.outbox().render(batch, at, &batch.message_id(at))?.0)
+        self.outbox().body(batch, at, &batch.message_id(at))
     }
 
     /// What is to be sent.

@@ -170,5 +170,6 @@ fn sample_body(
 ) -> Result<String, RenderError> {
     let meta = Meta { job: &input.job.name, webhook_id: "nm_sample", operation: operation(input), at: input.at };
     let row = RowRef { schema, batch: extract, row };
-    bodies.aside(row, &meta).and_then(|_| bodies.render(row, &meta))
+    bodies.aside(row, &meta)?;
+    bodies.render(row, &meta)
 }

@@ -1,8 +1,9 @@
 //! Whether a job's destination is in service: asked before delivery, noted after it.
 
 use super::Runner;
+use crate::deliver::verdict::Peer;
 use crate::deliver::{StopKind, Stopped, Summary};
-use crate::job::spec::Job;
+use crate::job::spec::{Destination, Job};
 use crate::store::{DestinationRecord, DestinationState, StoreError};
 use chrono::SecondsFormat;
 
@@ -10,15 +11,34 @@ use chrono::SecondsFormat;
 /// is forgotten: it was said by another address, or its time is over.
 pub(super) async fn out_of_service(runner: &Runner, job: &Job) -> Result<Option<Stopped>, StoreError> {
     let Some(record) = runner.store.destination(&job.name).await? else { return Ok(None) };
-    if record.address != job.destination.url.written || record.is_over(runner.clock.now()) {
+    if record.address != addresses(&job.destination) || record.is_over(runner.clock.now()) {
         runner.store.clear_destination(&job.name).await?;
         return Ok(None);
     }
-    Ok(stops(&record))
+    Ok(stops(&record, &fields(&job.destination)))
 }
 
-/// What a record means for a delivery that is about to begin.
-fn stops(record: &DestinationRecord) -> Option<Stopped> {
+/// Where the job sends to, as written: what a record is about. Any of the addresses may have said it.
+fn addresses(destination: &Destination) -> String {
+    let own =
+        destination.routes.iter().filter_map(|(name, route)| Some(format!("{name}: {}", route.url.as_ref()?.written)));
+    std::iter::once(destination.url.written.clone()).chain(own).collect::<Vec<_>>().join(", ")
+}
+
+/// The fields of the job file that say so.
+fn fields(destination: &Destination) -> String {
+    let mut fields: Vec<&str> = Vec::new();
+    for (name, route) in destination.routes.iter() {
+        let field = Peer::of(destination, name, route).address;
+        if !fields.contains(&field) {
+            fields.push(field);
+        }
+    }
+    fields.join(" or ")
+}
+
+/// What a record means for a delivery that is about to begin. `fields`: those that the addresses stand in.
+fn stops(record: &DestinationRecord, fields: &str) -> Option<Stopped> {
     let enable = format!("`nightmark destinations enable {}`", record.job);
     match (record.state, record.paused_until) {
         (DestinationState::Disabled, _) => {
@@ -26,16 +46,14 @@ fn stops(record: &DestinationRecord) -> Option<Stopped> {
             Some(Stopped {
                 kind: StopKind::Disabled,
                 reason: format!("the destination is disabled since {since} (run {}): {}", record.run, record.reason),
-                remedy: format!(
-                    "give the job a new destination.url, or, if the address takes webhooks again, {enable}"
-                ),
+                remedy: format!("give the job another {fields}, or, if the address takes webhooks again, {enable}"),
                 until: None,
             })
         }
         (DestinationState::Paused, Some(until)) => Some(Stopped {
             kind: StopKind::Paused,
             reason: format!("{}, as run {} was told", record.reason, record.run),
-            remedy: format!("{}; to send before that time all the same, {enable}", record.remedy),
+            remedy: format!("{}; to send before that time all the same, {enable}, or another {fields}", record.remedy),
             until: Some(until),
         }),
         // Whether it was mended is found out by trying.
@@ -54,7 +72,7 @@ pub(super) async fn note(runner: &Runner, job: &Job, run: &str, summary: &Summar
     };
     let found = DestinationRecord {
         job: job.name.clone(),
-        address: job.destination.url.written.clone(),
+        address: addresses(&job.destination),
         state,
         reason: stopped.reason.clone(),
         remedy: stopped.remedy.clone(),
@@ -92,6 +110,7 @@ fn still(known: Option<DestinationRecord>, found: DestinationRecord) -> Destinat
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::spec::{DestinationKind, Templated};
     use chrono::{DateTime, TimeDelta, Utc};
 
     fn at(seconds: i64) -> DateTime<Utc> {
@@ -129,6 +148,27 @@ mod tests {
     }
 
     #[test]
+    fn a_record_is_about_all_addresses_of_the_job() {
+        let at = |text: &str| Templated::parse(text).unwrap();
+        let mut destination = Destination::plain(at("https://a/${KEY}"));
+        assert_eq!(
+            (addresses(&destination), fields(&destination)),
+            ("https://a/${KEY}".into(), "destination.url".into())
+        );
+        destination.routes.changed.url = Some(at("https://b"));
+        assert_eq!(addresses(&destination), "https://a/${KEY}, changed: https://b");
+        assert_eq!(fields(&destination), "destination.url or destination.changed.url");
+        destination.routes.removed.url = destination.routes.changed.url.take();
+        assert_eq!(addresses(&destination), "https://a/${KEY}, removed: https://b");
+        destination = Destination {
+            kind: DestinationKind::Segment,
+            url_field: "destination.region",
+            ..Destination::plain(at(""))
+        };
+        assert_eq!(fields(&destination), "destination.region");
+    }
+
+    #[test]
     fn what_a_record_stops() {
         use DestinationState::{Disabled, Paused};
         let asked = DestinationRecord { paused_until: Some(at(9)), ..record(Paused, "it asks to wait", 1) };
@@ -137,9 +177,12 @@ mod tests {
             (record(Paused, "401", 1), None),
             (asked.clone(), Some(StopKind::Paused)),
         ] {
-            let stopped = stops(&record);
+            let stopped = stops(&record, "destination.region");
             assert_eq!(stopped.as_ref().map(|stopped| stopped.kind), expected);
-            assert!(stopped.is_none_or(|stopped| stopped.remedy.contains("nightmark destinations enable orgs")));
+            let says = |remedy: &str| {
+                remedy.contains("nightmark destinations enable orgs") && remedy.contains("another destination.region")
+            };
+            assert!(stopped.is_none_or(|stopped| says(&stopped.remedy)));
         }
         assert_eq!([8, 9, 10].map(|seconds| asked.is_over(at(seconds))), [false, true, true]);
     }

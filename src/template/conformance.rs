@@ -68,7 +68,7 @@ impl Conformance {
 fn column(path: &str, payload: &Payload, schema: &Schema, key: &[String], ignore: &[String]) -> Option<String> {
     let fields = match payload {
         Payload::Flat { fields } | Payload::Group { fields } => fields,
-        Payload::Liquid { .. } | Payload::Empty => return None,
+        Payload::Liquid { .. } | Payload::Rows { .. } | Payload::Empty => return None,
     };
     if let Some((_, column)) = fields.iter().find(|(field, _)| field == path) {
         return Some(column.clone());

@@ -26,6 +26,17 @@ pub enum Place {
     },
 }
 
+impl Place {
+    /// The same in a template of one line that is the text of this field.
+    fn of(&self, field: &str) -> Place {
+        let column = match self {
+            Place::Template { column, .. } => *column,
+            _ => 1,
+        };
+        Place::Text { field: field.to_owned(), column }
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -64,13 +75,8 @@ pub struct RenderError {
 impl TemplateError {
     /// The same of a template that is the text of this field.
     #[must_use]
-    pub fn of(mut self, field: &str) -> Self {
-        let column = match self.place {
-            Place::Template { column, .. } => column,
-            _ => 1,
-        };
-        self.place = Place::Text { field: field.to_owned(), column };
-        self
+    pub fn of(self, field: &str) -> Self {
+        TemplateError { place: self.place.of(field), ..self }
     }
 
     pub(super) fn new(place: Place, message: impl Into<String>) -> Self {
@@ -98,6 +104,12 @@ impl TemplateError {
 }
 
 impl RenderError {
+    /// The same of a template that is the text of this field.
+    #[must_use]
+    pub fn of(self, field: &str) -> Self {
+        RenderError { place: self.place.of(field), ..self }
+    }
+
     pub(super) fn new(place: Place, message: impl Into<String>) -> Self {
         RenderError { place, message: message.into(), hint: None }
     }

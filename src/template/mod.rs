@@ -56,6 +56,8 @@ pub struct Template(Compiled);
 enum Compiled {
     Preset(preset::Preset),
     Liquid(liquid::Liquid),
+    /// Several rows to a body.
+    Rows(BatchTemplate),
     /// No body.
     Empty,
 }
@@ -80,6 +82,7 @@ impl Template {
                 let (about, makes) = (liquid::About::Row, liquid::Makes::Json);
                 Compiled::Liquid(liquid::Liquid::compile(template, schema, about, makes)?)
             }
+            Payload::Rows { template } => Compiled::Rows(BatchTemplate::compile(template, schema)?),
             Payload::Empty => Compiled::Empty,
         };
         Ok(Template(compiled))
@@ -93,7 +96,19 @@ impl Template {
         match &self.0 {
             Compiled::Preset(preset) => preset.render(row, meta),
             Compiled::Liquid(template) => template.render(liquid::Subject::Row(liquid::Row::Arrow(row)), meta.words()),
+            Compiled::Rows(template) => {
+                let batch = BatchMeta { job: meta.job, at: meta.at };
+                template.render(&[BatchTemplate::prepare(row, meta)], &batch)
+            }
             Compiled::Empty => Ok(String::new()),
+        }
+    }
+
+    /// The template, if it makes one body of several rows. [`Template::render`] makes one of a single row of it.
+    pub fn rows(&self) -> Option<&BatchTemplate> {
+        match &self.0 {
+            Compiled::Rows(template) => Some(template),
+            _ => None,
         }
     }
 }
@@ -103,6 +118,7 @@ impl std::fmt::Debug for Template {
         f.write_str(match self.0 {
             Compiled::Preset(_) => "Template(preset)",
             Compiled::Liquid(_) => "Template(liquid)",
+            Compiled::Rows(_) => "Template(rows)",
             Compiled::Empty => "Template(empty)",
         })
     }

@@ -149,7 +149,16 @@ impl Case {
 fn message(seq: u64) -> Message {
     let body = format!(r#"{{"seq":{seq}}}"#);
     let (id, version) = (format!("msg_{seq}"), format!("version_{seq}"));
-    Message { seq, key: format!("org_{seq}"), id, version, operation: "changed", body: body.into(), aside: None }
+    Message {
+        seq,
+        key: format!("org_{seq}"),
+        id,
+        version,
+        operation: "changed",
+        body: body.into(),
+        part: None,
+        aside: None,
+    }
 }
 
 #[tokio::test]

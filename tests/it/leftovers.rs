@@ -191,6 +191,37 @@ fn a_destination_that_is_gone_gets_nothing_until_it_is_enabled_or_another() {
     assert_eq!(destination.take()[0].path, "/new");
 }
 
+#[test]
+fn an_operations_own_address_that_is_gone_or_wants_a_pause_ends_with_another_one() {
+    let destination = Destination::start();
+    let home = home(&destination, "a:pro b:free");
+    home.job("orgs", 0);
+    let job = std::fs::read_to_string(home.path("jobs/orgs.toml")).unwrap();
+    let own = |path: &str| {
+        let route = format!("[destination.changed]\nurl = \"http://{}/{path}\"\n[payload]", destination.address);
+        home.write("jobs/orgs.toml", &job.replace("[payload]", &route));
+    };
+    for (night, status) in ["pro", "team"].into_iter().zip([410, 503]) {
+        own("changed");
+        destination.set("a", status);
+        if status == 503 {
+            destination.set_retry_after(3600);
+        }
+        extract(&home, &format!("a:{night}1 b:free"));
+        home.job("orgs", 1);
+        destination.clear();
+        destination.take();
+        let report = home.job("orgs", 1);
+        let remedy = report["stopped"]["remedy"].as_str().unwrap();
+        assert!(remedy.contains("another destination.url or destination.changed.url"), "{remedy}");
+        assert_eq!(destination.take().len(), 0, "{status}");
+        own("new");
+        home.job("orgs", 0);
+        assert_eq!(destination.take()[0].path, "/new", "{status}");
+        assert_eq!(json_of(&home, &["destinations", "list"]), json!([]));
+    }
+}
+
 /// The job's record of its destination, changed in the state store.
 fn change_record(home: &Home, change: impl FnOnce(&mut DestinationRecord)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -20,13 +20,31 @@ const PLANTED: &[(&str, &str)] = &[
     ("SIGNING", "whsec_cGxhbnRlZFNpZ25pbmc3L3BsYW50ZWRTaWduaW5n"),
     ("SIGNING_OLD", "whsec_cGxhbnRlZFNpZ25pbmc4K3BsYW50ZWRTaWduaW5n"),
     ("PROXY_PASSWORD", "plantedProxy/9@\""),
+    ("SPARK_KEY", "plantedSpark/10\"&%"),
+    ("SPARK_SECRET", "plantedSparkSecret<11\\"),
+    ("WRITE_KEY", "plantedWrite/12+<&"),
+    ("AUTH_USER", "plantedAuth~13\""),
+    ("AUTH_PASSWORD", "plantedAuth@14:/&"),
+    ("ADDED_KEY", "plantedAdded/15?<"),
+    ("REMOVED_KEY", "plantedRemoved+16=&"),
 ];
+
+/// The variables that a destination hears of, by kind of job.
+const PLAIN: &[&str] =
+    &["PATH_KEY", "QUERY_KEY", "USER_NAME", "PASSWORD", "API_SECRET", "TOKEN", "SIGNING", "SIGNING_OLD"];
+const SPARK: &[&str] = &["SPARK_KEY", "SPARK_SECRET"];
+const EVENTS: &[&str] = &["WRITE_KEY"];
+const OWN: &[&str] = &["AUTH_USER", "AUTH_PASSWORD", "ADDED_KEY", "REMOVED_KEY", "PATH_KEY"];
+
+fn planted(name: &str) -> &'static str {
+    PLANTED.iter().find(|(variable, _)| *variable == name).unwrap().1
+}
 
 /// What a destination does.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Manner {
-    /// Answers with this status and a piece of the request, another one for each org.
-    Echo(u16),
+    /// Answers with this status and a piece of the request or of what it knows, another one for each org.
+    Echo(u16, &'static [&'static str]),
     /// Redirects to the address that it was called by, key and all.
     Redirect,
     /// Never answers.
@@ -61,12 +79,7 @@ const TLS: u8 = 22;
 fn answer(mut stream: TcpStream, manner: Manner, heard: &Mutex<String>) -> Option<()> {
     loop {
         let mut request = Vec::new();
-        // The bodies of these jobs are flat objects, and CONNECT has none.
-        let ends = |request: &[u8]| match request.starts_with(b"CONNECT") {
-            true => request.ends_with(b"\r\n\r\n"),
-            false => request.ends_with(b"}"),
-        };
-        while !ends(&request) {
+        while !request.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
             stream.read_exact(&mut byte).ok()?;
             if request.is_empty() && byte[0] == TLS {
@@ -77,6 +90,9 @@ fn answer(mut stream: TcpStream, manner: Manner, heard: &Mutex<String>) -> Optio
             }
             request.push(byte[0]);
         }
+        let mut body = vec![0; body_length(&request)];
+        stream.read_exact(&mut body).ok()?;
+        request.extend(body);
         let request = String::from_utf8_lossy(&request).into_owned();
         heard.lock().unwrap().push_str(&request);
         let reply = match manner {
@@ -86,10 +102,16 @@ fn answer(mut stream: TcpStream, manner: Manner, heard: &Mutex<String>) -> Optio
                 None
             }
             Manner::Redirect => redirected(&request),
-            Manner::Echo(status) => echoed(&request, status),
+            Manner::Echo(status, knows) => echoed(&request, status, knows),
         };
         stream.write_all(reply?.as_bytes()).ok()?;
     }
+}
+
+fn body_length(head: &[u8]) -> usize {
+    let head = String::from_utf8_lossy(head).to_ascii_lowercase();
+    let length = head.split("\r\n").find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+    length.unwrap_or(0)
 }
 
 fn redirected(request: &str) -> Option<String> {
@@ -102,13 +124,13 @@ fn redirected(request: &str) -> Option<String> {
 }
 
 /// The pieces of a request that a destination may repeat: its lines, what it may make of them, and what it may know.
-fn pieces(request: &str) -> Vec<String> {
+fn pieces(request: &str, knows: &[&str]) -> Vec<String> {
     let mut pieces: Vec<String> = request.split("\r\n").map(str::to_owned).collect();
     let line = pieces[0].clone();
     pieces.extend(line.split(['/', '?', '=', ' ']).map(decoded));
     // What no job told it, no job can know again: only a proxy knows its password.
-    let known = PLANTED.iter().filter(|(name, _)| *name != "PROXY_PASSWORD" || line.contains("http://"));
-    pieces.extend(known.map(|(_, value)| (*value).to_owned()));
+    let proxy = Some("PROXY_PASSWORD").filter(|_| line.contains("http://"));
+    pieces.extend(knows.iter().copied().chain(proxy).map(|name| planted(name).to_owned()));
     pieces.retain(|piece| !piece.is_empty());
     pieces
 }
@@ -139,12 +161,12 @@ fn spellings(text: &str) -> Vec<String> {
 }
 
 /// `None`: not a request with an org in it, such as the beginning of TLS.
-fn echoed(request: &str, status: u16) -> Option<String> {
+fn echoed(request: &str, status: u16, knows: &[&str]) -> Option<String> {
     if request.starts_with("CONNECT") {
         return Some(format!("HTTP/1.1 502 {}\r\n\r\n", request.replace("\r\n", " ")));
     }
     let number: usize = request.rsplit_once("\"ws_")?.1.split('"').next()?.parse().ok()?;
-    let pieces = pieces(request);
+    let pieces = pieces(request, knows);
     let form = number / pieces.len() % 9;
     let said = &pieces[number % pieces.len()];
     let body = match form {
@@ -167,6 +189,60 @@ timeout = "600ms"
 {extra}"#
     );
     job_file("", &to, r#"preset = "flat""#)
+}
+
+/// A job of another kind, with what its `[destination]` has besides what all have.
+fn job_of(kind: &str, destination: &str) -> String {
+    format!(
+        "version = 1\n[source]\nkind = \"files\"\npath = \"some.csv\"\n[diff]\nkey = \"workspace_id\"\n[destination]\nkind = \"{kind}\"\n\
+         concurrency = 2\nretry = {{ attempts = 1, base = \"1ms\", max = \"2ms\" }}\n{destination}\n"
+    )
+}
+
+/// Jobs of every kind with secrets of their own, in batches too, each at a destination that knows them.
+fn of_all_kinds() -> Vec<(String, String, Parrot)> {
+    let spark = |port| {
+        job_of(
+            "trailspark",
+            &format!(
+                "base_url = \"http://127.0.0.1:{port}\"\nkey = \"${{SPARK_KEY}}\"\nsecret = \"${{SPARK_SECRET}}\""
+            ),
+        )
+    };
+    let events = |kind: &str, address: &str, mode: &str, port| {
+        job_of(
+            kind,
+            &format!("{address} = \"http://127.0.0.1:{port}\"\nwrite_key = \"${{WRITE_KEY}}\"\nmode = \"{mode}\""),
+        )
+    };
+    let own = |batch: &str, port| {
+        let at = format!("http://127.0.0.1:{port}");
+        let job = job_of(
+            "http",
+            &format!(
+                "url = \"{at}/${{PATH_KEY}}\"\nauth = {{ user = \"${{AUTH_USER}}\", password = \"${{AUTH_PASSWORD}}\" }}\n{batch}\n\
+                 [destination.added]\nurl = \"{at}/added/${{ADDED_KEY}}\"\n[destination.removed]\nmethod = \"DELETE\"\n\
+                 url = \"{at}/removed?k=${{REMOVED_KEY}}\"\n[payload]\npreset = \"flat\""
+            ),
+        );
+        job.replace("[diff]\n", "[diff]\non = [\"added\", \"changed\", \"removed\"]\n")
+    };
+    let mut all = Vec::new();
+    let mut add = |name: &str, status, knows, job: &dyn Fn(u16) -> String| {
+        let parrot = Parrot::start(Manner::Echo(status, knows));
+        all.push((name.to_owned(), job(parrot.port), parrot));
+    };
+    add("spark_200", 200, SPARK, &spark);
+    add("spark_400", 400, SPARK, &spark);
+    add("segment", 400, EVENTS, &|port| events("segment", "base_url", "single", port));
+    add("segment_batch", 400, EVENTS, &|port| events("segment", "base_url", "batch", port));
+    add("segment_page", 200, EVENTS, &|port| events("segment", "base_url", "batch", port));
+    add("rudderstack", 500, EVENTS, &|port| events("rudderstack", "data_plane_url", "batch", port));
+    add("own", 422, OWN, &|port| own("", port));
+    add("own_401", 401, OWN, &|port| own("", port));
+    add("own_batch", 422, OWN, &|port| own("batch = { rows = 40 }", port));
+    add("own_lines", 500, OWN, &|port| own("format = \"ndjson\"\nbatch = { rows = 7 }", port));
+    all
 }
 
 /// Whatever else somebody looks at who wants to know what happened, as text and as JSON.
@@ -195,9 +271,10 @@ fn run(home: &Home, args: &[&str]) -> Ran {
 fn forbidden() -> Vec<String> {
     let mut all: Vec<String> = PLANTED.iter().flat_map(|(_, value)| spellings(value)).collect();
     all.extend(PLANTED.iter().filter_map(|(_, value)| value.strip_prefix("whsec_")).flat_map(spellings));
-    let of = |name: &str| PLANTED.iter().find(|(variable, _)| *variable == name).unwrap().1;
-    all.push(STANDARD.encode(format!("{}:{}", of("USER_NAME"), of("PASSWORD"))));
-    all.push(STANDARD.encode(format!("me:{}", of("PROXY_PASSWORD"))));
+    all.push(STANDARD.encode(format!("{}:{}", planted("USER_NAME"), planted("PASSWORD"))));
+    all.push(STANDARD.encode(format!("{}:{}", planted("AUTH_USER"), planted("AUTH_PASSWORD"))));
+    all.push(STANDARD.encode(format!("{}:", planted("WRITE_KEY"))));
+    all.push(STANDARD.encode(format!("me:{}", planted("PROXY_PASSWORD"))));
     // What all of them have in common, and so what a piece of any of them would show.
     all.push("planted".to_owned());
     all
@@ -215,7 +292,7 @@ fn clean(what: &str, bytes: &[u8]) {
 
 #[test]
 fn planted_secrets_are_nowhere_but_at_the_destination() {
-    let echo = [200, 400, 401, 429, 500].map(|status| Parrot::start(Manner::Echo(status)));
+    let echo = [200, 400, 401, 429, 500].map(|status| Parrot::start(Manner::Echo(status, PLAIN)));
     let (redirect, silent) = (Parrot::start(Manner::Redirect), Parrot::start(Manner::Silent));
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let proxy = |port: u16| format!("proxy = \"http://me:${{PROXY_PASSWORD}}@127.0.0.1:{port}\"");
@@ -234,11 +311,15 @@ fn planted_secrets_are_nowhere_but_at_the_destination() {
             *text = text.replace("orgs.csv", "few.csv");
         }
     }
+    let kinds = of_all_kinds();
+    jobs.extend(kinds.iter().map(|(name, text, _)| (name.clone(), text.clone())));
     jobs.extend(echo.iter().map(|parrot| (format!("echo_{}", parrot.port), job("http", parrot.port, ""))));
 
     let home = Home::new();
     let orgs: String = (0..400).map(|n| format!("ws_{n}\n")).collect();
     home.write("orgs.csv", &format!("workspace_id\n{orgs}"));
+    let some: String = (0..200).map(|n| format!("ws_{n}\n")).collect();
+    home.write("some.csv", &format!("workspace_id\n{some}"));
     home.write("few.csv", "workspace_id\nws_0\nws_1\nws_2\n");
     let (mut shown, mut told) = (String::new(), BTreeMap::new());
     for (number, (name, text)) in jobs.iter().enumerate() {
@@ -265,8 +346,15 @@ fn planted_secrets_are_nowhere_but_at_the_destination() {
         }
     }
     // The test looks at the right thing: the destinations heard every secret, the log is there, and words were replaced.
-    let heard = echo.iter().map(|parrot| parrot.heard.lock().unwrap().clone()).collect::<String>();
+    let all = echo.iter().chain(kinds.iter().map(|(.., parrot)| parrot));
+    let heard = all.map(|parrot| parrot.heard.lock().unwrap().clone()).collect::<String>();
+    let basic = |user: &str, password: &str| format!("basic {}", STANDARD.encode(format!("{user}:{password}")));
     for sent in [
+        &basic(planted("WRITE_KEY"), ""),
+        &basic(planted("AUTH_USER"), planted("AUTH_PASSWORD")),
+        "webhook/plantedSpark%2F10",
+        "plantedSparkSecret<11",
+        "added/plantedAdded%2F15",
         "plantedPath%2F1",
         "plantedQuery%2B2",
         "plantedSecret\"5\\<",

@@ -18,6 +18,7 @@ fn message(seq: u64) -> Parcel {
         version: String::new(),
         operation: "added",
         body: "{}".into(),
+        part: None,
         aside: None,
     })
 }
@@ -53,8 +54,14 @@ async fn nothing_for(desk: &Desk, time: Duration) -> bool {
 }
 
 fn answered(permit: Permit, status: u16) {
-    let attempt =
-        Attempt::Answered(Answer { status, retry_after: Vec::new(), body: Vec::new(), truncated: false, broken: None });
+    let attempt = Attempt::Answered(Answer {
+        status,
+        retry_after: Vec::new(),
+        body: Vec::new(),
+        truncated: false,
+        broken: None,
+        content_type: None,
+    });
     permit.ended(&attempt, &judge(&attempt, &Peer::plain(), DateTime::UNIX_EPOCH), 1 << 127);
 }
 

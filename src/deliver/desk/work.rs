@@ -89,15 +89,18 @@ impl Desk {
         }
     }
 
-    /// Takes what a parcel was split into, to be attempted before all others. Its permit has been given back; its rows stay
-    /// granted.
-    pub(in crate::deliver) fn replace(&self, parts: impl Iterator<Item = Job>) {
-        let parts: Vec<Job> = parts.collect();
+    /// Takes what a parcel was split into, to be attempted before all others, and final words about rows that are in no part.
+    /// Its permit has been given back; its rows stay granted.
+    pub(in crate::deliver) fn replace(&self, parts: Vec<Job>, words: Vec<Word>) {
         let mut state = self.lock();
+        words.into_iter().for_each(|word| self.post(&mut state, word));
         state.open += parts.len();
         state.open -= 1;
         parts.into_iter().rev().for_each(|part| state.granted.push_front(part));
         self.work.notify_one();
+        if self.room_in(&state).is_some() {
+            self.room.notify_one();
+        }
     }
 
     /// Keeps a parcel until `at`, when it may be attempted again. Its permit has been given back.

@@ -36,6 +36,7 @@ fn answered(permit: Permit, status: u16) -> Option<Opened> {
             body: Vec::new(),
             truncated: false,
             broken: None,
+            content_type: None,
         }),
     )
 }

@@ -15,22 +15,18 @@ fn message(seq: u64, operation: &'static str, body: &str) -> Message {
         version: String::new(),
         operation,
         body,
+        part: None,
         aside: None,
     }
 }
 
 /// What becomes of rows, in order, and the problems of those that no request can carry.
 fn packed(destination: &Destination, messages: Vec<Message>) -> (Vec<Parcel>, Vec<String>) {
-    let mut packer = Packer::new(destination);
-    let (mut parcels, mut problems) = (Vec::new(), Vec::new());
-    for message in messages {
-        match packer.put(message) {
-            Ok(parcel) => parcels.extend(parcel),
-            Err(row) => problems.push(format!("{}: {}", row.key, row.problem)),
-        }
-    }
-    parcels.extend(packer.rest());
-    (parcels, problems)
+    let (mut packer, mut out) = (Packer::new(destination), Packed::default());
+    messages.into_iter().for_each(|message| packer.put(message, &mut out));
+    packer.rest(&mut out);
+    let problems = out.unfit.iter().map(|(row, problem)| format!("{}: {problem}", row.key));
+    (out.parcels, problems.collect())
 }
 
 fn text(parcel: &Parcel) -> String {
@@ -125,6 +121,50 @@ fn the_id_of_several_rows_is_that_of_these_rows() {
     assert_eq!(of(&[7]), "msg_7", "a row's own");
 }
 
+/// A row of a template that cannot make a body of more than so many rows, or of one with this text.
+#[derive(Debug)]
+struct Sum(&'static str, usize);
+
+impl Part for Sum {
+    fn join(&self, rows: &[&dyn Part]) -> Result<String, String> {
+        let texts: Vec<&str> = rows.iter().filter_map(|row| row.as_any().downcast_ref::<Sum>()).map(|t| t.0).collect();
+        if texts.len() > self.1 || texts.contains(&"bad") { Err("no body".to_owned()) } else { Ok(texts.join("+")) }
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
+#[test]
+fn a_template_makes_one_body_of_as_many_rows_as_it_can() {
+    use std::sync::Arc;
+    let check = |rows: &[&'static str], most: usize, bytes: usize, bodies: &[&str], unfit: &[&str]| {
+        let of = destination(DestinationKind::Http, BodyFormat::Json, Some(Batch { rows: 4, bytes }));
+        let messages = rows.iter().zip(0..).map(|(text, seq)| {
+            let part: Arc<dyn Part> = Arc::new(Sum(text, most));
+            Message { part: Some(part), ..message(seq, "added", "") }
+        });
+        let (parcels, problems) = packed(&of, messages.collect());
+        assert_eq!(
+            (parcels.iter().map(text).collect::<Vec<_>>(), problems),
+            (
+                bodies.iter().map(ToString::to_string).collect(),
+                unfit.iter().map(ToString::to_string).collect::<Vec<_>>()
+            )
+        );
+        parcels
+    };
+    let parcels = check(&["a", "b", "c", "d", "e"], 9, 100, &["a+b+c+d", "e"], &[]);
+    let halves = parcels[0].clone().split(100).parcels;
+    assert_eq!(halves.iter().map(text).collect::<Vec<_>>(), ["a+b", "c+d"]);
+    assert_ne!(halves[0].id(), parcels[0].id());
+    assert_eq!((parcels[1].id(), seqs(&parcels[1])), ("msg_4", vec![4]));
+    check(&["a", "b", "c", "d"], 2, 100, &["a+b", "c+d"], &[]);
+    check(&["a", "b", "bad", "d"], 9, 100, &["a+b", "d"], &["org_2: no body"]);
+    check(&["aaaa", "b", "c"], 9, 3, &["b", "c"], &["org_0: the row has 4 bytes, and a request takes 3 at most"]);
+}
+
 proptest! {
     #[test]
     fn every_row_is_in_one_parcel_within_the_limits_and_so_are_its_halves(
@@ -145,7 +185,7 @@ proptest! {
             prop_assert!(parcel.messages().len() <= rows && parcel.body().len() <= bytes);
             prop_assert!(parcel.messages().iter().all(|message| message.operation == parcel.operation()));
             let whole = seqs(&parcel);
-            let halves: Vec<Parcel> = parcel.split().collect();
+            let halves = parcel.split(bytes).parcels;
             prop_assert_eq!(halves.iter().flat_map(seqs).collect::<Vec<_>>(), whole.clone());
             prop_assert_eq!(halves.len(), whole.len().min(2));
             prop_assert!(halves.iter().all(|half| half.messages().len() <= whole.len().div_ceil(2)));

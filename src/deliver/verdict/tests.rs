@@ -15,7 +15,14 @@ fn judge(attempt: &Attempt, now: DateTime<Utc>) -> Verdict {
 
 fn answer(status: u16, retry_after: Option<&str>, body: &str) -> Attempt {
     let retry_after = retry_after.map(str::to_owned).into_iter().collect();
-    Attempt::Answered(Answer { status, retry_after, body: body.as_bytes().to_vec(), truncated: false, broken: None })
+    Attempt::Answered(Answer {
+        status,
+        retry_after,
+        body: body.as_bytes().to_vec(),
+        truncated: false,
+        broken: None,
+        content_type: None,
+    })
 }
 
 fn fault(kind: FaultKind) -> Fault {
@@ -98,7 +105,7 @@ fn every_status_with_every_retry_after_of_every_kind() {
                     Some(retry) if wait.is_empty() => retry.to_owned(),
                     Some(retry) => format!("{retry} pause{wait}"),
                     None if class.starts_with("retry") => format!("{class}{wait}"),
-                    None if class == "yes" && !kind.takes_events() && body.ends_with("false}") => "refused".into(),
+                    None if class == "yes" && body.ends_with("false}") => "refused".into(),
                     None if class == "yes" && kind == Trailspark && body.is_empty() => "unknown".into(),
                     None if class == "yes" => "acknowledged".into(),
                     None => class.to_owned(),
@@ -120,8 +127,14 @@ fn of_several_retry_after_the_longest_valid_one_counts() {
         (&["7, 8"], "retry not"),
     ] {
         let retry_after = values.iter().map(|v| (*v).to_owned()).collect();
-        let attempt =
-            Attempt::Answered(Answer { status: 429, retry_after, body: Vec::new(), truncated: false, broken: None });
+        let attempt = Attempt::Answered(Answer {
+            status: 429,
+            retry_after,
+            body: Vec::new(),
+            truncated: false,
+            broken: None,
+            content_type: None,
+        });
         assert_eq!(word(&judge(&attempt, now())), expected, "{values:?}");
     }
 }
@@ -218,6 +231,39 @@ fn trailspark_says_success_with_every_yes() {
 }
 
 #[test]
+fn a_page_is_no_answer_about_events() {
+    let html = Some("Text/HTML; charset=utf-8");
+    for (content_type, body, expected) in [
+        (None, r#"{"success": true}"#, "acknowledged"),
+        (None, r#"{"success": false, "error": "no"}"#, "refused"),
+        (None, r#"{"success": true, "stored": 0, "rejected": 1}"#, "refused"),
+        (None, "OK", "acknowledged"),
+        (None, "", "acknowledged"),
+        (None, "thanks", "acknowledged"),
+        (Some("text/plain"), "OK", "acknowledged"),
+        (html, "OK", "acknowledged"),
+        (html, r#"{"success": true}"#, "acknowledged"),
+        (html, "Please sign in", "config"),
+        (html, "", "config"),
+        (None, "<!doctype html><title>Sign in</title>", "config"),
+        (Some("application/json"), " \n<html>", "config"),
+        (None, "\u{feff} \n<html>", "config"),
+    ] {
+        let Attempt::Answered(answer) = answer(200, None, body) else { unreachable!() };
+        let attempt = Attempt::Answered(Answer { content_type: content_type.map(str::to_owned), ..answer });
+        for kind in [Segment, Rudderstack] {
+            let peer = Peer { kind, address: "destination.base_url", ..Peer::plain() };
+            let verdict = super::judge(&attempt, &peer, now());
+            assert_eq!(word(&verdict), expected, "{kind:?} {content_type:?} {body}");
+            if let Verdict::ConfigFault { maybe_applied, remedy, .. } = verdict {
+                assert!(maybe_applied && remedy.ends_with("check destination.base_url"), "{remedy}");
+            }
+        }
+        assert_ne!(word(&super::judge(&attempt, &Peer::plain(), now())), "config", "any web server may say so");
+    }
+}
+
+#[test]
 fn a_body_beyond_the_limit_can_take_a_success_back_before_it() {
     for (body, expected) in [
         (r#"{"success": false, "trace": "at line 1"#, "refused"),
@@ -237,7 +283,7 @@ fn a_body_beyond_the_limit_can_take_a_success_back_before_it() {
         let attempt = Attempt::Answered(Answer { truncated: true, ..answer });
         assert_eq!(word(&judge(&attempt, now())), expected, "{body}");
         let segment = Peer { kind: Segment, ..Peer::plain() };
-        assert_eq!(word(&super::judge(&attempt, &segment, now())), "acknowledged", "{body}");
+        assert_eq!(word(&super::judge(&attempt, &segment, now())), expected, "{body}");
     }
 }
 
@@ -245,8 +291,14 @@ fn a_body_beyond_the_limit_can_take_a_success_back_before_it() {
 fn an_answer_that_breaks_off() {
     for (status, expected) in [(200, "retry maybe"), (400, "refused"), (401, "config"), (500, "retry maybe")] {
         let broken = Some(fault(FaultKind::Broken));
-        let attempt =
-            Attempt::Answered(Answer { status, retry_after: Vec::new(), body: Vec::new(), truncated: false, broken });
+        let attempt = Attempt::Answered(Answer {
+            status,
+            retry_after: Vec::new(),
+            body: Vec::new(),
+            truncated: false,
+            broken,
+            content_type: None,
+        });
         assert_eq!(word(&judge(&attempt, now())), expected, "{status}");
     }
 }
@@ -294,7 +346,7 @@ fn retry_after_forms() {
 #[test]
 fn a_wrong_key_type_is_explained() {
     let verdict = judge(&answer(403, None, r#"{"error":"wrong type"}"#), now());
-    let Verdict::ConfigFault { reason, remedy } = verdict else { panic!("{verdict:?}") };
+    let Verdict::ConfigFault { reason, remedy, .. } = verdict else { panic!("{verdict:?}") };
     assert_eq!(reason, "the destination answered 403: wrong type");
     assert!(remedy.contains("was not created with the Product Org Updates endpoint type"), "{remedy}");
 }

@@ -27,7 +27,7 @@ pub struct RawTrailspark {
     /// Your organization's subdomain: `acme` of `https://acme.trailspark.ai`. Either this or `base_url`.
     #[schemars(length(min = 1))]
     pub subdomain: Option<String>,
-    /// The address of a receiver of your own, without `/api/product-orgs/webhook/…`, such as `http://127.0.0.1:8787`.
+    /// The address of a receiver of your own, without `/api/product-orgs/webhook/…`, such as `http://127.0.0.1:8080`.
     #[schemars(length(min = 1))]
     pub base_url: Option<String>,
     /// The API key, created with the endpoint type Product Org Updates: `${NAME}` or `${file:PATH}`, never the key itself.

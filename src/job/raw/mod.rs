@@ -213,7 +213,11 @@ pub enum RawBadKey {
 /// What a webhook says: a `preset` or a `template`.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("not" = { "required": ["preset", "template"] }))]
+#[schemars(extend("not" = { "anyOf": [
+    { "required": ["preset", "template"] },
+    { "required": ["preset", "batch_template"] },
+    { "required": ["template", "batch_template"] },
+] }))]
 pub struct RawPayload {
     /// A ready-made form.
     pub preset: Option<RawPreset>,
@@ -224,6 +228,9 @@ pub struct RawPayload {
     /// A Liquid template of the JSON body, such as `{ "id": {{row.workspace_id}} }`.
     #[schemars(length(min = 1))]
     pub template: Option<String>,
+    /// Kind `http` with `batch`: a Liquid template of the JSON body of several rows, such as `{ "orgs": {{rows}} }`.
+    #[schemars(length(min = 1))]
+    pub batch_template: Option<String>,
     /// The payload template of the destination's API key: a body that it would refuse is never sent.
     pub conforms_to: Option<RawConformsTo>,
     /// Kind `http`: what is said of an org that the destination does not have, if that is something else.

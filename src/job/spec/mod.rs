@@ -200,6 +200,11 @@ pub enum Payload {
         /// The template text.
         template: String,
     },
+    /// A Liquid template of the body of several rows: `rows` in place of `row`.
+    Rows {
+        /// The template text.
+        template: String,
+    },
     /// Nothing: the request has no body.
     Empty,
 }

@@ -4,7 +4,8 @@ use super::destination::{is_sent, kind};
 use crate::job::document::{Document, join};
 use crate::job::problem::Fault;
 use crate::job::raw::{
-    Fields, OneOrMany, RawBody, RawDestination, RawDiff, RawMethod, RawPayload, RawPreset, RawRoute, RawTrigger,
+    Fields, OneOrMany, RawBody, RawBodyFormat, RawDestination, RawDiff, RawMethod, RawPayload, RawPreset, RawRoute,
+    RawTrigger,
 };
 use crate::job::spec::{DestinationKind, Payload, PerOperation};
 
@@ -37,7 +38,7 @@ pub(super) fn check(
         removed: own(doc, "removed", raw.and_then(|raw| raw.removed.as_ref()), diff, destination),
     };
     let is_used = own.iter().any(|(name, own)| is_sent(diff, name) && matches!(own, Some(None)));
-    let usual = usual(doc, raw, kind, diff, is_used);
+    let usual = usual(doc, raw, destination, diff, is_used);
     no_removals(doc, raw, kind, diff, destination);
     let own = own.try_map(|_, own| own.clone().ok_or(())).ok()?;
     Some(Payloads { usual: usual?, own })
@@ -47,16 +48,20 @@ pub(super) fn check(
 fn usual(
     doc: &mut Document<'_>,
     raw: Option<&RawPayload>,
-    kind: DestinationKind,
+    destination: Option<&RawDestination>,
     diff: Option<&RawDiff>,
     is_used: bool,
 ) -> Option<Payload> {
+    let kind = destination.map_or(DestinationKind::Http, kind);
     let body = Body {
         place: "payload",
         preset: raw.and_then(|raw| raw.preset),
         fields: raw.and_then(|raw| raw.fields.as_ref()),
         template: raw.and_then(|raw| raw.template.as_ref()),
     };
+    if let Some((raw, template)) = raw.and_then(|raw| Some((raw, raw.batch_template.as_ref()?))) {
+        return of_batches(doc, template, raw.conforms_to.is_some(), &body, destination);
+    }
     let preset = match kind {
         DestinationKind::Trailspark => Some(RawPreset::Flat),
         DestinationKind::Segment | DestinationKind::Rudderstack => Some(RawPreset::Group),
@@ -79,6 +84,48 @@ fn usual(
     }
     let preset = if body.template.is_some() { None } else { preset };
     self::body(doc, Body { preset: body.preset.or(preset), ..body }, diff)
+}
+
+/// A template of whole batches, which only a destination that takes them can have.
+fn of_batches(
+    doc: &mut Document<'_>,
+    template: &str,
+    conforms: bool,
+    other: &Body<'_>,
+    destination: Option<&RawDestination>,
+) -> Option<Payload> {
+    let place = "payload.batch_template";
+    if conforms {
+        let fault = Fault::new("a body of several rows cannot conform to a payload template of one org");
+        doc.report("payload.conforms_to", fault.hint("remove it, or write a `template` of one row"));
+    }
+    if other.preset.is_some() || other.template.is_some() {
+        let fault = Fault::new("there is a `preset` or `template` as well").hint("keep one of them");
+        doc.report(place, fault);
+    }
+    if other.fields.is_some() {
+        let fault = Fault::new("a template takes its columns itself").hint("remove `fields`; write {{rows[0].column}}");
+        doc.report("payload.fields", fault);
+    }
+    if template.trim().is_empty() {
+        doc.report(place, Fault::new("the template is empty"));
+    }
+    let is_possible = match destination {
+        Some(RawDestination::Http(http)) => {
+            http.batch.is_some() && matches!(http.format, None | Some(RawBodyFormat::Json))
+        }
+        Some(_) => false,
+        // Whatever is wrong with it was reported.
+        None => true,
+    };
+    if !is_possible {
+        let fault = Fault::new("only kind = \"http\" with `batch` and JSON has a body of several rows to make");
+        doc.report(
+            place,
+            fault.hint("add `batch = { rows = 100 }` to [destination], or write a `template` of one row"),
+        );
+    }
+    Some(Payload::Rows { template: template.to_owned() })
 }
 
 /// What one operation has of its own. `None`: reported. The inner: nothing, the usual goes for it.
@@ -202,7 +249,8 @@ fn no_removals(
         );
         return;
     }
-    let says_so = raw.is_some_and(|raw| raw.removed.is_some() || raw.template.is_some());
+    let is_template = |raw: &RawPayload| raw.template.is_some() || raw.batch_template.is_some();
+    let says_so = raw.is_some_and(|raw| raw.removed.is_some() || is_template(raw));
     let is_preset = raw.is_some_and(|raw| raw.preset.is_some()) || kind == DestinationKind::Trailspark;
     if is_preset && !says_so && route(destination, "removed").is_none() {
         let fault = Fault::new("a preset's body cannot say that an org is gone")

@@ -321,7 +321,7 @@ fn fields_keep_their_order_and_groups_get_an_id() {
         let text = format!("[diff]\n{diff}\n[payload]\npreset = \"{preset}\"\n{fields}");
         match job("", &text).unwrap_or_else(|problems| panic!("{problems:#?}")).payload {
             Payload::Flat { fields } | Payload::Group { fields } => fields,
-            Payload::Liquid { .. } | Payload::Empty => panic!("a preset"),
+            Payload::Liquid { .. } | Payload::Rows { .. } | Payload::Empty => panic!("a preset"),
         }
     };
     let names = |fields: Vec<(String, String)>| fields.into_iter().map(|(p, c)| format!("{p}<{c}")).collect::<Vec<_>>();

@@ -5,17 +5,22 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-/// Rejected events that an answer names at most.
+/// Rejected events that an answer explains at most.
 const NAMED: usize = 20;
 
-/// A call was taken in. `success` is what Segment answers; RudderStack's SDKs look at the status alone.
+/// A call was taken in. `success` is what Segment answers; RudderStack's SDKs look at the status alone. A sender that reads no more than
+/// the beginning, as ours does, has all indexes: they come before the explanations.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Taken {
     success: bool,
     stored: usize,
     ignored: usize,
     rejected: usize,
-    /// The first of them.
+    /// Which: places in the batch, from 0, as `0-4,7`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    rejected_indexes: String,
+    /// Why, of the first of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     rejections: Vec<Rejection>,
 }
@@ -43,9 +48,24 @@ impl Taken {
         if ignored > 0 {
             tracing::debug!(key = key_id, ignored, "events of an SDK that are no group calls");
         }
+        let rejected_indexes = ranges(rejections.iter().map(|rejection| rejection.index));
         rejections.truncate(NAMED);
-        Taken { success: true, stored, ignored, rejected, rejections }
+        Taken { success: true, stored, ignored, rejected, rejected_indexes, rejections }
     }
+}
+
+/// Ascending numbers as `0-4,7`. Of 2,500 events these are 8.4 KB at most: no two ranges touch.
+fn ranges(numbers: impl IntoIterator<Item = usize>) -> String {
+    let mut ranges: Vec<(usize, usize)> = Vec::new();
+    for number in numbers {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == number => *last = number,
+            _ => ranges.push((number, number)),
+        }
+    }
+    let text =
+        |(first, last): &(usize, usize)| if first == last { first.to_string() } else { format!("{first}-{last}") };
+    ranges.iter().map(text).collect::<Vec<_>>().join(",")
 }
 
 impl IntoResponse for Taken {
@@ -78,5 +98,31 @@ impl IntoResponse for SdkRefusal {
         let reason = self.0.status().canonical_reason().unwrap_or("Refused");
         let code = reason.to_ascii_lowercase().replace(' ', "_");
         self.0.with(Json(Body { success: false, code: &code, message: &message, error: &message }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_as_ranges() {
+        for (numbers, expected) in
+            [(&[][..], ""), (&[0], "0"), (&[3, 4], "3-4"), (&[0, 1, 2, 3, 4, 7], "0-4,7"), (&[1, 3, 5, 6], "1,3,5-6")]
+        {
+            assert_eq!(ranges(numbers.iter().copied()), expected);
+        }
+    }
+
+    #[test]
+    fn which_of_2500_events_were_rejected_stands_in_the_first_16_kb() {
+        for (every, of) in [(1, 1), (1, 2), (2, 3), (1, 3), (3, 4)] {
+            let is_rejected = |index: &usize| index % of < every;
+            let reject = |index| Rejection { index, message_id: Some("é".repeat(100)), error: "x".repeat(1000) };
+            let rejections: Vec<Rejection> = (0..2_500).filter(is_rejected).map(reject).collect();
+            let answer = serde_json::to_string(&Taken::new("key", 0, 0, rejections)).unwrap();
+            let end = answer.find("\",\"rejections\"").unwrap();
+            assert!(end <= 8_600, "{every} of {of}: {end}");
+        }
     }
 }

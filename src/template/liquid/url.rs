@@ -80,7 +80,8 @@ fn each(nodes: &mut [Node], visit: &mut dyn FnMut(usize, bool) -> Place, text: &
         match node {
             Node::Text { text: own, .. } => text(own),
             Node::Print { value, place } => {
-                let encoded = value.filters.last().is_some_and(|call| call.filter.name == "url_encode");
+                let encoded =
+                    value.filters.last().is_some_and(|call| ["url_encode", "cgi_escape"].contains(&call.filter.name));
                 *place = visit(value.at, encoded);
             }
             Node::Count { place, at, .. } | Node::Cycle { place, at, .. } => *place = visit(*at, false),

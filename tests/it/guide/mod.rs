@@ -2,6 +2,7 @@
 
 mod hightouch;
 mod jobs;
+mod pages;
 mod rudderstack;
 mod segment;
 mod testing;

@@ -99,6 +99,16 @@ fn http_400_missing_product_org_id() {
     let (status, answer) = curl(&served, segment["key"].as_str().unwrap(), None, GUIDE_BODY);
     assert_eq!(status, 400);
     assert!(answer.contains("missing productOrgId") && answer.contains("`groupId`"), "{answer}");
+    let body = home.path("body.json").display().to_string();
+    home.write("body.json", GUIDE_BODY);
+    let ran = home.run(&["template", "test", "--body", &body, "--template", "segment"]).expect(2);
+    says(&ran, &["refused (400): missing productOrgId", "nothing at `groupId`"]);
+    home.run(&["template", "test", "--body", &body, "--template", "flat"]).expect(0);
+    // A job that knows the key's template finds it before anything is sent.
+    let job = std::fs::read_to_string(home.path("jobs/orgs.toml")).unwrap();
+    home.write("jobs/orgs.toml", &format!("{job}[payload.conforms_to]\npreset = \"hightouch\"\n"));
+    says(&home.run(&["check", "orgs"]).expect(2), &["the destination would refuse the body: missing productOrgId"]);
+    home.write("jobs/orgs.toml", &job);
     // "Verify the dot-notation path."
     keep(&home, &segment);
     home.run(&["run", "orgs"]).expect(0);

@@ -137,6 +137,61 @@ fn a_batch_that_meets_a_config_fault_stays_pending() {
 }
 
 #[test]
+fn a_template_of_batches_makes_each_body_anew_when_it_is_split() {
+    let job = |at| {
+        let template = r#"{"job": "{{job}}", "orgs": [{% for r in rows %}{"id": {{r.id}}, "op": {{r.op}}, "m": {{r.message_id}}}{% unless forloop.last %},{% endunless %}{% endfor %}]}"#;
+        batched(at, "rows = 4").replace("preset = \"flat\"", &format!("batch_template = '{template}'"))
+    };
+    let refuse = |seen: &Seen| if seen.body.contains("ws_02") { status(422) } else { status(200) };
+    let site = Site::new(job, refuse);
+    site.orgs(&ids(5));
+    let report = site.run(1);
+    assert_eq!((&report["acknowledged"], &report["refused"]), (&json!(4), &json!(1)), "{report}");
+    let found: Vec<(String, Vec<String>)> = site
+        .seen()
+        .iter()
+        .map(|request| {
+            let body: Value = serde_json::from_str(&request.body).unwrap();
+            assert_eq!(body["job"], "orgs");
+            let rows = body["orgs"].as_array().unwrap();
+            assert!(rows.iter().all(|row| row["op"] == "added"));
+            if let [only] = rows.as_slice() {
+                assert_eq!(only["m"], request.id());
+            }
+            (request.id().to_owned(), rows.iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect())
+        })
+        .collect();
+    let of: Vec<Vec<&str>> = found.iter().map(|(_, rows)| rows.iter().map(|id| &id[3..]).collect()).collect();
+    assert_eq!(
+        of,
+        [vec!["00", "01", "02", "03"], vec!["00", "01"], vec!["02", "03"], vec!["02"], vec!["03"], vec!["04"]]
+    );
+    let ids: std::collections::BTreeSet<&String> = found.iter().map(|(id, _)| id).collect();
+    assert_eq!(ids.len(), found.len());
+    let preview = site.home.run(&["preview", "orgs", "--json"]).expect(0).json();
+    assert_eq!(preview["changes"][0]["body"]["orgs"][0]["id"], "ws_02", "a batch of one: {preview}");
+}
+
+#[test]
+fn a_row_that_a_template_of_batches_fails_for_never_leaves() {
+    let job = |at| {
+        let template = r#"[{% for r in rows %}{"id": {{r.id}}{% if r.id == "ws_01" %},{% endif %}}{% unless forloop.last %},{% endunless %}{% endfor %}]"#;
+        batched(at, "rows = 4").replace("preset = \"flat\"", &format!("batch_template = '{template}'"))
+    };
+    let site = Site::new(job, |_| status(200));
+    site.orgs(&ids(4));
+    let report = site.run(1);
+    assert_eq!((&report["acknowledged"], &report["undelivered"]), (&json!(3), &json!(1)), "{report}");
+    assert_eq!(report["failures"][0]["key"], "ws_01");
+    let seen = site.seen();
+    assert_eq!(all_orgs(&seen), ["ws_00", "ws_02", "ws_03"]);
+    assert!(
+        seen.iter().any(|request| orgs(request) == ["ws_02", "ws_03"]),
+        "the others stay together as far as can be"
+    );
+}
+
+#[test]
 fn a_rate_counts_requests_and_not_rows() {
     // At one request an hour a second one would never come.
     let job = |at| batched(at, "rows = 50").replace("[payload]", "rate = \"1/h\"\n[payload]");

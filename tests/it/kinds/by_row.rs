@@ -46,6 +46,8 @@ fn a_row_without_a_place_in_the_address_never_leaves() {
     site.home.write("orgs.csv", "id,name\na,one\nb,\nc,..\n");
     let report = site.run(1);
     assert_eq!((&report["acknowledged"], &report["undelivered"]), (&json!(1), &json!(2)), "{report}");
+    let detail = report["failures"][0]["detail"].as_str().unwrap();
+    assert!(detail.contains("destination.url, column "), "{detail}");
     assert_eq!(site.seen().len(), 1);
     assert_eq!(site.home.run(&["preview", "orgs", "--json"]).code, 1, "and a preview says so");
 }

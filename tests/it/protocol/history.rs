@@ -41,6 +41,23 @@ pub enum Answer {
     NoConnection,
     /// 401: delivery stops.
     Unauthorised,
+    /// No, in words that do not say to which rows. Of several, those whose bit is set (by their place) were applied.
+    InPart(u8),
+    /// 200 with a result for each row: those whose bit is set were applied.
+    Results(u8),
+}
+
+impl Answer {
+    /// Whether the row at this place of a request of several, or alone, was applied.
+    pub fn applies(self, place: usize, together: usize) -> bool {
+        match self {
+            Answer::Success => true,
+            Answer::Error(applied) | Answer::NotImplemented(applied) | Answer::TimeOut(applied) => applied,
+            Answer::InPart(rows) => together > 1 && rows >> place & 1 == 1,
+            Answer::Results(rows) => rows >> place & 1 == 1,
+            Answer::Refusal | Answer::TakenBack | Answer::Busy | Answer::NoConnection | Answer::Unauthorised => false,
+        }
+    }
 }
 
 /// The process is gone at one of the places that it comes by, counted from 0.
@@ -126,8 +143,9 @@ impl History {
     }
 }
 
-fn answer() -> impl Strategy<Value = Answer> {
-    prop_oneof![
+/// `batches`: also those that only several rows in one request can meet.
+fn answer(batches: bool) -> BoxedStrategy<Answer> {
+    let any_row = prop_oneof![
         6 => Just(Answer::Success),
         4 => Just(Answer::Refusal),
         1 => Just(Answer::TakenBack),
@@ -137,25 +155,34 @@ fn answer() -> impl Strategy<Value = Answer> {
         3 => any::<bool>().prop_map(Answer::TimeOut),
         1 => Just(Answer::NoConnection),
         1 => Just(Answer::Unauthorised),
-    ]
+    ];
+    match batches {
+        false => any_row.boxed(),
+        true => prop_oneof![
+            7 => any_row,
+            2 => (0..16u8).prop_map(Answer::InPart),
+            1 => (0..16u8).prop_map(Answer::Results),
+        ]
+        .boxed(),
+    }
 }
 
-fn weather() -> impl Strategy<Value = Weather> {
+fn weather(batches: bool) -> impl Strategy<Value = Weather> {
     let crash = (0..70u16, any::<bool>()).prop_map(|(at, is_kill)| Crash { at, is_kill });
     (
-        prop_oneof![1 => Just(Vec::new()), 3 => prop::collection::vec(answer(), 1..12)],
+        prop_oneof![1 => Just(Vec::new()), 3 => prop::collection::vec(answer(batches), 1..12)],
         prop_oneof![2 => Just(None), 1 => crash.prop_map(Some)],
         prop_oneof![8 => Just(None), 1 => (0..6u8).prop_map(Some)],
     )
         .prop_map(|(answers, crash, stop)| Weather { answers, crash, stop })
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step(batches: bool) -> impl Strategy<Value = Step> {
     let turn = prop_oneof![3 => Just(Turn::Change), 3 => Just(Turn::Revert), 2 => Just(Turn::Delete), 2 => Just(Turn::Reappear)];
     let act = prop_oneof![
-        11 => weather().prop_map(Act::Run),
-        1 => weather().prop_map(Act::Publish),
-        5 => weather().prop_map(Act::Retry),
+        11 => weather(batches).prop_map(Act::Run),
+        1 => weather(batches).prop_map(Act::Publish),
+        5 => weather(batches).prop_map(Act::Retry),
         1 => Just(Act::Lift),
         1 => Just(Act::Drop),
     ];
@@ -168,7 +195,7 @@ pub fn history(acts: std::ops::Range<usize>, batches: bool) -> impl Strategy<Val
     let delivery = (1..=3u8, 1..=3u8, batch, prop_oneof![2 => Just(1u8), 3 => Just(2u8), 1 => Just(0u8)], 1..=4u8);
     let disliked = prop::collection::vec((0..ORGS, 0..VALUES), 0..9);
     let job = (3..=ORGS, any::<bool>(), delivery, disliked, prop_oneof![5 => Just(false), 1 => Just(true)]);
-    (job, any::<bool>(), prop::collection::vec(step(), acts)).prop_map(|(job, is_calm_at_first, mut steps)| {
+    (job, any::<bool>(), prop::collection::vec(step(batches), acts)).prop_map(|(job, is_calm_at_first, mut steps)| {
         let (orgs, removals, delivery, disliked, looks_again) = job;
         let (concurrency, attempts, batch, dead_letter_after, receipt_rows) = delivery;
         if is_calm_at_first {

@@ -33,8 +33,9 @@ pub struct Request {
     pub org: Org,
     /// What the org is to have; `None`: it is gone.
     pub value: Option<Value>,
-    /// How many rows the request had.
+    /// How many rows the request had, and which of them this is.
     pub together: usize,
+    pub place: usize,
     pub answer: Answer,
     pub applied: bool,
 }
@@ -76,6 +77,10 @@ pub struct World {
     under_way: BTreeSet<Org>,
     /// Requests of each org in this step.
     attempts: BTreeMap<Org, usize>,
+    /// Orgs of which the destination has taken a version in this step with a request that it refused.
+    in_part: BTreeSet<Org>,
+    /// The rows of each request, by their ids, and its own id.
+    compositions: BTreeMap<Vec<String>, String>,
     /// Broken rules that only the destination can see.
     pub broken: Vec<String>,
 }
@@ -93,6 +98,40 @@ impl World {
         let turn = usize::from(org) + *attempt * 3;
         *attempt += 1;
         turn
+    }
+
+    /// How rows are met where the script says `answer`. Nothing that the destination dislikes is taken; what it has taken with a request
+    /// that it refused, it takes again when it is asked about that row.
+    fn meets(&self, rows: &[Request], answer: Answer) -> Answer {
+        let dislikes = rows.iter().any(|row| self.dislikes(row));
+        let had = |row: &Request| self.in_part.contains(&row.org);
+        let bits = |of: &dyn Fn(&Request) -> bool| (0..).zip(rows).map(|(at, row)| u8::from(of(row)) << at).sum::<u8>();
+        match answer {
+            Answer::InPart(taken) if rows.len() > 1 => Answer::InPart(taken & !bits(&|row| self.dislikes(row))),
+            Answer::Results(taken) => {
+                let taken = taken & !bits(&|row| self.dislikes(row)) | bits(&had);
+                Answer::Results(taken & bits(&|_| true))
+            }
+            Answer::Refusal | Answer::TakenBack | Answer::InPart(_) if rows.len() == 1 && had(&rows[0]) => {
+                Answer::Success
+            }
+            _ if dislikes => Answer::Refusal,
+            other => other,
+        }
+    }
+
+    /// Remembers what a request was made of: the same rows have the same id, and others another.
+    pub fn composed(&mut self, rows: Vec<String>, id: &str) {
+        match self.compositions.get(&rows) {
+            Some(known) if known != id => self.broken.push(format!("{rows:?} came as {known} and as {id}")),
+            Some(_) => {}
+            None => {
+                if let Some((others, _)) = self.compositions.iter().find(|(_, known)| *known == id) {
+                    self.broken.push(format!("{id} is the id of {others:?} and of {rows:?}"));
+                }
+                self.compositions.insert(rows, id.to_owned());
+            }
+        }
     }
 
     fn dislikes(&self, row: &Request) -> bool {
@@ -161,6 +200,7 @@ impl Life {
         let mut world = self.world();
         world.events.clear();
         world.attempts.clear();
+        world.in_part.clear();
         self.stop.send_replace(false);
         self.stop.subscribe()
     }
@@ -244,9 +284,7 @@ impl Life {
         if !script.answers.is_empty() {
             // One answer for all of them.
             answer = turns.first().map_or(answer, |turn| script.answers[turn % script.answers.len()]);
-            if rows.iter().any(|row| world.dislikes(row)) {
-                answer = Answer::Refusal;
-            }
+            answer = world.meets(&rows, answer);
         }
         let first = world.events.len();
         for row in rows {
@@ -262,9 +300,12 @@ impl Life {
     /// The destination takes a request in.
     pub fn applies(&self, at: usize) {
         let mut world = self.world();
-        let World { events, applied, .. } = &mut *world;
+        let World { events, applied, in_part, .. } = &mut *world;
         if let Some(Event::Asked(request)) = events.get_mut(at) {
             request.applied = true;
+            if matches!(request.answer, Answer::InPart(_)) {
+                in_part.insert(request.org);
+            }
             match request.value {
                 Some(value) => drop(applied.insert(request.org, value)),
                 None => drop(applied.remove(&request.org)),

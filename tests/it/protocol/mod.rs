@@ -11,7 +11,8 @@
 //! - nothing is sent that is not published, not durably allowed to leave, acknowledged, or a dead letter; and all the rest is;
 //! - a repeat of the same version has its first id, and no two versions share one; one request of an org at a time;
 //! - each receipt says what the answers mean, and what it is sure of is so at the destination; rows that were refused together are
-//!   asked for again in fewer, until each has its own answer;
+//!   asked for again in fewer, until each has its own answer, and are in doubt until then, because some may have been taken;
+//! - a request of the same rows has the same id, and of other rows another;
 //! - the store knows of each row what it should, and the counts of report and record add up.
 //!
 //! At the end, after one undisturbed night, the destination has what the source has, and the next night sends nothing.

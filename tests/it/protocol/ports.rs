@@ -56,20 +56,20 @@ impl Connect for Way {
 }
 
 impl Answer {
-    fn is_applied(self) -> bool {
-        match self {
-            Answer::Success => true,
-            Answer::Error(applied) | Answer::NotImplemented(applied) | Answer::TimeOut(applied) => applied,
-            Answer::Refusal | Answer::TakenBack | Answer::Busy | Answer::NoConnection | Answer::Unauthorised => false,
-        }
-    }
-
-    fn attempt(self) -> Attempt {
+    fn attempt(self, together: usize) -> Attempt {
         let failed = |kind| Attempt::Failed(Fault { kind, text: "as the history says".to_owned() });
-        let answered = |status, success: bool| {
-            let body = format!("{{\"success\": {success}}}").into_bytes();
-            Attempt::Answered(verdict::Answer { status, retry_after: Vec::new(), body, truncated: false, broken: None })
+        let said = |status, body: String| {
+            let body = body.into_bytes();
+            Attempt::Answered(verdict::Answer {
+                status,
+                retry_after: Vec::new(),
+                body,
+                truncated: false,
+                broken: None,
+                content_type: None,
+            })
         };
+        let answered = |status, success: bool| said(status, format!("{{\"success\": {success}}}"));
         match self {
             Answer::Success => answered(200, true),
             Answer::Refusal => answered(422, false),
@@ -80,6 +80,16 @@ impl Answer {
             Answer::TimeOut(_) => failed(FaultKind::Timeout),
             Answer::NoConnection => failed(FaultKind::Connect),
             Answer::Unauthorised => answered(401, false),
+            // A row alone that is answered 207 is taken.
+            Answer::InPart(rows) if rows % 3 == 0 && together > 1 => said(207, String::new()),
+            Answer::InPart(rows) if rows % 3 == 1 => answered(422, false),
+            Answer::InPart(_) => answered(200, false),
+            Answer::Results(_) => {
+                let result = |place| format!("{{\"success\": {}}}", self.applies(place, together));
+                let results: Vec<String> = (0..together).map(result).collect();
+                let success = (0..together).all(|place| self.applies(place, together));
+                said(200, format!("{{\"success\": {success}, \"results\": [{}]}}", results.join(", ")))
+            }
         }
     }
 }
@@ -93,7 +103,8 @@ fn request(message: &Message) -> Request {
     assert!(says, "the header says {} and the body {body}", message.operation);
     let value = if message.operation == "removed" { None } else { source::value(text("plan_id")) };
     let (seq, id, operation) = (message.seq, message.id.clone(), message.operation);
-    Request { seq, id, operation, org, value, together: 1, answer: Answer::Success, applied: false }
+    let (together, place) = (1, 0);
+    Request { seq, id, operation, org, value, together, place, answer: Answer::Success, applied: false }
 }
 
 /// The rows of a parcel. Its body says what they say: alone as it is, in batches as a list.
@@ -105,7 +116,7 @@ fn requests(parcel: &Parcel) -> Vec<Request> {
     assert!(body.as_array().map_or(alone[0] == body, |list| *list == alone), "{body}");
     assert!(rows.iter().all(|row| row.operation == parcel.operation()), "{rows:?}");
     let together = rows.len();
-    rows.into_iter().map(|row| Request { together, ..row }).collect()
+    (0..).zip(rows).map(|(place, row)| Request { together, place, ..row }).collect()
 }
 
 #[async_trait]
@@ -115,18 +126,18 @@ impl Transport for Way {
         life.place("request.before_arrival").await;
         let rows = requests(parcel);
         let orgs: Vec<source::Org> = rows.iter().map(|row| row.org).collect();
+        life.world().composed(rows.iter().map(|row| row.id.clone()).collect(), parcel.id());
         let (places, answer) = life.arrives(rows);
         // Others may come while this one is under way.
         tokio::task::yield_now().await;
         if life.is_over() {
             std::future::pending::<()>().await;
         }
-        if answer.is_applied() {
-            places.for_each(|at| life.applies(at));
-        }
+        let together = orgs.len();
+        (0..).zip(places).filter(|(place, _)| answer.applies(*place, together)).for_each(|(_, at)| life.applies(at));
         life.place("request.before_answer").await;
         orgs.into_iter().for_each(|org| life.leaves(org));
-        answer.attempt()
+        answer.attempt(together)
     }
 }
 

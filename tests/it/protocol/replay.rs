@@ -93,7 +93,7 @@ impl Checked<'_> {
                 for word in words {
                     self.word_is_true(seen, &word)?;
                     self.model.received(&word);
-                    self.tally.word(&word);
+                    self.tally.word(&word, seen.requests.get(&word.seq).map(Vec::as_slice).unwrap_or_default());
                     ensure!(seen.words.insert(word.seq, word.clone()).is_none(), "a second word: {word:?}");
                 }
             }

@@ -41,7 +41,14 @@ pub const EXPECTED: [&str; 28] = [
 ];
 
 /// What must come up besides where requests carry several rows.
-pub const OF_BATCHES: [&str; 3] = ["batch: applied", "batch: refused", "batch: failed"];
+pub const OF_BATCHES: [&str; 6] = [
+    "batch: applied",
+    "batch: refused",
+    "batch: failed",
+    "batch: taken in part, and refused",
+    "batch: each row by itself",
+    "row: taken with a request that was refused, and unknown",
+];
 
 /// Counts by name.
 #[derive(Debug, Default)]
@@ -91,19 +98,28 @@ impl Tally {
             Answer::Error(applied) => format!("500, applied: {applied}"),
             Answer::TimeOut(applied) => format!("time-out, applied: {applied}"),
             Answer::NotImplemented(applied) => format!("501, applied: {applied}"),
+            Answer::InPart(_) => "InPart".to_owned(),
+            Answer::Results(_) => "Results".to_owned(),
             other => format!("{other:?}"),
         };
         self.count(format!("answer: {name}"));
         if request.together > 1 {
             self.count(match request.answer {
                 Answer::Success => "batch: applied",
-                Answer::Refusal | Answer::TakenBack => "batch: refused",
+                Answer::InPart(_) if request.applied => "batch: taken in part, and refused",
+                Answer::Refusal | Answer::TakenBack | Answer::InPart(_) => "batch: refused",
+                Answer::Results(_) => "batch: each row by itself",
                 _ => "batch: failed",
             });
         }
     }
 
-    pub fn word(&mut self, word: &Word) {
+    /// `requests`: those for the row in this step.
+    pub fn word(&mut self, word: &Word, requests: &[Request]) {
+        let was_taken = |request: &Request| request.applied && matches!(request.answer, Answer::InPart(_));
+        if word.outcome == Outcome::Unknown && requests.iter().any(was_taken) {
+            self.count("row: taken with a request that was refused, and unknown");
+        }
         self.count(match word.outcome {
             Outcome::Acknowledged => "receipt: acknowledged",
             Outcome::Refused => "receipt: refused",

@@ -72,6 +72,7 @@ async fn a_batch_is_sorted() {
         [&answer["success"], &answer["stored"], &answer["ignored"], &answer["rejected"]],
         [&json!(true), &json!(3), &json!(2), &json!(3)]
     );
+    assert_eq!(answer["rejectedIndexes"], "4,6-7");
     let named = answer["rejections"].as_array().unwrap();
     assert_eq!(named.iter().map(|one| &one["index"]).collect::<Vec<_>>(), [4, 6, 7]);
     assert_eq!(
@@ -206,12 +207,13 @@ async fn limits_of_batches() {
 }
 
 #[tokio::test]
-async fn rejections_are_named_up_to_twenty() {
+async fn rejections_are_all_named_and_explained_up_to_twenty() {
     let server = Server::start().await;
     let key = server.key(preset("segment"), false, None).await;
     let batch = json!({"batch": vec![json!({"type": "group"}); 100]});
     let answer = server.sdk("batch", &key, batch.to_string()).await.expect(200, "").json();
     assert_eq!((&answer["rejected"], answer["rejections"].as_array().unwrap().len()), (&json!(100), 20));
+    assert_eq!(answer["rejectedIndexes"], "0-99");
 }
 
 #[tokio::test]

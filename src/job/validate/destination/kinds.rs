@@ -6,7 +6,7 @@ use crate::job::document::Document;
 use crate::job::problem::Fault;
 use crate::job::raw::{
     RawAuth, RawBodyFormat, RawDiff, RawHttp, RawMethod, RawMode, RawRegion, RawRoute, RawRudderstack, RawSegment,
-    RawTrailspark, RawTrigger,
+    RawSending, RawTrailspark, RawTrigger,
 };
 use crate::job::spec::{Auth, Batch, BodyFormat, Destination, DestinationKind, Method, PerOperation, Route, Templated};
 use std::path::Path;
@@ -74,6 +74,7 @@ pub(super) fn segment(doc: &mut Document<'_>, raw: RawSegment, home: &Path) -> O
     };
     let url_field = if raw.base_url.is_some() { "destination.base_url" } else { "destination.region" };
     let events = Events { key: raw.write_key, origin, url_field, mode: raw.mode, most: SEGMENT_BATCH };
+    no_authorization(doc, &raw.sending, Fault::new("`write_key` makes this header").hint("remove it"));
     let (events, sending) = (events.check(doc), sending(doc, raw.sending, home));
     Some(Destination { kind: DestinationKind::Segment, ..events?.of(sending?) })
 }
@@ -81,8 +82,16 @@ pub(super) fn segment(doc: &mut Document<'_>, raw: RawSegment, home: &Path) -> O
 pub(super) fn rudderstack(doc: &mut Document<'_>, raw: RawRudderstack, home: &Path) -> Option<Destination> {
     let (origin, url_field) = (raw.data_plane_url.as_deref(), "destination.data_plane_url");
     let events = Events { key: raw.write_key, origin, url_field, mode: raw.mode, most: RUDDERSTACK_BATCH };
+    no_authorization(doc, &raw.sending, Fault::new("`write_key` makes this header").hint("remove it"));
     let (events, sending) = (events.check(doc), sending(doc, raw.sending, home));
     Some(Destination { kind: DestinationKind::Rudderstack, ..events?.of(sending?) })
+}
+
+/// Reports a header that would be overwritten.
+fn no_authorization(doc: &mut Document<'_>, sending: &RawSending, fault: Fault) {
+    if let Some(name) = sending.headers.keys().find(|name| name.eq_ignore_ascii_case("authorization")) {
+        doc.report(&format!("destination.headers.{name}"), fault);
+    }
 }
 
 /// What Segment and RudderStack have in common.
@@ -130,10 +139,8 @@ pub(super) fn http(doc: &mut Document<'_>, raw: RawHttp, diff: Option<&RawDiff>,
         Some(raw) => auth(doc, raw).map(Some),
         None => Some(None),
     };
-    let has_header = raw.sending.headers.keys().find(|name| name.eq_ignore_ascii_case("authorization"));
-    if let (Some(name), true) = (has_header, raw.auth.is_some()) {
-        let fault = Fault::new("`auth` makes this header").hint("keep one of the two");
-        doc.report(&format!("destination.headers.{name}"), fault);
+    if raw.auth.is_some() {
+        no_authorization(doc, &raw.sending, Fault::new("`auth` makes this header").hint("keep one of the two"));
     }
     let format = format(raw.format.unwrap_or_default());
     let batch = raw.batch.map(|raw| Batch { rows: raw.rows as usize, bytes: raw.bytes as usize });

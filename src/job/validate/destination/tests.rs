@@ -96,6 +96,14 @@ fn every_kind_has_its_address_and_payload() {
 fn the_mistakes_of_all_kinds_are_told_where_they_are() {
     let of = |destination: String| job(&destination, BOTH, "");
     one_problem(of(TRAILSPARK.to_owned()), "destination", "neither `subdomain` nor `base_url`");
+    for kind in [SEGMENT, RUDDERSTACK] {
+        let header = "headers = { Authorization = \"Bearer ${TOKEN}\" }";
+        one_problem(
+            of(format!("{kind}{header}")),
+            "destination.headers.Authorization",
+            "`write_key` makes this header",
+        );
+    }
     one_problem(
         of(format!("{TRAILSPARK}subdomain = \"acme\"\nbase_url = \"http://h/\"")),
         "destination.base_url",
@@ -256,6 +264,26 @@ fn what_differs_by_row_takes_one_row_a_request() {
         "destination.base_url",
         "the same for every row",
     );
+}
+
+#[test]
+fn a_template_of_batches_needs_batches() {
+    let rows = "[payload]\nbatch_template = '{{rows}}'";
+    let taken = good(&format!("{HTTP}batch = {{}}"), rows).payload;
+    assert!(matches!(taken, Payload::Rows { template } if template == "{{rows}}"));
+    assert!(job(&format!("{HTTP}batch = {{}}"), ALL, rows).is_ok(), "each row has its `op`");
+    let told = "only kind = \"http\" with `batch` and JSON";
+    one_problem(job(HTTP, BOTH, rows), "payload.batch_template", told);
+    one_problem(job(&format!("{HTTP}batch = {{}}\nformat = \"ndjson\""), BOTH, rows), "payload.batch_template", told);
+    one_problem(job(&format!("{SEGMENT}mode = \"batch\""), BOTH, rows), "payload.batch_template", told);
+    let conforms = format!("{rows}\nconforms_to = {{ preset = \"segment\" }}");
+    one_problem(
+        job(&format!("{HTTP}batch = {{}}"), BOTH, &conforms),
+        "payload.conforms_to",
+        "several rows cannot conform",
+    );
+    let both = format!("{rows}\npreset = \"flat\"");
+    one_problem(job(&format!("{HTTP}batch = {{}}"), BOTH, &both), "payload.batch_template", "keep one of them");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::template::liquid::text;
 use crate::template::liquid::value::Val;
 use std::cmp::Ordering;
 
-pub(super) static FILTERS: [Filter; 9] = [
+pub(super) static FILTERS: [Filter; 11] = [
     filter("compact", 0, 0, |value, _| {
         Ok(Val::array(value.to_items().iter().filter(|item| !item.is_nil()).cloned().collect()))
     }),
@@ -15,7 +15,12 @@ pub(super) static FILTERS: [Filter; 9] = [
     filter("first", 0, 0, |value, _| Ok(end(&value, true))),
     filter("join", 0, 1, |value, args| joined(&value, args)),
     filter("last", 0, 0, |value, _| Ok(end(&value, false))),
+    filter("pop", 0, 0, |value, _| {
+        let items = value.to_items();
+        Ok(Val::array(items[..items.len().saturating_sub(1)].to_vec()))
+    }),
     filter("reverse", 0, 0, |value, _| Ok(Val::array(value.to_items().iter().rev().cloned().collect()))),
+    filter("shift", 0, 0, |value, _| Ok(Val::array(value.to_items().iter().skip(1).cloned().collect()))),
     filter("sort", 0, 1, |value, args| Ok(sort(&value, args, sort_order))),
     filter("sort_natural", 0, 1, |value, args| Ok(sort(&value, args, natural_order))),
     filter("uniq", 0, 0, |value, _| Ok(uniq(&value))),

@@ -114,3 +114,14 @@ impl Filter {
 fn room(bytes: usize) -> Result<(), String> {
     if bytes <= LIMIT { Ok(()) } else { Err(format!("makes a text of more than {LIMIT} bytes")) }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_filter_is_documented() {
+        let docs = include_str!("../../../../docs/TEMPLATES.md");
+        for name in super::names() {
+            assert!(docs.contains(&format!("`{name}`")) || docs.contains(&format!("`{name}:")), "{name}");
+        }
+    }
+}
