@@ -45,12 +45,17 @@ pub(super) fn read_headers(value: &Value) -> Vec<Header> {
             .collect(),
         Value::Array(headers) => headers
             .iter()
-            .filter_map(|header| {
-                Some(Header {
-                    name: text(header, &["name", "key", "header"])?,
-                    value: text(header, &["value"]),
-                    is_secret: is_secret(header),
-                })
+            .map(|header| match (text(header, &["name", "key", "header"]), header.as_object().map(|h| h.iter())) {
+                (Some(name), _) => Header { name, value: text(header, &["value"]), is_secret: is_secret(header) },
+                // `{"X-Tenant": "acme"}`
+                (None, Some(mut one)) if one.len() == 1 && text(header, &["value"]).is_none() => {
+                    let (name, value) = one.next().map_or((String::new(), None), |(n, v)| (n.clone(), v.as_str()));
+                    Header { name, value: value.map(str::to_owned), is_secret: value.is_none() }
+                }
+                // Told as lost.
+                (None, _) => {
+                    Header { name: String::new(), value: text(header, &["value"]), is_secret: is_secret(header) }
+                }
             })
             .collect(),
         _ => Vec::new(),
@@ -62,7 +67,9 @@ pub(super) fn headers(found: Vec<Header>, notes: &mut Notes) -> Headers {
     for header in found {
         let lower = header.name.to_ascii_lowercase();
         let name = &header.name;
-        if lower == "x-api-secret" {
+        if name.is_empty() {
+            notes.lost("a header whose name was not found");
+        } else if lower == "x-api-secret" {
             let what = "the secret of the API key, sent as X-Api-Secret";
             headers.api_secret = Some(reference(notes, "TRAILSPARK_API_SECRET", what));
         } else if lower == "content-type" || lower == "content-length" || lower == "host" {
@@ -120,8 +127,10 @@ pub(super) fn address(base: Option<&str>, path: Option<&str>, notes: &mut Notes)
 
 /// Stands for a piece of Liquid while an address is taken apart: slashes and question marks in it are its own.
 fn mark(i: usize) -> String {
-    format!("\u{1}{i}\u{1}")
+    format!("{MARK}{i}{MARK}")
 }
+
+const MARK: char = '\u{1}';
 
 fn without_liquid(text: &str) -> (String, Vec<String>) {
     let (mut out, mut liquid, mut rest) = (String::new(), Vec::new(), text);
@@ -189,11 +198,11 @@ fn behind(rest: &str, notes: &mut Notes) -> String {
             let is_key = follows && !segment.is_empty() && !segment.contains('\u{1}');
             match is_key && is_trailspark {
                 true => reference(notes, "TRAILSPARK_API_KEY", "the API key that stands in the sync's endpoint path"),
-                false if is_key || looks_secret(segment) => {
+                false => {
                     let what = format!("part {at} of the sync's endpoint path, which looks like a key");
-                    reference(notes, "DESTINATION_PATH_KEY", &what)
+                    let is_secret = |piece: &str| is_key || looks_secret(piece);
+                    around_liquid(segment, &is_secret, "DESTINATION_PATH_KEY", &what, notes)
                 }
-                false => placeholders(segment, notes),
             }
         })
         .collect();
@@ -206,11 +215,36 @@ fn behind(rest: &str, notes: &mut Notes) -> String {
 
 fn parameter(pair: &str, notes: &mut Notes) -> String {
     let Some((name, value)) = pair.split_once('=') else { return placeholders(pair, notes) };
-    if value.is_empty() || !(is_secret_name(&name.to_lowercase()) || looks_secret(value)) {
-        return placeholders(pair, notes);
-    }
+    let is_named = is_secret_name(&name.to_lowercase());
+    let is_secret = |piece: &str| is_named || looks_secret(piece);
     let what = format!("the value of `{name}` in the sync's URL");
-    format!("{name}={}", reference(notes, &format!("DESTINATION_{}", environment_name(name)), &what))
+    let value = around_liquid(value, &is_secret, &format!("DESTINATION_{}", environment_name(name)), &what, notes);
+    format!("{}={value}", placeholders(name, notes))
+}
+
+/// A part of an address, without what is secret in it. Its Liquid stays: that is the rows' and not a secret of anybody's.
+fn around_liquid(
+    text: &str,
+    is_secret: &dyn Fn(&str) -> bool,
+    variable: &str,
+    what: &str,
+    notes: &mut Notes,
+) -> String {
+    let mut taken = 0;
+    let mut piece = |(at, piece): (usize, &str)| {
+        if at % 2 == 1 {
+            return format!("{MARK}{piece}{MARK}");
+        }
+        if piece.is_empty() || !is_secret(piece) {
+            return placeholders(piece, notes);
+        }
+        taken += 1;
+        match taken {
+            1 => reference(notes, variable, what),
+            more => reference(notes, variable, &format!("{what}, piece {more}")),
+        }
+    };
+    text.split(MARK).enumerate().map(&mut piece).collect()
 }
 
 /// `{subdomain}` and the like, which guides write for what is to be filled in.
@@ -318,6 +352,13 @@ mod tests {
                    &api_key=${DESTINATION_API_KEY}&{% if row.a %}a=1{% endif %}";
         check(Some("https://h"), path, url, &["DESTINATION_PATH_KEY", "DESTINATION_API_KEY"]);
         check(Some("https://h"), Some("/{{unclosed"), "https://h/{{unclosed", &[]);
+        // Beside a secret, and where only the name looks like one.
+        check(
+            Some("https://h"),
+            Some("/sk_live_0123456789ab-{{row.id}}/{{row.id}}?workspace_key={{row.id}}&token=abc{{row.t}}"),
+            "https://h/${DESTINATION_PATH_KEY}{{row.id}}/{{row.id}}?workspace_key={{row.id}}&token=${DESTINATION_TOKEN}{{row.t}}",
+            &["DESTINATION_PATH_KEY", "DESTINATION_TOKEN"],
+        );
     }
 
     #[test]
@@ -354,8 +395,15 @@ mod tests {
             "{:?}",
             notes.lost
         );
-        let listed = read_headers(&json!([{"key": "X-A", "value": "b", "isSecret": true}, {"value": "nameless"}]));
-        assert_eq!(listed, [Header { name: "X-A".into(), value: Some("b".into()), is_secret: true }]);
+        let listed = read_headers(&json!([
+            {"key": "X-A", "value": "b", "isSecret": true}, {"X-B": "c"}, {"value": "nameless", "type": "x"},
+        ]));
+        let plain = |name: &str, value: &str| Header { name: name.into(), value: Some(value.into()), is_secret: false };
+        assert_eq!(listed[0], Header { name: "X-A".into(), value: Some("b".into()), is_secret: true });
+        assert_eq!(listed[1..], [plain("X-B", "c"), plain("", "nameless")]);
+        let mut notes = Notes::default();
+        super::headers(vec![plain("", "nameless")], &mut notes);
+        assert_eq!(notes.lost, ["a header whose name was not found"]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::normalise::{self, BatchError, Misfit, Plan, Role};
 use crate::row::{HashSeed, KeyHash, KeyHasher, Print, PrintHasher, RowRef, Schema, key_text};
 use crate::snapshot::{Basis, Manifest, Shape};
 use crate::source::{self, Ask, Source, Stream};
+use crate::template::may_say;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt32Array, new_null_array};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -64,17 +65,17 @@ pub(super) fn role(columns: &Columns<'_>, name: &str) -> Role {
     }
 }
 
-/// Whether anybody needs a column's values: an ignored one is only needed by a payload that names it.
+/// Whether anybody needs a column's values: an ignored one is only needed by a payload that may say it.
 pub(super) fn is_wanted(columns: &Columns<'_>, name: &str) -> bool {
     let names = |payload: &Payload| match payload {
         Payload::Flat { fields } | Payload::Group { fields } => fields.iter().any(|(_, column)| column == name),
-        Payload::Liquid { template } | Payload::Rows { template } => template.contains(name),
+        Payload::Liquid { template } | Payload::Rows { template } => may_say(template, name),
         Payload::Empty => false,
     };
     let mut texts = columns.job.destination.templated().map(|(_, text)| text);
     !columns.is_ignored(name)
         || columns.job.payloads().any(names)
-        || texts.any(|text| text.is_template() && text.written.contains(name))
+        || texts.any(|text| text.is_template() && may_say(&text.written, name))
 }
 
 impl Extract {

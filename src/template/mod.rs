@@ -14,6 +14,7 @@ mod conformance;
 mod error;
 mod event;
 mod liquid;
+mod mentions;
 mod preset;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ pub use batch::{BatchMeta, BatchTemplate, PreparedRow};
 pub use conformance::Conformance;
 pub use error::{Place, RenderError, TemplateError};
 pub use event::check_event;
+pub use mentions::may_say;
 pub use text::{TextKind, TextTemplate};
 
 use crate::job::spec::Payload;

@@ -437,3 +437,34 @@ fn check_tells_everything_at_once() {
     );
     assert_eq!(destination.take().len(), 0);
 }
+
+/// Ignored columns are read only where something may say them: in bodies by name or with the whole row, in addresses, headers and
+/// batches.
+#[test]
+fn ignored_columns_are_sent_wherever_they_may_be_said() {
+    let address =
+        |destination: &Destination, more: &str| format!("url = \"http://{}/hook\"\n{more}", destination.address);
+    let whole = r#"template = '{"workspace_id": {{row.workspace_id}}, "all": {{ row | json }}}'"#;
+    let id = r#"template = '{"workspace_id": {{row.workspace_id}}}'"#;
+    let rows = r#"batch_template = '{"orgs": {{ rows }}}'"#;
+    type Said = fn(&crate::support::Seen) -> Value;
+    let cases: [(&str, &str, &str, Said); 4] = [
+        ("", "", whole, |seen| seen.body["all"]["seen"].clone()),
+        ("/{{row.seen}}", "", id, |seen| json!(seen.path.rsplit('/').next())),
+        ("", "headers = { X-Seen = \"{{row.seen}}\" }", id, |seen| json!(seen.headers["x-seen"])),
+        ("", "batch = { rows = 5 }", rows, |seen| seen.body["orgs"][0]["seen"].clone()),
+    ];
+    for (path, more, payload, said) in cases {
+        let destination = Destination::start();
+        let home = Home::new();
+        let to = address(&destination, more).replace("/hook", &format!("/hook{path}"));
+        home.write("jobs/orgs.toml", &job_file("ignore = [\"seen\"]", &to, payload));
+        home.write("orgs.csv", "workspace_id,plan,seen\na,pro,monday\n");
+        home.job("orgs", 0);
+        let seen = destination.take();
+        assert_eq!(said(&seen[0]), json!("monday"), "{path} {more} {payload}");
+        home.write("orgs.csv", "workspace_id,plan,seen\na,pro,tuesday\n");
+        home.job("orgs", 0);
+        assert_eq!(destination.take().len(), 0, "it sends nothing by itself");
+    }
+}
