@@ -105,6 +105,14 @@ async fn check(context: &Context, job: Arc<Job>) -> Checked {
                 Some(Err(error)) => checked.problems.push(format!("the first row: {error}")),
                 None => checked.notes.push("the extract has no rows, so no payload was rendered".to_owned()),
             }
+            checked.problems.extend(sample.unsendable.iter().map(|(operation, error)| {
+                let told = if *operation == "removed" {
+                    "the first row, if it were gone"
+                } else {
+                    "the first row, if it had changed"
+                };
+                shown_lines(&format!("{told}: {error}"))
+            }));
             let unanswered = unanswered(&answering);
             match job.payload_of.added.as_ref().unwrap_or(&job.payload) {
                 // A template may leave a member out where a column is NULL; a preset never does.

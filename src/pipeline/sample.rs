@@ -1,7 +1,6 @@
 //! A look at the beginning of an extract: what `check` shows. No snapshot rows, no comparison, no uniqueness of keys.
 
 use super::PipelineError;
-use super::bodies::Bodies;
 use super::columns::Columns;
 use super::extract::{Extract, Ready, source_error};
 use super::planned::PlanInput;
@@ -10,10 +9,10 @@ use crate::config::Home;
 use crate::job::spec::Job;
 use crate::mapping::{PayloadTemplate, Seen};
 use crate::normalise::Rejects;
-use crate::row::{HashSeed, RowRef, Schema};
+use crate::row::{HashSeed, RowRef};
 use crate::snapshot::Manifest;
 use crate::template::{Conformance, Meta, RenderError};
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, new_null_array};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -28,6 +27,8 @@ pub struct Sample {
     pub rejects: Rejects,
     /// The body that the first row would have if it were sent (empty: its request would have none); `None` for an empty extract.
     pub body: Option<Result<String, RenderError>>,
+    /// Why the first row could not be sent as `changed`, or as `removed` with no more than is known of an org that is gone.
+    pub unsendable: Vec<(&'static str, RenderError)>,
     /// How the rows that were read answer what the destination's key takes; `None`: the job does not say what it takes.
     pub conformance: Option<Answering>,
 }
@@ -106,8 +107,10 @@ fn attempt(input: &PlanInput, rows: usize, text: &BTreeSet<String>) -> Result<Sa
         columns: Vec::new(),
         rejects: Rejects::default(),
         body: None,
+        unsendable: Vec::new(),
         conformance: conforms(input, &extract).map(|_| Answering::default()),
     };
+    let rules = Columns { job: &input.job, manifest: manifest.as_ref(), dir: &input.dir };
     while let Some(piece) = extract.stream.rows.next().map_err(|e| source_error(&input.job, e))? {
         for batch in piece.batches {
             let batch = batch.map_err(|e| source_error(&input.job, e))?;
@@ -117,7 +120,8 @@ fn attempt(input: &PlanInput, rows: usize, text: &BTreeSet<String>) -> Result<Sa
             }
             if sample.body.is_none() && ready.batch.num_rows() > 0 {
                 let first = extract.rows(&ready.batch, vec![0])?;
-                sample.body = Some(sample_body(input, &extract.bodies, &extract.shape.schema, &first, 0));
+                sample.body = Some(sample_body(input, &extract, operation(input), &first, 0));
+                sample.unsendable = unsendable(input, &extract, &rules, &first)?;
             }
             answer(input, &extract, &ready, &mut sample)?;
             sample.rows += ready.batch.num_rows() as u64;
@@ -126,7 +130,6 @@ fn attempt(input: &PlanInput, rows: usize, text: &BTreeSet<String>) -> Result<Sa
     if let (Some(conformance), Some(of)) = (&mut sample.conformance, conforms(input, &extract)) {
         conformance.conclude(of.template());
     }
-    let rules = Columns { job: &input.job, manifest: manifest.as_ref(), dir: &input.dir };
     let columns = extract.shape.schema.columns.iter();
     sample.columns = columns.map(|c| (c.name.clone(), c.kind.to_string(), rules.purpose(&c.name))).collect();
     Ok(sample)
@@ -139,7 +142,7 @@ fn answer(input: &PlanInput, extract: &Extract, ready: &Ready, sample: &mut Samp
     let rows: Vec<u32> = rows.collect();
     let batch = extract.rows(&ready.batch, rows.clone())?;
     for (at, row) in rows.into_iter().enumerate() {
-        let body = sample_body(input, &extract.bodies, &extract.shape.schema, &batch, at);
+        let body = sample_body(input, extract, operation(input), &batch, at);
         conformance.take(sample.rows + u64::from(row) + 1, body.map(|body| of.check(&body).ok()));
     }
     Ok(())
@@ -160,16 +163,45 @@ fn operation(input: &PlanInput) -> &'static str {
     }
 }
 
-/// The body of a row of an extract, as if it were new; or changed, or gone, where new ones are not sent.
+/// The first row with the operations that it was not tried with.
+fn unsendable(
+    input: &PlanInput,
+    extract: &Extract,
+    rules: &Columns<'_>,
+    first: &RecordBatch,
+) -> Result<Vec<(&'static str, RenderError)>, PipelineError> {
+    let on = input.job.diff.on;
+    let mut found = Vec::new();
+    for (operation, _) in [("changed", on.changed), ("removed", on.removed)]
+        .into_iter()
+        .filter(|(operation, is_sent)| *is_sent && *operation != self::operation(input))
+    {
+        let known = if operation == "removed" { known_when_gone(rules, extract, first)? } else { first.clone() };
+        found.extend(sample_body(input, extract, operation, &known, 0).err().map(|error| (operation, error)));
+    }
+    Ok(found)
+}
+
+/// Of an org that is gone no more is known than what was compared.
+fn known_when_gone(rules: &Columns<'_>, extract: &Extract, rows: &RecordBatch) -> Result<RecordBatch, PipelineError> {
+    let columns = extract.shape.schema.columns.iter().zip(rows.columns());
+    let columns = columns.map(|(column, array)| match rules.is_key(&column.name) || rules.is_compared(&column.name) {
+        true => Arc::clone(array),
+        false => new_null_array(array.data_type(), array.len()),
+    });
+    RecordBatch::try_new(rows.schema(), columns.collect()).map_err(|e| PipelineError::Internal(e.to_string()))
+}
+
+/// The body of a row of an extract.
 fn sample_body(
     input: &PlanInput,
-    bodies: &Bodies,
-    schema: &Schema,
-    extract: &RecordBatch,
+    extract: &Extract,
+    operation: &'static str,
+    rows: &RecordBatch,
     row: usize,
 ) -> Result<String, RenderError> {
-    let meta = Meta { job: &input.job.name, webhook_id: "nm_sample", operation: operation(input), at: input.at };
-    let row = RowRef { schema, batch: extract, row };
-    bodies.aside(row, &meta)?;
-    bodies.render(row, &meta)
+    let meta = Meta { job: &input.job.name, webhook_id: "nm_sample", operation, at: input.at };
+    let row = RowRef { schema: &extract.shape.schema, batch: rows, row };
+    extract.bodies.aside(row, &meta)?;
+    extract.bodies.render(row, &meta)
 }

@@ -3,7 +3,9 @@
 use nightmark::job::parse;
 use std::path::Path;
 
-const PAGES: [(&str, &str); 3] = [
+const PAGES: [(&str, &str); 5] = [
+    ("webhook", include_str!("../../../docs/guide/webhook.md")),
+    ("backfill", include_str!("../../../docs/guide/backfill.md")),
     ("hightouch", include_str!("../../../docs/guide/hightouch.md")),
     ("segment", include_str!("../../../docs/guide/segment.md")),
     ("rudderstack", include_str!("../../../docs/guide/rudderstack.md")),

@@ -91,3 +91,52 @@ fn an_address_of_a_row_is_never_shown() {
         assert!(!shown.contains(KEY) && !shown.contains(SECRET), "{shown}");
     }
 }
+
+/// What `check` has seen of one operation says nothing of the others.
+#[test]
+fn each_operation_is_tried_before_the_first_night() {
+    let job = |at: SocketAddr, own: &str| {
+        format!(
+            "[diff]\nkey = \"id\"\nignore = [\"region\"]\non = [\"added\", \"changed\", \"removed\"]\n[destination]\nkind = \"http\"\n\
+             url = \"http://{at}/in\"\n{QUICK}\n{own}"
+        )
+    };
+    for (own, told) in [
+        (
+            "[destination.removed]\nmethod = \"DELETE\"\nurl = \"http://h.example/{{row.region}}/{{row.id}}\"\n[payload]\npreset = \"flat\"\n",
+            "the first row, if it were gone",
+        ),
+        (
+            "[payload]\npreset = \"flat\"\nconforms_to = { product_org_id = \"id\" }\n[payload.changed]\ntemplate = '{\"org\": {{row.id}}}'\n\
+             [payload.removed]\ntemplate = '{\"id\": {{row.id}}}'\n",
+            "the first row, if it had changed",
+        ),
+    ] {
+        let site = Site::new(|at| job(at, own), yes);
+        site.home.write("orgs.csv", "id,plan,region\n1,pro,eu\n");
+        let said = site.home.run(&["check", "orgs"]).expect(2);
+        assert!(format!("{}{}", said.stdout, said.stderr).contains(told), "{told}\n{}{}", said.stdout, said.stderr);
+    }
+}
+
+/// `jobs/webhook.toml` as it is, but for host, token and extract.
+#[test]
+fn the_example_job_has_a_request_of_its_own_for_each_operation() {
+    let text = include_str!("../../../jobs/webhook.toml");
+    let tables = &text[text.find("[diff]").unwrap()..];
+    let host = "https://hooks.example.com";
+    assert_eq!(tables.matches(host).count(), 3);
+    let job = |at: SocketAddr| tables.replace(host, &format!("http://{at}")).replace("${WEBHOOK_TOKEN}", "${TEST_KEY}");
+    let site = Site::new(job, yes);
+    let head = "workspace_id,workspace_name,plan_id,plan_name,user_count,mrr,trial_status";
+    site.home.write("orgs.csv", &format!("{head}\na 1,A,free,Free,1,0,active\nb/2,B,pro,Pro,2,10,\n"));
+    assert_eq!(site.run(0)["acknowledged"], json!(2));
+    let first = site.seen();
+    assert_eq!(lines(&first), ["POST /orgs HTTP/1.1", "POST /orgs HTTP/1.1"]);
+    assert_eq!(first[0].headers["authorization"], format!("Bearer {KEY}"));
+    site.home.write("orgs.csv", &format!("{head}\na 1,A,pro,Pro,1,0,active\n"));
+    assert_eq!(site.run(0)["acknowledged"], json!(2));
+    let mut second = lines(&site.seen());
+    second.sort();
+    assert_eq!(second, ["DELETE /orgs/b%2F2 HTTP/1.1", "PATCH /orgs/a%201 HTTP/1.1"]);
+}
