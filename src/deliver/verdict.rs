@@ -53,6 +53,15 @@ pub struct Answer {
     pub content_type: Option<String>,
 }
 
+#[cfg(test)]
+impl Answer {
+    /// Whole, and with nothing but a body.
+    pub(super) fn of(status: u16, body: &str) -> Self {
+        let body = body.as_bytes().to_vec();
+        Answer { status, retry_after: Vec::new(), body, truncated: false, broken: None, content_type: None }
+    }
+}
+
 /// Why no answer came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {

@@ -94,17 +94,6 @@ mod tests {
     use super::*;
     use crate::deliver::verdict::Fault;
 
-    fn answer(status: u16, body: &str) -> Answer {
-        Answer {
-            status,
-            retry_after: Vec::new(),
-            body: body.as_bytes().to_vec(),
-            truncated: false,
-            broken: None,
-            content_type: None,
-        }
-    }
-
     #[test]
     fn of_a_body_that_is_cut_the_whole_entries_count() {
         for (body, whole, cut) in [
@@ -122,13 +111,13 @@ mod tests {
             ("<html>", None, None),
         ] {
             for (truncated, expected) in [(false, whole), (true, cut)] {
-                let found = object(&Answer { truncated, ..answer(200, body) });
+                let found = object(&Answer { truncated, ..Answer::of(200, body) });
                 let found = found.map(|entries| entries.keys().cloned().collect::<Vec<_>>().join(" "));
                 assert_eq!(found.as_deref(), expected, "{body}, cut: {truncated}");
             }
         }
         // In the middle of a sign.
-        let cut = Answer { truncated: true, body: b"{\"a\": 1, \"b\": \"\xc3".to_vec(), ..answer(200, "") };
+        let cut = Answer { truncated: true, body: b"{\"a\": 1, \"b\": \"\xc3".to_vec(), ..Answer::of(200, "") };
         assert_eq!(object(&cut).map(|entries| entries.len()), Some(1));
     }
 
@@ -142,7 +131,7 @@ mod tests {
             ("  <h1>Bad</h1>\n", "<h1>Bad</h1>"),
             ("", "the answer has no body"),
         ] {
-            assert_eq!(describe(&answer(400, body)), expected);
+            assert_eq!(describe(&Answer::of(400, body)), expected);
         }
     }
 
@@ -157,14 +146,14 @@ mod tests {
             ),
         ] {
             let Ok(Value::Object(object)) = serde_json::from_str(body) else { panic!("{body}") };
-            assert_eq!(taken_back(&answer(200, body), &object), expected);
+            assert_eq!(taken_back(&Answer::of(200, body), &object), expected);
         }
     }
 
     #[test]
     fn how_often_a_row_was_tried_and_what_helps() {
         let failed = |kind| Attempt::Failed(Fault { kind, text: "why".to_owned() });
-        let answered = |status| Attempt::Answered(answer(status, ""));
+        let answered = |status| Attempt::Answered(Answer::of(status, ""));
         for (last, attempts, expected) in [
             (failed(FaultKind::Connect), 1, "why; check that the destination is up and that destination.url names it"),
             (

@@ -1,6 +1,6 @@
 //! What the program says when something is wrong, as a person meets it.
 
-use crate::support::{Destination, Home, Ran, ran};
+use crate::support::{Destination, Home, Ran, ran, says};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -23,14 +23,6 @@ fn home(csv: &str, source: &str, url: &str) -> Home {
 
 const CSV: &str = "workspace_id,plan\na,pro\nb,free\n";
 const NOWHERE: &str = "http://127.0.0.1:1/hook/${TEST_KEY}";
-
-#[track_caller]
-fn says(ran: &Ran, parts: &[&str]) {
-    let text = format!("{}{}", ran.stdout, ran.stderr);
-    for part in parts {
-        assert!(text.contains(part), "{part}\n---\n{text}");
-    }
-}
 
 #[test]
 fn rows_that_reached_nobody_name_the_host_and_not_the_path() {

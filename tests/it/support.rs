@@ -97,6 +97,15 @@ impl Ran {
     }
 }
 
+/// All of this stands in what was printed, on either stream.
+#[track_caller]
+pub fn says(ran: &Ran, parts: &[&str]) {
+    let text = format!("{}{}", ran.stdout, ran.stderr);
+    for part in parts {
+        assert!(text.contains(part), "{part}\n---\n{text}");
+    }
+}
+
 impl Home {
     pub fn new() -> Self {
         let home = Home { dir: tempfile::tempdir().unwrap() };

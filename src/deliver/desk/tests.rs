@@ -54,14 +54,7 @@ async fn nothing_for(desk: &Desk, time: Duration) -> bool {
 }
 
 fn answered(permit: Permit, status: u16) {
-    let attempt = Attempt::Answered(Answer {
-        status,
-        retry_after: Vec::new(),
-        body: Vec::new(),
-        truncated: false,
-        broken: None,
-        content_type: None,
-    });
+    let attempt = Attempt::Answered(Answer::of(status, ""));
     permit.ended(&attempt, &judge(&attempt, &Peer::plain(), DateTime::UNIX_EPOCH), 1 << 127);
 }
 

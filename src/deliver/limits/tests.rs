@@ -28,17 +28,7 @@ async fn admitted(limits: &Arc<Limits>, turn: Turn) -> Permit {
 }
 
 fn answered(permit: Permit, status: u16) -> Option<Opened> {
-    ended(
-        permit,
-        &Attempt::Answered(Answer {
-            status,
-            retry_after: Vec::new(),
-            body: Vec::new(),
-            truncated: false,
-            broken: None,
-            content_type: None,
-        }),
-    )
+    ended(permit, &Attempt::Answered(Answer::of(status, "")))
 }
 
 fn ended(permit: Permit, attempt: &Attempt) -> Option<Opened> {

@@ -7,11 +7,6 @@ fn peer(kind: DestinationKind) -> Peer {
     Peer { kind, is_batched: kind != Trailspark, ..Peer::plain() }
 }
 
-fn answer(status: u16, body: &str) -> Answer {
-    let body = body.as_bytes().to_vec();
-    Answer { status, retry_after: Vec::new(), body, truncated: false, broken: None, content_type: None }
-}
-
 /// In a word, so that the tables stay readable: `+` and `-` are rows with an answer of their own.
 fn word(answer: Answer, peer: &Peer, rows: usize) -> String {
     let attempt = Attempt::Answered(answer);
@@ -44,11 +39,11 @@ fn a_status_for_several_rows() {
         (501, "unknown", "unknown", "unknown"),
     ] {
         for kind in [Http, Segment, Rudderstack] {
-            assert_eq!(word(answer(status, ""), &peer(kind), 1), one, "{status} {kind:?}");
+            assert_eq!(word(Answer::of(status, ""), &peer(kind), 1), one, "{status} {kind:?}");
         }
-        assert_eq!(word(answer(status, ""), &peer(Http), 2), several, "{status}");
-        assert_eq!(word(answer(status, ""), &peer(Segment), 2), events, "{status}");
-        assert_eq!(word(answer(status, ""), &peer(Rudderstack), 2), events, "{status}");
+        assert_eq!(word(Answer::of(status, ""), &peer(Http), 2), several, "{status}");
+        assert_eq!(word(Answer::of(status, ""), &peer(Segment), 2), events, "{status}");
+        assert_eq!(word(Answer::of(status, ""), &peer(Rudderstack), 2), events, "{status}");
     }
 }
 
@@ -75,16 +70,16 @@ fn results_for_each_row() {
         (200, format!(r#"{{"success":false,"results":[{yes},{yes}]}}"#), 2, "halves, in doubt"),
         (422, format!(r#"{{"results":[{yes},{no}]}}"#), 2, "halves, in doubt"),
     ] {
-        assert_eq!(word(answer(status, &body), &peer(Http), rows), expected, "{status} {body} of {rows}");
+        assert_eq!(word(Answer::of(status, &body), &peer(Http), rows), expected, "{status} {body} of {rows}");
     }
     let two = format!(r#"{{"success":true,"results":[{yes},{no}]}}"#);
-    let cut = Answer { truncated: true, ..answer(200, &two[..two.len() - 5]) };
+    let cut = Answer { truncated: true, ..Answer::of(200, &two[..two.len() - 5]) };
     assert_eq!(word(cut, &peer(Http), 2), "yes", "what has not come is not known");
-    let cut = Answer { truncated: true, ..answer(200, &two.replacen("true", "false", 1)[..two.len() - 5]) };
+    let cut = Answer { truncated: true, ..Answer::of(200, &two.replacen("true", "false", 1)[..two.len() - 5]) };
     assert_eq!(word(cut, &peer(Http), 2), "halves, in doubt");
     let broken = Some(Fault { kind: FaultKind::Broken, text: String::new() });
-    assert_eq!(word(Answer { broken, ..answer(200, &two) }, &peer(Http), 2), "again");
-    assert_eq!(word(answer(200, &two), &Peer { is_batched: false, ..peer(Http) }, 1), "yes", "not a list of ours");
+    assert_eq!(word(Answer { broken, ..Answer::of(200, &two) }, &peer(Http), 2), "again");
+    assert_eq!(word(Answer::of(200, &two), &Peer { is_batched: false, ..peer(Http) }, 1), "yes", "not a list of ours");
 }
 
 #[test]
@@ -116,10 +111,10 @@ fn rejected_events_are_those_that_are_named() {
         (r#"{"success":false}"#.to_owned(), 1, "no"),
     ] {
         for kind in [Segment, Rudderstack] {
-            assert_eq!(word(answer(200, &body), &peer(kind), rows), expected, "{body} of {rows}");
+            assert_eq!(word(Answer::of(200, &body), &peer(kind), rows), expected, "{body} of {rows}");
         }
     }
-    let cut = |body: &str| Answer { truncated: true, ..answer(200, body) };
+    let cut = |body: &str| Answer { truncated: true, ..Answer::of(200, body) };
     assert_eq!(word(cut(r#"{"success":true,"rejected":1,"rejectedIndexes":"2","reje"#), &peer(Segment), 5), "++-++");
     assert_eq!(
         word(cut(r#"{"success":true,"rejected":1,"rejectedIndexes":"2"#), &peer(Segment), 5),
@@ -130,7 +125,7 @@ fn rejected_events_are_those_that_are_named() {
 #[test]
 fn a_rejected_event_is_refused_with_its_reason() {
     let body = r#"{"success":true,"rejected":2,"rejectedIndexes":"1-2","rejections":[{"index":1,"error":"missing productOrgId"}]}"#;
-    let attempt = Attempt::Answered(answer(200, body));
+    let attempt = Attempt::Answered(Answer::of(200, body));
     let peer = peer(Segment);
     let found = shares(judge(&attempt, &peer, DateTime::UNIX_EPOCH), &attempt, &peer, 3);
     let Shares::Each(each) = found else { panic!("{found:?}") };

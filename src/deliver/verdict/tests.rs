@@ -15,14 +15,7 @@ fn judge(attempt: &Attempt, now: DateTime<Utc>) -> Verdict {
 
 fn answer(status: u16, retry_after: Option<&str>, body: &str) -> Attempt {
     let retry_after = retry_after.map(str::to_owned).into_iter().collect();
-    Attempt::Answered(Answer {
-        status,
-        retry_after,
-        body: body.as_bytes().to_vec(),
-        truncated: false,
-        broken: None,
-        content_type: None,
-    })
+    Attempt::Answered(Answer { retry_after, ..Answer::of(status, body) })
 }
 
 fn fault(kind: FaultKind) -> Fault {
@@ -127,14 +120,7 @@ fn of_several_retry_after_the_longest_valid_one_counts() {
         (&["7, 8"], "retry not"),
     ] {
         let retry_after = values.iter().map(|v| (*v).to_owned()).collect();
-        let attempt = Attempt::Answered(Answer {
-            status: 429,
-            retry_after,
-            body: Vec::new(),
-            truncated: false,
-            broken: None,
-            content_type: None,
-        });
+        let attempt = Attempt::Answered(Answer { retry_after, ..Answer::of(429, "") });
         assert_eq!(word(&judge(&attempt, now())), expected, "{values:?}");
     }
 }
@@ -291,14 +277,7 @@ fn a_body_beyond_the_limit_can_take_a_success_back_before_it() {
 fn an_answer_that_breaks_off() {
     for (status, expected) in [(200, "retry maybe"), (400, "refused"), (401, "config"), (500, "retry maybe")] {
         let broken = Some(fault(FaultKind::Broken));
-        let attempt = Attempt::Answered(Answer {
-            status,
-            retry_after: Vec::new(),
-            body: Vec::new(),
-            truncated: false,
-            broken,
-            content_type: None,
-        });
+        let attempt = Attempt::Answered(Answer { broken, ..Answer::of(status, "") });
         assert_eq!(word(&judge(&attempt, now())), expected, "{status}");
     }
 }

@@ -1,14 +1,16 @@
 //! The key of an SDK's call, and its body.
 
-use crate::receiver::ReceiverState;
+use crate::mapping::json;
 use crate::receiver::access::{Admitted, admit};
 use crate::receiver::answer::Refusal;
 use crate::receiver::body::{self, Limits};
+use crate::receiver::{MAX_BODY, ReceiverState};
 use axum::body::Body;
 use axum::http::{HeaderMap, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 /// Bytes of a body at most whose sender is only known by what stands in it. As much as Segment lets a batch have.
 pub const MAX_UNKNOWN_SENDER: usize = 512 * 1024;
@@ -43,6 +45,22 @@ pub(super) async fn receive(
             let key = write_key(&body).ok_or(Refusal::Unauthorized)?;
             Ok((admit(state, &key, secret, at).await?, body))
         }
+    }
+}
+
+/// The same for a call that is one event.
+///
+/// # Errors
+/// 400 for a body that is no object besides.
+pub(super) async fn receive_event(
+    state: &ReceiverState,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(Admitted, Map<String, Value>), Refusal> {
+    let (admitted, body) = receive(state, headers, body, MAX_BODY).await?;
+    match json::parse(&body).map_err(Refusal::Bad)? {
+        Value::Object(event) => Ok((admitted, event)),
+        _ => Err(Refusal::Bad("the body must be a JSON object".to_owned())),
     }
 }
 

@@ -1,7 +1,7 @@
 //! "Troubleshooting": each entry is brought about, and our own words lead to its remedy.
 
 use super::{GUIDE_BODY, create_key, curl, keep, org};
-use crate::support::{Home, Ran, Served};
+use crate::support::{Home, Served, says};
 use serde_json::{Value, json};
 
 #[test]
@@ -67,14 +67,6 @@ fn sender(key: &[&str], payload: &str) -> (Home, Served) {
 }
 
 const FLAT: [&str; 4] = ["--type", "product-orgs", "--template", "flat"];
-
-#[track_caller]
-fn says(ran: &Ran, parts: &[&str]) {
-    let text = format!("{}{}", ran.stdout, ran.stderr);
-    for part in parts {
-        assert!(text.contains(part), "{part}\n---\n{text}");
-    }
-}
 
 /// "HTTP 403 — The API key was not created with the Product Org Updates endpoint type. Create a new key with the correct type."
 #[test]
