@@ -13,7 +13,6 @@ pub mod load;
 pub(crate) mod percent;
 pub mod problem;
 pub mod raw;
-pub mod raw_conforms;
 mod schedule;
 pub(crate) mod schema;
 pub mod secrets;

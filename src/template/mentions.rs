@@ -8,6 +8,7 @@ pub fn may_say(template: &str, column: &str) -> bool {
 
 /// What a row, or several, is called.
 const ROWS: [&str; 4] = ["row", "record", "rows", "records"];
+const SEVERAL: [&str; 2] = ["rows", "records"];
 
 fn takes_rows_whole(template: &str) -> bool {
     let mut names: Vec<&str> = ROWS.to_vec();
@@ -18,7 +19,7 @@ fn takes_rows_whole(template: &str) -> bool {
             if word.is_member || !names.contains(&word.text) || before(1) == "for" {
                 continue;
             }
-            if before(1) == "in" && before(3) == "for" && word.text.ends_with('s') && ROWS.contains(&word.text) {
+            if before(1) == "in" && before(3) == "for" && SEVERAL.contains(&word.text) {
                 names.push(before(2));
             } else if !word.is_followed_by_name {
                 return true;

@@ -1,6 +1,6 @@
 //! Looking at what the destination is known to have: `snapshot`, `schema`, `explain`, and column statistics in reports.
 
-use crate::support::{Destination, Home};
+use crate::support::{Destination, Home, says};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -51,11 +51,7 @@ impl Nightly {
 
     #[track_caller]
     fn text(&self, args: &[&str], code: i32, parts: &[&str]) {
-        let ran = self.home.run(args).expect(code);
-        let text = format!("{}{}", ran.stdout, ran.stderr);
-        for part in parts {
-            assert!(text.contains(part), "{part}\n---\n{text}");
-        }
+        says(&self.home.run(args).expect(code), parts);
     }
 
     /// The published runs, the newest first.

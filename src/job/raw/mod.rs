@@ -2,9 +2,10 @@
 //! shows. Keys that must be there are options all the same, so that a file that lacks one can still be searched for
 //! other mistakes; the schema says that they are required, and that is checked first.
 
+mod conforms;
 mod destination;
 
-pub use super::raw_conforms::{RawConformsTo, RawMapping};
+pub use conforms::{RawConformsTo, RawMapping};
 pub use destination::{
     RawAuth, RawBatch, RawBodyFormat, RawDestination, RawHttp, RawMethod, RawMode, RawRegion, RawRetry, RawRoute,
     RawRudderstack, RawSegment, RawSending, RawSigning, RawTrailspark,

@@ -2,7 +2,7 @@
 
 use crate::job::document::{Document, join};
 use crate::job::problem::Fault;
-use crate::job::raw_conforms::RawConformsTo;
+use crate::job::raw::RawConformsTo;
 use crate::mapping::{Field, Path, PayloadTemplate};
 use std::collections::BTreeMap;
 
