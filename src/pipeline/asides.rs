@@ -55,9 +55,9 @@ impl Asides {
             }
         };
         let destination = &job.destination;
-        let urls = destination.routes.try_map(|name, route| {
+        let urls = destination.routes.map(|name, route| {
             let (field, url) = address(job, name, route);
-            Ok::<_, std::convert::Infallible>(compile(field.to_owned(), url, TextKind::Url))
+            compile(field.to_owned(), url, TextKind::Url)
         });
         let headers = destination.headers.iter().filter_map(|(name, text)| {
             Some((name.clone(), compile(format!("destination.headers.{name}"), text, TextKind::Header)?))
@@ -66,7 +66,6 @@ impl Asides {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let Ok(urls) = urls;
         let is_any = !headers.is_empty() || urls.iter().any(|(_, url)| url.is_some());
         Ok(is_any.then_some(Asides { urls, headers }))
     }

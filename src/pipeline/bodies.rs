@@ -34,11 +34,9 @@ impl Bodies {
             compiled.map(Arc::new).map_err(|found| problems.extend(found)).ok()
         };
         let usual = compile(&job.payload);
-        let of = job.payload_of.try_map(|_, own| {
-            // Every payload is compiled before any is given up.
-            Ok::<_, ()>(own.as_ref().map_or_else(|| usual.clone(), &mut compile))
-        });
-        let of = of.and_then(|of| of.try_map(|_, template| template.clone().ok_or(())));
+        // Every payload is compiled before any is given up.
+        let of = job.payload_of.map(|_, own| own.as_ref().map_or_else(|| usual.clone(), &mut compile));
+        let of = of.try_map(|_, template| template.clone().ok_or(()));
         let asides = Asides::compile(job, schema).map_err(|found| problems.extend(found));
         match (of, asides) {
             (Ok(of), Ok(asides)) if problems.is_empty() => {
@@ -102,22 +100,16 @@ impl Bodies {
 /// An operation with an address of its own, or without a body, has nothing to do with the key of the usual address; nor has
 /// a DELETE, which updates no org.
 fn conformance(job: &Job, schema: &Schema) -> PerOperation<Option<Conformance>> {
-    let of = |operation: &str, own: &Option<Payload>| {
+    job.payload_of.map(|operation, _| {
         let route = job.destination.routes.get(operation);
-        let payload = own.as_ref().unwrap_or(&job.payload);
+        let payload = job.payload_for(operation);
         let is_update = route.url.is_none() && !matches!(route.method, Method::Delete | Method::Get);
         let template = job
             .conforms_to
             .as_ref()
             .filter(|_| is_update && !matches!(payload, Payload::Empty | Payload::Rows { .. }))?;
         Some(Conformance::new(template, payload, schema, &job.diff.key, &job.diff.ignore))
-    };
-    let own = &job.payload_of;
-    PerOperation {
-        added: of("added", &own.added),
-        changed: of("changed", &own.changed),
-        removed: of("removed", &own.removed),
-    }
+    })
 }
 
 /// A row of a body that is rendered by a template over `rows`.
@@ -131,13 +123,12 @@ struct BatchRow {
 
 impl Part for BatchRow {
     fn join(&self, rows: &[&dyn Part]) -> Result<String, String> {
-        let rows: Vec<PreparedRow> = rows
-            .iter()
-            .filter_map(|row| (*row).as_any().downcast_ref::<BatchRow>())
-            .map(|row| row.row.clone())
-            .collect();
+        let rows = rows.iter().map(|row| Some(row.as_any().downcast_ref::<BatchRow>()?.row.clone()));
+        // A row of another kind must not be left out of the body in silence.
+        let (Some(rows), Some(template)) = (rows.collect::<Option<Vec<PreparedRow>>>(), self.template.rows()) else {
+            return Err("the payload is not one of batches".to_owned());
+        };
         let meta = BatchMeta { job: &self.job, at: self.at };
-        let Some(template) = self.template.rows() else { return Err("the payload is not one of batches".to_owned()) };
         template.render(&rows, &meta).map_err(|error| format!("the payload: {error}"))
     }
 

@@ -162,6 +162,15 @@ impl<T> PerOperation<T> {
         [("added", &self.added), ("changed", &self.changed), ("removed", &self.removed)].into_iter()
     }
 
+    /// The same with something made of each.
+    pub fn map<U>(&self, mut make: impl FnMut(&'static str, &T) -> U) -> PerOperation<U> {
+        PerOperation {
+            added: make("added", &self.added),
+            changed: make("changed", &self.changed),
+            removed: make("removed", &self.removed),
+        }
+    }
+
     /// Another thing for each, in the same order.
     ///
     /// # Errors

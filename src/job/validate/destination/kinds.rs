@@ -150,7 +150,7 @@ pub(super) fn http(doc: &mut Document<'_>, raw: RawHttp, diff: Option<&RawDiff>,
     }
     let method = method(raw.method, Method::Post);
     let own = PerOperation { added: raw.added, changed: raw.changed, removed: raw.removed };
-    let routes = own.try_map(|name, own| Ok::<_, ()>(route(doc, name, own.as_ref(), method, diff))).ok()?;
+    let routes = own.map(|name, own| route(doc, name, own.as_ref(), method, diff));
     if batch.is_some() && !method.has_body() {
         let fault = Fault::new(format!("a {} has no body that several rows could stand in", method.as_str()));
         doc.report("destination.batch", fault.hint("remove `batch`, or take another `method`"));
