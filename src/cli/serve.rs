@@ -1,6 +1,7 @@
 //! `nightmark serve`: the receiver, and a health address beside it.
 
 use super::{Context, Exit};
+use crate::job::Secrets;
 use crate::receiver::{self, ReceiverState};
 use crate::store::KeyStore;
 use crate::store::sqlite::SqliteStore;
@@ -42,7 +43,7 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
     announce(context, &args, receiver.local_addr()?, admin.local_addr()?)?;
 
     let (stop, stopped) = watch::channel(false);
-    let state = ReceiverState::start(Arc::clone(&store), Arc::clone(&context.clock));
+    let state = ReceiverState::start(Arc::clone(&store), Arc::clone(&context.clock), Secrets::new(&context.home));
     let health = receiver::admin_router(Arc::clone(&store) as Arc<dyn KeyStore>);
     let signalled = async {
         signal.wait().await;

@@ -122,6 +122,14 @@ pub(super) fn unavailable(error: &dyn std::error::Error) -> Refusal {
 }
 
 impl Refusal {
+    /// Whether its sender would have to send another body.
+    pub(super) fn is_about_the_body(&self) -> bool {
+        matches!(
+            self,
+            Refusal::Bad(_) | Refusal::Slow | Refusal::TooLarge(_) | Refusal::TooMany(_) | Refusal::NotJson(_)
+        )
+    }
+
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Refusal::Bad(_) => StatusCode::BAD_REQUEST,

@@ -7,8 +7,8 @@
 //! The way of a request: `webhook` or `sdk` → `access` (by `keys`) → `body` → `mapping` (by the key's payload template; of
 //! many events by `events`) → `writer` → store → `answer`.
 //! Always holds: the answer is sent after the commit; what one request says is stored in one transaction; nothing of a
-//! refused body is stored; unknown, revoked and expired keys
-//! and wrong secrets get one and the same answer; our own trouble is 503 with Retry-After and never a 4xx; a key or secret
+//! refused body is stored; unknown, mistyped, revoked and expired keys, wrong secrets
+//! and wrong signatures get one and the same answer; our own trouble is 503 with Retry-After and never a 4xx; a key or secret
 //! is never logged, which is why no request line is; no more of a body is held than its limit, packed or not.
 //! Deliberately absent: what a sender does (`deliver`), what a payload means (`mapping`), the state's form (`store`); header time-outs, connection and rate
 //! limits, which a receiver on the open internet needs: until then it belongs behind a proxy.
@@ -32,9 +32,10 @@ pub use sdk::MAX_UNKNOWN_SENDER;
 pub use writer::{OrgWriter, WriteError};
 
 use crate::clock::Clock;
+use crate::job::Secrets;
 use crate::mapping::Update;
 use crate::store::{KeyStore, OrgStore, OrgUpsert, Upserted};
-use access::Admitted;
+use access::{Access, Admitted};
 use answer::{Refusal, unavailable};
 use anyhow::Context as _;
 use axum::Router;
@@ -51,22 +52,32 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(20);
 /// What requests need. A clone shares it.
 #[derive(Clone)]
 pub struct ReceiverState {
-    keys: Arc<dyn KeyStore>,
+    access: Arc<Access>,
     writer: OrgWriter,
     clock: Arc<dyn Clock>,
 }
 
 impl ReceiverState {
-    /// Starts the writer as a task of the current tokio runtime; it ends with the last clone.
-    pub fn start<S: KeyStore + OrgStore + 'static>(store: Arc<S>, clock: Arc<dyn Clock>) -> ReceiverState {
+    /// Starts the writer and what writes counts as tasks of the current tokio runtime; they end with the last clone.
+    /// `secrets`: where signing secrets are.
+    pub fn start<S: KeyStore + OrgStore + 'static>(
+        store: Arc<S>,
+        clock: Arc<dyn Clock>,
+        secrets: Secrets,
+    ) -> ReceiverState {
         let writer = OrgWriter::start(Arc::clone(&store) as Arc<dyn OrgStore>);
-        ReceiverState { keys: store, writer, clock }
+        ReceiverState { access: Arc::new(Access::start(store, secrets)), writer, clock }
+    }
+
+    /// Writes the counts of keys that have not been written yet. To be called once no request is served any more.
+    pub async fn flush(&self) {
+        self.access.flush().await;
     }
 
     /// Stores what one request says, in one transaction. One answer for each, in their order.
     async fn store_many(&self, admitted: &Admitted, updates: Vec<Update>) -> Result<Vec<Upserted>, Refusal> {
         let upsert =
-            |update: Update| OrgUpsert { patch: update.patch, key_id: admitted.key_id.clone(), at: admitted.at };
+            |update: Update| OrgUpsert { patch: update.patch, key_id: admitted.key_id().to_owned(), at: admitted.at };
         let done = self.writer.write(updates.into_iter().map(upsert).collect()).await;
         done.map_err(|error| unavailable(&error))
     }
@@ -93,7 +104,9 @@ pub fn router(state: ReceiverState) -> Router {
 /// # Errors
 /// A listener that fails.
 pub async fn serve(listener: TcpListener, state: ReceiverState, shutdown: watch::Receiver<bool>) -> anyhow::Result<()> {
-    serve_router(listener, router(state), shutdown).await.context("the receiver's address")
+    let served = serve_router(listener, router(state.clone()), shutdown).await.context("the receiver's address");
+    state.flush().await;
+    served
 }
 
 /// The same for any router, such as [`admin_router`].

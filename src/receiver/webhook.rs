@@ -1,6 +1,6 @@
 //! `POST /api/product-orgs/webhook/{apiKey}`: one org, or a JSON array of them.
 
-use super::access::{Admitted, admit};
+use super::access::Admitted;
 use super::answer::{Ignored, Refusal, Stored};
 use super::body::{self, Limits, MAX_BATCH_BODY, MAX_BODY};
 use super::{ReceiverState, array};
@@ -24,13 +24,14 @@ pub(super) async fn product_orgs(
     let now = state.clock.now();
     let Path(api_key) = path.map_err(|_| Refusal::Unauthorized)?;
     let secret = headers.get("x-api-secret").map(|value| value.as_bytes());
-    let admitted = admit(&state, &api_key, secret, now).await?;
-    expect_json(&headers)?;
-    let body = body::read(&headers, body, LIMITS).await?;
-    match body::first(&body) {
-        Some(b'[') => array::store(&state, admitted, body).await.map(IntoResponse::into_response),
+    let caller = state.access.caller(&api_key, secret, now).await?;
+    caller.counted(expect_json(&headers))?;
+    let (admitted, body) = caller.read(&headers, body, LIMITS).await?;
+    let answer = match body::first(&body) {
+        Some(b'[') => array::store(&state, &admitted, body).await.map(IntoResponse::into_response),
         _ => one(&state, &admitted, &body).await,
-    }
+    };
+    state.access.counted(&admitted, answer)
 }
 
 async fn one(state: &ReceiverState, admitted: &Admitted, body: &[u8]) -> Result<Response, Refusal> {
@@ -38,7 +39,10 @@ async fn one(state: &ReceiverState, admitted: &Admitted, body: &[u8]) -> Result<
         Unfit::NoObject => Refusal::Bad("the body must be a JSON object, or an array of them".to_owned()),
         unfit => Refusal::Bad(unfit.to_string()),
     })?;
-    let Reading::Update(update) = reading else { return Ok(Ignored::default().into_response()) };
+    let Reading::Update(update) = reading else {
+        state.access.count(admitted, 1, 0);
+        return Ok(Ignored::default().into_response());
+    };
     let product_org_id = update.patch.product_org_id.clone();
     let done = state.store_one(admitted, update).await?;
     Ok(Stored::new(product_org_id, done).into_response())

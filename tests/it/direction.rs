@@ -23,7 +23,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("store", &["mapping", "receipt"]),
     ("export", &["job", "row"]),
     ("telemetry", &["config"]),
-    ("receiver", &["clock", "mapping", "store"]),
+    ("receiver", &["clock", "job", "mapping", "store"]),
     (
         "pipeline",
         &[

@@ -1,7 +1,7 @@
 //! The key of an SDK's call, and its body.
 
 use crate::mapping::json;
-use crate::receiver::access::{Admitted, admit};
+use crate::receiver::access::Admitted;
 use crate::receiver::answer::Refusal;
 use crate::receiver::body::{self, Limits};
 use crate::receiver::{MAX_BODY, ReceiverState};
@@ -37,13 +37,14 @@ pub(super) async fn receive(
     match basic(headers)? {
         Some(basic) => {
             let password = Some(basic.password.as_slice()).filter(|password| !password.is_empty());
-            let admitted = admit(state, &basic.user, secret.or(password), at).await?;
-            Ok((admitted, body::read(headers, body, Limits::all(limit)).await?))
+            let caller = state.access.caller(&basic.user, secret.or(password), at).await?;
+            caller.read(headers, body, Limits::all(limit)).await
         }
         None => {
             let body = body::read(headers, body, Limits::all(limit.min(MAX_UNKNOWN_SENDER))).await?;
             let key = write_key(&body).ok_or(Refusal::Unauthorized)?;
-            Ok((admit(state, &key, secret, at).await?, body))
+            let caller = state.access.caller(&key, secret, at).await?;
+            Ok((caller.signed(headers, &body)?, body))
         }
     }
 }
@@ -58,10 +59,13 @@ pub(super) async fn receive_event(
     body: Body,
 ) -> Result<(Admitted, Map<String, Value>), Refusal> {
     let (admitted, body) = receive(state, headers, body, MAX_BODY).await?;
-    match json::parse(&body).map_err(Refusal::Bad)? {
-        Value::Object(event) => Ok((admitted, event)),
-        _ => Err(Refusal::Bad("the body must be a JSON object".to_owned())),
-    }
+    let event = match json::parse(&body) {
+        Ok(Value::Object(event)) => Ok(event),
+        Ok(_) => Err(Refusal::Bad("the body must be a JSON object".to_owned())),
+        Err(words) => Err(Refusal::Bad(words)),
+    };
+    let event = state.access.counted(&admitted, event)?;
+    Ok((admitted, event))
 }
 
 /// `None`: the header is not there. Anything in it that is no Basic auth is a bad key.

@@ -3,6 +3,7 @@
 use super::access::receive;
 use super::answer::{Rejection, SdkRefusal, Taken};
 use super::event;
+use super::taken;
 use crate::mapping::{Reading, Update};
 use crate::receiver::answer::{Refusal, unavailable};
 use crate::receiver::{MAX_BATCH_BODY, PayloadTemplate, ReceiverState, body, events};
@@ -12,6 +13,7 @@ use axum::http::HeaderMap;
 use serde::Deserialize;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
+use std::sync::Arc;
 
 /// Group events are stored in one transaction; a bad event is named in the answer and takes no other down.
 pub(super) async fn many(
@@ -21,11 +23,12 @@ pub(super) async fn many(
 ) -> Result<Taken, SdkRefusal> {
     let (admitted, body) = receive(&state, &headers, body, MAX_BATCH_BODY).await?;
     // Megabytes of JSON would hold up the other requests of this thread.
-    let sorted =
-        tokio::task::spawn_blocking(move || sort(admitted.mapping.template(), &body).map(|sorted| (admitted, sorted)));
-    let (admitted, sorted) = sorted.await.map_err(|error| unavailable(&error))??;
+    let mapping = Arc::clone(&admitted.mapping);
+    let sorted = tokio::task::spawn_blocking(move || sort(mapping.template(), &body));
+    let sorted = sorted.await.map_err(|error| unavailable(&error))?;
+    let sorted = state.access.counted(&admitted, sorted)?;
     let stored = state.store_many(&admitted, sorted.updates).await?.len();
-    Ok(Taken::new(&admitted.key_id, stored, sorted.ignored, sorted.rejections))
+    Ok(taken(&state, &admitted, stored, sorted.ignored, sorted.rejections))
 }
 
 /// A batch's events by what becomes of them.

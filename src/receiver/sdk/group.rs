@@ -2,7 +2,7 @@
 
 use super::access::receive_event;
 use super::answer::{SdkRefusal, Taken};
-use super::event;
+use super::{event, taken};
 use crate::mapping::Reading;
 use crate::receiver::ReceiverState;
 use axum::body::Body;
@@ -19,9 +19,9 @@ pub(super) async fn one(
     match event::of_group(admitted.mapping.template(), 0, &event) {
         Ok(Reading::Update(update)) => {
             state.store_one(&admitted, update).await?;
-            Ok(Taken::new(&admitted.key_id, 1, 0, Vec::new()))
+            Ok(taken(&state, &admitted, 1, 0, Vec::new()))
         }
-        Ok(Reading::Ignored) => Ok(Taken::new(&admitted.key_id, 0, 1, Vec::new())),
-        Err(rejection) => Ok(Taken::new(&admitted.key_id, 0, 0, vec![rejection])),
+        Ok(Reading::Ignored) => Ok(taken(&state, &admitted, 0, 1, Vec::new())),
+        Err(rejection) => Ok(taken(&state, &admitted, 0, 0, vec![rejection])),
     }
 }
