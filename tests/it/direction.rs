@@ -97,7 +97,7 @@ const IMPURE: &[&str] = &[
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("polars", &["source/files"]),
     ("reqwest", &["deliver"]),
-    ("sqlx", &["store/sqlite"]),
+    ("sqlx", &["store/sqlite", "store/postgres", "store/database.rs", "store/schema.rs"]),
     ("axum", &["receiver", "cli/serve.rs"]),
     ("Utc::now", &["clock.rs"]),
 ];
