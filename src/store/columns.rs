@@ -57,3 +57,8 @@ pub(super) fn micros(at: DateTime<Utc>) -> i64 {
 pub(super) fn time(micros: i64) -> Result<DateTime<Utc>, StoreError> {
     DateTime::from_timestamp_micros(micros).ok_or_else(|| StoreError::Corrupt(format!("the time {micros}")))
 }
+
+/// A count as a database keeps it: its integers have a sign.
+pub(super) fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

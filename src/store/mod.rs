@@ -18,7 +18,9 @@ mod schema;
 pub mod sqlite;
 mod state;
 
-pub use keys::{EndpointType, Hash, KeyRecord, KeyStore};
+pub use keys::{
+    EndpointType, Hash, KeyCounts, KeyRecord, KeyStore, KeyUses, PreviousText, SignatureCheck, SignatureScheme,
+};
 pub use orgs::{OrgFields, OrgPatch, OrgRecord, OrgStore, OrgUpsert, Patch, TrialStatus, Upserted};
 
 use crate::receipt::{Counts, FailureKind, Progress, Receipt};

@@ -13,6 +13,7 @@
 //! that [`open`] makes on each connection.
 
 mod columns;
+mod keys;
 mod open;
 mod progress;
 mod refusals;

@@ -13,11 +13,10 @@ use std::time::Duration;
 use url::Url;
 
 static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
-    let mut migrations = Migrator::with_migrations(vec![migration(
-        1,
-        "runs",
-        include_str!("../../../migrations/postgres/0001_runs.sql"),
-    )]);
+    let mut migrations = Migrator::with_migrations(vec![
+        migration(1, "runs", include_str!("../../../migrations/postgres/0001_runs.sql")),
+        migration(2, "keys", include_str!("../../../migrations/postgres/0002_keys.sql")),
+    ]);
     // The lock is ours, and is taken before the schema is made.
     migrations.set_locking(false);
     migrations

@@ -1,10 +1,10 @@
 //! Postgres: the conformance suite, and what only a server that others use too can do wrong.
 
-use super::{at, receipt, run, runs_conform};
+use super::{at, key, keys_conform, receipt, run, runs_conform};
 use crate::support::postgres::{Cluster, PASSWORD};
 use nightmark::receipt::{Outcome, Progress};
 use nightmark::store::postgres::{PostgresStore, Server};
-use nightmark::store::{RefusalStore, RunState, RunStore, StoreError};
+use nightmark::store::{KeyRecord, KeyStore, KeyUses, RefusalStore, RunState, RunStore, StoreError};
 use secrecy::SecretString;
 
 #[tokio::test]
@@ -12,8 +12,11 @@ async fn postgres_conforms_and_reopening_keeps_all() {
     let database = Cluster::shared().database();
     let store = database.open().await;
     runs_conform(&store).await;
+    keys_conform(&store).await;
     let all = async |store: &PostgresStore| {
-        (store.runs(None, 100).await.unwrap(), store.progress("p1").await.unwrap(), store.refusals(None).await.unwrap())
+        let runs = store.runs(None, 100).await.unwrap();
+        let progress = store.progress("p1").await.unwrap();
+        (runs, progress, store.refusals(None).await.unwrap(), store.keys().await.unwrap())
     };
     let before = all(&store).await;
     store.close().await;
@@ -136,4 +139,41 @@ async fn two_writers_lose_no_receipt() {
     assert_eq!(one.progress("w").await.unwrap(), expected);
     assert_eq!(two.failures("w", 1000).await.unwrap().len(), 67);
     assert_eq!(two.refusals(Some("w")).await.unwrap().len(), 67);
+}
+
+/// Several receivers of the same keys, which count in different orders, while somebody changes one of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_use_is_lost_and_one_change_wins() {
+    let database = Cluster::shared().database();
+    let stores = [database.open().await, database.open().await, database.open().await];
+    stores[0].put_key(&key("key_1", 1)).await.unwrap();
+    stores[0].put_key(&KeyRecord { previous: None, ..key("key_2", 2) }).await.unwrap();
+    let count = async |store: &PostgresStore, reversed: bool| {
+        for round in 0..50 {
+            let uses = |id: &str| KeyUses { key_id: id.to_owned(), ignored: 1, rejected: 2, last_used_at: at(round) };
+            let mut both = [uses("key_1"), uses("key_2")];
+            if reversed {
+                both.reverse();
+            }
+            store.count_uses(&both).await.unwrap();
+        }
+    };
+    let change = async |store: &PostgresStore| {
+        let mut done = 0;
+        for _ in 0..30 {
+            let mut record = store.key("key_1").await.unwrap().unwrap();
+            record.name.push('x');
+            done += usize::from(store.change_key(&record).await.unwrap());
+        }
+        done
+    };
+    let ((), (), one, two) =
+        tokio::join!(count(&stores[0], false), count(&stores[1], true), change(&stores[1]), change(&stores[2]));
+    let named = stores[0].key("key_1").await.unwrap().unwrap();
+    assert_eq!(named.name.matches('x').count(), one + two, "each change that was said to be done is there");
+    assert_eq!(named.revision, 1 + (one + two) as i64);
+    for record in stores[2].keys().await.unwrap() {
+        assert_eq!((record.counts.ignored, record.counts.rejected), (100, 200), "{}", record.id);
+        assert_eq!(record.last_used_at, Some(at(49)));
+    }
 }

@@ -1,6 +1,10 @@
 //! Records of what is read back, and the words that are stored for what is a closed set. The columns have the same names in
 //! every database.
 
+mod keys;
+
+pub(super) use keys::key;
+
 use super::columns::Columns;
 use super::{DestinationRecord, DestinationState, FailedReceipt, Refusal, RunEvent, RunRecord, RunState, StoreError};
 use crate::receipt::{FailureKind, Outcome};
