@@ -2,7 +2,7 @@
 
 use crate::clock::Clock;
 use crate::mapping::PayloadTemplate;
-use crate::store::{EndpointType, Hash, KeyRecord, KeyStore, StoreError};
+use crate::store::{EndpointType, Hash, KeyCounts, KeyRecord, KeyStore, StoreError};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
@@ -73,6 +73,11 @@ pub async fn create(store: &dyn KeyStore, clock: &dyn Clock, new: NewKey) -> Res
         expires_at: new.expires_at,
         revoked_at: None,
         last_used_at: None,
+        revision: 1,
+        previous: None,
+        signature: None,
+        rate: None,
+        counts: KeyCounts::default(),
     };
     store.put_key(&record).await?;
     Ok(CreatedKey { record, key: key.into(), secret: secret.map(SecretString::from) })

@@ -40,6 +40,81 @@ impl fmt::Display for EndpointType {
     }
 }
 
+/// The text that a key had before it was rotated, valid until a time. Serialised without its hashes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PreviousText {
+    /// Its first characters.
+    pub prefix: String,
+    /// Of the whole key, `sk_` included.
+    #[serde(skip)]
+    pub key_hash: Hash,
+    /// Of the secret that goes with it.
+    #[serde(skip)]
+    pub secret_hash: Option<Hash>,
+    /// From when on it is no longer valid.
+    pub until: DateTime<Utc>,
+}
+
+/// How bodies are signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum SignatureScheme {
+    /// `X-Signature`: the HMAC-SHA1 of the body in hex, as Segment's Webhooks (Actions) makes it.
+    #[serde(rename = "segment")]
+    SegmentSha1,
+    /// `webhook-id`, `webhook-timestamp`, `webhook-signature` (<https://www.standardwebhooks.com>).
+    #[serde(rename = "standard-webhooks")]
+    StandardWebhooks,
+}
+
+impl SignatureScheme {
+    /// `segment` or `standard-webhooks`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SignatureScheme::SegmentSha1 => "segment",
+            SignatureScheme::StandardWebhooks => "standard-webhooks",
+        }
+    }
+
+    /// The reverse of [`as_str`](Self::as_str).
+    pub fn parse(text: &str) -> Option<Self> {
+        [SignatureScheme::SegmentSha1, SignatureScheme::StandardWebhooks].into_iter().find(|s| s.as_str() == text)
+    }
+}
+
+/// The signature that a key's requests must have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SignatureCheck {
+    /// How it is made.
+    pub scheme: SignatureScheme,
+    /// Where the signing secret is: `${ENV}` or `${file:PATH}`. Never the secret itself: a hash would not do to check a
+    /// signature, and the store shall hold nothing that lets somebody in.
+    pub secret: String,
+}
+
+/// What became of what was sent with a key.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct KeyCounts {
+    /// Updates that were stored, repeats not counted.
+    pub stored: u64,
+    /// Events that say nothing about an org.
+    pub ignored: u64,
+    /// Updates and bodies that were refused.
+    pub rejected: u64,
+}
+
+/// Uses of a key that have not been counted yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyUses {
+    /// Whose; a key that is not there is passed over.
+    pub key_id: String,
+    /// To be added to [`KeyCounts::ignored`].
+    pub ignored: u64,
+    /// To be added to [`KeyCounts::rejected`].
+    pub rejected: u64,
+    /// The latest of them; an earlier one than the stored does not set it back.
+    pub last_used_at: DateTime<Utc>,
+}
+
 /// One API key. Serialised without its hashes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct KeyRecord {
@@ -67,19 +142,39 @@ pub struct KeyRecord {
     pub expires_at: Option<DateTime<Utc>>,
     /// When it was revoked.
     pub revoked_at: Option<DateTime<Utc>>,
-    /// The last update of an org that it was used for.
+    /// When it was last used with success or to no avail: whatever came with a valid key counts.
     pub last_used_at: Option<DateTime<Utc>>,
+    /// From 1; counts up with every change, but not with uses.
+    #[serde(skip)]
+    pub revision: i64,
+    /// The text before the last rotation.
+    #[serde(rename = "rotation")]
+    pub previous: Option<PreviousText>,
+    /// The signature that requests must have.
+    pub signature: Option<SignatureCheck>,
+    /// Requests a second at most, at least 1; `None`: the receiver's setting.
+    pub rate: Option<u32>,
+    /// What became of what was sent with it.
+    pub counts: KeyCounts,
 }
 
 /// The API keys of the receiver.
 #[async_trait]
 pub trait KeyStore: Send + Sync {
-    /// Adds a key, or replaces the record of the same id.
+    /// Adds a key, or replaces the record of the same id, all of it as given.
     async fn put_key(&self, key: &KeyRecord) -> Result<(), StoreError>;
     /// All keys, the oldest first.
     async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError>;
-    /// The key with this hash, whatever its state.
+    /// One key by its id.
+    async fn key(&self, id: &str) -> Result<Option<KeyRecord>, StoreError>;
+    /// The key that has this hash, or had it before its last rotation, whatever its state and however long ago.
     async fn key_by_hash(&self, hash: &Hash) -> Result<Option<KeyRecord>, StoreError>;
-    /// Revokes a key and returns it as it then is; a key that was revoked before keeps its time. `None`: no such key.
+    /// Replaces a record if its revision still is `key.revision`; the stored one is one higher. When it was made or last
+    /// used and its counts stay as they are. `false`: somebody has changed or removed it meanwhile, and nothing was done.
+    async fn change_key(&self, key: &KeyRecord) -> Result<bool, StoreError>;
+    /// Revokes a key and returns it as it then is; a key that was revoked before keeps its time and revision. `None`: no
+    /// such key.
     async fn revoke_key(&self, id: &str, at: DateTime<Utc>) -> Result<Option<KeyRecord>, StoreError>;
+    /// Adds uses to the counts, all or none. Their revisions stay.
+    async fn count_uses(&self, uses: &[KeyUses]) -> Result<(), StoreError>;
 }

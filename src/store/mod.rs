@@ -12,7 +12,9 @@ mod refusals;
 pub mod sqlite;
 mod state;
 
-pub use keys::{EndpointType, Hash, KeyRecord, KeyStore};
+pub use keys::{
+    EndpointType, Hash, KeyCounts, KeyRecord, KeyStore, KeyUses, PreviousText, SignatureCheck, SignatureScheme,
+};
 pub use orgs::{OrgFields, OrgPatch, OrgRecord, OrgStore, OrgUpsert, Patch, TrialStatus, Upserted};
 
 use crate::receipt::{Counts, FailureKind, Progress, Receipt};

@@ -4,8 +4,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use nightmark::receipt::{Counts, Failure, FailureKind, Outcome, Progress, Receipt, Unacknowledged};
 use nightmark::store::sqlite::SqliteStore;
 use nightmark::store::{
-    DestinationRecord, DestinationState, EndpointType, KeyRecord, KeyStore, OrgPatch, OrgStore, OrgUpsert, Past, Patch,
-    RefusalChange, RefusalStore, RunRecord, RunState, RunStore, StoreError, TrialStatus,
+    DestinationRecord, DestinationState, EndpointType, KeyCounts, KeyRecord, KeyStore, KeyUses, OrgPatch, OrgStore,
+    OrgUpsert, Past, Patch, PreviousText, RefusalChange, RefusalStore, RunRecord, RunState, RunStore, SignatureCheck,
+    SignatureScheme, StoreError, TrialStatus,
 };
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -52,6 +53,11 @@ fn key(id: &str, hash: u8) -> KeyRecord {
         expires_at: Some(at(10)),
         revoked_at: None,
         last_used_at: None,
+        revision: 1,
+        previous: None,
+        signature: None,
+        rate: None,
+        counts: KeyCounts::default(),
     }
 }
 
@@ -258,11 +264,97 @@ async fn keys_are_kept(store: &impl KeyStore) {
     assert_eq!(store.key_by_hash(&[1; 32]).await.unwrap(), Some(one));
     assert_eq!(store.key_by_hash(&[9; 32]).await.unwrap(), None);
 
-    let revoked = KeyRecord { revoked_at: Some(at(5)), ..two };
+    assert_eq!(store.key("key_2").await.unwrap(), Some(two.clone()));
+    assert_eq!(store.key("KEY_2").await.unwrap(), None);
+
+    let revoked = KeyRecord { revoked_at: Some(at(5)), revision: 2, ..two };
     assert_eq!(store.revoke_key("key_2", at(5)).await.unwrap(), Some(revoked.clone()));
     assert_eq!(store.revoke_key("key_2", at(6)).await.unwrap(), Some(revoked.clone()), "the first time stays");
     assert_eq!(store.key_by_hash(&[2; 32]).await.unwrap(), Some(revoked));
     assert_eq!(store.revoke_key("never", at(5)).await.unwrap(), None);
+}
+
+async fn keys_are_changed_by_one_at_a_time(store: &impl KeyStore) {
+    let made = KeyRecord { last_used_at: Some(at(3)), ..key("change", 20) };
+    store.put_key(&made).await.unwrap();
+    let rotated = |hash: u8, key: &KeyRecord| KeyRecord {
+        name: "renamed".to_owned(),
+        prefix: format!("sk_{hash}"),
+        key_hash: [hash; 32],
+        secret_hash: None,
+        template: None,
+        expires_at: None,
+        previous: Some(PreviousText {
+            prefix: key.prefix.clone(),
+            key_hash: key.key_hash,
+            secret_hash: key.secret_hash,
+            until: at(7),
+        }),
+        signature: Some(SignatureCheck {
+            scheme: SignatureScheme::StandardWebhooks,
+            secret: "${file:a \"b\"}".to_owned(),
+        }),
+        rate: Some(u32::MAX),
+        // What the writer of a change may not know.
+        last_used_at: None,
+        created_at: at(9),
+        counts: KeyCounts { stored: 9, ignored: 9, rejected: 9 },
+        ..key.clone()
+    };
+    let first = rotated(21, &made);
+    assert!(store.change_key(&first).await.unwrap());
+    let kept = KeyRecord {
+        revision: 2,
+        created_at: at(0),
+        last_used_at: Some(at(3)),
+        counts: KeyCounts::default(),
+        ..first.clone()
+    };
+    for hash in [20, 21] {
+        assert_eq!(store.key_by_hash(&[hash; 32]).await.unwrap().as_ref(), Some(&kept), "before and after");
+    }
+    assert!(!store.change_key(&first).await.unwrap(), "it rests on what is no longer there");
+    assert!(!store.change_key(&KeyRecord { revision: 3, ..first }).await.unwrap());
+    assert!(!store.change_key(&key("never", 90)).await.unwrap());
+    assert_eq!(store.key("never").await.unwrap(), None);
+    assert!(store.change_key(&rotated(22, &kept)).await.unwrap());
+    assert_eq!(store.key_by_hash(&[20; 32]).await.unwrap(), None, "the text before the last");
+    let segment = SignatureCheck { scheme: SignatureScheme::SegmentSha1, secret: "${S}".to_owned() };
+    let plain = KeyRecord { signature: Some(segment), previous: None, ..rotated(22, &kept) };
+    assert!(store.change_key(&KeyRecord { revision: 3, ..plain.clone() }).await.unwrap());
+    let found = store.key("change").await.unwrap().unwrap();
+    assert_eq!((found.revision, &found.previous, &found.signature), (4, &None, &plain.signature));
+    let conflict = KeyRecord { key_hash: [1; 32], ..found };
+    assert!(store.change_key(&conflict).await.is_err(), "a hash belongs to one key");
+    // Of many that rest on the same revision, one gets through.
+    let racing: Vec<KeyRecord> = (0..8).map(|_| KeyRecord { revision: 4, ..plain.clone() }).collect();
+    let done = futures_util::future::join_all(racing.iter().map(|key| store.change_key(key))).await;
+    assert_eq!(done.into_iter().filter(|done| *done.as_ref().unwrap()).count(), 1);
+}
+
+async fn uses_are_counted(store: &impl KeyStore) {
+    let revision = async || store.key("counted").await.unwrap().unwrap().revision;
+    store.put_key(&key("counted", 30)).await.unwrap();
+    store.put_key(&key("other", 31)).await.unwrap();
+    let uses = |id: &str, ignored, rejected, second| KeyUses {
+        key_id: id.to_owned(),
+        ignored,
+        rejected,
+        last_used_at: at(second),
+    };
+    store.count_uses(&[]).await.unwrap();
+    let batch = [uses("counted", 2, 0, 8), uses("never", 1, 1, 1), uses("counted", 1, 5, 6), uses("other", 0, 0, 1)];
+    store.count_uses(&batch).await.unwrap();
+    let counted = async |id| {
+        let key = store.key(id).await.unwrap().unwrap();
+        (key.counts, key.last_used_at)
+    };
+    let expected = |ignored, rejected, second| (KeyCounts { stored: 0, ignored, rejected }, Some(at(second)));
+    assert_eq!(counted("counted").await, expected(3, 5, 8), "never set back");
+    assert_eq!(counted("other").await, expected(0, 0, 1));
+    store.count_uses(&[uses("counted", 1 << 40, 0, 9)]).await.unwrap();
+    assert_eq!(counted("counted").await, expected((1 << 40) + 3, 5, 9));
+    assert_eq!((store.key("never").await.unwrap(), revision().await), (None, 1), "a use is no change");
 }
 
 async fn orgs_are_kept(store: &(impl OrgStore + KeyStore)) {
@@ -334,6 +426,8 @@ async fn conforms(store: &(impl RunStore + KeyStore + OrgStore)) {
     destinations_are_kept(store).await;
     unknown_runs_are_careful(store).await;
     keys_are_kept(store).await;
+    keys_are_changed_by_one_at_a_time(store).await;
+    uses_are_counted(store).await;
     orgs_are_kept(store).await;
     a_keys_last_use_is_noted(store).await;
 }

@@ -21,6 +21,7 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
         migration(2, "delivery", include_str!("../../../migrations/sqlite/0002_delivery.sql")),
         migration(3, "pauses", include_str!("../../../migrations/sqlite/0003_pauses.sql")),
         migration(4, "forgotten", include_str!("../../../migrations/sqlite/0004_forgotten.sql")),
+        migration(5, "keys", include_str!("../../../migrations/sqlite/0005_keys.sql")),
     ])
 });
 
@@ -231,7 +232,7 @@ async fn migrate(path: &Path, connection: &mut SqliteConnection) -> Result<(), S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::RefusalStore;
+    use crate::store::{KeyCounts, KeyStore, RefusalStore};
 
     #[tokio::test]
     async fn a_store_of_an_earlier_schema_keeps_what_it_has() {
@@ -243,10 +244,16 @@ mod tests {
         let put =
             "INSERT INTO destinations VALUES ('orgs', 'https://example.com', 'disabled', '410', 'mend it', 1, 'R')";
         sqlx::query(put).execute(&mut connection).await.unwrap();
+        let put = "INSERT INTO api_keys VALUES ('key_1', 'n', 'product-orgs', 'sk_ab', zeroblob(32), NULL, '{}', 1, NULL, \
+                   NULL, 2)";
+        sqlx::query(put).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
         let store = SqliteStore::open(&path).await.unwrap();
         let record = store.destination("orgs").await.unwrap().unwrap();
         assert_eq!((record.reason.as_str(), record.paused_until), ("410", None));
+        let key = store.key("key_1").await.unwrap().unwrap();
+        assert_eq!((key.revision, key.previous, key.signature, key.rate), (1, None, None, None));
+        assert_eq!((key.counts, key.last_used_at.is_some()), (KeyCounts::default(), true));
     }
 
     /// 2 is FULL: each commit is on the disk, also in WAL.
