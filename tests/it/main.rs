@@ -16,6 +16,7 @@ mod inspect;
 mod interop;
 mod job_files;
 mod kinds;
+mod keys;
 mod last_night;
 mod leftovers;
 mod liquid_js;

@@ -2,6 +2,7 @@
 
 mod array;
 mod corpus;
+mod key_api;
 mod keys;
 mod kill;
 mod logs;
