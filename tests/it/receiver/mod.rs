@@ -1,10 +1,16 @@
 //! The receiver over a real socket: what the guide says, and what broken or hostile clients get.
 
+mod access_log;
 mod array;
+mod http;
 mod kill;
+mod limits;
 mod logs;
+mod raw;
 mod sdk;
 mod server;
+mod stop;
+mod tls;
 
 pub use kill::RECEIVER_MARKS;
 
