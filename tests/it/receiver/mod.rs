@@ -2,6 +2,7 @@
 
 mod access_log;
 mod array;
+mod corpus;
 mod http;
 mod kill;
 mod limits;
