@@ -3,6 +3,7 @@
 use super::access::Admitted;
 use super::answer::{Ignored, Refusal, Stored};
 use super::body::{self, Limits, MAX_BATCH_BODY, MAX_BODY};
+use super::caller::Caller;
 use super::{ReceiverState, array};
 use crate::mapping::{Reading, Unfit};
 use axum::body::Body;
@@ -17,16 +18,17 @@ const LIMITS: Limits = Limits { array: MAX_BATCH_BODY, other: MAX_BODY };
 /// The key is checked before anything of the body is read, and answers the same whatever the body.
 pub(super) async fn product_orgs(
     State(state): State<ReceiverState>,
+    caller: Caller,
     path: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
     let now = state.clock.now();
-    let Path(api_key) = path.map_err(|_| Refusal::Unauthorized)?;
+    let Path(api_key) = path.map_err(|_| state.access.bad_key(&caller))?;
     let secret = headers.get("x-api-secret").map(|value| value.as_bytes());
-    let caller = state.access.caller(&api_key, secret, now).await?;
-    caller.counted(expect_json(&headers))?;
-    let (admitted, body) = caller.read(&headers, body, LIMITS).await?;
+    let with_key = state.access.admit(caller, &api_key, secret, now).await?;
+    with_key.counted(expect_json(&headers))?;
+    let (admitted, body) = with_key.read(&headers, body, LIMITS).await?;
     let answer = match body::first(&body) {
         Some(b'[') => array::store(&state, &admitted, body).await.map(IntoResponse::into_response),
         _ => one(&state, &admitted, &body).await,

@@ -165,9 +165,8 @@ fn new_key(asked: Create) -> Result<NewKey, ApiError> {
 
 fn template(asked: Option<&Value>) -> Result<PayloadTemplate, String> {
     match asked {
-        Some(Value::Object(template)) => {
-            PayloadTemplate::from_json_text(&Value::from(template.clone()).to_string()).map_err(|error| error.about("`template`"))
-        }
+        Some(Value::Object(template)) => PayloadTemplate::from_json_text(&Value::from(template.clone()).to_string())
+            .map_err(|error| error.about("`template`")),
         Some(Value::String(name)) => PayloadTemplate::preset(name).ok_or_else(no_template),
         None => PayloadTemplate::preset("flat").ok_or_else(no_template),
         Some(_) => Err(no_template()),
@@ -188,7 +187,9 @@ impl From<KeyError> for ApiError {
         match error {
             KeyError::Unfit(words) => ApiError::Bad(words),
             // An id comes from the request's path, where a key's text may stand by mistake.
-            KeyError::Unknown(_) => ApiError::NotFound("There is no key with this id; GET /api/v1/keys lists them".to_owned()),
+            KeyError::Unknown(_) => {
+                ApiError::NotFound("There is no key with this id; GET /api/v1/keys lists them".to_owned())
+            }
             KeyError::Conflict(words) => ApiError::Conflict(words),
             KeyError::Store(error) => error.into(),
         }

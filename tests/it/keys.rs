@@ -32,16 +32,33 @@ fn a_key_is_made_as_it_is_told_and_shown_once() {
     let made = create_key(
         &home,
         &[
-            "--name", "all", "--template", "t.toml", "--with-secret", "--expires", "2099-01-01", "--signature", "standard-webhooks",
-            "--signing-secret", "${file:hook.secret}", "--rate", "50",
+            "--name",
+            "all",
+            "--template",
+            "t.toml",
+            "--with-secret",
+            "--expires",
+            "2099-01-01",
+            "--signature",
+            "standard-webhooks",
+            "--signing-secret",
+            "${file:hook.secret}",
+            "--rate",
+            "50",
         ],
     );
     assert_eq!(made["signature"], json!({"scheme": "standard-webhooks", "secret": "${file:hook.secret}"}));
-    assert_eq!((&made["rate"], &made["expires_at"], &made["state"]), (&json!(50), &json!("2099-01-01T00:00:00Z"), &json!("valid")));
+    assert_eq!(
+        (&made["rate"], &made["expires_at"], &made["state"]),
+        (&json!(50), &json!("2099-01-01T00:00:00Z"), &json!("valid"))
+    );
     assert_eq!(made["payload_template"], json!({"product_org_id": "id", "custom": {"region": "r"}}));
     assert_eq!(made["counts"], json!({"stored": 0, "ignored": 0, "rejected": 0}));
     let plain = create_key(&home, &["--name", "plain", "--template", "rudderstack"]);
-    assert_eq!((&plain["template"], &plain["rate"], &plain["signature"]), (&json!("rudderstack"), &Value::Null, &Value::Null));
+    assert_eq!(
+        (&plain["template"], &plain["rate"], &plain["signature"]),
+        (&json!("rudderstack"), &Value::Null, &Value::Null)
+    );
 
     let listed = home.run(&["keys", "list", "--json"]).expect(0).json();
     let (mut first, shown) = (made.clone(), &listed[0]);
@@ -110,7 +127,10 @@ fn what_our_sender_signs_is_taken() {
     let home = Home::new();
     let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     let served = Served::start_with(&home, &[("HOOK_SECRET", secret)]);
-    keep(&home, &create_key(&home, &["--name", "k", "--signature", "standard-webhooks", "--signing-secret", "${HOOK_SECRET}"]));
+    keep(
+        &home,
+        &create_key(&home, &["--name", "k", "--signature", "standard-webhooks", "--signing-secret", "${HOOK_SECRET}"]),
+    );
     home.write("orgs.csv", "workspace_id,workspace_name\nws_1,One\nws_2,Two\n");
     let run = |signing: &str, code: i32| {
         let destination = format!(
@@ -157,7 +177,8 @@ fn counts_are_listed() {
     let served = Served::start(&home);
     let key = create_key(&home, &["--name", "k", "--template", "segment"]);
     let post = |body: &str| curl(&served, text(&key, "key"), None, body).0;
-    let told = [r#"{"type": "track"}"#, r#"{"type": "page"}"#, r#"{"type": "group"}"#, r#"{"type": "group", "groupId": "a"}"#];
+    let told =
+        [r#"{"type": "track"}"#, r#"{"type": "page"}"#, r#"{"type": "group"}"#, r#"{"type": "group", "groupId": "a"}"#];
     assert_eq!(told.map(post), [200, 200, 400, 200]);
     assert_eq!(served.stop(), 0);
     let listed = home.run(&["keys", "list", "--json"]).expect(0).json();

@@ -6,6 +6,7 @@ use super::event;
 use super::taken;
 use crate::mapping::{Reading, Update};
 use crate::receiver::answer::{Refusal, unavailable};
+use crate::receiver::caller::Caller;
 use crate::receiver::{MAX_BATCH_BODY, PayloadTemplate, ReceiverState, body, events};
 use axum::body::Body;
 use axum::extract::State;
@@ -18,10 +19,11 @@ use std::sync::Arc;
 /// Group events are stored in one transaction; a bad event is named in the answer and takes no other down.
 pub(super) async fn many(
     State(state): State<ReceiverState>,
+    caller: Caller,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Taken, SdkRefusal> {
-    let (admitted, body) = receive(&state, &headers, body, MAX_BATCH_BODY).await?;
+    let (admitted, body) = receive(&state, caller, &headers, body, MAX_BATCH_BODY).await?;
     // Megabytes of JSON would hold up the other requests of this thread.
     let mapping = Arc::clone(&admitted.mapping);
     let sorted = tokio::task::spawn_blocking(move || sort(mapping.template(), &body));

@@ -4,7 +4,7 @@ use super::GUIDE_BODY;
 use super::server::Server;
 use chrono::TimeDelta;
 use nightmark::clock::Clock;
-use nightmark::receiver;
+use nightmark::server::Server as HttpServer;
 use nightmark::store::KeyStore;
 use nightmark::web::{self, Access, AdminState};
 use serde_json::{Value, json};
@@ -49,8 +49,9 @@ impl Admin<'_> {
         let (stop, stopped) = watch::channel(false);
         let access = Access::new(address, Some(&TOKEN.into())).unwrap();
         let clock = Arc::clone(&server.clock) as Arc<dyn Clock>;
-        let state = AdminState::new(Arc::clone(&server.store), clock, stopped.clone());
-        tokio::spawn(receiver::serve_router(listener, web::router(state, access), stopped));
+        let state = AdminState::new(Arc::clone(&server.store), Arc::clone(&clock), stopped.clone());
+        let http = HttpServer::new(web::router(state, access), nightmark::server::Options::default(), clock);
+        tokio::spawn(http.run(listener, stopped));
         Admin { server, address, _stop: stop }
     }
 
@@ -89,7 +90,10 @@ async fn a_key_lives_through_the_api() {
     assert_eq!((send(&key, &secret).await, send(&key, "ss_x").await), (200, 401));
 
     let shown = admin.get(&format!("/{id}")).await.expect(200, "");
-    assert_eq!((&shown["expires_at"], &shown["rate"], &shown["has_secret"]), (&json!("2026-03-31T22:00:00Z"), &json!(7), &json!(true)));
+    assert_eq!(
+        (&shown["expires_at"], &shown["rate"], &shown["has_secret"]),
+        (&json!("2026-03-31T22:00:00Z"), &json!(7), &json!(true))
+    );
     assert_eq!(shown["payload_template"], json!({"product_org_id": "workspace_id", "name": "workspace_name"}));
     for planted in [&key, &secret] {
         assert!(!shown.to_string().contains(planted.as_str()), "shown once");
@@ -121,10 +125,18 @@ async fn what_is_asked_wrongly_is_told_at_once() {
         "signature": {"scheme": "md5", "secret": "planted-secret"},
     });
     let told = admin.post("", all).await.expect(400, "`type` is")["error"].to_string();
-    assert!(told.contains("`template` is one of flat, segment, rudderstack") && told.contains("`signature.scheme`"), "{told}");
-    let told = admin.post("", json!({"name": "", "rate": 0, "signature": {"scheme": "segment", "secret": "planted-secret"}})).await;
+    assert!(
+        told.contains("`template` is one of flat, segment, rudderstack") && told.contains("`signature.scheme`"),
+        "{told}"
+    );
+    let told = admin
+        .post("", json!({"name": "", "rate": 0, "signature": {"scheme": "segment", "secret": "planted-secret"}}))
+        .await;
     let told = told.expect(400, "needs a name")["error"].to_string();
-    assert!(told.contains("at least 1 request") && told.contains("${SIGNING_SECRET}") && !told.contains("planted"), "{told}");
+    assert!(
+        told.contains("at least 1 request") && told.contains("${SIGNING_SECRET}") && !told.contains("planted"),
+        "{told}"
+    );
     for (body, part) in [
         (json!({"name": "k", "template": {"name": "n"}}), "`product_org_id` is missing"),
         (json!({"name": "k", "template": 5}), "`template` is one of"),
