@@ -1,7 +1,8 @@
 //! The receiving side: an upsert endpoint that speaks TrailSpark's wire format, and what Segment's and RudderStack's SDKs speak.
 //!
 //! In: `POST /api/product-orgs/webhook/{apiKey}` with a JSON object, or an array of them. Out: the orgs stored, and
-//! `{"success":true,"productOrgId":…,"targetOrgId":…,"isNewOrg":…}`, or `{"success":…,"results":[…]}`.
+//! `{"success":true,"productOrgId":…,"targetOrgId":…,"isNewOrg":…}`, or `{"success":…,"results":[…]}`; `{"success":true,"ignored":true}`
+//! for what the key's template passes over.
 //! In: `POST /v1/group`, `/v1/batch` and the other calls of an SDK (`sdk/`). Out: the group events stored, the others counted.
 //! The way of a request: `webhook` or `sdk` → `access` (by `keys`) → `body` → `mapping` (by the key's payload template; of
 //! many events by `events`) → `writer` → store → `answer`.
@@ -31,7 +32,8 @@ pub use sdk::MAX_UNKNOWN_SENDER;
 pub use writer::{OrgWriter, WriteError};
 
 use crate::clock::Clock;
-use crate::store::{KeyStore, KeyUse, OrgPatch, OrgStore, OrgUpsert, Upserted};
+use crate::mapping::Update;
+use crate::store::{KeyStore, KeyUse, OrgStore, OrgUpsert, Upserted};
 use access::Admitted;
 use answer::{Refusal, unavailable};
 use anyhow::Context as _;
@@ -62,25 +64,25 @@ impl ReceiverState {
     }
 
     /// Stores what one request says, in one transaction. One answer for each, in their order.
-    async fn store_many(&self, admitted: &Admitted, patches: Vec<OrgPatch>) -> Result<Vec<Upserted>, Refusal> {
+    async fn store_many(&self, admitted: &Admitted, updates: Vec<Update>) -> Result<Vec<Upserted>, Refusal> {
         let request_id = self.clock.run_id();
-        let upsert = |patch| OrgUpsert {
-            patch,
+        let upsert = |update: Update| OrgUpsert {
+            patch: update.patch,
             key: KeyUse { id: admitted.key_id.clone(), revision: admitted.revision },
             request_id: request_id.clone(),
             at: admitted.at,
-            event_at: None,
-            idempotency_id: None,
+            event_at: update.event_at,
+            idempotency_id: update.message_id,
         };
-        let done = self.writer.write(patches.into_iter().map(upsert).collect()).await;
+        let done = self.writer.write(updates.into_iter().map(upsert).collect()).await;
         done.map_err(|error| match error {
             WriteError::KeyChanged(_) => Refusal::Unauthorized,
             error => unavailable(&error),
         })
     }
 
-    async fn store_one(&self, admitted: &Admitted, patch: OrgPatch) -> Result<Upserted, Refusal> {
-        self.store_many(admitted, vec![patch]).await?.first().copied().ok_or(Refusal::Unavailable)
+    async fn store_one(&self, admitted: &Admitted, update: Update) -> Result<Upserted, Refusal> {
+        self.store_many(admitted, vec![update]).await?.first().copied().ok_or(Refusal::Unavailable)
     }
 }
 

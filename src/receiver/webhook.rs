@@ -1,10 +1,10 @@
 //! `POST /api/product-orgs/webhook/{apiKey}`: one org, or a JSON array of them.
 
 use super::access::{Admitted, admit};
-use super::answer::{Refusal, Stored};
+use super::answer::{Ignored, Refusal, Stored};
 use super::body::{self, Limits, MAX_BATCH_BODY, MAX_BODY};
 use super::{ReceiverState, array};
-use crate::mapping::Unfit;
+use crate::mapping::{Reading, Unfit};
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -29,18 +29,19 @@ pub(super) async fn product_orgs(
     let body = body::read(&headers, body, LIMITS).await?;
     match body::first(&body) {
         Some(b'[') => array::store(&state, admitted, body).await.map(IntoResponse::into_response),
-        _ => one(&state, &admitted, &body).await.map(IntoResponse::into_response),
+        _ => one(&state, &admitted, &body).await,
     }
 }
 
-async fn one(state: &ReceiverState, admitted: &Admitted, body: &[u8]) -> Result<Stored, Refusal> {
-    let patch = admitted.mapping.read(body).map_err(|unfit| match unfit {
+async fn one(state: &ReceiverState, admitted: &Admitted, body: &[u8]) -> Result<Response, Refusal> {
+    let reading = admitted.mapping.read(body).map_err(|unfit| match unfit {
         Unfit::NoObject => Refusal::Bad("the body must be a JSON object, or an array of them".to_owned()),
         unfit => Refusal::Bad(unfit.to_string()),
     })?;
-    let product_org_id = patch.product_org_id.clone();
-    let done = state.store_one(admitted, patch).await?;
-    Ok(Stored::new(product_org_id, done))
+    let Reading::Update(update) = reading else { return Ok(Ignored::default().into_response()) };
+    let product_org_id = update.patch.product_org_id.clone();
+    let done = state.store_one(admitted, update).await?;
+    Ok(Stored::new(product_org_id, done).into_response())
 }
 
 /// A missing content type passes: what counts is whether the body is JSON, and some senders leave it out. One that names

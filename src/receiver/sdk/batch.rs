@@ -3,9 +3,9 @@
 use super::access::receive;
 use super::answer::{Rejection, SdkRefusal, Taken};
 use super::event;
+use crate::mapping::{Reading, Update};
 use crate::receiver::answer::{Refusal, unavailable};
 use crate::receiver::{MAX_BATCH_BODY, PayloadTemplate, ReceiverState, body, events};
-use crate::store::OrgPatch;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -24,14 +24,14 @@ pub(super) async fn many(
     let sorted =
         tokio::task::spawn_blocking(move || sort(admitted.mapping.template(), &body).map(|sorted| (admitted, sorted)));
     let (admitted, sorted) = sorted.await.map_err(|error| unavailable(&error))??;
-    let stored = state.store_many(&admitted, sorted.patches).await?.len();
+    let stored = state.store_many(&admitted, sorted.updates).await?.len();
     Ok(Taken::new(&admitted.key_id, stored, sorted.ignored, sorted.rejections))
 }
 
 /// A batch's events by what becomes of them.
 #[derive(Default)]
 struct Sorted {
-    patches: Vec<OrgPatch>,
+    updates: Vec<Update>,
     ignored: usize,
     rejections: Vec<Rejection>,
 }
@@ -54,8 +54,8 @@ fn sort(template: &PayloadTemplate, body: &[u8]) -> Result<Sorted, Refusal> {
     let mut sorted = Sorted::default();
     for (index, event) in events::bounded(batch.batch)?.into_iter().enumerate() {
         match event::of_batch(template, index, events::read(event)) {
-            Ok(Some(patch)) => sorted.patches.push(patch),
-            Ok(None) => sorted.ignored += 1,
+            Ok(Reading::Update(update)) => sorted.updates.push(update),
+            Ok(Reading::Ignored) => sorted.ignored += 1,
             Err(rejection) => sorted.rejections.push(rejection),
         }
     }

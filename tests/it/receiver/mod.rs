@@ -5,6 +5,7 @@ mod kill;
 mod logs;
 mod sdk;
 mod server;
+mod templates;
 
 pub use kill::RECEIVER_MARKS;
 
