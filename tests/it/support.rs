@@ -1,5 +1,7 @@
 //! What the tests share: a home folder, the real binary, and a destination that answers by script.
 
+pub mod postgres;
+
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -136,6 +138,11 @@ impl Home {
 
     pub fn run(&self, args: &[&str]) -> Ran {
         ran(self.command(args).output().unwrap())
+    }
+
+    /// What the last `nightmark serve` has logged.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.path("serve.log")).unwrap_or_default()).into_owned()
     }
 
     /// `nightmark run JOB --json`, as JSON, with the exit code expected.
@@ -309,7 +316,9 @@ impl Served {
         let _ = std::fs::remove_file(&ready);
         let args = ["serve", "--receiver", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--ready-file"];
         let mut command = home.command(&args);
-        command.arg(&ready).envs(variables.iter().copied()).stdout(Stdio::null()).stderr(Stdio::piped());
+        // Into a file: a pipe that nobody reads would hold the process up once it is full.
+        let log = std::fs::File::create(home.path("serve.log")).unwrap();
+        command.arg(&ready).envs(variables.iter().copied()).stdout(Stdio::null()).stderr(log);
         let mut child = command.spawn().unwrap();
         // The file appears once it accepts connections. The bound is there only so that a broken build ends.
         for _ in 0..3000 {
@@ -319,8 +328,7 @@ impl Served {
                 return Served { child, receiver: of("receiver"), admin: of("admin") };
             }
             if let Some(status) = child.try_wait().unwrap() {
-                let output = child.wait_with_output().unwrap();
-                panic!("serve ended with {status}: {}", String::from_utf8_lossy(&output.stderr));
+                panic!("serve ended with {status}: {}", home.log());
             }
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
