@@ -3,6 +3,7 @@
 use super::{Context, Exit};
 use crate::job::Secrets;
 use crate::receiver::{self, ReceiverState};
+use crate::store::OrgStore;
 use crate::store::sqlite::SqliteStore;
 use crate::web::{self, Access, AdminState};
 use anyhow::Context as _;
@@ -47,6 +48,8 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
     let state = ReceiverState::start(Arc::clone(&store), Arc::clone(&context.clock));
     let admin_state = AdminState::new(Arc::clone(&store), Arc::clone(&context.clock), stopped.clone());
     let health = web::router(admin_state, access);
+    let forgetting =
+        receiver::forget(Arc::clone(&store) as Arc<dyn OrgStore>, Arc::clone(&context.clock), stopped.clone());
     let signalled = async {
         signal.wait().await;
         tracing::info!("stopping: requests that were begun are finished");
@@ -57,6 +60,7 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
         receiver::serve(receiver, state, stopped.clone()),
         async { receiver::serve_router(admin, health, stopped).await.context("the admin address") },
         signalled,
+        async { anyhow::Ok(forgetting.await) },
     )?;
     store.close().await;
     Ok(Exit::Done)

@@ -6,6 +6,8 @@ use super::keys::{Rejected, authenticate};
 use crate::mapping::{Mapping, PayloadTemplate};
 use crate::store::{EndpointType, KeyRecord};
 use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
+use std::fmt;
 
 /// A request whose key is valid and of the right type.
 #[derive(Debug)]
@@ -18,6 +20,36 @@ pub(super) struct Admitted {
     pub mapping: Mapping,
     /// When it came.
     pub at: DateTime<Utc>,
+    credentials: Credentials,
+}
+
+/// What a request is let in by. Not shown.
+struct Credentials {
+    api_key: SecretString,
+    secret: Option<SecretSlice<u8>>,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials")
+    }
+}
+
+impl Admitted {
+    /// Looks the key up once more, as the request came with it, and returns its revision.
+    ///
+    /// # Errors
+    /// As [`admit`].
+    pub(super) async fn again(&self, state: &ReceiverState) -> Result<i64, Refusal> {
+        let Credentials { api_key, secret } = &self.credentials;
+        let secret = secret.as_ref().map(|secret| secret.expose_secret());
+        let again = admit(state, api_key.expose_secret(), secret, state.clock.now()).await?;
+        // The text may have become another key's, which this request was not let in by.
+        match again.key_id == self.key_id {
+            true => Ok(again.revision),
+            false => Err(Refusal::Unauthorized),
+        }
+    }
 }
 
 /// Looks the key up.
@@ -37,7 +69,8 @@ pub(super) async fn admit(
     if key.endpoint != EndpointType::ProductOrgs {
         return Err(Refusal::WrongEndpoint);
     }
-    Ok(Admitted { mapping: mapping(&key)?, revision: key.revision, key_id: key.id, at })
+    let credentials = Credentials { api_key: api_key.into(), secret: secret.map(|secret| secret.to_vec().into()) };
+    Ok(Admitted { mapping: mapping(&key)?, revision: key.revision, key_id: key.id, at, credentials })
 }
 
 fn mapping(key: &KeyRecord) -> Result<Mapping, Refusal> {

@@ -6,12 +6,19 @@
 
 use super::access::Admitted;
 use super::answer::{ElementResult, Ignored, Refusal, Stored, StoredMany, unavailable};
+use super::sent::{Sent, marked};
 use super::{ReceiverState, events};
 use crate::mapping::{PayloadTemplate, Reading, extract};
+use axum::response::{IntoResponse, Response};
 
 /// Stores what can be stored. An array of which nothing can be is a bad body like any other: whoever set the template up
 /// wrongly sees it at the sender.
-pub(super) async fn store(state: &ReceiverState, admitted: Admitted, body: Vec<u8>) -> Result<StoredMany, Refusal> {
+pub(super) async fn store(
+    state: &ReceiverState,
+    admitted: Admitted,
+    sent: &Sent,
+    body: Vec<u8>,
+) -> Result<Response, Refusal> {
     // Megabytes of JSON would hold up the other requests of this thread.
     let read =
         tokio::task::spawn_blocking(move || read(admitted.mapping.template(), &body).map(|read| (admitted, read)))
@@ -20,17 +27,20 @@ pub(super) async fn store(state: &ReceiverState, admitted: Admitted, body: Vec<u
     let mut updates = Vec::with_capacity(elements.len());
     let elements: Vec<Element> = elements
         .into_iter()
-        .map(|element| match element? {
+        .enumerate()
+        .map(|(index, element)| match element? {
             Reading::Ignored => Ok(None),
             Reading::Update(update) => {
                 let id = update.patch.product_org_id.clone();
-                updates.push(update);
+                updates.push(sent.call_one_of_many(index, update));
                 Ok(Some(id))
             }
         })
         .collect();
     check(&admitted, &elements)?;
-    let mut done = state.store_many(&admitted, updates).await?.into_iter();
+    let done = state.store_many(&admitted, sent, updates).await?;
+    let repeated = !done.is_empty() && done.iter().all(|done| done.repeated);
+    let mut done = done.into_iter();
     let results = elements.into_iter().map(|element| match element {
         // One answer for each update: the writer sees to it.
         Ok(Some(id)) => {
@@ -40,7 +50,7 @@ pub(super) async fn store(state: &ReceiverState, admitted: Admitted, body: Vec<u
         Err(error) => Ok(ElementResult::rejected(error)),
     });
     let results: Vec<ElementResult> = results.collect::<Result<_, Refusal>>()?;
-    Ok(StoredMany::new(results))
+    Ok(marked(StoredMany::new(results).into_response(), repeated))
 }
 
 /// The id of the org that it updates; `None`: it is ignored; or why it is rejected.

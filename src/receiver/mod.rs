@@ -18,15 +18,18 @@ mod answer;
 mod array;
 mod body;
 mod events;
+mod forget;
 mod health;
 pub mod keys;
 mod sdk;
+mod sent;
 mod webhook;
 mod writer;
 
 pub use crate::mapping::PayloadTemplate;
 pub use body::{MAX_BATCH_BODY, MAX_BODY};
 pub use events::MAX_EVENTS;
+pub use forget::{REMEMBERED, forget, forget_piece};
 pub use sdk::MAX_UNKNOWN_SENDER;
 pub use writer::{OrgWriter, WriteError};
 
@@ -43,6 +46,7 @@ use axum::http::HeaderValue;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::{get, post};
+use sent::Sent;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,25 +73,38 @@ impl ReceiverState {
     }
 
     /// Stores what one request says, in one transaction. One answer for each, in their order.
-    async fn store_many(&self, admitted: &Admitted, updates: Vec<Update>) -> Result<Vec<Upserted>, Refusal> {
-        let request_id = self.clock.run_id();
+    async fn store_many(
+        &self,
+        admitted: &Admitted,
+        sent: &Sent,
+        updates: Vec<Update>,
+    ) -> Result<Vec<Upserted>, Refusal> {
+        let key = KeyUse { id: admitted.key_id.clone(), revision: admitted.revision };
         let upsert = |update: Update| OrgUpsert {
             patch: update.patch,
-            key: KeyUse { id: admitted.key_id.clone(), revision: admitted.revision },
-            request_id: request_id.clone(),
+            key: key.clone(),
+            request_id: sent.request_id.clone(),
             at: admitted.at,
             event_at: update.event_at,
             idempotency_id: update.message_id,
         };
-        let done = self.writer.write(updates.into_iter().map(upsert).collect()).await;
-        done.map_err(|error| match error {
-            WriteError::KeyChanged(_) => Refusal::Unauthorized,
-            error => unavailable(&error),
-        })
+        match self.writer.write(updates.into_iter().map(upsert).collect()).await {
+            Err(WriteError::KeyChanged(upserts)) => self.store_again(admitted, upserts).await,
+            done => done.map_err(|error| unavailable(&error)),
+        }
     }
 
-    async fn store_one(&self, admitted: &Admitted, update: Update) -> Result<Upserted, Refusal> {
-        self.store_many(admitted, vec![update]).await?.first().copied().ok_or(Refusal::Unavailable)
+    /// The key was changed since it was looked up. If it still lets the request in, its updates are stored after all.
+    async fn store_again(&self, admitted: &Admitted, mut upserts: Vec<OrgUpsert>) -> Result<Vec<Upserted>, Refusal> {
+        let revision = admitted.again(self).await?;
+        upserts.iter_mut().for_each(|upsert| upsert.key.revision = revision);
+        // Changed twice within one request: its sender comes again.
+        self.writer.write(upserts).await.map_err(|error| unavailable(&error))
+    }
+
+    async fn store_one(&self, admitted: &Admitted, sent: &Sent, update: Update) -> Result<Upserted, Refusal> {
+        let done = self.store_many(admitted, sent, vec![sent.call(update)]).await?;
+        done.first().copied().ok_or(Refusal::Unavailable)
     }
 }
 

@@ -3,6 +3,7 @@
 use super::access::{Admitted, admit};
 use super::answer::{Ignored, Refusal, Stored};
 use super::body::{self, Limits, MAX_BATCH_BODY, MAX_BODY};
+use super::sent::{Sent, marked};
 use super::{ReceiverState, array};
 use crate::mapping::{Reading, Unfit};
 use axum::body::Body;
@@ -18,6 +19,7 @@ const LIMITS: Limits = Limits { array: MAX_BATCH_BODY, other: MAX_BODY };
 pub(super) async fn product_orgs(
     State(state): State<ReceiverState>,
     path: Result<Path<String>, PathRejection>,
+    sent: Sent,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
@@ -25,23 +27,24 @@ pub(super) async fn product_orgs(
     let Path(api_key) = path.map_err(|_| Refusal::Unauthorized)?;
     let secret = headers.get("x-api-secret").map(|value| value.as_bytes());
     let admitted = admit(&state, &api_key, secret, now).await?;
+    sent.check()?;
     expect_json(&headers)?;
     let body = body::read(&headers, body, LIMITS).await?;
     match body::first(&body) {
-        Some(b'[') => array::store(&state, admitted, body).await.map(IntoResponse::into_response),
-        _ => one(&state, &admitted, &body).await,
+        Some(b'[') => array::store(&state, admitted, &sent, body).await,
+        _ => one(&state, &admitted, &sent, &body).await,
     }
 }
 
-async fn one(state: &ReceiverState, admitted: &Admitted, body: &[u8]) -> Result<Response, Refusal> {
+async fn one(state: &ReceiverState, admitted: &Admitted, sent: &Sent, body: &[u8]) -> Result<Response, Refusal> {
     let reading = admitted.mapping.read(body).map_err(|unfit| match unfit {
         Unfit::NoObject => Refusal::Bad("the body must be a JSON object, or an array of them".to_owned()),
         unfit => Refusal::Bad(unfit.to_string()),
     })?;
     let Reading::Update(update) = reading else { return Ok(Ignored::default().into_response()) };
     let product_org_id = update.patch.product_org_id.clone();
-    let done = state.store_one(admitted, update).await?;
-    Ok(Stored::new(product_org_id, done).into_response())
+    let done = state.store_one(admitted, sent, update).await?;
+    Ok(marked(Stored::new(product_org_id, done).into_response(), done.repeated))
 }
 
 /// A missing content type passes: what counts is whether the body is JSON, and some senders leave it out. One that names

@@ -11,6 +11,7 @@
 mod access;
 pub mod answer;
 mod health;
+mod orgs;
 
 pub use access::{Access, AccessError, SHORTEST_TOKEN};
 
@@ -64,5 +65,5 @@ pub fn router(state: AdminState, access: Access) -> Router {
 
 /// The parts of the API, one line for each.
 fn api() -> Router<AdminState> {
-    Router::new()
+    Router::new().merge(orgs::router())
 }

@@ -5,10 +5,12 @@ use super::answer::{Rejection, SdkRefusal, Taken};
 use super::event;
 use crate::mapping::{Reading, Update};
 use crate::receiver::answer::{Refusal, unavailable};
+use crate::receiver::sent::{Sent, marked};
 use crate::receiver::{MAX_BATCH_BODY, PayloadTemplate, ReceiverState, body, events};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
@@ -16,22 +18,28 @@ use serde_json::value::RawValue;
 /// Group events are stored in one transaction; a bad event is named in the answer and takes no other down.
 pub(super) async fn many(
     State(state): State<ReceiverState>,
+    sent: Sent,
     headers: HeaderMap,
     body: Body,
-) -> Result<Taken, SdkRefusal> {
+) -> Result<Response, SdkRefusal> {
     let (admitted, body) = receive(&state, &headers, body, MAX_BATCH_BODY).await?;
+    sent.check()?;
     // Megabytes of JSON would hold up the other requests of this thread.
     let sorted =
         tokio::task::spawn_blocking(move || sort(admitted.mapping.template(), &body).map(|sorted| (admitted, sorted)));
     let (admitted, sorted) = sorted.await.map_err(|error| unavailable(&error))??;
-    let stored = state.store_many(&admitted, sorted.updates).await?.len();
-    Ok(Taken::new(&admitted.key_id, stored, sorted.ignored, sorted.rejections))
+    let updates = sorted.updates.into_iter().map(|(index, update)| sent.call_one_of_many(index, update)).collect();
+    let done = state.store_many(&admitted, &sent, updates).await?;
+    let repeated = !done.is_empty() && done.iter().all(|done| done.repeated);
+    let taken = Taken::new(&admitted.key_id, done.len(), sorted.ignored, sorted.rejections);
+    Ok(marked(taken.into_response(), repeated))
 }
 
 /// A batch's events by what becomes of them.
 #[derive(Default)]
 struct Sorted {
-    updates: Vec<Update>,
+    /// With their places in the batch.
+    updates: Vec<(usize, Update)>,
     ignored: usize,
     rejections: Vec<Rejection>,
 }
@@ -54,7 +62,7 @@ fn sort(template: &PayloadTemplate, body: &[u8]) -> Result<Sorted, Refusal> {
     let mut sorted = Sorted::default();
     for (index, event) in events::bounded(batch.batch)?.into_iter().enumerate() {
         match event::of_batch(template, index, events::read(event)) {
-            Ok(Reading::Update(update)) => sorted.updates.push(update),
+            Ok(Reading::Update(update)) => sorted.updates.push((index, update)),
             Ok(Reading::Ignored) => sorted.ignored += 1,
             Err(rejection) => sorted.rejections.push(rejection),
         }

@@ -5,23 +5,28 @@ use super::answer::{SdkRefusal, Taken};
 use super::event;
 use crate::mapping::Reading;
 use crate::receiver::ReceiverState;
+use crate::receiver::sent::{Sent, marked};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
 
 /// The path says what it is; a `type` need not.
 pub(super) async fn one(
     State(state): State<ReceiverState>,
+    sent: Sent,
     headers: HeaderMap,
     body: Body,
-) -> Result<Taken, SdkRefusal> {
+) -> Result<Response, SdkRefusal> {
     let (admitted, event) = receive_event(&state, &headers, body).await?;
-    match event::of_group(admitted.mapping.template(), 0, &event) {
+    sent.check()?;
+    let (taken, repeated) = match event::of_group(admitted.mapping.template(), 0, &event) {
         Ok(Reading::Update(update)) => {
-            state.store_one(&admitted, update).await?;
-            Ok(Taken::new(&admitted.key_id, 1, 0, Vec::new()))
+            let done = state.store_one(&admitted, &sent, update).await?;
+            (Taken::new(&admitted.key_id, 1, 0, Vec::new()), done.repeated)
         }
-        Ok(Reading::Ignored) => Ok(Taken::new(&admitted.key_id, 0, 1, Vec::new())),
-        Err(rejection) => Ok(Taken::new(&admitted.key_id, 0, 0, vec![rejection])),
-    }
+        Ok(Reading::Ignored) => (Taken::new(&admitted.key_id, 0, 1, Vec::new()), false),
+        Err(rejection) => (Taken::new(&admitted.key_id, 0, 0, vec![rejection]), false),
+    };
+    Ok(marked(taken.into_response(), repeated))
 }

@@ -4,6 +4,8 @@ mod array;
 mod corpus;
 mod kill;
 mod logs;
+mod reading;
+mod repeats;
 mod sdk;
 mod server;
 mod templates;
