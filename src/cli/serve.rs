@@ -7,6 +7,7 @@ use crate::config::ReceiverSettings;
 use crate::job::Secrets;
 use crate::receiver::{self, ReceiverState};
 use crate::server::{self, Server, Tls, TlsFiles};
+use crate::store::OrgStore;
 use crate::store::sqlite::SqliteStore;
 use crate::web::{self, Access, AdminState};
 use anyhow::Context as _;
@@ -64,6 +65,8 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
     let secrets = Secrets::new(&context.home);
     let state =
         ReceiverState::start(Arc::clone(&store), Arc::clone(&context.clock), secrets, receiver_options(settings));
+    let forgetting =
+        receiver::forget(Arc::clone(&store) as Arc<dyn OrgStore>, Arc::clone(&context.clock), stopping.clone());
     let received = async {
         receiver::serve(receiver, state, server_options(settings), tls, stopping).await;
         let _ = end.send(true);
@@ -73,7 +76,7 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
         tracing::info!("stopping: requests that were begun are finished");
         let _ = stop.send(true);
     };
-    tokio::join!(received, admin_server.run(admin, ending), signalled);
+    tokio::join!(received, admin_server.run(admin, ending), signalled, forgetting);
     store.close().await;
     Ok(Exit::Done)
 }

@@ -2,6 +2,8 @@
 //! anything about an org at all.
 
 use super::Path;
+use super::extract::{must, time};
+use chrono::{DateTime, SubsecRound, Utc};
 use serde_json::Value;
 use std::fmt;
 
@@ -69,6 +71,34 @@ impl Condition {
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} == {}", self.path, Value::from(self.equals.as_str()))
+    }
+}
+
+/// Characters of a message id at most.
+pub const MAX_MESSAGE_ID: usize = 255;
+
+/// Whether a sender may call an update so.
+pub fn is_message_id(text: &str) -> bool {
+    !text.is_empty() && text.chars().count() <= MAX_MESSAGE_ID && !text.chars().any(char::is_control)
+}
+
+/// As stores keep times. Numbers are refused: whether they count seconds or milliseconds they do not say.
+pub(super) fn time_of_event(value: Value) -> Result<DateTime<Utc>, String> {
+    match value {
+        Value::String(_) => time(value).map(|time| time.trunc_subsecs(6)),
+        other => Err(must("be an RFC 3339 time such as 2026-01-15T10:30:00Z", &other)),
+    }
+}
+
+pub(super) fn name_of_event(value: Value) -> Result<String, String> {
+    let text = match value {
+        Value::String(text) => text,
+        Value::Number(number) if !number.is_f64() => number.to_string(),
+        other => return Err(must("be a string or an integer", &other)),
+    };
+    match is_message_id(&text) {
+        true => Ok(text),
+        false => Err(format!("must have 1–{MAX_MESSAGE_ID} characters, none of them a control character")),
     }
 }
 

@@ -1,19 +1,12 @@
 //! From values to an update of an org: the one place that decides what fits.
 
+use super::envelope::{name_of_event, time_of_event};
 use super::{Envelope, Field, Misfit, OrgPatch, Patch, Path, PayloadTemplate, Reading, TrialStatus, Unfit, Update};
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 /// Bytes of a product org id at most.
 pub const MAX_ID: usize = 255;
-
-/// Characters of a message id at most.
-pub const MAX_MESSAGE_ID: usize = 255;
-
-/// Whether a sender may call an update so.
-pub fn is_message_id(text: &str) -> bool {
-    !text.is_empty() && text.chars().count() <= MAX_MESSAGE_ID && !text.chars().any(char::is_control)
-}
 
 /// Takes the fields out of a payload. A path at which nothing stands leaves the stored value alone, a null clears it.
 ///
@@ -42,11 +35,11 @@ pub(super) fn judge(
     let (patch, mut misfits) = fields(template, &mut value)?;
     let mut event_at = None;
     if let Some(path) = timestamp {
-        event_at = around(Envelope::TIMESTAMP, path, value(time_slot, path), event_time, &mut misfits);
+        event_at = around(Envelope::TIMESTAMP, path, value(time_slot, path), time_of_event, &mut misfits);
     }
     let mut called = None;
     if let Some(path) = message_id {
-        called = around(Envelope::MESSAGE_ID, path, value(message_slot, path), message, &mut misfits);
+        called = around(Envelope::MESSAGE_ID, path, value(message_slot, path), name_of_event, &mut misfits);
     }
     match misfits.is_empty() {
         true => Ok(Reading::Update(Update { patch, event_at, message_id: called })),
@@ -94,26 +87,6 @@ fn around<T>(
             misfits.push(Misfit::at(name, path, &problem));
             None
         }
-    }
-}
-
-/// As stores keep times. Numbers are refused: whether they count seconds or milliseconds they do not say.
-fn event_time(value: Value) -> Result<DateTime<Utc>, String> {
-    match value {
-        Value::String(_) => time(value).map(|time| time.trunc_subsecs(6)),
-        other => Err(must("be an RFC 3339 time such as 2026-01-15T10:30:00Z", &other)),
-    }
-}
-
-fn message(value: Value) -> Result<String, String> {
-    let text = match value {
-        Value::String(text) => text,
-        Value::Number(number) if !number.is_f64() => number.to_string(),
-        other => return Err(must("be a string or an integer", &other)),
-    };
-    match is_message_id(&text) {
-        true => Ok(text),
-        false => Err(format!("must have 1–{MAX_MESSAGE_ID} characters, none of them a control character")),
     }
 }
 
@@ -205,7 +178,7 @@ fn trial_status(value: Value) -> Result<TrialStatus, String> {
     })
 }
 
-fn time(value: Value) -> Result<DateTime<Utc>, String> {
+pub(super) fn time(value: Value) -> Result<DateTime<Utc>, String> {
     text(value).and_then(|text| {
         DateTime::parse_from_rfc3339(&text)
             .map(|time| time.to_utc())
@@ -220,7 +193,7 @@ fn object(value: Value) -> Result<Map<String, Value>, String> {
     }
 }
 
-fn must(be: &str, found: &Value) -> String {
+pub(super) fn must(be: &str, found: &Value) -> String {
     format!("must {be}, not {}", kind(found))
 }
 
@@ -239,6 +212,7 @@ fn kind(value: &Value) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mapping::MAX_MESSAGE_ID;
     use serde_json::json;
 
     fn template() -> PayloadTemplate {

@@ -21,8 +21,8 @@ mod scan;
 pub mod template;
 mod update;
 
-pub use envelope::{Condition, Envelope};
-pub use extract::{MAX_MESSAGE_ID, extract, is_message_id};
+pub use envelope::{Condition, Envelope, MAX_MESSAGE_ID, is_message_id};
+pub use extract::extract;
 pub use field::Field;
 pub use json::{MAX_DEPTH, parse as parse_strict};
 pub use misfit::{Misfit, Unfit};

@@ -1,19 +1,16 @@
-//! Who may come in: the key that a request names, what it is for, and whether the body is signed as the key asks.
-//!
-//! Two steps, because the key is checked before anything of the body is read: a request [`WithKey`] has a valid key of the right
-//! type, and only one that is [`Admitted`], which it becomes with its body, may store anything.
+//! Who may come in: the key that a request names, whether it is valid now, and how often it has come.
 
 use super::Options;
+use super::admitted::{Admitted, WithKey};
 use super::answer::{Refusal, unavailable};
 use super::body::{self, Held, Limits};
 use super::caller::Caller;
-use super::keys::{Cache, Credentials, Known, Shape, Unsigned, Uses, compare_with_nothing, shape};
+use super::keys::{Cache, Credentials, Known, Shape, Uses, compare_with_nothing, shape};
 use super::limits::RateLimits;
 use super::memory::Memory;
 use crate::job::Secrets;
-use crate::mapping::Mapping;
 use crate::server::note_key;
-use crate::store::{EndpointType, KeyStore};
+use crate::store::KeyStore;
 use axum::body::Body;
 use axum::http::HeaderMap;
 use chrono::{DateTime, Utc};
@@ -68,15 +65,15 @@ impl Access {
             compare_with_nothing(&shown);
         }
         let Some(key) = known.filter(|key| key.admits(&shown, at)) else {
-            return Err(self.bad_key(&caller));
+            return Err(self.bad_key(caller));
         };
         note_key(&key.record.id);
         self.rates.key(&key.record.id, key.record.rate)?;
-        Ok(WithKey { access: self, admitted: Admitted::new(key, shown, caller, at)? })
+        Ok(WithKey::new(self, Admitted::new(key, shown, caller, at)?))
     }
 
     /// What a request without a good key is answered.
-    pub(super) fn bad_key(&self, caller: &Caller) -> Refusal {
+    pub(super) fn bad_key(&self, caller: Caller) -> Refusal {
         self.rates.bad_key(caller.address)
     }
 
@@ -117,16 +114,12 @@ impl Access {
     /// # Errors
     /// As [`admit`](Self::admit).
     pub(super) async fn again(&self, admitted: &Admitted) -> Result<Admitted, Refusal> {
-        self.cache.forget(admitted.shown.key());
-        let key = self.known(&admitted.shown).await?.ok_or(Refusal::Unauthorized)?;
-        if !key.admits(&admitted.shown, admitted.at) {
-            return Err(Refusal::Unauthorized);
+        self.cache.forget(admitted.shown().key());
+        let key = self.known(admitted.shown()).await?;
+        match key.filter(|key| admitted.is_let_in_by(key)) {
+            Some(key) => admitted.with(key),
+            None => Err(self.bad_key(admitted.caller())),
         }
-        // The body is gone, and another signature would have to be checked against it. The sender comes again.
-        if key.record.signature != admitted.key.record.signature {
-            return Err(Refusal::Unavailable);
-        }
-        Admitted::new(key, admitted.shown.clone(), admitted.caller.clone(), admitted.at)
     }
 
     /// Counts what became of a sender's events, besides those that are stored.
@@ -145,80 +138,5 @@ impl Access {
     /// Writes what has been counted so far.
     pub(super) async fn flush(&self) {
         self.uses.flush().await;
-    }
-}
-
-/// A request whose key is valid and of the right type.
-pub(super) struct WithKey<'a> {
-    access: &'a Access,
-    admitted: Admitted,
-}
-
-impl WithKey<'_> {
-    /// Reads the body and checks its signature.
-    ///
-    /// # Errors
-    /// As [`body::read`] and [`signed`](Self::signed).
-    pub(super) async fn read(
-        self,
-        headers: &HeaderMap,
-        body: Body,
-        limits: Limits,
-    ) -> Result<(Admitted, Held), Refusal> {
-        let body = self.counted(self.access.read_body(headers, body, limits).await)?;
-        Ok((self.signed(headers, &body)?, body))
-    }
-
-    /// The same for a body that was read already.
-    ///
-    /// # Errors
-    /// For a signature that is missing or does not fit, the same as for everything else about the key; 503 if the secret
-    /// to check it by is not there.
-    pub(super) fn signed(self, headers: &HeaderMap, body: &[u8]) -> Result<Admitted, Refusal> {
-        let key = self.admitted.key_id();
-        match self.admitted.key.check_signature(headers, body, self.admitted.at) {
-            Ok(()) => Ok(self.admitted),
-            Err(Unsigned::Bad(why)) => {
-                tracing::warn!(key, why, "a request with a valid key was refused: its signature is missing or wrong");
-                Err(self.access.bad_key(&self.admitted.caller))
-            }
-            Err(Unsigned::Unresolved) => {
-                tracing::error!(key, "an update was answered 503: the key's signing secret cannot be had");
-                Err(Refusal::Unavailable)
-            }
-        }
-    }
-
-    /// Counts a refusal that is the sender's doing.
-    pub(super) fn counted<T>(&self, result: Result<T, Refusal>) -> Result<T, Refusal> {
-        self.access.counted(&self.admitted, result)
-    }
-}
-
-/// A request that may store what its body says.
-#[derive(Debug, Clone)]
-pub(super) struct Admitted {
-    key: Arc<Known>,
-    /// What payloads are read by.
-    pub mapping: Arc<Mapping>,
-    shown: Credentials,
-    caller: Caller,
-    /// When it came.
-    pub at: DateTime<Utc>,
-}
-
-impl Admitted {
-    fn new(key: Arc<Known>, shown: Credentials, caller: Caller, at: DateTime<Utc>) -> Result<Admitted, Refusal> {
-        if key.record.endpoint != EndpointType::ProductOrgs {
-            return Err(Refusal::WrongEndpoint);
-        }
-        // Why there is none was said when it was read.
-        let mapping = key.mapping.clone().ok_or(Refusal::Unavailable)?;
-        Ok(Admitted { key, mapping, shown, caller, at })
-    }
-
-    /// The id of its key.
-    pub(super) fn key_id(&self) -> &str {
-        &self.key.record.id
     }
 }

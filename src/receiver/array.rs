@@ -4,16 +4,23 @@
 //! the others are: Segment throws a batch away that is answered 4xx, and repeats one that is answered 5xx, so either would
 //! lose or repeat the good ones for the sake of a bad one.
 
-use super::access::Admitted;
+use super::admitted::Admitted;
 use super::answer::{ElementResult, Ignored, Refusal, Stored, StoredMany, unavailable};
 use super::body::Held;
+use super::sent::{Sent, marked};
 use super::{ReceiverState, events};
 use crate::mapping::{PayloadTemplate, Reading, extract};
+use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
 
 /// Stores what can be stored. An array of which nothing can be is a bad body like any other: whoever set the template up
 /// wrongly sees it at the sender.
-pub(super) async fn store(state: &ReceiverState, admitted: &Admitted, body: Held) -> Result<StoredMany, Refusal> {
+pub(super) async fn store(
+    state: &ReceiverState,
+    admitted: &Admitted,
+    sent: &Sent,
+    body: Held,
+) -> Result<Response, Refusal> {
     // Megabytes of JSON would hold up the other requests of this thread.
     let mapping = Arc::clone(&admitted.mapping);
     let read = tokio::task::spawn_blocking(move || read(mapping.template(), &body)).await;
@@ -21,17 +28,20 @@ pub(super) async fn store(state: &ReceiverState, admitted: &Admitted, body: Held
     let mut updates = Vec::with_capacity(elements.len());
     let elements: Vec<Element> = elements
         .into_iter()
-        .map(|element| match element? {
+        .enumerate()
+        .map(|(index, element)| match element? {
             Reading::Ignored => Ok(None),
             Reading::Update(update) => {
                 let id = update.patch.product_org_id.clone();
-                updates.push(update);
+                updates.push(sent.call_one_of_many(index, update));
                 Ok(Some(id))
             }
         })
         .collect();
     let rejected = check(admitted, &elements)?;
-    let mut done = state.store_many(admitted, updates).await?.into_iter();
+    let done = state.store_many(admitted, sent, updates).await?;
+    let repeated = !done.is_empty() && done.iter().all(|done| done.repeated);
+    let mut done = done.into_iter();
     let results = elements.into_iter().map(|element| match element {
         // One answer for each update: the writer sees to it.
         Ok(Some(id)) => {
@@ -43,7 +53,7 @@ pub(super) async fn store(state: &ReceiverState, admitted: &Admitted, body: Held
     let results: Vec<ElementResult> = results.collect::<Result<_, Refusal>>()?;
     let ignored = results.iter().filter(|result| matches!(result, ElementResult::Ignored(_))).count();
     state.access.count(admitted, ignored, rejected);
-    Ok(StoredMany::new(results))
+    Ok(marked(StoredMany::new(results).into_response(), repeated))
 }
 
 /// The id of the org that it updates; `None`: it is ignored; or why it is rejected.

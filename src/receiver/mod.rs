@@ -15,22 +15,26 @@
 //! and TLS (`server`).
 
 mod access;
+mod admitted;
 mod answer;
 mod array;
 mod body;
 mod caller;
 mod events;
+mod forget;
 mod health;
 pub mod keys;
 mod limits;
 mod memory;
 mod sdk;
+mod sent;
 mod webhook;
 mod writer;
 
 pub use crate::mapping::PayloadTemplate;
 pub use body::{MAX_BATCH_BODY, MAX_BODY};
 pub use events::MAX_EVENTS;
+pub use forget::{REMEMBERED, forget, forget_piece};
 pub use sdk::MAX_UNKNOWN_SENDER;
 pub use writer::{OrgWriter, WriteError};
 
@@ -39,11 +43,13 @@ use crate::job::Secrets;
 use crate::mapping::Update;
 use crate::server::{self, Server, Tls, note_route};
 use crate::store::{KeyStore, OrgStore, OrgUpsert, Upserted};
-use access::{Access, Admitted};
+use access::Access;
+use admitted::Admitted;
 use answer::{Refusal, unavailable};
 use axum::Router;
 use axum::middleware::from_fn;
 use axum::routing::{get, post};
+use sent::Sent;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -103,15 +109,38 @@ impl ReceiverState {
     }
 
     /// Stores what one request says, in one transaction. One answer for each, in their order.
-    async fn store_many(&self, admitted: &Admitted, updates: Vec<Update>) -> Result<Vec<Upserted>, Refusal> {
-        let upsert =
-            |update: Update| OrgUpsert { patch: update.patch, key_id: admitted.key_id().to_owned(), at: admitted.at };
-        let done = self.writer.write(updates.into_iter().map(upsert).collect()).await;
-        done.map_err(|error| unavailable(&error))
+    async fn store_many(
+        &self,
+        admitted: &Admitted,
+        sent: &Sent,
+        updates: Vec<Update>,
+    ) -> Result<Vec<Upserted>, Refusal> {
+        let key = admitted.key_use();
+        let upsert = |update: Update| OrgUpsert {
+            patch: update.patch,
+            key: key.clone(),
+            request_id: sent.request_id.clone(),
+            at: admitted.at,
+            event_at: update.event_at,
+            idempotency_id: update.message_id,
+        };
+        match self.writer.write(updates.into_iter().map(upsert).collect()).await {
+            Err(WriteError::KeyChanged(upserts)) => self.store_again(admitted, upserts).await,
+            done => done.map_err(|error| unavailable(&error)),
+        }
     }
 
-    async fn store_one(&self, admitted: &Admitted, update: Update) -> Result<Upserted, Refusal> {
-        self.store_many(admitted, vec![update]).await?.first().copied().ok_or(Refusal::Unavailable)
+    /// The key was changed since it was looked up. If it still lets the request in, its updates are stored after all.
+    async fn store_again(&self, admitted: &Admitted, mut upserts: Vec<OrgUpsert>) -> Result<Vec<Upserted>, Refusal> {
+        let key = self.access.again(admitted).await?.key_use();
+        upserts.iter_mut().for_each(|upsert| upsert.key.clone_from(&key));
+        // Changed twice within one request: its sender comes again.
+        self.writer.write(upserts).await.map_err(|error| unavailable(&error))
+    }
+
+    async fn store_one(&self, admitted: &Admitted, sent: &Sent, update: Update) -> Result<Upserted, Refusal> {
+        let done = self.store_many(admitted, sent, vec![sent.call(update)]).await?;
+        done.first().copied().ok_or(Refusal::Unavailable)
     }
 }
 

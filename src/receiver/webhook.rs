@@ -1,9 +1,10 @@
 //! `POST /api/product-orgs/webhook/{apiKey}`: one org, or a JSON array of them.
 
-use super::access::Admitted;
+use super::admitted::Admitted;
 use super::answer::{Ignored, Refusal, Stored};
 use super::body::{self, Limits, MAX_BATCH_BODY, MAX_BODY};
 use super::caller::Caller;
+use super::sent::{Sent, marked};
 use super::{ReceiverState, array};
 use crate::mapping::{Reading, Unfit};
 use axum::body::Body;
@@ -20,23 +21,24 @@ pub(super) async fn product_orgs(
     State(state): State<ReceiverState>,
     caller: Caller,
     path: Result<Path<String>, PathRejection>,
+    sent: Sent,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
     let now = state.clock.now();
-    let Path(api_key) = path.map_err(|_| state.access.bad_key(&caller))?;
+    let Path(api_key) = path.map_err(|_| state.access.bad_key(caller))?;
     let secret = headers.get("x-api-secret").map(|value| value.as_bytes());
     let with_key = state.access.admit(caller, &api_key, secret, now).await?;
-    with_key.counted(expect_json(&headers))?;
+    with_key.counted(sent.check().and_then(|()| expect_json(&headers)))?;
     let (admitted, body) = with_key.read(&headers, body, LIMITS).await?;
     let answer = match body::first(&body) {
-        Some(b'[') => array::store(&state, &admitted, body).await.map(IntoResponse::into_response),
-        _ => one(&state, &admitted, &body).await,
+        Some(b'[') => array::store(&state, &admitted, &sent, body).await,
+        _ => one(&state, &admitted, &sent, &body).await,
     };
     state.access.counted(&admitted, answer)
 }
 
-async fn one(state: &ReceiverState, admitted: &Admitted, body: &[u8]) -> Result<Response, Refusal> {
+async fn one(state: &ReceiverState, admitted: &Admitted, sent: &Sent, body: &[u8]) -> Result<Response, Refusal> {
     let reading = admitted.mapping.read(body).map_err(|unfit| match unfit {
         Unfit::NoObject => Refusal::Bad("the body must be a JSON object, or an array of them".to_owned()),
         unfit => Refusal::Bad(unfit.to_string()),
@@ -46,8 +48,8 @@ async fn one(state: &ReceiverState, admitted: &Admitted, body: &[u8]) -> Result<
         return Ok(Ignored::default().into_response());
     };
     let product_org_id = update.patch.product_org_id.clone();
-    let done = state.store_one(admitted, update).await?;
-    Ok(Stored::new(product_org_id, done).into_response())
+    let done = state.store_one(admitted, sent, update).await?;
+    Ok(marked(Stored::new(product_org_id, done).into_response(), done.repeated))
 }
 
 /// A missing content type passes: what counts is whether the body is JSON, and some senders leave it out. One that names

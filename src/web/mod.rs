@@ -12,6 +12,7 @@ mod access;
 pub mod answer;
 mod health;
 mod keys;
+mod orgs;
 
 pub use access::{Access, AccessError, SHORTEST_TOKEN};
 
@@ -67,5 +68,5 @@ pub fn router(state: AdminState, access: Access) -> Router {
 
 /// The parts of the API, one line for each.
 fn api() -> Router<AdminState> {
-    Router::new().merge(keys::router())
+    Router::new().merge(keys::router()).merge(orgs::router())
 }

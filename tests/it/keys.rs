@@ -133,10 +133,8 @@ fn what_our_sender_signs_is_taken() {
     );
     home.write("orgs.csv", "workspace_id,workspace_name\nws_1,One\nws_2,Two\n");
     let run = |signing: &str, code: i32| {
-        let destination = format!(
-            "kind = \"trailspark\"\nbase_url = \"http://{}\"\nkey = \"${{file:receiver.key}}\"\n{signing}",
-            served.receiver
-        );
+        let destination =
+            format!("url = \"http://{}/api/product-orgs/webhook/${{file:receiver.key}}\"\n{signing}", served.receiver);
         home.write("jobs/orgs.toml", &job_file("", &destination, "preset = \"flat\""));
         home.run(&["run", "orgs"]).expect(code)
     };

@@ -22,6 +22,7 @@ mod leftovers;
 mod liquid_js;
 mod messages;
 mod nightly;
+mod orgs;
 mod protocol;
 mod receiver;
 mod redaction;

@@ -5,7 +5,7 @@ use super::text::{KEY_MARK, SECRET_MARK, hash, text, visible};
 use crate::clock::Clock;
 use crate::mapping::PayloadTemplate;
 use crate::store::{EndpointType, KeyCounts, KeyRecord, KeyStore, PreviousText, SignatureCheck, StoreError};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use secrecy::SecretString;
 
 /// What a key is to be.
@@ -88,8 +88,8 @@ pub async fn create(store: &dyn KeyStore, clock: &dyn Clock, new: NewKey) -> Res
         key_hash: hash(&key),
         secret_hash: secret.as_deref().map(hash),
         template,
-        created_at: clock.now(),
-        expires_at: new.expires_at,
+        created_at: now(clock),
+        expires_at: new.expires_at.map(|end| end.trunc_subsecs(6)),
         revoked_at: None,
         last_used_at: None,
         revision: 1,
@@ -148,7 +148,7 @@ pub async fn rotate(store: &dyn KeyStore, clock: &dyn Clock, id: &str, how: Rota
     if how.overlap < TimeDelta::zero() || how.overlap > MAX_OVERLAP {
         return Err(KeyError::Unfit(format!("an overlap has 0 to {} days", MAX_OVERLAP.num_days())));
     }
-    let now = clock.now();
+    let now = now(clock);
     let old = store.key(id).await?.ok_or_else(|| KeyError::Unknown(id.to_owned()))?;
     may_be_rotated(&old, how, now).map_err(KeyError::Conflict)?;
     let (key, secret) = draw(old.secret_hash.is_some(), clock);
@@ -193,6 +193,11 @@ fn may_be_rotated(key: &KeyRecord, how: Rotation, now: DateTime<Utc>) -> Result<
 
 fn draw(with_secret: bool, clock: &dyn Clock) -> (String, Option<String>) {
     (text(KEY_MARK, bits(clock)), with_secret.then(|| text(SECRET_MARK, bits(clock))))
+}
+
+/// As the store keeps times, so that a key is shown now as it is later.
+fn now(clock: &dyn Clock) -> DateTime<Utc> {
+    clock.now().trunc_subsecs(6)
 }
 
 /// 256 random bits.

@@ -1,16 +1,18 @@
 //! `POST /v1/batch`: many events.
 
 use super::access::receive;
-use super::answer::{Rejection, SdkRefusal, Taken};
+use super::answer::{Rejection, SdkRefusal};
 use super::event;
 use super::taken;
 use crate::mapping::{Reading, Update};
 use crate::receiver::answer::{Refusal, unavailable};
 use crate::receiver::caller::Caller;
+use crate::receiver::sent::{Sent, marked};
 use crate::receiver::{MAX_BATCH_BODY, PayloadTemplate, ReceiverState, body, events};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
@@ -20,23 +22,29 @@ use std::sync::Arc;
 pub(super) async fn many(
     State(state): State<ReceiverState>,
     caller: Caller,
+    sent: Sent,
     headers: HeaderMap,
     body: Body,
-) -> Result<Taken, SdkRefusal> {
+) -> Result<Response, SdkRefusal> {
     let (admitted, body) = receive(&state, caller, &headers, body, MAX_BATCH_BODY).await?;
+    state.access.counted(&admitted, sent.check())?;
     // Megabytes of JSON would hold up the other requests of this thread.
     let mapping = Arc::clone(&admitted.mapping);
     let sorted = tokio::task::spawn_blocking(move || sort(mapping.template(), &body));
     let sorted = sorted.await.map_err(|error| unavailable(&error))?;
     let sorted = state.access.counted(&admitted, sorted)?;
-    let stored = state.store_many(&admitted, sorted.updates).await?.len();
-    Ok(taken(&state, &admitted, stored, sorted.ignored, sorted.rejections))
+    let updates = sorted.updates.into_iter().map(|(index, update)| sent.call_one_of_many(index, update)).collect();
+    let done = state.store_many(&admitted, &sent, updates).await?;
+    let repeated = !done.is_empty() && done.iter().all(|done| done.repeated);
+    let taken = taken(&state, &admitted, done.len(), sorted.ignored, sorted.rejections);
+    Ok(marked(taken.into_response(), repeated))
 }
 
 /// A batch's events by what becomes of them.
 #[derive(Default)]
 struct Sorted {
-    updates: Vec<Update>,
+    /// With their places in the batch.
+    updates: Vec<(usize, Update)>,
     ignored: usize,
     rejections: Vec<Rejection>,
 }
@@ -59,7 +67,7 @@ fn sort(template: &PayloadTemplate, body: &[u8]) -> Result<Sorted, Refusal> {
     let mut sorted = Sorted::default();
     for (index, event) in events::bounded(batch.batch)?.into_iter().enumerate() {
         match event::of_batch(template, index, events::read(event)) {
-            Ok(Reading::Update(update)) => sorted.updates.push(update),
+            Ok(Reading::Update(update)) => sorted.updates.push((index, update)),
             Ok(Reading::Ignored) => sorted.ignored += 1,
             Err(rejection) => sorted.rejections.push(rejection),
         }

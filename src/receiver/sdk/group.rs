@@ -1,29 +1,34 @@
 //! `POST /v1/group`: one event.
 
 use super::access::receive_event;
-use super::answer::{SdkRefusal, Taken};
+use super::answer::SdkRefusal;
 use super::{event, taken};
 use crate::mapping::Reading;
 use crate::receiver::ReceiverState;
 use crate::receiver::caller::Caller;
+use crate::receiver::sent::{Sent, marked};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
 
 /// The path says what it is; a `type` need not.
 pub(super) async fn one(
     State(state): State<ReceiverState>,
     caller: Caller,
+    sent: Sent,
     headers: HeaderMap,
     body: Body,
-) -> Result<Taken, SdkRefusal> {
+) -> Result<Response, SdkRefusal> {
     let (admitted, event) = receive_event(&state, caller, &headers, body).await?;
-    match event::of_group(admitted.mapping.template(), 0, &event) {
+    state.access.counted(&admitted, sent.check())?;
+    let (taken, repeated) = match event::of_group(admitted.mapping.template(), 0, &event) {
         Ok(Reading::Update(update)) => {
-            state.store_one(&admitted, update).await?;
-            Ok(taken(&state, &admitted, 1, 0, Vec::new()))
+            let done = state.store_one(&admitted, &sent, update).await?;
+            (taken(&state, &admitted, 1, 0, Vec::new()), done.repeated)
         }
-        Ok(Reading::Ignored) => Ok(taken(&state, &admitted, 0, 1, Vec::new())),
-        Err(rejection) => Ok(taken(&state, &admitted, 0, 0, vec![rejection])),
-    }
+        Ok(Reading::Ignored) => (taken(&state, &admitted, 0, 1, Vec::new()), false),
+        Err(rejection) => (taken(&state, &admitted, 0, 0, vec![rejection]), false),
+    };
+    Ok(marked(taken.into_response(), repeated))
 }

@@ -20,7 +20,7 @@ mod ignored;
 pub use access::MAX_UNKNOWN_SENDER;
 
 use super::ReceiverState;
-use super::access::Admitted;
+use super::admitted::Admitted;
 use answer::{Rejection, Taken};
 use axum::Router;
 use axum::routing::post;

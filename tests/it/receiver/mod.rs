@@ -10,6 +10,8 @@ mod kill;
 mod limits;
 mod logs;
 mod raw;
+mod reading;
+mod repeats;
 mod sdk;
 mod server;
 mod stop;

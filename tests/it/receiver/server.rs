@@ -51,6 +51,8 @@ pub struct Key {
 pub struct Answer {
     pub status: u16,
     pub retry_after: Option<String>,
+    /// Whether it says that the request was done before.
+    pub replayed: bool,
     pub text: String,
 }
 
@@ -121,7 +123,8 @@ impl Server {
         let response = request.send().await.unwrap();
         let status = response.status().as_u16();
         let retry_after = response.headers().get("retry-after").map(|v| v.to_str().unwrap().to_owned());
-        Answer { status, retry_after, text: response.text().await.unwrap() }
+        let replayed = response.headers().get("idempotent-replayed").is_some_and(|value| value == "true");
+        Answer { status, retry_after, replayed, text: response.text().await.unwrap() }
     }
 
     pub async fn post_with(&self, key: &str, secret: Option<&str>, body: impl Into<reqwest::Body>) -> Answer {
