@@ -31,7 +31,7 @@ pub use sdk::MAX_UNKNOWN_SENDER;
 pub use writer::{OrgWriter, WriteError};
 
 use crate::clock::Clock;
-use crate::store::{KeyStore, OrgPatch, OrgStore, OrgUpsert, Upserted};
+use crate::store::{KeyStore, KeyUse, OrgPatch, OrgStore, OrgUpsert, Upserted};
 use access::Admitted;
 use answer::{Refusal, unavailable};
 use anyhow::Context as _;
@@ -63,9 +63,20 @@ impl ReceiverState {
 
     /// Stores what one request says, in one transaction. One answer for each, in their order.
     async fn store_many(&self, admitted: &Admitted, patches: Vec<OrgPatch>) -> Result<Vec<Upserted>, Refusal> {
-        let upsert = |patch| OrgUpsert { patch, key_id: admitted.key_id.clone(), at: admitted.at };
+        let request_id = self.clock.run_id();
+        let upsert = |patch| OrgUpsert {
+            patch,
+            key: KeyUse { id: admitted.key_id.clone(), revision: admitted.revision },
+            request_id: request_id.clone(),
+            at: admitted.at,
+            event_at: None,
+            idempotency_id: None,
+        };
         let done = self.writer.write(patches.into_iter().map(upsert).collect()).await;
-        done.map_err(|error| unavailable(&error))
+        done.map_err(|error| match error {
+            WriteError::KeyChanged(_) => Refusal::Unauthorized,
+            error => unavailable(&error),
+        })
     }
 
     async fn store_one(&self, admitted: &Admitted, patch: OrgPatch) -> Result<Upserted, Refusal> {

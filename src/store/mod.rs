@@ -21,7 +21,10 @@ mod state;
 pub use keys::{
     EndpointType, Hash, KeyCounts, KeyRecord, KeyStore, KeyUses, PreviousText, SignatureCheck, SignatureScheme,
 };
-pub use orgs::{OrgFields, OrgPatch, OrgRecord, OrgStore, OrgUpsert, Patch, TrialStatus, Upserted};
+pub use orgs::{
+    FieldTimes, KeyUse, MAX_IDEMPOTENCY_ID, OrgChange, OrgFields, OrgPatch, OrgRecord, OrgStore, OrgUpsert, Patch,
+    TrialStatus, UpsertOutcome, Upserted, check_idempotency_id,
+};
 
 use crate::receipt::{Counts, FailureKind, Progress, Receipt};
 use async_trait::async_trait;
