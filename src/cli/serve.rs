@@ -3,7 +3,6 @@
 use super::{Context, Exit};
 use crate::receiver::{self, ReceiverState};
 use crate::store::KeyStore;
-use crate::store::sqlite::SqliteStore;
 use anyhow::Context as _;
 use serde_json::json;
 use std::net::SocketAddr;
@@ -38,11 +37,11 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
     let signal = Signal::new()?;
     let receiver = bind(args.receiver.unwrap_or(context.settings.receiver.address), "--receiver").await?;
     let admin = bind(args.admin.unwrap_or(context.settings.admin.address), "--admin").await?;
-    let store = Arc::new(SqliteStore::open(&context.home.database()).await?);
+    let store = context.store().await?;
     announce(context, &args, receiver.local_addr()?, admin.local_addr()?)?;
 
     let (stop, stopped) = watch::channel(false);
-    let state = ReceiverState::start(Arc::clone(&store), Arc::clone(&context.clock));
+    let state = ReceiverState::start_with(Arc::clone(&store) as _, Arc::clone(&store) as _, Arc::clone(&context.clock));
     let health = receiver::admin_router(Arc::clone(&store) as Arc<dyn KeyStore>);
     let signalled = async {
         signal.wait().await;

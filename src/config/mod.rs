@@ -6,10 +6,12 @@
 //! Deliberately absent: anything about one job.
 
 mod settings;
+mod store;
 
 pub use settings::{
     AdminSettings, DEFAULT, DeliverySettings, LogFormat, LogSettings, ReceiverSettings, Settings, SettingsError,
 };
+pub use store::StoreSettings;
 
 use std::path::{Path, PathBuf};
 

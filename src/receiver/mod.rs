@@ -57,8 +57,12 @@ pub struct ReceiverState {
 impl ReceiverState {
     /// Starts the writer as a task of the current tokio runtime; it ends with the last clone.
     pub fn start<S: KeyStore + OrgStore + 'static>(store: Arc<S>, clock: Arc<dyn Clock>) -> ReceiverState {
-        let writer = OrgWriter::start(Arc::clone(&store) as Arc<dyn OrgStore>);
-        ReceiverState { keys: store, writer, clock }
+        Self::start_with(Arc::clone(&store) as _, store, clock)
+    }
+
+    /// The same over a store whose kind is not known here.
+    pub fn start_with(keys: Arc<dyn KeyStore>, orgs: Arc<dyn OrgStore>, clock: Arc<dyn Clock>) -> ReceiverState {
+        ReceiverState { keys, writer: OrgWriter::start(orgs), clock }
     }
 
     /// Stores what one request says, in one transaction. One answer for each, in their order.
