@@ -140,6 +140,11 @@ impl Home {
         ran(self.command(args).output().unwrap())
     }
 
+    /// What the last `nightmark serve` has logged.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.path("serve.log")).unwrap_or_default()).into_owned()
+    }
+
     /// `nightmark run JOB --json`, as JSON, with the exit code expected.
     #[track_caller]
     pub fn job(&self, job: &str, code: i32) -> Value {
@@ -311,7 +316,9 @@ impl Served {
         let _ = std::fs::remove_file(&ready);
         let args = ["serve", "--receiver", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--ready-file"];
         let mut command = home.command(&args);
-        command.arg(&ready).envs(variables.iter().copied()).stdout(Stdio::null()).stderr(Stdio::piped());
+        // Into a file: a pipe that nobody reads would hold the process up once it is full.
+        let log = std::fs::File::create(home.path("serve.log")).unwrap();
+        command.arg(&ready).envs(variables.iter().copied()).stdout(Stdio::null()).stderr(log);
         let mut child = command.spawn().unwrap();
         // The file appears once it accepts connections. The bound is there only so that a broken build ends.
         for _ in 0..3000 {
@@ -321,8 +328,7 @@ impl Served {
                 return Served { child, receiver: of("receiver"), admin: of("admin") };
             }
             if let Some(status) = child.try_wait().unwrap() {
-                let output = child.wait_with_output().unwrap();
-                panic!("serve ended with {status}: {}", String::from_utf8_lossy(&output.stderr));
+                panic!("serve ended with {status}: {}", home.log());
             }
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
@@ -330,8 +336,17 @@ impl Served {
     }
 
     /// SIGTERM, and the exit code.
-    pub fn stop(mut self) -> i32 {
-        signal(self.child.id(), "TERM");
+    pub fn stop(self) -> i32 {
+        signal(self.pid(), "TERM");
+        self.wait()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The exit code of a process that has been told to end.
+    pub fn wait(mut self) -> i32 {
         self.child.wait().unwrap().code().unwrap_or(-1)
     }
 }

@@ -1,19 +1,28 @@
 //! The receiver over a real socket: what the guide says, and what broken or hostile clients get.
 
+mod access_log;
 mod array;
+mod corpus;
+mod http;
 mod kill;
+mod limits;
 mod logs;
+mod raw;
 mod sdk;
 mod server;
+mod stop;
+mod tls;
 
 pub use kill::RECEIVER_MARKS;
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
 use nightmark::clock::Clock;
+use nightmark::receiver::MAX_BODY;
 use nightmark::receiver::keys::Purpose;
-use nightmark::receiver::{self, MAX_BODY};
+use nightmark::server::Server as HttpServer;
 use nightmark::store::{KeyStore, OrgStore};
+use nightmark::web::{self, Access, AdminState};
 use serde_json::{Value, json};
 use server::{Server, preset};
 use std::sync::Arc;
@@ -317,11 +326,19 @@ async fn the_admin_address_tells_alive_from_ready() {
     let server = Server::start().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (_stop, stopped) = watch::channel(false);
-    let router = receiver::admin_router(Arc::clone(&server.store) as Arc<dyn KeyStore>);
-    tokio::spawn(receiver::serve_router(listener, router, stopped));
+    let (stop, stopped) = watch::channel(false);
+    let access = Access::new(address, None).unwrap();
+    let state = AdminState::new(Arc::clone(&server.store), Arc::clone(&server.clock) as Arc<dyn Clock>, stopped);
+    let router = web::router(state, access);
+    let (_end, stopped) = watch::channel(false);
+    let clock = Arc::clone(&server.clock) as Arc<dyn Clock>;
+    tokio::spawn(HttpServer::new(router, nightmark::server::Options::default(), clock).run(listener, stopped));
     let status = async |path: &str| server.send(server.client.get(format!("http://{address}{path}"))).await.status;
     assert_eq!((status("/healthz").await, status("/readyz").await), (200, 200));
+    stop.send(true).unwrap();
+    assert_eq!((status("/healthz").await, status("/readyz").await), (200, 503), "stopping");
+    stop.send(false).unwrap();
+    assert_eq!(status("/readyz").await, 200);
     server.store.close().await;
     assert_eq!((status("/healthz").await, status("/readyz").await), (200, 503));
 }
