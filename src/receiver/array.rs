@@ -6,24 +6,20 @@
 
 use super::access::Admitted;
 use super::answer::{ElementResult, Ignored, Refusal, Stored, StoredMany, unavailable};
-use super::sent::{Sent, marked};
+use super::body::Held;
+use super::called::marked;
 use super::{ReceiverState, events};
 use crate::mapping::{PayloadTemplate, Reading, extract};
 use axum::response::{IntoResponse, Response};
+use std::sync::Arc;
 
 /// Stores what can be stored. An array of which nothing can be is a bad body like any other: whoever set the template up
 /// wrongly sees it at the sender.
-pub(super) async fn store(
-    state: &ReceiverState,
-    admitted: Admitted,
-    sent: &Sent,
-    body: Vec<u8>,
-) -> Result<Response, Refusal> {
+pub(super) async fn store(state: &ReceiverState, admitted: &Admitted, body: Held) -> Result<Response, Refusal> {
     // Megabytes of JSON would hold up the other requests of this thread.
-    let read =
-        tokio::task::spawn_blocking(move || read(admitted.mapping.template(), &body).map(|read| (admitted, read)))
-            .await;
-    let (admitted, elements) = read.map_err(|error| unavailable(&error))??;
+    let mapping = Arc::clone(&admitted.mapping);
+    let read = tokio::task::spawn_blocking(move || read(mapping.template(), &body)).await;
+    let elements = read.map_err(|error| unavailable(&error))??;
     let mut updates = Vec::with_capacity(elements.len());
     let elements: Vec<Element> = elements
         .into_iter()
@@ -32,13 +28,13 @@ pub(super) async fn store(
             Reading::Ignored => Ok(None),
             Reading::Update(update) => {
                 let id = update.patch.product_org_id.clone();
-                updates.push(sent.call_one_of_many(index, update));
+                updates.push(admitted.caller.called.one_of_many(index, update));
                 Ok(Some(id))
             }
         })
         .collect();
-    check(&admitted, &elements)?;
-    let done = state.store_many(&admitted, sent, updates).await?;
+    let rejected = check(admitted, &elements)?;
+    let done = state.store_many(admitted, updates).await?;
     let repeated = !done.is_empty() && done.iter().all(|done| done.repeated);
     let mut done = done.into_iter();
     let results = elements.into_iter().map(|element| match element {
@@ -50,21 +46,24 @@ pub(super) async fn store(
         Err(error) => Ok(ElementResult::rejected(error)),
     });
     let results: Vec<ElementResult> = results.collect::<Result<_, Refusal>>()?;
+    let ignored = results.iter().filter(|result| matches!(result, ElementResult::Ignored(_))).count();
+    state.access.count(admitted, ignored, rejected);
     Ok(marked(StoredMany::new(results).into_response(), repeated))
 }
 
 /// The id of the org that it updates; `None`: it is ignored; or why it is rejected.
 type Element = Result<Option<String>, String>;
 
-fn check(admitted: &Admitted, elements: &[Element]) -> Result<(), Refusal> {
-    let Some(first) = elements.iter().find_map(|element| element.as_ref().err()) else { return Ok(()) };
+/// How many are rejected.
+fn check(admitted: &Admitted, elements: &[Element]) -> Result<usize, Refusal> {
+    let Some(first) = elements.iter().find_map(|element| element.as_ref().err()) else { return Ok(0) };
     let rejected = elements.iter().filter(|element| element.is_err()).count();
     if rejected == elements.len() {
         return Err(Refusal::Bad(format!("no element of the array can be stored; the first: {first}")));
     }
-    let key = &admitted.key_id;
+    let key = admitted.key_id();
     tracing::warn!(key, rejected, error = first, "elements of an array were rejected; the first is given");
-    Ok(())
+    Ok(rejected)
 }
 
 fn read(template: &PayloadTemplate, body: &[u8]) -> Result<Vec<Result<Reading, String>>, Refusal> {

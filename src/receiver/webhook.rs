@@ -1,9 +1,10 @@
 //! `POST /api/product-orgs/webhook/{apiKey}`: one org, or a JSON array of them.
 
-use super::access::{Admitted, admit};
+use super::access::Admitted;
 use super::answer::{Ignored, Refusal, Stored};
 use super::body::{self, Limits, MAX_BATCH_BODY, MAX_BODY};
-use super::sent::{Sent, marked};
+use super::called::marked;
+use super::caller::Caller;
 use super::{ReceiverState, array};
 use crate::mapping::{Reading, Unfit};
 use axum::body::Body;
@@ -18,32 +19,35 @@ const LIMITS: Limits = Limits { array: MAX_BATCH_BODY, other: MAX_BODY };
 /// The key is checked before anything of the body is read, and answers the same whatever the body.
 pub(super) async fn product_orgs(
     State(state): State<ReceiverState>,
+    caller: Caller,
     path: Result<Path<String>, PathRejection>,
-    sent: Sent,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
     let now = state.clock.now();
-    let Path(api_key) = path.map_err(|_| Refusal::Unauthorized)?;
+    let Path(api_key) = path.map_err(|_| state.access.bad_key(&caller))?;
     let secret = headers.get("x-api-secret").map(|value| value.as_bytes());
-    let admitted = admit(&state, &api_key, secret, now).await?;
-    sent.check()?;
-    expect_json(&headers)?;
-    let body = body::read(&headers, body, LIMITS).await?;
-    match body::first(&body) {
-        Some(b'[') => array::store(&state, admitted, &sent, body).await,
-        _ => one(&state, &admitted, &sent, &body).await,
-    }
+    let with_key = state.access.admit(caller, &api_key, secret, now).await?;
+    with_key.counted(expect_json(&headers))?;
+    let (admitted, body) = with_key.read(&headers, body, LIMITS).await?;
+    let answer = match body::first(&body) {
+        Some(b'[') => array::store(&state, &admitted, body).await,
+        _ => one(&state, &admitted, &body).await,
+    };
+    state.access.counted(&admitted, answer)
 }
 
-async fn one(state: &ReceiverState, admitted: &Admitted, sent: &Sent, body: &[u8]) -> Result<Response, Refusal> {
+async fn one(state: &ReceiverState, admitted: &Admitted, body: &[u8]) -> Result<Response, Refusal> {
     let reading = admitted.mapping.read(body).map_err(|unfit| match unfit {
         Unfit::NoObject => Refusal::Bad("the body must be a JSON object, or an array of them".to_owned()),
         unfit => Refusal::Bad(unfit.to_string()),
     })?;
-    let Reading::Update(update) = reading else { return Ok(Ignored::default().into_response()) };
+    let Reading::Update(update) = reading else {
+        state.access.count(admitted, 1, 0);
+        return Ok(Ignored::default().into_response());
+    };
     let product_org_id = update.patch.product_org_id.clone();
-    let done = state.store_one(admitted, sent, update).await?;
+    let done = state.store_one(admitted, update).await?;
     Ok(marked(Stored::new(product_org_id, done).into_response(), done.repeated))
 }
 

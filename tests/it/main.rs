@@ -15,6 +15,7 @@ mod import_hightouch;
 mod inspect;
 mod interop;
 mod job_files;
+mod keys;
 mod kinds;
 mod last_night;
 mod leftovers;

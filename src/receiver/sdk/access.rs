@@ -1,9 +1,10 @@
 //! The key of an SDK's call, and its body.
 
 use crate::mapping::json;
-use crate::receiver::access::{Admitted, admit};
+use crate::receiver::access::Admitted;
 use crate::receiver::answer::Refusal;
-use crate::receiver::body::{self, Limits};
+use crate::receiver::body::{Held, Limits};
+use crate::receiver::caller::Caller;
 use crate::receiver::{MAX_BODY, ReceiverState};
 use axum::body::Body;
 use axum::http::{HeaderMap, header};
@@ -28,22 +29,25 @@ struct Basic {
 /// 401 and 403 for the key, whatever the body; 408, 413, 415 and 400 for a body that cannot be read; 503.
 pub(super) async fn receive(
     state: &ReceiverState,
+    caller: Caller,
     headers: &HeaderMap,
     body: Body,
     limit: usize,
-) -> Result<(Admitted, Vec<u8>), Refusal> {
+) -> Result<(Admitted, Held), Refusal> {
     let at = state.clock.now();
     let secret = headers.get("x-api-secret").map(|value| value.as_bytes());
-    match basic(headers)? {
+    match basic(headers).map_err(|_| state.access.bad_key(&caller))? {
         Some(basic) => {
             let password = Some(basic.password.as_slice()).filter(|password| !password.is_empty());
-            let admitted = admit(state, &basic.user, secret.or(password), at).await?;
-            Ok((admitted, body::read(headers, body, Limits::all(limit)).await?))
+            let with_key = state.access.admit(caller, &basic.user, secret.or(password), at).await?;
+            with_key.read(headers, body, Limits::all(limit)).await
         }
         None => {
-            let body = body::read(headers, body, Limits::all(limit.min(MAX_UNKNOWN_SENDER))).await?;
-            let key = write_key(&body).ok_or(Refusal::Unauthorized)?;
-            Ok((admit(state, &key, secret, at).await?, body))
+            let limits = Limits::all(limit.min(MAX_UNKNOWN_SENDER));
+            let body = state.access.read_body(headers, body, limits).await?;
+            let key = write_key(&body).ok_or_else(|| state.access.bad_key(&caller))?;
+            let with_key = state.access.admit(caller, &key, secret, at).await?;
+            Ok((with_key.signed(headers, &body)?, body))
         }
     }
 }
@@ -54,14 +58,18 @@ pub(super) async fn receive(
 /// 400 for a body that is no object besides.
 pub(super) async fn receive_event(
     state: &ReceiverState,
+    caller: Caller,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<(Admitted, Map<String, Value>), Refusal> {
-    let (admitted, body) = receive(state, headers, body, MAX_BODY).await?;
-    match json::parse(&body).map_err(Refusal::Bad)? {
-        Value::Object(event) => Ok((admitted, event)),
-        _ => Err(Refusal::Bad("the body must be a JSON object".to_owned())),
-    }
+    let (admitted, body) = receive(state, caller, headers, body, MAX_BODY).await?;
+    let event = match json::parse(&body) {
+        Ok(Value::Object(event)) => Ok(event),
+        Ok(_) => Err(Refusal::Bad("the body must be a JSON object".to_owned())),
+        Err(words) => Err(Refusal::Bad(words)),
+    };
+    let event = state.access.counted(&admitted, event)?;
+    Ok((admitted, event))
 }
 
 /// `None`: the header is not there. Anything in it that is no Basic auth is a bad key.

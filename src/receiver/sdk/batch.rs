@@ -1,11 +1,13 @@
 //! `POST /v1/batch`: many events.
 
 use super::access::receive;
-use super::answer::{Rejection, SdkRefusal, Taken};
+use super::answer::{Rejection, SdkRefusal};
 use super::event;
+use super::taken;
 use crate::mapping::{Reading, Update};
 use crate::receiver::answer::{Refusal, unavailable};
-use crate::receiver::sent::{Sent, marked};
+use crate::receiver::called::marked;
+use crate::receiver::caller::Caller;
 use crate::receiver::{MAX_BATCH_BODY, PayloadTemplate, ReceiverState, body, events};
 use axum::body::Body;
 use axum::extract::State;
@@ -14,24 +16,26 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
+use std::sync::Arc;
 
 /// Group events are stored in one transaction; a bad event is named in the answer and takes no other down.
 pub(super) async fn many(
     State(state): State<ReceiverState>,
-    sent: Sent,
+    caller: Caller,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, SdkRefusal> {
-    let (admitted, body) = receive(&state, &headers, body, MAX_BATCH_BODY).await?;
-    sent.check()?;
+    let (admitted, body) = receive(&state, caller, &headers, body, MAX_BATCH_BODY).await?;
     // Megabytes of JSON would hold up the other requests of this thread.
-    let sorted =
-        tokio::task::spawn_blocking(move || sort(admitted.mapping.template(), &body).map(|sorted| (admitted, sorted)));
-    let (admitted, sorted) = sorted.await.map_err(|error| unavailable(&error))??;
-    let updates = sorted.updates.into_iter().map(|(index, update)| sent.call_one_of_many(index, update)).collect();
-    let done = state.store_many(&admitted, &sent, updates).await?;
+    let mapping = Arc::clone(&admitted.mapping);
+    let sorted = tokio::task::spawn_blocking(move || sort(mapping.template(), &body));
+    let sorted = sorted.await.map_err(|error| unavailable(&error))?;
+    let sorted = state.access.counted(&admitted, sorted)?;
+    let called = &admitted.caller.called;
+    let updates = sorted.updates.into_iter().map(|(index, update)| called.one_of_many(index, update)).collect();
+    let done = state.store_many(&admitted, updates).await?;
     let repeated = !done.is_empty() && done.iter().all(|done| done.repeated);
-    let taken = Taken::new(&admitted.key_id, done.len(), sorted.ignored, sorted.rejections);
+    let taken = taken(&state, &admitted, done.len(), sorted.ignored, sorted.rejections);
     Ok(marked(taken.into_response(), repeated))
 }
 

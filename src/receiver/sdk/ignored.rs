@@ -2,7 +2,9 @@
 
 use super::access::receive_event;
 use super::answer::{SdkRefusal, Taken};
+use super::taken;
 use crate::receiver::ReceiverState;
+use crate::receiver::caller::Caller;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -10,9 +12,10 @@ use axum::http::HeaderMap;
 /// Key and body are held to the same rules as a group call's, so that a mistake in either shows.
 pub(super) async fn one(
     State(state): State<ReceiverState>,
+    caller: Caller,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Taken, SdkRefusal> {
-    let (admitted, _) = receive_event(&state, &headers, body).await?;
-    Ok(Taken::new(&admitted.key_id, 0, 1, Vec::new()))
+    let (admitted, _) = receive_event(&state, caller, &headers, body).await?;
+    Ok(taken(&state, &admitted, 0, 1, Vec::new()))
 }

@@ -2,13 +2,18 @@
 
 use chrono::{DateTime, Utc};
 use nightmark::clock::{Clock, SystemClock};
+use nightmark::config::Home;
+use nightmark::job::Secrets;
 use nightmark::receiver::keys::{self, NewKey, Purpose};
-use nightmark::receiver::{self, PayloadTemplate, ReceiverState};
+use nightmark::receiver::{self, Options, PayloadTemplate, ReceiverState};
+use nightmark::server::{self, Tls};
 use nightmark::store::OrgStore;
 use nightmark::store::sqlite::SqliteStore;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
+use std::env::VarError;
 use std::sync::{Arc, Mutex};
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -27,12 +32,12 @@ impl Clock for TestClock {
 }
 
 pub struct Server {
-    _dir: tempfile::TempDir,
+    pub dir: TempDir,
     pub address: std::net::SocketAddr,
     pub store: Arc<SqliteStore>,
     pub clock: Arc<TestClock>,
     pub stop: watch::Sender<bool>,
-    served: tokio::task::JoinHandle<anyhow::Result<()>>,
+    served: tokio::task::JoinHandle<()>,
     pub client: reqwest::Client,
 }
 
@@ -70,7 +75,13 @@ impl Answer {
 }
 
 impl Server {
+    /// Without limits on rates and on connections of one address.
     pub async fn start() -> Server {
+        let server = server::Options { connections_per_address: 1024, ..server::Options::default() };
+        Server::start_with(Options::default().without_rates(), server, None).await
+    }
+
+    pub async fn start_with(options: Options, server: server::Options, tls: Option<Arc<Tls>>) -> Server {
         // The program installs it as well; the client would not start without.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let dir = tempfile::tempdir().unwrap();
@@ -79,14 +90,18 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
-        let state = ReceiverState::start(Arc::clone(&store), Arc::clone(&clock) as Arc<dyn Clock>);
-        let served = tokio::spawn(receiver::serve(listener, state, stopped));
+        let state = ReceiverState::start(Arc::clone(&store), Arc::clone(&clock) as _, secrets(&dir), options);
+        let served = tokio::spawn(receiver::serve(listener, state, server, tls, stopped));
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Server { _dir: dir, address, store, clock, stop, served, client }
+        Server { dir, address, store, clock, stop, served, client }
     }
 
     pub async fn key(&self, purpose: Purpose, with_secret: bool, expires_at: Option<DateTime<Utc>>) -> Key {
-        let new = NewKey { name: "test".into(), purpose, with_secret, expires_at };
+        let new = NewKey { with_secret, expires_at, ..NewKey::new("test", purpose) };
+        self.make(new).await
+    }
+
+    pub async fn make(&self, new: NewKey) -> Key {
         let created = keys::create(self.store.as_ref(), self.clock.as_ref(), new).await.unwrap();
         let secret = created.secret.map(|secret| secret.expose_secret().to_owned());
         Key { id: created.record.id, key: created.key.expose_secret().to_owned(), secret }
@@ -130,9 +145,22 @@ impl Server {
 
     pub async fn stop(self) {
         self.stop.send(true).unwrap();
-        self.served.await.unwrap().unwrap();
+        self.served.await.unwrap();
     }
 }
+
+/// Signing secrets: what [`SHARED`] and [`WHSEC`] refer to, and files in the server's folder.
+fn secrets(dir: &TempDir) -> Secrets {
+    Secrets::with_env(&Home::new(dir.path()).unwrap(), |name| match name {
+        "SHARED" => Ok(SHARED.to_owned()),
+        "WHSEC" => Ok(WHSEC.to_owned()),
+        _ => Err(VarError::NotPresent),
+    })
+}
+
+/// What is signed with, as `${SHARED}` and `${WHSEC}`.
+pub const SHARED: &str = "shared between a sender and the receiver";
+pub const WHSEC: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 pub fn preset(name: &str) -> Purpose {
     Purpose::ProductOrgs(PayloadTemplate::preset(name).unwrap())

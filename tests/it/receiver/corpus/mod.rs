@@ -225,6 +225,8 @@ fn send_all(served: &Served, cases: &[Case]) -> (Vec<String>, BTreeMap<Option<u1
 #[test]
 fn malformed_requests_are_refused_and_write_nothing() {
     let home = Home::new();
+    // All of it comes from one address, and much of it with bad keys.
+    home.write("nightmark.toml", "[receiver]\nrate = 0\nbad_keys_per_minute = 0\n");
     let served = Served::start(&home);
     let keys = Keys::create(&home);
     send_good(&served, &keys, "kept");
