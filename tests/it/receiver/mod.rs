@@ -4,13 +4,18 @@ mod access_log;
 mod array;
 mod corpus;
 mod http;
+mod key_api;
+mod keys;
 mod kill;
 mod limits;
 mod logs;
 mod raw;
+mod reading;
+mod repeats;
 mod sdk;
 mod server;
 mod stop;
+mod templates;
 mod tls;
 
 pub use kill::RECEIVER_MARKS;
