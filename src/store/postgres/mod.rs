@@ -124,6 +124,12 @@ fn remedy(code: &str) -> Option<&'static str> {
     })
 }
 
+/// An id that is asked for, up to a NUL: Postgres's text holds none, so that no id has one. `Err`: it has one, and what comes before
+/// it is in the same place among all ids.
+fn before_nul(id: &str) -> Result<&str, &str> {
+    id.split_once('\0').map_or(Ok(id), |(before, _)| Err(before))
+}
+
 /// Postgres's text holds no NUL, which what a destination says may have. It is shown to people and nothing else.
 fn shown(text: &str) -> Cow<'_, str> {
     if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{FFFD}")) } else { Cow::Borrowed(text) }

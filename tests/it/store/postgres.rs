@@ -71,7 +71,9 @@ async fn what_cannot_be_opened_says_why_and_shows_no_password() {
     check(&url.replace(&format!(":{}/", database.port), &format!(":{nobody}/")), "cannot be reached").await;
     check(&format!("{url}?sslmode=require"), "TLS").await;
 
-    database.open().await.close().await;
+    let store = database.open().await;
+    assert!(!format!("{store:?}").contains("planted"), "{store:?}");
+    store.close().await;
     let set = "UPDATE nightmark._sqlx_migrations SET version = 9999 WHERE version = (SELECT max(version) FROM \
                nightmark._sqlx_migrations)";
     cluster.sql(&database.name, set);

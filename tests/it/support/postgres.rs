@@ -130,7 +130,11 @@ impl Cluster {
 
     /// SIGKILL to a connection of the program: the server takes that for a crash, and ends all others.
     pub fn kill_backend(&self, database: &str) {
-        let pids = format!("SELECT pid FROM pg_stat_activity WHERE usename = '{USER}' AND datname = '{database}'");
+        // The one that is at work, if any is.
+        let pids = format!(
+            "SELECT pid FROM pg_stat_activity WHERE usename = '{USER}' AND datname = '{database}' \
+             ORDER BY state = 'idle', query_start DESC"
+        );
         let pid = self.sql("postgres", &pids);
         super::signal(pid.lines().next().expect("a connection").parse().unwrap(), "KILL");
     }

@@ -8,7 +8,7 @@ mod read;
 mod write;
 
 use super::columns::Moment;
-use super::{PostgresStore, retried};
+use super::{PostgresStore, before_nul, retried};
 use crate::store::orgs::{OrgChange, plan};
 use crate::store::{OrgRecord, OrgStore, OrgUpsert, StoreError, UpsertOutcome, records};
 use async_trait::async_trait;
@@ -46,14 +46,15 @@ impl OrgStore for PostgresStore {
     }
 
     async fn org(&self, product_org_id: &str) -> Result<Option<OrgRecord>, StoreError> {
-        let row = self.row(sqlx::query("SELECT * FROM orgs WHERE product_org_id = $1").bind(product_org_id)).await?;
+        let Ok(id) = before_nul(product_org_id) else { return Ok(None) };
+        let row = self.row(sqlx::query("SELECT * FROM orgs WHERE product_org_id = $1").bind(id)).await?;
         row.as_ref().map(records::org).transpose()
     }
 
     async fn orgs(&self, after: Option<&str>, limit: u32) -> Result<Vec<OrgRecord>, StoreError> {
         // Every id is longer than the empty text, so "behind nothing" is "behind the empty text".
         let query = sqlx::query("SELECT * FROM orgs WHERE product_org_id > $1 ORDER BY product_org_id LIMIT $2")
-            .bind(after.unwrap_or(""))
+            .bind(before_nul(after.unwrap_or("")).unwrap_or_else(|before| before))
             .bind(i64::from(limit));
         self.rows(query).await?.iter().map(records::org).collect()
     }
@@ -64,7 +65,8 @@ impl OrgStore for PostgresStore {
         after: Option<i64>,
         limit: u32,
     ) -> Result<Vec<OrgChange>, StoreError> {
-        let query = sqlx::query(HISTORY).bind(product_org_id).bind(after.unwrap_or(0)).bind(i64::from(limit));
+        let Ok(id) = before_nul(product_org_id) else { return Ok(Vec::new()) };
+        let query = sqlx::query(HISTORY).bind(id).bind(after.unwrap_or(0)).bind(i64::from(limit));
         self.rows(query).await?.iter().map(records::change).collect()
     }
 
