@@ -65,7 +65,7 @@ impl Access {
             compare_with_nothing(&shown);
         }
         let Some(key) = known.filter(|key| key.admits(&shown, at)) else {
-            return Err(self.bad_key(caller));
+            return Err(self.bad_key(&caller));
         };
         note_key(&key.record.id);
         self.rates.key(&key.record.id, key.record.rate)?;
@@ -73,7 +73,7 @@ impl Access {
     }
 
     /// What a request without a good key is answered.
-    pub(super) fn bad_key(&self, caller: Caller) -> Refusal {
+    pub(super) fn bad_key(&self, caller: &Caller) -> Refusal {
         self.rates.bad_key(caller.address)
     }
 
@@ -118,7 +118,7 @@ impl Access {
         let key = self.known(admitted.shown()).await?;
         match key.filter(|key| admitted.is_let_in_by(key)) {
             Some(key) => admitted.with(key),
-            None => Err(self.bad_key(admitted.caller())),
+            None => Err(self.bad_key(&admitted.caller)),
         }
     }
 

@@ -44,14 +44,17 @@ impl<'a> WithKey<'a> {
     ///
     /// # Errors
     /// For a signature that is missing or does not fit, the same as for everything else about the key; 503 if the secret
-    /// to check it by is not there.
+    /// to check it by is not there; 400 for a header by which no request may be called.
     pub(super) fn signed(self, headers: &HeaderMap, body: &[u8]) -> Result<Admitted, Refusal> {
         let key = self.admitted.key_id();
         match self.admitted.key.check_signature(headers, body, self.admitted.at) {
-            Ok(()) => Ok(self.admitted),
+            Ok(()) => {
+                self.counted(self.admitted.caller.called.check())?;
+                Ok(self.admitted)
+            }
             Err(Unsigned::Bad(why)) => {
                 tracing::warn!(key, why, "a request with a valid key was refused: its signature is missing or wrong");
-                Err(self.access.bad_key(self.admitted.caller))
+                Err(self.access.bad_key(&self.admitted.caller))
             }
             Err(Unsigned::Unresolved) => {
                 tracing::error!(key, "an update was answered 503: the key's signing secret cannot be had");
@@ -73,7 +76,8 @@ pub(super) struct Admitted {
     /// What payloads are read by.
     pub mapping: Arc<Mapping>,
     shown: Credentials,
-    caller: Caller,
+    /// Who sends it, and what it is called.
+    pub caller: Caller,
     /// When it came.
     pub at: DateTime<Utc>,
 }
@@ -100,11 +104,6 @@ impl Admitted {
         &self.shown
     }
 
-    /// Who calls.
-    pub(super) fn caller(&self) -> Caller {
-        self.caller
-    }
-
     /// Whether it would be let in by this key, and it is its own: a text may have become another key's.
     pub(super) fn is_let_in_by(&self, key: &Known) -> bool {
         key.record.id == self.key.record.id && key.admits(&self.shown, self.at)
@@ -116,7 +115,7 @@ impl Admitted {
     /// As [`new`](Self::new); 503 if the key asks for another signature by now: the body is gone, so the sender comes again.
     pub(super) fn with(&self, key: Arc<Known>) -> Result<Admitted, Refusal> {
         match key.record.signature == self.key.record.signature {
-            true => Admitted::new(key, self.shown.clone(), self.caller, self.at),
+            true => Admitted::new(key, self.shown.clone(), self.caller.clone(), self.at),
             false => Err(Refusal::Unavailable),
         }
     }
@@ -127,7 +126,7 @@ impl Admitted {
     }
 
     /// Its key as it was when it was let in: nothing is written with one that has changed.
-    pub(super) fn key_use(&self) -> KeyUse {
+    pub(super) fn key(&self) -> KeyUse {
         KeyUse { id: self.key.record.id.clone(), revision: self.key.record.revision }
     }
 }

@@ -7,7 +7,7 @@
 use super::admitted::Admitted;
 use super::answer::{ElementResult, Ignored, Refusal, Stored, StoredMany, unavailable};
 use super::body::Held;
-use super::sent::{Sent, marked};
+use super::called::marked;
 use super::{ReceiverState, events};
 use crate::mapping::{PayloadTemplate, Reading, extract};
 use axum::response::{IntoResponse, Response};
@@ -15,12 +15,7 @@ use std::sync::Arc;
 
 /// Stores what can be stored. An array of which nothing can be is a bad body like any other: whoever set the template up
 /// wrongly sees it at the sender.
-pub(super) async fn store(
-    state: &ReceiverState,
-    admitted: &Admitted,
-    sent: &Sent,
-    body: Held,
-) -> Result<Response, Refusal> {
+pub(super) async fn store(state: &ReceiverState, admitted: &Admitted, body: Held) -> Result<Response, Refusal> {
     // Megabytes of JSON would hold up the other requests of this thread.
     let mapping = Arc::clone(&admitted.mapping);
     let read = tokio::task::spawn_blocking(move || read(mapping.template(), &body)).await;
@@ -33,13 +28,13 @@ pub(super) async fn store(
             Reading::Ignored => Ok(None),
             Reading::Update(update) => {
                 let id = update.patch.product_org_id.clone();
-                updates.push(sent.call_one_of_many(index, update));
+                updates.push(admitted.caller.called.one_of_many(index, update));
                 Ok(Some(id))
             }
         })
         .collect();
     let rejected = check(admitted, &elements)?;
-    let done = state.store_many(admitted, sent, updates).await?;
+    let done = state.store_many(admitted, updates).await?;
     let repeated = !done.is_empty() && done.iter().all(|done| done.repeated);
     let mut done = done.into_iter();
     let results = elements.into_iter().map(|element| match element {

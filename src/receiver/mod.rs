@@ -19,6 +19,7 @@ mod admitted;
 mod answer;
 mod array;
 mod body;
+mod called;
 mod caller;
 mod events;
 mod forget;
@@ -27,7 +28,6 @@ pub mod keys;
 mod limits;
 mod memory;
 mod sdk;
-mod sent;
 mod webhook;
 mod writer;
 
@@ -49,7 +49,6 @@ use answer::{Refusal, unavailable};
 use axum::Router;
 use axum::middleware::from_fn;
 use axum::routing::{get, post};
-use sent::Sent;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -104,22 +103,28 @@ impl ReceiverState {
         secrets: Secrets,
         options: Options,
     ) -> ReceiverState {
-        let writer = OrgWriter::start(Arc::clone(&store) as Arc<dyn OrgStore>, options.queue);
-        ReceiverState { access: Arc::new(Access::start(store, secrets, &options)), writer, clock }
+        Self::start_with(Arc::clone(&store) as _, store, clock, secrets, options)
+    }
+
+    /// The same over a store whose kind is not known here.
+    pub fn start_with(
+        keys: Arc<dyn KeyStore>,
+        orgs: Arc<dyn OrgStore>,
+        clock: Arc<dyn Clock>,
+        secrets: Secrets,
+        options: Options,
+    ) -> ReceiverState {
+        let writer = OrgWriter::start(orgs, options.queue);
+        ReceiverState { access: Arc::new(Access::start(keys, secrets, &options)), writer, clock }
     }
 
     /// Stores what one request says, in one transaction. One answer for each, in their order.
-    async fn store_many(
-        &self,
-        admitted: &Admitted,
-        sent: &Sent,
-        updates: Vec<Update>,
-    ) -> Result<Vec<Upserted>, Refusal> {
-        let key = admitted.key_use();
+    async fn store_many(&self, admitted: &Admitted, updates: Vec<Update>) -> Result<Vec<Upserted>, Refusal> {
+        let key = admitted.key();
         let upsert = |update: Update| OrgUpsert {
             patch: update.patch,
             key: key.clone(),
-            request_id: sent.request_id.clone(),
+            request_id: admitted.caller.request_id.clone(),
             at: admitted.at,
             event_at: update.event_at,
             idempotency_id: update.message_id,
@@ -132,14 +137,14 @@ impl ReceiverState {
 
     /// The key was changed since it was looked up. If it still lets the request in, its updates are stored after all.
     async fn store_again(&self, admitted: &Admitted, mut upserts: Vec<OrgUpsert>) -> Result<Vec<Upserted>, Refusal> {
-        let key = self.access.again(admitted).await?.key_use();
+        let key = self.access.again(admitted).await?.key();
         upserts.iter_mut().for_each(|upsert| upsert.key.clone_from(&key));
         // Changed twice within one request: its sender comes again.
         self.writer.write(upserts).await.map_err(|error| unavailable(&error))
     }
 
-    async fn store_one(&self, admitted: &Admitted, sent: &Sent, update: Update) -> Result<Upserted, Refusal> {
-        let done = self.store_many(admitted, sent, vec![sent.call(update)]).await?;
+    async fn store_one(&self, admitted: &Admitted, update: Update) -> Result<Upserted, Refusal> {
+        let done = self.store_many(admitted, vec![admitted.caller.called.one(update)]).await?;
         done.first().copied().ok_or(Refusal::Unavailable)
     }
 }

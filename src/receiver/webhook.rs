@@ -3,8 +3,8 @@
 use super::admitted::Admitted;
 use super::answer::{Ignored, Refusal, Stored};
 use super::body::{self, Limits, MAX_BATCH_BODY, MAX_BODY};
+use super::called::marked;
 use super::caller::Caller;
-use super::sent::{Sent, marked};
 use super::{ReceiverState, array};
 use crate::mapping::{Reading, Unfit};
 use axum::body::Body;
@@ -21,24 +21,23 @@ pub(super) async fn product_orgs(
     State(state): State<ReceiverState>,
     caller: Caller,
     path: Result<Path<String>, PathRejection>,
-    sent: Sent,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
     let now = state.clock.now();
-    let Path(api_key) = path.map_err(|_| state.access.bad_key(caller))?;
+    let Path(api_key) = path.map_err(|_| state.access.bad_key(&caller))?;
     let secret = headers.get("x-api-secret").map(|value| value.as_bytes());
     let with_key = state.access.admit(caller, &api_key, secret, now).await?;
-    with_key.counted(sent.check().and_then(|()| expect_json(&headers)))?;
+    with_key.counted(expect_json(&headers))?;
     let (admitted, body) = with_key.read(&headers, body, LIMITS).await?;
     let answer = match body::first(&body) {
-        Some(b'[') => array::store(&state, &admitted, &sent, body).await,
-        _ => one(&state, &admitted, &sent, &body).await,
+        Some(b'[') => array::store(&state, &admitted, body).await,
+        _ => one(&state, &admitted, &body).await,
     };
     state.access.counted(&admitted, answer)
 }
 
-async fn one(state: &ReceiverState, admitted: &Admitted, sent: &Sent, body: &[u8]) -> Result<Response, Refusal> {
+async fn one(state: &ReceiverState, admitted: &Admitted, body: &[u8]) -> Result<Response, Refusal> {
     let reading = admitted.mapping.read(body).map_err(|unfit| match unfit {
         Unfit::NoObject => Refusal::Bad("the body must be a JSON object, or an array of them".to_owned()),
         unfit => Refusal::Bad(unfit.to_string()),
@@ -48,7 +47,7 @@ async fn one(state: &ReceiverState, admitted: &Admitted, sent: &Sent, body: &[u8
         return Ok(Ignored::default().into_response());
     };
     let product_org_id = update.patch.product_org_id.clone();
-    let done = state.store_one(admitted, sent, update).await?;
+    let done = state.store_one(admitted, update).await?;
     Ok(marked(Stored::new(product_org_id, done).into_response(), done.repeated))
 }
 

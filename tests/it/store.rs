@@ -1,9 +1,9 @@
 //! The conformance suite of the state stores: what every store must do, run on each (`postgres` has that of Postgres).
 
-mod postgres;
-
 mod orgs;
 mod orgs_model;
+mod postgres;
+mod side_by_side;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use nightmark::receipt::{Counts, Failure, FailureKind, Outcome, Progress, Receipt, Unacknowledged};
@@ -281,6 +281,8 @@ async fn keys_are_kept(store: &impl KeyStore) {
     assert_eq!(store.keys().await.unwrap(), [one.clone(), two.clone()]);
     assert_eq!(store.key_by_hash(&[1; 32]).await.unwrap(), Some(one));
     assert_eq!(store.key_by_hash(&[9; 32]).await.unwrap(), None);
+    assert_eq!(store.key("key_1\0").await.unwrap(), None);
+    assert_eq!(store.revoke_key("key_1\0", at(5)).await.unwrap(), None);
 
     assert_eq!(store.key("key_2").await.unwrap(), Some(two.clone()));
     assert_eq!(store.key("KEY_2").await.unwrap(), None);

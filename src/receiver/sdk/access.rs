@@ -36,7 +36,7 @@ pub(super) async fn receive(
 ) -> Result<(Admitted, Held), Refusal> {
     let at = state.clock.now();
     let secret = headers.get("x-api-secret").map(|value| value.as_bytes());
-    match basic(headers).map_err(|_| state.access.bad_key(caller))? {
+    match basic(headers).map_err(|_| state.access.bad_key(&caller))? {
         Some(basic) => {
             let password = Some(basic.password.as_slice()).filter(|password| !password.is_empty());
             let with_key = state.access.admit(caller, &basic.user, secret.or(password), at).await?;
@@ -45,7 +45,7 @@ pub(super) async fn receive(
         None => {
             let limits = Limits::all(limit.min(MAX_UNKNOWN_SENDER));
             let body = state.access.read_body(headers, body, limits).await?;
-            let key = write_key(&body).ok_or_else(|| state.access.bad_key(caller))?;
+            let key = write_key(&body).ok_or_else(|| state.access.bad_key(&caller))?;
             let with_key = state.access.admit(caller, &key, secret, at).await?;
             Ok((with_key.signed(headers, &body)?, body))
         }

@@ -6,8 +6,8 @@ use super::event;
 use super::taken;
 use crate::mapping::{Reading, Update};
 use crate::receiver::answer::{Refusal, unavailable};
+use crate::receiver::called::marked;
 use crate::receiver::caller::Caller;
-use crate::receiver::sent::{Sent, marked};
 use crate::receiver::{MAX_BATCH_BODY, PayloadTemplate, ReceiverState, body, events};
 use axum::body::Body;
 use axum::extract::State;
@@ -22,19 +22,18 @@ use std::sync::Arc;
 pub(super) async fn many(
     State(state): State<ReceiverState>,
     caller: Caller,
-    sent: Sent,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, SdkRefusal> {
     let (admitted, body) = receive(&state, caller, &headers, body, MAX_BATCH_BODY).await?;
-    state.access.counted(&admitted, sent.check())?;
     // Megabytes of JSON would hold up the other requests of this thread.
     let mapping = Arc::clone(&admitted.mapping);
     let sorted = tokio::task::spawn_blocking(move || sort(mapping.template(), &body));
     let sorted = sorted.await.map_err(|error| unavailable(&error))?;
     let sorted = state.access.counted(&admitted, sorted)?;
-    let updates = sorted.updates.into_iter().map(|(index, update)| sent.call_one_of_many(index, update)).collect();
-    let done = state.store_many(&admitted, &sent, updates).await?;
+    let called = &admitted.caller.called;
+    let updates = sorted.updates.into_iter().map(|(index, update)| called.one_of_many(index, update)).collect();
+    let done = state.store_many(&admitted, updates).await?;
     let repeated = !done.is_empty() && done.iter().all(|done| done.repeated);
     let taken = taken(&state, &admitted, done.len(), sorted.ignored, sorted.rejections);
     Ok(marked(taken.into_response(), repeated))

@@ -5,8 +5,8 @@ use super::answer::SdkRefusal;
 use super::{event, taken};
 use crate::mapping::Reading;
 use crate::receiver::ReceiverState;
+use crate::receiver::called::marked;
 use crate::receiver::caller::Caller;
-use crate::receiver::sent::{Sent, marked};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -16,16 +16,14 @@ use axum::response::{IntoResponse, Response};
 pub(super) async fn one(
     State(state): State<ReceiverState>,
     caller: Caller,
-    sent: Sent,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, SdkRefusal> {
     let (admitted, event) = receive_event(&state, caller, &headers, body).await?;
-    state.access.counted(&admitted, sent.check())?;
     let (taken, repeated) = match event::of_group(admitted.mapping.template(), 0, &event) {
         Ok(Reading::Update(update)) => {
-            let done = state.store_one(&admitted, &sent, update).await?;
-            (taken(&state, &admitted, 1, 0, Vec::new()), done.repeated)
+            let repeated = state.store_one(&admitted, update).await?.repeated;
+            (taken(&state, &admitted, 1, 0, Vec::new()), repeated)
         }
         Ok(Reading::Ignored) => (taken(&state, &admitted, 0, 1, Vec::new()), false),
         Err(rejection) => (taken(&state, &admitted, 0, 0, vec![rejection]), false),

@@ -1,7 +1,7 @@
 //! API keys. A change is one statement that looks at what it changes; counts are kept apart (migration 0002).
 
 use super::columns::Moment;
-use super::{PostgresStore, retried};
+use super::{PostgresStore, before_nul, retried};
 use crate::store::columns::signed;
 use crate::store::{Hash, KeyRecord, KeyStore, KeyUses, StoreError, records};
 use async_trait::async_trait;
@@ -72,6 +72,7 @@ impl KeyStore for PostgresStore {
     }
 
     async fn key(&self, id: &str) -> Result<Option<KeyRecord>, StoreError> {
+        let Ok(id) = before_nul(id) else { return Ok(None) };
         let row = self.row(sqlx::query("SELECT * FROM api_key_records WHERE id = $1").bind(id)).await?;
         row.as_ref().map(records::key).transpose()
     }
@@ -87,6 +88,7 @@ impl KeyStore for PostgresStore {
     }
 
     async fn revoke_key(&self, id: &str, at: DateTime<Utc>) -> Result<Option<KeyRecord>, StoreError> {
+        let Ok(id) = before_nul(id) else { return Ok(None) };
         retried!(self, {
             sqlx::query(REVOKE).bind(id).bind(Moment(at)).execute(&self.pool).await?;
             Ok(())

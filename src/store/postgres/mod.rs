@@ -15,6 +15,7 @@
 mod columns;
 mod keys;
 mod open;
+mod orgs;
 mod progress;
 mod refusals;
 mod runs;
@@ -121,6 +122,12 @@ fn remedy(code: &str) -> Option<&'static str> {
         "57P01" | "57P02" | "57P03" => "the server stops or starts: try again",
         _ => return None,
     })
+}
+
+/// An id that is asked for, up to a NUL: Postgres's text holds none, so that no id has one. `Err`: it has one, and what comes before
+/// it is in the same place among all ids.
+fn before_nul(id: &str) -> Result<&str, &str> {
+    id.split_once('\0').map_or(Ok(id), |(before, _)| Err(before))
 }
 
 /// Postgres's text holds no NUL, which what a destination says may have. It is shown to people and nothing else.

@@ -16,6 +16,7 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
     let mut migrations = Migrator::with_migrations(vec![
         migration(1, "runs", include_str!("../../../migrations/postgres/0001_runs.sql")),
         migration(2, "keys", include_str!("../../../migrations/postgres/0002_keys.sql")),
+        migration(3, "orgs", include_str!("../../../migrations/postgres/0003_orgs.sql")),
     ]);
     // The lock is ours, and is taken before the schema is made.
     migrations.set_locking(false);
@@ -30,7 +31,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 const STALE: Duration = Duration::from_secs(1);
 
 /// What may stand behind the `?` of the address. Anything else is a mistake, or could take away what the store promises.
-const PARAMETERS: [&str; 5] = ["sslmode", "sslrootcert", "sslcert", "sslkey", "host"];
+const PARAMETERS: [&str; 7] = ["sslmode", "sslrootcert", "sslcert", "sslkey", "host", "port", "user"];
 
 /// Where a store is. Printing it shows neither user nor password.
 #[derive(Clone)]
@@ -194,7 +195,8 @@ async fn close(connection: PgConnection) {
 }
 
 /// What every statement of this module takes for granted. `synchronous_commit` stays as the server has it, but for `off`,
-/// with which a commit that was answered could be lost.
+/// with which a commit that was answered could be lost. Plans are kept with the connection: one that was made while a table was
+/// small would read all of it for each batch once it has a million rows, so that only indexes are used where there is one.
 const PREPARE: &str = "
     SELECT set_config('search_path', $1, false),
         set_config('default_transaction_read_only', $2, false),
@@ -202,7 +204,9 @@ const PREPARE: &str = "
         set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), false),
         set_config('statement_timeout', '25s', false),
         set_config('lock_timeout', '10s', false),
-        set_config('idle_in_transaction_session_timeout', '60s', false)";
+        set_config('idle_in_transaction_session_timeout', '60s', false),
+        set_config('enable_seqscan', 'off', false),
+        set_config('jit', 'off', false)";
 
 async fn prepare(connection: &mut PgConnection, schema: &str, access: Access) -> Result<(), sqlx::Error> {
     let read_only = if access == Access::Read { "on" } else { "off" };

@@ -133,6 +133,10 @@ async fn orgs_come_in_pages(store: &impl OrgStore) {
     assert_eq!(page(None, 1).await, ["Ws_1"]);
     assert_eq!(page(Some("Ws_1"), 10).await, ["new", "ws_1"]);
     assert_eq!(page(Some("Zzz"), 10).await, ["new", "ws_1"], "bytes, not letters; the id need not exist");
+    // What no id has can be asked for all the same.
+    assert_eq!(page(Some("Ws_1\0z"), 10).await, ["new", "ws_1"]);
+    assert_eq!(store.org("Ws_1\0").await.unwrap(), None);
+    assert_eq!(store.history("Ws_1\0", None, 1).await.unwrap(), []);
     let odd = ["é", "z", "'\"", "\u{10ffff}", "\u{e000}", "007", "7"];
     done(store, &odd.map(|id| upsert(id, 5, |_| {}))).await;
     let mut sorted = [&odd[..], &["Ws_1", "new", "ws_1"]].concat();

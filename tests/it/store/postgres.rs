@@ -1,22 +1,22 @@
 //! Postgres: the conformance suite, and what only a server that others use too can do wrong.
 
-use super::{at, key, keys_conform, receipt, run, runs_conform};
-use crate::support::postgres::{Cluster, PASSWORD};
-use nightmark::receipt::{Outcome, Progress};
+use super::{at, conforms, run};
+use crate::delivery::pki::Ca;
+use crate::support::postgres::{Cluster, PASSWORD, USER};
 use nightmark::store::postgres::{PostgresStore, Server};
-use nightmark::store::{KeyRecord, KeyStore, KeyUses, RefusalStore, RunState, RunStore, StoreError};
+use nightmark::store::{KeyStore, OrgStore, RefusalStore, RunState, RunStore, StoreError};
 use secrecy::SecretString;
 
 #[tokio::test]
 async fn postgres_conforms_and_reopening_keeps_all() {
     let database = Cluster::shared().database();
     let store = database.open().await;
-    runs_conform(&store).await;
-    keys_conform(&store).await;
+    conforms(&store).await;
     let all = async |store: &PostgresStore| {
         let runs = store.runs(None, 100).await.unwrap();
         let progress = store.progress("p1").await.unwrap();
-        (runs, progress, store.refusals(None).await.unwrap(), store.keys().await.unwrap())
+        let orgs = store.orgs(None, 10_000).await.unwrap();
+        (runs, progress, store.refusals(None).await.unwrap(), store.keys().await.unwrap(), orgs)
     };
     let before = all(&store).await;
     store.close().await;
@@ -71,7 +71,9 @@ async fn what_cannot_be_opened_says_why_and_shows_no_password() {
     check(&url.replace(&format!(":{}/", database.port), &format!(":{nobody}/")), "cannot be reached").await;
     check(&format!("{url}?sslmode=require"), "TLS").await;
 
-    database.open().await.close().await;
+    let store = database.open().await;
+    assert!(!format!("{store:?}").contains("planted"), "{store:?}");
+    store.close().await;
     let set = "UPDATE nightmark._sqlx_migrations SET version = 9999 WHERE version = (SELECT max(version) FROM \
                nightmark._sqlx_migrations)";
     cluster.sql(&database.name, set);
@@ -119,61 +121,45 @@ async fn what_was_answered_survives_a_crash_whatever_the_server_is_set_to() {
     }
 }
 
-/// Two processes that deliver different rows of one run: neither takes the other's word back.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_writers_lose_no_receipt() {
-    let database = Cluster::shared().database();
-    let (one, two) = (database.open().await, database.open().await);
-    one.put_run(&run("w", "w", RunState::Delivering, 0), at(0)).await.unwrap();
-    let write = async |store: &PostgresStore, start: u64| {
-        for seq in (start..200).step_by(2) {
-            let outcome = if seq % 3 == 0 { Outcome::Refused } else { Outcome::Acknowledged };
-            store.commit("w", std::slice::from_ref(&(seq..seq + 1)), &[receipt(seq, outcome)]).await.unwrap();
-        }
+#[tokio::test]
+async fn what_travels_is_encrypted_and_the_server_is_who_it_says() {
+    let cluster = Cluster::start();
+    let database = cluster.database();
+    let (ca, other) = (Ca::new(), Ca::new());
+    let (certificate, key) = ca.certificate("localhost");
+    cluster.write("data/server.crt", &certificate);
+    cluster.write("data/server.key", &key);
+    cluster.sql("postgres", "ALTER SYSTEM SET ssl = on");
+    cluster.stop();
+    cluster.resume();
+    let folder = tempfile::tempdir().unwrap();
+    let trusted = |name: &str, ca: &Ca| {
+        std::fs::write(folder.path().join(name), &ca.pem).unwrap();
+        folder.path().join(name).display().to_string()
     };
-    tokio::join!(write(&one, 0), write(&two, 1));
-    let mut expected = Progress::default();
-    for seq in 0..200 {
-        expected.receive(seq, if seq % 3 == 0 { Outcome::Refused } else { Outcome::Acknowledged });
+    let (ca, other) = (trusted("ca.pem", &ca), trusted("other.pem", &other));
+    let open = async |host: &str, mode: &str, ca: &str| {
+        let url = database.url().replace("@127.0.0.1:", &format!("@{host}:"));
+        let url = format!("{url}?sslmode={mode}&sslrootcert={ca}");
+        PostgresStore::open(&Server::parse(&SecretString::from(url), "nightmark").unwrap()).await
+    };
+    let encrypted = async |mode: &str| {
+        let store = open("localhost", mode, &ca).await.unwrap();
+        store.runs(None, 1).await.unwrap();
+        let seen = format!(
+            "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = '{USER}' AND datname = '{}'",
+            database.name
+        );
+        let seen = cluster.sql("postgres", &seen);
+        store.close().await;
+        seen
+    };
+    assert_eq!(encrypted("verify-full").await, "t");
+    assert_eq!(encrypted("prefer").await, "t");
+    assert_eq!(encrypted("disable").await, "f");
+    for (host, mode, ca) in [("localhost", "verify-ca", &other), ("127.0.0.1", "verify-full", &ca)] {
+        let error = open(host, mode, ca).await.unwrap_err().to_string();
+        assert!(error.contains("certificate") && !error.contains("planted"), "{host} {mode}: {error}");
     }
-    assert_eq!(one.progress("w").await.unwrap(), expected);
-    assert_eq!(two.failures("w", 1000).await.unwrap().len(), 67);
-    assert_eq!(two.refusals(Some("w")).await.unwrap().len(), 67);
-}
-
-/// Several receivers of the same keys, which count in different orders, while somebody changes one of them.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_use_is_lost_and_one_change_wins() {
-    let database = Cluster::shared().database();
-    let stores = [database.open().await, database.open().await, database.open().await];
-    stores[0].put_key(&key("key_1", 1)).await.unwrap();
-    stores[0].put_key(&KeyRecord { previous: None, ..key("key_2", 2) }).await.unwrap();
-    let count = async |store: &PostgresStore, reversed: bool| {
-        for round in 0..50 {
-            let uses = |id: &str| KeyUses { key_id: id.to_owned(), ignored: 1, rejected: 2, last_used_at: at(round) };
-            let mut both = [uses("key_1"), uses("key_2")];
-            if reversed {
-                both.reverse();
-            }
-            store.count_uses(&both).await.unwrap();
-        }
-    };
-    let change = async |store: &PostgresStore| {
-        let mut done = 0;
-        for _ in 0..30 {
-            let mut record = store.key("key_1").await.unwrap().unwrap();
-            record.name.push('x');
-            done += usize::from(store.change_key(&record).await.unwrap());
-        }
-        done
-    };
-    let ((), (), one, two) =
-        tokio::join!(count(&stores[0], false), count(&stores[1], true), change(&stores[1]), change(&stores[2]));
-    let named = stores[0].key("key_1").await.unwrap().unwrap();
-    assert_eq!(named.name.matches('x').count(), one + two, "each change that was said to be done is there");
-    assert_eq!(named.revision, 1 + (one + two) as i64);
-    for record in stores[2].keys().await.unwrap() {
-        assert_eq!((record.counts.ignored, record.counts.rejected), (100, 200), "{}", record.id);
-        assert_eq!(record.last_used_at, Some(at(49)));
-    }
+    open("127.0.0.1", "verify-ca", &ca).await.unwrap();
 }
