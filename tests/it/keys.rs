@@ -66,7 +66,7 @@ fn a_key_is_made_as_it_is_told_and_shown_once() {
     assert!(object.remove("key").is_some() && object.remove("secret").is_some());
     assert_eq!(shown, &first, "the same, without the texts");
     let table = home.run(&["keys"]).expect(0);
-    says(&table, &["standard-webhooks", "50/s", "rudderstack", "custom", "rejected", "valid"]);
+    says(&table, &["standard-webhooks", "50/s", "rudderstack", "custom", "REJECTED", "valid"]);
     for file in home.files() {
         let bytes = std::fs::read(&file).unwrap();
         for planted in [text(&made, "key"), text(&made, "secret"), text(&plain, "key")] {
