@@ -101,8 +101,19 @@ impl ReceiverState {
         secrets: Secrets,
         options: Options,
     ) -> ReceiverState {
-        let writer = OrgWriter::start(Arc::clone(&store) as Arc<dyn OrgStore>, options.queue);
-        ReceiverState { access: Arc::new(Access::start(store, secrets, &options)), writer, clock }
+        Self::start_with(Arc::clone(&store) as _, store, clock, secrets, options)
+    }
+
+    /// The same over a store whose kind is not known here.
+    pub fn start_with(
+        keys: Arc<dyn KeyStore>,
+        orgs: Arc<dyn OrgStore>,
+        clock: Arc<dyn Clock>,
+        secrets: Secrets,
+        options: Options,
+    ) -> ReceiverState {
+        let writer = OrgWriter::start(orgs, options.queue);
+        ReceiverState { access: Arc::new(Access::start(keys, secrets, &options)), writer, clock }
     }
 
     /// Stores what one request says, in one transaction. One answer for each, in their order.

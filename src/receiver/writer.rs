@@ -262,7 +262,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_changed_key_fails_its_request_and_gives_it_back() {
-        let writer = OrgWriter::start(Scripted::new(100));
+        let writer = OrgWriter::start(Scripted::new(100), QUEUE);
         let key = KeyUse { id: "k".into(), revision: 2 };
         let changed: Vec<OrgUpsert> = ["a", "b"].map(|id| OrgUpsert { key: key.clone(), ..upsert(id) }).into();
         let (first, second, third) = tokio::join!(

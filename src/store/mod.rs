@@ -10,6 +10,7 @@ mod chunks;
 mod columns;
 mod database;
 mod keys;
+mod open;
 mod orgs;
 pub mod postgres;
 mod records;
@@ -25,6 +26,8 @@ pub use orgs::{
     FieldTimes, KeyUse, OrgChange, OrgFields, OrgPatch, OrgRecord, OrgStore, OrgUpsert, Patch, TrialStatus,
     UpsertOutcome, Upserted,
 };
+
+pub use open::{Place, StateStore};
 
 use crate::receipt::{Counts, FailureKind, Progress, Receipt};
 use async_trait::async_trait;

@@ -22,6 +22,7 @@ mod leftovers;
 mod liquid_js;
 mod messages;
 mod nightly;
+mod on_postgres;
 mod orgs;
 mod protocol;
 mod receiver;

@@ -1,9 +1,8 @@
 //! The conformance suite of the state stores: what every store must do, run on each (`postgres` has that of Postgres).
 
-mod postgres;
-
 mod orgs;
 mod orgs_model;
+mod postgres;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use nightmark::receipt::{Counts, Failure, FailureKind, Outcome, Progress, Receipt, Unacknowledged};

@@ -5,10 +5,10 @@ use super::super::table::shown;
 use super::create::{created_json, print_texts};
 use super::time::{overlap, seconds};
 use crate::receiver::keys::{self, KeyError, Rotation, ShownKey};
-use crate::store::KeyStore;
-use crate::store::sqlite::SqliteStore;
+use crate::store::StateStore;
 use clap::Args;
 use serde_json::json;
+use std::sync::Arc;
 
 /// Arguments of `nightmark keys rotate`.
 #[derive(Debug, Args)]
@@ -33,7 +33,7 @@ pub struct RevokeArgs {
 pub async fn rotate(context: &Context, args: RotateArgs) -> anyhow::Result<()> {
     let how = Rotation { overlap: overlap(&args.overlap)?, end_previous: args.end_previous };
     let store = open(context, &args.id).await?;
-    let rotated = keys::rotate(&store, context.clock.as_ref(), &args.id, how).await;
+    let rotated = keys::rotate(&*store, context.clock.as_ref(), &args.id, how).await;
     store.close().await;
     let rotated = rotated?;
     if context.json {
@@ -67,9 +67,9 @@ pub async fn revoke(context: &Context, args: RevokeArgs) -> anyhow::Result<()> {
 }
 
 /// A store that is not there has no keys, and a look for one must not make it.
-async fn open(context: &Context, id: &str) -> anyhow::Result<SqliteStore> {
-    if !context.home.database().exists() {
+async fn open(context: &Context, id: &str) -> anyhow::Result<Arc<dyn StateStore>> {
+    if matches!(context.look_into_store().await, Ok(None)) {
         return Err(KeyError::Unknown(id.to_owned()).into());
     }
-    Ok(SqliteStore::open(&context.home.database()).await?)
+    context.store().await
 }

@@ -5,7 +5,6 @@ use super::super::template::load_template;
 use super::time::{expiry, seconds};
 use crate::mapping::PayloadTemplate;
 use crate::receiver::keys::{self, CreatedKey, NewKey, Purpose, ShownKey};
-use crate::store::sqlite::SqliteStore;
 use crate::store::{SignatureCheck, SignatureScheme};
 use chrono::{DateTime, Utc};
 use clap::{Args, ValueEnum};
@@ -84,8 +83,8 @@ pub async fn run(context: &Context, args: CreateArgs) -> anyhow::Result<()> {
         rate: args.rate,
     };
     new.check()?;
-    let store = SqliteStore::open(&context.home.database()).await?;
-    let created = keys::create(&store, context.clock.as_ref(), new).await?;
+    let store = context.store().await?;
+    let created = keys::create(&*store, context.clock.as_ref(), new).await?;
     store.close().await;
     match context.json {
         true => crate::say!("{}", created_json(&created, now)),

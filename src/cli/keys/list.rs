@@ -4,12 +4,10 @@ use super::super::Context;
 use super::super::table::{shown, table};
 use super::time::seconds;
 use crate::receiver::keys::{KeyState, ShownKey};
-use crate::store::KeyStore;
-use crate::store::sqlite::SqliteStore;
 use serde_json::json;
 
 pub async fn run(context: &Context) -> anyhow::Result<()> {
-    let keys = match SqliteStore::open_existing_readonly(&context.home.database()).await? {
+    let keys = match context.look_into_store().await? {
         Some(store) => {
             let keys = store.keys().await?;
             store.close().await;

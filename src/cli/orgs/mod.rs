@@ -8,7 +8,6 @@ mod list;
 use super::table::shown;
 use super::{Context, Exit};
 use crate::store::OrgStore;
-use crate::store::sqlite::SqliteStore;
 use anyhow::anyhow;
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Args, Subcommand};
@@ -40,8 +39,8 @@ enum OrgsCommand {
 /// # Errors
 /// A state store that cannot be read, an id that no org has, or a file that cannot be written.
 pub async fn run(context: &Context, args: OrgsArgs) -> anyhow::Result<Exit> {
-    let opened = SqliteStore::open_existing_readonly(&context.home.database()).await?;
-    let store = opened.as_ref().map(|store| store as &dyn OrgStore);
+    let opened = context.look_into_store().await?;
+    let store = opened.as_deref().map(|store| store as &dyn OrgStore);
     match args.command.unwrap_or_else(|| OrgsCommand::List(list::ListArgs::default())) {
         OrgsCommand::List(args) => list::list(context, store, &args).await?,
         OrgsCommand::Show { id } => list::show(context, store, &id).await?,

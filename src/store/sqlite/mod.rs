@@ -104,11 +104,3 @@ impl Columns for SqliteRow {
         Ok(self.try_get(column)?)
     }
 }
-
-fn time_at(row: &SqliteRow, column: &str) -> Result<DateTime<Utc>, StoreError> {
-    time(row.try_get(column)?)
-}
-
-fn optional_time_at(row: &SqliteRow, column: &str) -> Result<Option<DateTime<Utc>>, StoreError> {
-    row.try_get::<Option<i64>, _>(column)?.map(time).transpose()
-}

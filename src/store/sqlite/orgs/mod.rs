@@ -5,7 +5,7 @@ mod write;
 
 use super::{SqliteStore, micros};
 use crate::store::orgs::{OrgChange, plan};
-use crate::store::{OrgRecord, OrgStore, OrgUpsert, StoreError, UpsertOutcome};
+use crate::store::{OrgRecord, OrgStore, OrgUpsert, StoreError, UpsertOutcome, records};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
@@ -49,7 +49,7 @@ impl OrgStore for SqliteStore {
             .bind(product_org_id)
             .fetch_optional(&self.readers)
             .await?;
-        row.as_ref().map(read::record).transpose()
+        row.as_ref().map(records::org).transpose()
     }
 
     async fn orgs(&self, after: Option<&str>, limit: u32) -> Result<Vec<OrgRecord>, StoreError> {
@@ -59,7 +59,7 @@ impl OrgStore for SqliteStore {
             .bind(limit)
             .fetch_all(&self.readers)
             .await?;
-        rows.iter().map(read::record).collect()
+        rows.iter().map(records::org).collect()
     }
 
     async fn history(
@@ -74,7 +74,7 @@ impl OrgStore for SqliteStore {
             .bind(limit)
             .fetch_all(&self.readers)
             .await?;
-        rows.iter().map(read::change).collect()
+        rows.iter().map(records::change).collect()
     }
 
     async fn forget_answers(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError> {

@@ -1,11 +1,10 @@
-//! What a batch concerns, and rows as records.
+//! What a batch concerns.
 
-use crate::store::orgs::{Answer, AnswerHash, FieldTimes, KeyState, Known, OrgChange, answer_hash};
+use crate::store::columns::Columns;
+use crate::store::orgs::{Answer, AnswerHash, KeyState, Known, answer_hash};
 use crate::store::sqlite::rows::Statement;
-use crate::store::sqlite::{optional_time_at, time_at};
-use crate::store::{OrgFields, OrgRecord, OrgUpsert, StoreError, TrialStatus};
-use serde_json::{Map, Value, json};
-use sqlx::sqlite::SqliteRow;
+use crate::store::{OrgRecord, OrgUpsert, StoreError, records};
+use serde_json::json;
 use sqlx::{Row, SqliteConnection};
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
@@ -47,7 +46,7 @@ async fn keys(
         let state = KeyState {
             revision: row.try_get("revision")?,
             revoked: row.try_get::<Option<i64>, _>("revoked_at")?.is_some(),
-            expires_at: optional_time_at(row, "expires_at")?,
+            expires_at: row.optional_time("expires_at")?,
         };
         found.insert(row.try_get("id")?, state);
     }
@@ -60,7 +59,7 @@ async fn orgs(
 ) -> Result<HashMap<String, OrgRecord>, StoreError> {
     let asked: Vec<&str> = batch.iter().map(|upsert| upsert.patch.product_org_id.as_str()).collect();
     let rows = sqlx::query(ORGS).bind(json!(asked).to_string()).fetch_all(connection).await?;
-    rows.iter().map(|row| record(row).map(|org| (org.product_org_id.clone(), org))).collect()
+    rows.iter().map(|row| records::org(row).map(|org| (org.product_org_id.clone(), org))).collect()
 }
 
 /// Of orgs that exist: no other can have had an update before.
@@ -85,48 +84,4 @@ async fn answers(
         }
     }
     Ok(found)
-}
-
-pub(super) fn record(row: &SqliteRow) -> Result<OrgRecord, StoreError> {
-    let product_org_id: String = row.try_get("product_org_id")?;
-    let corrupt = |what: String| StoreError::Corrupt(format!("{what} of org {product_org_id}"));
-    let object =
-        |text: &str| serde_json::from_str::<Map<String, Value>>(text).map_err(|e| corrupt(format!("an object ({e})")));
-    let status = |text: &str| TrialStatus::parse(text).ok_or_else(|| corrupt(format!("the trial status `{text}`")));
-    let fields = OrgFields {
-        name: row.try_get("name")?,
-        plan_id: row.try_get("plan_id")?,
-        plan_name: row.try_get("plan_name")?,
-        user_count: row.try_get("user_count")?,
-        mrr: row.try_get("mrr")?,
-        trial_status: row.try_get::<Option<&str>, _>("trial_status")?.map(status).transpose()?,
-        last_active_at: optional_time_at(row, "last_active_at")?,
-        feature_flags: row.try_get::<Option<&str>, _>("feature_flags")?.map(object).transpose()?,
-        custom: object(row.try_get("custom")?)?,
-    };
-    Ok(OrgRecord {
-        target_org_id: row.try_get("target_org_id")?,
-        fields,
-        created_at: time_at(row, "created_at")?,
-        updated_at: time_at(row, "updated_at")?,
-        key_id: row.try_get("key_id")?,
-        event_at: optional_time_at(row, "event_at")?,
-        times: FieldTimes::from_text(row.try_get("field_times")?).map_err(corrupt)?,
-        changes: row.try_get("changes")?,
-        product_org_id,
-    })
-}
-
-pub(super) fn change(row: &SqliteRow) -> Result<OrgChange, StoreError> {
-    let number: i64 = row.try_get("number")?;
-    let fields = OrgChange::fields_from(row.try_get("fields")?)
-        .map_err(|what| StoreError::Corrupt(format!("{what}, number {number} of an org")))?;
-    Ok(OrgChange {
-        number,
-        at: time_at(row, "at")?,
-        key_id: row.try_get("key_id")?,
-        request_id: row.try_get("request_id")?,
-        event_at: optional_time_at(row, "event_at")?,
-        fields,
-    })
 }
