@@ -28,7 +28,7 @@ impl Clock for TestClock {
 }
 
 pub struct Server {
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
     pub address: std::net::SocketAddr,
     pub store: Arc<SqliteStore>,
     pub clock: Arc<TestClock>,
@@ -87,7 +87,7 @@ impl Server {
         let state = ReceiverState::start(Arc::clone(&store), Arc::clone(&clock) as Arc<dyn Clock>, options);
         let served = tokio::spawn(receiver::serve(listener, state, server, tls, stopped));
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Server { _dir: dir, address, store, clock, stop, served, client }
+        Server { dir, address, store, clock, stop, served, client }
     }
 
     pub async fn key(&self, purpose: Purpose, with_secret: bool, expires_at: Option<DateTime<Utc>>) -> Key {
@@ -132,9 +132,11 @@ impl Server {
         self.store.orgs(None, 100_000).await.unwrap().len()
     }
 
-    pub async fn stop(self) {
+    /// The folder, in which the store still is.
+    pub async fn stop(self) -> tempfile::TempDir {
         self.stop.send(true).unwrap();
         self.served.await.unwrap();
+        self.dir
     }
 }
 
