@@ -5,9 +5,10 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// An update was stored. The fields stand in the order of the guide's example.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Stored {
     pub success: bool,
@@ -29,7 +30,7 @@ impl IntoResponse for Stored {
 }
 
 /// What became of one element of an array.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 pub(super) enum ElementResult {
     Stored(Stored),
@@ -43,7 +44,7 @@ impl ElementResult {
 }
 
 /// An array was taken in.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct StoredMany {
     /// Whether every element was stored: a sender that looks takes the array apart and learns which was not.
     pub success: bool,
@@ -89,8 +90,9 @@ pub(super) enum Refusal {
     Unavailable,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// The body of a refusal.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Refused<'a> {
     success: bool,
     error: &'a str,
 }
@@ -138,7 +140,7 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let body = Json(Body { success: false, error: &self.message() });
+        let body = Json(Refused { success: false, error: &self.message() });
         self.with(body)
     }
 }

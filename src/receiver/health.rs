@@ -15,7 +15,9 @@ pub fn admin_router(store: Arc<dyn KeyStore>) -> Router {
     Router::new().route("/healthz", get(alive)).route("/readyz", get(ready)).with_state(store)
 }
 
-/// The process answers.
+/// The process answers
+#[utoipa::path(get, path = "/healthz", operation_id = "healthz", tag = "receiver",
+    responses((status = 200, description = "It answers", body = Object, example = json!({"status": "ok"}))))]
 pub(super) async fn alive() -> Answer {
     answer(StatusCode::OK, OK)
 }

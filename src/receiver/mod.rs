@@ -19,6 +19,7 @@ mod body;
 mod events;
 mod health;
 pub mod keys;
+pub mod openapi;
 mod sdk;
 mod webhook;
 mod writer;
@@ -79,6 +80,7 @@ pub fn router(state: ReceiverState) -> Router {
         .route("/api/product-orgs/webhook/{api_key}", post(webhook::product_orgs))
         .merge(sdk::router())
         .route("/healthz", get(health::alive))
+        .route("/openapi.json", get(openapi::serve))
         .method_not_allowed_fallback(async || Refusal::NoSuchMethod)
         .fallback(async || Refusal::NoSuchPlace)
         .with_state(state)

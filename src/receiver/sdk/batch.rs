@@ -4,6 +4,7 @@ use super::access::receive;
 use super::answer::{Rejection, SdkRefusal, Taken};
 use super::event;
 use crate::receiver::answer::{Refusal, unavailable};
+use crate::receiver::openapi::{BatchBody, example};
 use crate::receiver::{MAX_BATCH_BODY, PayloadTemplate, ReceiverState, body, events};
 use crate::store::OrgPatch;
 use axum::body::Body;
@@ -13,7 +14,12 @@ use serde::Deserialize;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
+/// Many events
+///
 /// Group events are stored in one transaction; a bad event is named in the answer and takes no other down.
+#[utoipa::path(post, path = "/v1/batch", operation_id = "batch", tag = "SDKs", security(("key" = []), ("key" = [], "secret" = [])),
+    request_body(content = BatchBody, examples(("batch" = (value = json!({"batch": [example("segment"), {"type": "track", "event": "x"}]}))))),
+    responses((status = 200, description = "Each event was stored, is ignored, or is named as rejected", body = Taken), SdkRefusal))]
 pub(super) async fn many(
     State(state): State<ReceiverState>,
     headers: HeaderMap,

@@ -2,6 +2,7 @@
 
 mod array;
 mod corpus;
+mod described;
 mod kill;
 mod logs;
 mod sdk;

@@ -8,7 +8,7 @@ mod framing;
 mod packed;
 mod requests;
 mod values;
-mod wire;
+pub(super) mod wire;
 
 use crate::support::{Home, Served};
 use serde_json::{Value, json};
