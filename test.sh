@@ -26,6 +26,16 @@ need python3 python3
 need node nodejs
 need npm npm
 node -e 'process.exit(parseInt(process.versions.node) >= 20 ? 0 : 1)' || { echo "Node 20 or later is needed (Segment's SDK asks for it); this is $(node --version)" >&2; exit 1; }
+# The state store is tested on a real Postgres, which the tests start for themselves: the system's own cluster is not wanted.
+if ! ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && ! command -v postgres >/dev/null; then
+  as_root mkdir -p /etc/postgresql-common
+  [ -e /etc/postgresql-common/createcluster.conf ] || echo 'create_main_cluster = false' | as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
+  step "installing postgresql"
+  as_root apt-get update -qq
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql >/dev/null
+fi
+# Postgres does not run as root; the tests step down to its own user.
+need setpriv util-linux
 # Full and read-only disks are made in a mount namespace.
 need unshare util-linux
 need nsenter util-linux

@@ -36,7 +36,11 @@ pub mod store;
 
 pub mod pipeline;
 
+pub mod server;
+
 pub mod receiver;
+
+pub mod web;
 
 pub mod cli;
 pub mod clock;

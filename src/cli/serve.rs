@@ -1,9 +1,10 @@
-//! `nightmark serve`: the receiver, and a health address beside it.
+//! `nightmark serve`: the receiver, and the operator's address beside it.
 
 use super::{Context, Exit};
+use crate::job::Secrets;
 use crate::receiver::{self, ReceiverState};
-use crate::store::KeyStore;
 use crate::store::sqlite::SqliteStore;
+use crate::web::{self, Access, AdminState};
 use anyhow::Context as _;
 use serde_json::json;
 use std::net::SocketAddr;
@@ -18,7 +19,7 @@ pub struct ServeArgs {
     /// Where the receiver listens; port 0 is any free one [default: from nightmark.toml, or 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
     pub receiver: Option<SocketAddr>,
-    /// Where /healthz and /readyz are served [default: from nightmark.toml, or 127.0.0.1:8081]
+    /// Where /healthz, /readyz and the admin API are served [default: from nightmark.toml, or 127.0.0.1:8081]
     #[arg(long, value_name = "ADDR")]
     pub admin: Option<SocketAddr>,
     /// Write the bound addresses to this file, as JSON, once connections are accepted
@@ -37,13 +38,15 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
     // Before anything else is started, so that an early signal also ends in order.
     let signal = Signal::new()?;
     let receiver = bind(args.receiver.unwrap_or(context.settings.receiver.address), "--receiver").await?;
+    let access = access(context, &args)?;
     let admin = bind(args.admin.unwrap_or(context.settings.admin.address), "--admin").await?;
     let store = Arc::new(SqliteStore::open(&context.home.database()).await?);
     announce(context, &args, receiver.local_addr()?, admin.local_addr()?)?;
 
     let (stop, stopped) = watch::channel(false);
     let state = ReceiverState::start(Arc::clone(&store), Arc::clone(&context.clock));
-    let health = receiver::admin_router(Arc::clone(&store) as Arc<dyn KeyStore>);
+    let admin_state = AdminState::new(Arc::clone(&store), Arc::clone(&context.clock), stopped.clone());
+    let health = web::router(admin_state, access);
     let signalled = async {
         signal.wait().await;
         tracing::info!("stopping: requests that were begun are finished");
@@ -59,6 +62,14 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// Who may call the admin API; looked at before anything is opened.
+fn access(context: &Context, args: &ServeArgs) -> anyhow::Result<Access> {
+    let settings = &context.settings.admin;
+    let secrets = Secrets::new(&context.home);
+    let token = settings.token.as_ref().map(|token| secrets.resolve("admin.token", token)).transpose()?;
+    Ok(Access::new(args.admin.unwrap_or(settings.address), token.as_ref())?)
+}
+
 async fn bind(address: SocketAddr, argument: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| {
         format!("{argument} {address} cannot be listened on; give another port, or 0 for any free one")
@@ -72,7 +83,7 @@ fn announce(context: &Context, args: &ServeArgs, receiver: SocketAddr, admin: So
         false => {
             crate::say!("receiver  http://{receiver}/api/product-orgs/webhook/{{apiKey}}");
             crate::say!("SDKs      http://{receiver} as host or data-plane URL, the API key as write key");
-            crate::say!("admin     http://{admin}/healthz, /readyz");
+            crate::say!("admin     http://{admin}/healthz, /readyz, /api/v1");
         }
     }
     match &args.ready_file {

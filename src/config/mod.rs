@@ -5,11 +5,14 @@
 //! settings are errors.
 //! Deliberately absent: anything about one job.
 
+mod address;
+mod admin;
+mod receiver;
 mod settings;
 
-pub use settings::{
-    AdminSettings, DEFAULT, DeliverySettings, LogFormat, LogSettings, ReceiverSettings, Settings, SettingsError,
-};
+pub use admin::AdminSettings;
+pub use receiver::{ReceiverSettings, TlsSettings};
+pub use settings::{DEFAULT, DeliverySettings, LogFormat, LogSettings, RunsSettings, Settings, SettingsError};
 
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,8 @@
 //! `nightmark.toml` over the embedded defaults.
 
 use super::Home;
+use super::admin::{AdminSettings, RawAdmin};
+use super::receiver::{RawReceiver, ReceiverSettings};
 use crate::job::document::Document;
 use crate::job::problem::{Fault, Invalid, Problem};
 use crate::job::schema::schema_of;
@@ -9,7 +11,6 @@ use crate::job::units;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fmt, io};
@@ -30,20 +31,6 @@ pub struct Settings {
     pub delivery: DeliverySettings,
     /// Past runs.
     pub runs: RunsSettings,
-}
-
-/// `[receiver]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReceiverSettings {
-    /// Where it listens; port 0 is any free one.
-    pub address: SocketAddr,
-}
-
-/// `[admin]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AdminSettings {
-    /// Where it listens; port 0 is any free one.
-    pub address: SocketAddr,
 }
 
 /// `[log]`
@@ -146,23 +133,16 @@ impl Settings {
 }
 
 fn check(doc: &mut Document<'_>, raw: &Raw) -> Option<Settings> {
-    let receiver = doc.accept("receiver.address", address(&raw.receiver.address));
-    let admin = doc.accept("admin.address", address(&raw.admin.address));
+    let receiver = raw.receiver.check(doc);
+    let admin = raw.admin.check(doc);
     let interval = doc.accept("delivery.receipt_interval", units::duration(&raw.delivery.receipt_interval));
     Some(Settings {
-        receiver: ReceiverSettings { address: receiver? },
-        admin: AdminSettings { address: admin? },
+        receiver: receiver?,
+        admin: admin?,
         log: LogSettings { level: raw.log.level.clone(), format: raw.log.format },
         delivery: DeliverySettings { receipt_rows: raw.delivery.receipt_rows, receipt_interval: interval? },
         runs: raw.runs,
     })
-}
-
-fn address(text: &str) -> Result<SocketAddr, Fault> {
-    let wrong = |_| {
-        Fault::new(format!("`{text}` is not an address")).hint("IP and port, such as `127.0.0.1:8080` or `[::]:8080`")
-    };
-    text.parse().map_err(wrong)
 }
 
 /// Both are tables of the same schema.
@@ -181,17 +161,11 @@ fn overlay(under: &mut Value, over: &Value) {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Raw {
-    receiver: RawListener,
-    admin: RawListener,
+    receiver: RawReceiver,
+    admin: RawAdmin,
     log: RawLog,
     delivery: RawDelivery,
     runs: RunsSettings,
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct RawListener {
-    address: String,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -213,6 +187,8 @@ struct RawDelivery {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::TlsSettings;
+    use std::num::NonZeroU32;
 
     fn problems(text: &str) -> Vec<String> {
         let problems = Settings::parse(text, Path::new("nightmark.toml")).err().unwrap_or_default();
@@ -222,9 +198,21 @@ mod tests {
     #[test]
     fn the_default_file_has_every_setting() {
         let settings = Settings::parse("", Path::new("nightmark.toml")).unwrap();
-        assert_eq!(settings.receiver.address.to_string(), "127.0.0.1:8080");
         assert_eq!(settings.admin.address.to_string(), "127.0.0.1:8081");
         assert_eq!(settings.log, LogSettings { level: "warn".into(), format: LogFormat::Text });
+        let receiver = ReceiverSettings {
+            address: "127.0.0.1:8080".parse().unwrap(),
+            trusted_proxies: Vec::new(),
+            connections: 1024,
+            connections_per_address: 64,
+            idle: Duration::from_secs(75),
+            rate: NonZeroU32::new(100),
+            bad_keys_per_minute: NonZeroU32::new(10),
+            queue: 4096,
+            body_memory: 256 * 1024 * 1024,
+            tls: None,
+        };
+        assert_eq!((settings.receiver, settings.admin.token), (receiver, None));
         let delivery = DeliverySettings { receipt_rows: 256, receipt_interval: Duration::from_millis(100) };
         assert_eq!(settings.delivery, delivery);
         assert_eq!(settings.runs, RunsSettings { keep_days: 90, keep_rows_of: 30 });
@@ -258,6 +246,46 @@ mod tests {
         nightmark.toml:9:20: delivery.receipt_interval: `soon` is not a duration
             hint: a number and ms, s, m or h: `500ms`, `30s`, `5m`
         nightmark.toml:11:13: runs.keep_days: must be between 1 and 36500, found 0
+        "#);
+    }
+
+    #[test]
+    fn the_receiver_is_set() {
+        let text = "[receiver]\ntrusted_proxies = [\"10.1.2.3/8\", \"::1\", \"127.0.0.1\"]\nrate = 0\nidle = \"5s\"\nbody_memory_mb = 8\n\
+                    [receiver.tls]\ncertificate = \"tls/cert.pem\"\nkey = \"/run/key.pem\"\n\
+                    [admin]\ntoken = \"${ADMIN_TOKEN}\"\n";
+        let Settings { receiver, admin, .. } = Settings::parse(text, Path::new("nightmark.toml")).unwrap();
+        let proxies: Vec<String> = receiver.trusted_proxies.iter().map(ToString::to_string).collect();
+        assert_eq!(proxies, ["10.0.0.0/8", "::1/128", "127.0.0.1/32"]);
+        assert_eq!((receiver.rate, receiver.idle, receiver.body_memory), (None, Duration::from_secs(5), 8 << 20));
+        let tls = TlsSettings { certificate: "tls/cert.pem".into(), key: "/run/key.pem".into() };
+        assert_eq!(receiver.tls, Some(tls));
+        assert_eq!(admin.token.unwrap().written, "${ADMIN_TOKEN}");
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_receiver_is_said() {
+        let text = "[receiver]\ntrusted_proxies = [\"10.0.0.0/8\", \"proxy.internal\", \"10.0.0.0/33\"]\nconnections = 0\nidle = \"0s\"\n\
+                    rate = -1\nqueue = 0\nbody_memory_mb = 4\n\
+                    [receiver.tls]\ncertificate = \"cert.pem\"\n\
+                    [admin]\ntoken = \"made-up-token\"\n";
+        let found = problems(text).join("\n");
+        assert!(!found.contains("made-up-token"), "{found}");
+        insta::assert_snapshot!(found, @r#"
+        nightmark.toml:2:34: receiver.trusted_proxies[1]: `proxy.internal` is neither an address nor a network
+            hint: such as `10.0.0.0/8`, `192.168.1.4` or `fd00::/8`
+        nightmark.toml:2:52: receiver.trusted_proxies[2]: `10.0.0.0/33` is neither an address nor a network
+            hint: such as `10.0.0.0/8`, `192.168.1.4` or `fd00::/8`
+        nightmark.toml:3:15: receiver.connections: must be between 1 and 100000, found 0
+        nightmark.toml:4:8: receiver.idle: `0s` is out of range
+            hint: more than 0 and at most `24h`
+        nightmark.toml:5:8: receiver.rate: must be between 0 and 1000000, found -1
+        nightmark.toml:6:9: receiver.queue: must be between 1 and 1000000, found 0
+        nightmark.toml:7:18: receiver.body_memory_mb: must be between 8 and 1000000, found 4
+        nightmark.toml:8:1: receiver.tls: `key` is missing
+            hint: TLS needs both `certificate` and `key`; without both: plain HTTP
+        nightmark.toml:11:9: admin.token: a token must not stand in the settings
+            hint: write `${NAME}` (environment) or `${file:PATH}`; for one, `openssl rand -hex 32`
         "#);
     }
 

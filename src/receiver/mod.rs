@@ -27,17 +27,22 @@ mod writer;
 pub use crate::mapping::PayloadTemplate;
 pub use body::{MAX_BATCH_BODY, MAX_BODY};
 pub use events::MAX_EVENTS;
-pub use health::admin_router;
 pub use sdk::MAX_UNKNOWN_SENDER;
 pub use writer::{OrgWriter, WriteError};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, SystemClock};
+use crate::server::{ClientAddress, REQUEST_ID, RequestId, incoming_id};
 use crate::store::{KeyStore, OrgPatch, OrgStore, OrgUpsert, Upserted};
 use access::Admitted;
 use answer::{Refusal, unavailable};
 use anyhow::Context as _;
 use axum::Router;
+use axum::extract::{ConnectInfo, Request};
+use axum::http::HeaderValue;
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
 use axum::routing::{get, post};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -95,7 +100,7 @@ pub async fn serve(listener: TcpListener, state: ReceiverState, shutdown: watch:
     serve_router(listener, router(state), shutdown).await.context("the receiver's address")
 }
 
-/// The same for any router, such as [`admin_router`].
+/// The same for any router, such as that of the operator's address.
 ///
 /// # Errors
 /// A listener that fails.
@@ -104,12 +109,27 @@ pub async fn serve_router(
     router: Router,
     shutdown: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
-    let served = axum::serve(listener, router).with_graceful_shutdown(stopped(shutdown.clone()));
+    let router = router.layer(from_fn(identified));
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let served = axum::serve(listener, service).with_graceful_shutdown(stopped(shutdown.clone()));
     tokio::select! {
         result = served.into_future() => Ok(result?),
         // A client that keeps a request half-sent would otherwise keep the process.
         () = async { stopped(shutdown).await; tokio::time::sleep(SHUTDOWN_GRACE).await } => Ok(()),
     }
+}
+
+/// Gives each request its id and its client's address, and each answer the id.
+async fn identified(ConnectInfo(peer): ConnectInfo<SocketAddr>, mut request: Request, next: Next) -> Response {
+    let id = incoming_id(request.headers()).unwrap_or_else(|| RequestId(SystemClock.run_id()));
+    let value = HeaderValue::from_str(&id.0);
+    request.extensions_mut().insert(id);
+    request.extensions_mut().insert(ClientAddress(peer.ip().to_canonical()));
+    let mut response = next.run(request).await;
+    if let Ok(value) = value {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
 }
 
 async fn stopped(mut shutdown: watch::Receiver<bool>) {

@@ -6,9 +6,15 @@
 //!
 //! A new store is a folder here that passes the conformance suite of `tests/it/store.rs`.
 
+mod chunks;
+mod columns;
+mod database;
 mod keys;
 mod orgs;
+pub mod postgres;
+mod records;
 mod refusals;
+mod schema;
 pub mod sqlite;
 mod state;
 
@@ -112,6 +118,9 @@ pub enum StoreError {
     /// The database said no.
     #[error("the state store failed: {0}")]
     Database(String),
+    /// It got in the way of another transaction, time and again.
+    #[error("the state store is busy: {0}")]
+    Busy(String),
     /// A record that cannot be read back, which a newer or damaged store would have.
     #[error("the state store holds something this version cannot read: {0}")]
     Corrupt(String),

@@ -23,7 +23,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("store", &["mapping", "receipt"]),
     ("export", &["job", "row"]),
     ("telemetry", &["config"]),
-    ("receiver", &["clock", "mapping", "store"]),
+    ("server", &["clock"]),
+    ("receiver", &["clock", "mapping", "server", "store"]),
+    ("web", &["clock", "mapping", "receiver", "server", "store"]),
     (
         "pipeline",
         &[
@@ -97,8 +99,10 @@ const IMPURE: &[&str] = &[
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("polars", &["source/files"]),
     ("reqwest", &["deliver"]),
-    ("sqlx", &["store/sqlite"]),
-    ("axum", &["receiver", "cli/serve.rs"]),
+    ("sqlx", &["store/sqlite", "store/postgres", "store/database.rs", "store/schema.rs"]),
+    ("axum", &["receiver", "server", "web"]),
+    ("hyper", &["server"]),
+    ("tokio_rustls", &["server"]),
     ("Utc::now", &["clock.rs"]),
 ];
 

@@ -1,4 +1,6 @@
-//! The conformance suite of the state stores: what every store must do, run on each. SQLite only for now.
+//! The conformance suite of the state stores: what every store must do, run on each (`postgres` has that of Postgres).
+
+mod postgres;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use nightmark::receipt::{Counts, Failure, FailureKind, Outcome, Progress, Receipt, Unacknowledged};
@@ -199,6 +201,26 @@ async fn old_runs_are_forgotten(store: &impl RunStore) {
     assert_eq!(store.progress("o4").await.unwrap(), Progress::forgotten());
     assert_eq!(store.events("o4").await.unwrap(), []);
     assert!(store.run("other").await.unwrap().is_some());
+}
+
+/// What a destination says may hold anything; a store that cannot keep a character keeps the rest.
+async fn whatever_is_said_is_kept(store: &impl RunStore) {
+    let said = "it said \0 and \u{1F600}".to_owned();
+    let record = RunRecord { reason: Some(said.clone()), ..run("n1", "n\u{e4}", RunState::Delivering, 0) };
+    store.put_run(&record, at(0)).await.unwrap();
+    let mut refused = receipt(1, Outcome::Refused);
+    refused.detail = Some(said.clone());
+    // Twice in one write: the last word stands, and each counts.
+    store.commit("n1", &[], &[refused.clone(), refused]).await.unwrap();
+    let kept = |text: Option<&str>| {
+        let text = text.unwrap();
+        assert!(text.starts_with("it said ") && text.ends_with(" and \u{1F600}"), "{text:?}");
+    };
+    kept(store.run("n1").await.unwrap().unwrap().reason.as_deref());
+    kept(store.failures("n1", 10).await.unwrap()[0].detail.as_deref());
+    let refusals = store.refusals(Some("n\u{e4}")).await.unwrap();
+    kept(refusals[0].detail.as_deref());
+    assert_eq!((refusals.len(), refusals[0].count), (1, 2));
 }
 
 async fn unknown_runs_are_careful(store: &impl RunStore) {
@@ -418,6 +440,19 @@ async fn a_keys_last_use_is_noted(store: &(impl OrgStore + KeyStore)) {
 
 /// Everything that a store must do. It begins empty.
 async fn conforms(store: &(impl RunStore + KeyStore + OrgStore)) {
+    runs_conform(store).await;
+    keys_conform(store).await;
+    orgs_are_kept(store).await;
+    a_keys_last_use_is_noted(store).await;
+}
+
+async fn keys_conform(store: &impl KeyStore) {
+    keys_are_kept(store).await;
+    keys_are_changed_by_one_at_a_time(store).await;
+    uses_are_counted(store).await;
+}
+
+async fn runs_conform(store: &impl RunStore) {
     runs_are_kept(store).await;
     steps_are_kept(store).await;
     progress_is_kept(store).await;
@@ -425,11 +460,7 @@ async fn conforms(store: &(impl RunStore + KeyStore + OrgStore)) {
     refusals_are_counted(store).await;
     destinations_are_kept(store).await;
     unknown_runs_are_careful(store).await;
-    keys_are_kept(store).await;
-    keys_are_changed_by_one_at_a_time(store).await;
-    uses_are_counted(store).await;
-    orgs_are_kept(store).await;
-    a_keys_last_use_is_noted(store).await;
+    whatever_is_said_is_kept(store).await;
 }
 
 async fn open(path: &Path) -> SqliteStore {

@@ -1,5 +1,7 @@
 //! What the tests share: a home folder, the real binary, and a destination that answers by script.
 
+pub mod postgres;
+
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

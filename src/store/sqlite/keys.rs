@@ -1,14 +1,12 @@
 //! API keys.
 
-use super::{SqliteStore, micros, optional_time_at, time_at};
-use crate::store::{
-    EndpointType, Hash, KeyCounts, KeyRecord, KeyStore, KeyUses, PreviousText, SignatureCheck, SignatureScheme,
-    StoreError,
-};
+use super::{SqliteStore, micros};
+use crate::store::columns::signed;
+use crate::store::{Hash, KeyRecord, KeyStore, KeyUses, StoreError, records};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Row, Sqlite};
+use sqlx::Sqlite;
+use sqlx::sqlite::SqliteArguments;
 
 type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
 
@@ -58,12 +56,12 @@ impl KeyStore for SqliteStore {
 
     async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {
         let rows = sqlx::query("SELECT * FROM api_keys ORDER BY created_at, id").fetch_all(&self.readers).await?;
-        rows.iter().map(record).collect()
+        rows.iter().map(records::key).collect()
     }
 
     async fn key(&self, id: &str) -> Result<Option<KeyRecord>, StoreError> {
         let row = sqlx::query("SELECT * FROM api_keys WHERE id = ?1").bind(id).fetch_optional(&self.readers).await?;
-        row.as_ref().map(record).transpose()
+        row.as_ref().map(records::key).transpose()
     }
 
     async fn key_by_hash(&self, hash: &Hash) -> Result<Option<KeyRecord>, StoreError> {
@@ -71,7 +69,7 @@ impl KeyStore for SqliteStore {
             .bind(hash.as_slice())
             .fetch_optional(&self.readers)
             .await?;
-        row.as_ref().map(record).transpose()
+        row.as_ref().map(records::key).transpose()
     }
 
     async fn change_key(&self, key: &KeyRecord) -> Result<bool, StoreError> {
@@ -82,7 +80,7 @@ impl KeyStore for SqliteStore {
         let mut transaction = self.begin().await?;
         let row = sqlx::query(REVOKE).bind(id).bind(micros(at)).fetch_optional(&mut *transaction).await?;
         transaction.commit().await?;
-        row.as_ref().map(record).transpose()
+        row.as_ref().map(records::key).transpose()
     }
 
     async fn count_uses(&self, uses: &[KeyUses]) -> Result<(), StoreError> {
@@ -124,64 +122,4 @@ fn bind<'q>(query: Query<'q>, key: &'q KeyRecord) -> Query<'q> {
         .bind(signature.map(|signature| signature.scheme.as_str()))
         .bind(signature.map(|signature| signature.secret.as_str()))
         .bind(key.rate)
-}
-
-fn record(row: &SqliteRow) -> Result<KeyRecord, StoreError> {
-    let id: String = row.try_get("id")?;
-    let corrupt = |what: &str| StoreError::Corrupt(format!("{what} of key {id}"));
-    let endpoint = EndpointType::parse(row.try_get("endpoint")?).ok_or_else(|| corrupt("the endpoint type"))?;
-    Ok(KeyRecord {
-        name: row.try_get("name")?,
-        endpoint,
-        prefix: row.try_get("prefix")?,
-        key_hash: optional_hash(row, "key_hash")?.ok_or_else(|| corrupt("the hash"))?,
-        secret_hash: optional_hash(row, "secret_hash")?,
-        template: row.try_get("template")?,
-        created_at: time_at(row, "created_at")?,
-        expires_at: optional_time_at(row, "expires_at")?,
-        revoked_at: optional_time_at(row, "revoked_at")?,
-        last_used_at: optional_time_at(row, "last_used_at")?,
-        revision: row.try_get("revision")?,
-        previous: previous(row)?,
-        signature: signature(row)?,
-        rate: row.try_get("rate")?,
-        counts: KeyCounts {
-            stored: count(row, "stored")?,
-            ignored: count(row, "ignored")?,
-            rejected: count(row, "rejected")?,
-        },
-        id,
-    })
-}
-
-fn previous(row: &SqliteRow) -> Result<Option<PreviousText>, StoreError> {
-    let Some(key_hash) = optional_hash(row, "previous_key_hash")? else { return Ok(None) };
-    Ok(Some(PreviousText {
-        prefix: row.try_get("previous_prefix")?,
-        key_hash,
-        secret_hash: optional_hash(row, "previous_secret_hash")?,
-        until: time_at(row, "previous_until")?,
-    }))
-}
-
-fn signature(row: &SqliteRow) -> Result<Option<SignatureCheck>, StoreError> {
-    let Some(scheme) = row.try_get::<Option<&str>, _>("signature_scheme")? else { return Ok(None) };
-    // A check that is not understood must not become none.
-    let known = SignatureScheme::parse(scheme);
-    let scheme = known.ok_or_else(|| StoreError::Corrupt(format!("the signature scheme `{scheme}` of a key")))?;
-    Ok(Some(SignatureCheck { scheme, secret: row.try_get("signature_secret")? }))
-}
-
-fn optional_hash(row: &SqliteRow, column: &str) -> Result<Option<Hash>, StoreError> {
-    let hash = |bytes: &[u8]| Hash::try_from(bytes).map_err(|_| StoreError::Corrupt(format!("the {column} of a key")));
-    row.try_get::<Option<&[u8]>, _>(column)?.map(hash).transpose()
-}
-
-fn count(row: &SqliteRow, column: &str) -> Result<u64, StoreError> {
-    u64::try_from(row.try_get::<i64, _>(column)?).map_err(|_| StoreError::Corrupt(format!("the {column} of a key")))
-}
-
-/// SQLite's integers have a sign.
-fn signed(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }

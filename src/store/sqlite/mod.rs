@@ -16,6 +16,7 @@ mod refusals;
 mod runs;
 
 use super::StoreError;
+use super::columns::{Columns, micros, time};
 use chrono::{DateTime, Utc};
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{Row, Sqlite, Transaction};
@@ -40,14 +41,8 @@ impl SqliteStore {
     }
 }
 
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        StoreError::Database(words(&error))
-    }
-}
-
 /// What went wrong and, where SQLite's own words do not say it, what to do.
-fn words(error: &sqlx::Error) -> String {
+pub(super) fn words(error: &sqlx::Error) -> String {
     // Only the database's own words: sqlx puts "error returned from database" before them.
     let said = error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
     match code(error).and_then(remedy) {
@@ -87,13 +82,26 @@ fn remedy(code: u32) -> Option<&'static str> {
     })
 }
 
-/// Microseconds since 1970.
-fn micros(at: DateTime<Utc>) -> i64 {
-    at.timestamp_micros()
-}
+impl Columns for SqliteRow {
+    fn optional_text(&self, column: &str) -> Result<Option<&str>, StoreError> {
+        Ok(self.try_get(column)?)
+    }
 
-fn time(micros: i64) -> Result<DateTime<Utc>, StoreError> {
-    DateTime::from_timestamp_micros(micros).ok_or_else(|| StoreError::Corrupt(format!("the time {micros}")))
+    fn optional_integer(&self, column: &str) -> Result<Option<i64>, StoreError> {
+        Ok(self.try_get(column)?)
+    }
+
+    fn optional_bytes(&self, column: &str) -> Result<Option<&[u8]>, StoreError> {
+        Ok(self.try_get(column)?)
+    }
+
+    fn optional_time(&self, column: &str) -> Result<Option<DateTime<Utc>>, StoreError> {
+        self.optional_integer(column)?.map(time).transpose()
+    }
+
+    fn flag(&self, column: &str) -> Result<bool, StoreError> {
+        Ok(self.try_get(column)?)
+    }
 }
 
 fn time_at(row: &SqliteRow, column: &str) -> Result<DateTime<Utc>, StoreError> {

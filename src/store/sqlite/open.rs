@@ -2,20 +2,17 @@
 
 use super::{BUSY, CANNOT_OPEN, READ_ONLY, SqliteStore, code, words};
 use crate::store::StoreError;
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use crate::store::schema::{as_known, migration, newest, not_newer};
+use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-/// Embedded one by one and not by sqlx's macro, which would build SQLite a second time for the compiler's own use.
 static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
-    let migration = |version, description: &'static str, sql: &'static str| {
-        Migration::new(version, description.into(), MigrationType::Simple, sql.into_sql_str(), false)
-    };
     Migrator::with_migrations(vec![
         migration(1, "runs keys orgs", include_str!("../../../migrations/sqlite/0001_runs_keys_orgs.sql")),
         migration(2, "delivery", include_str!("../../../migrations/sqlite/0002_delivery.sql")),
@@ -39,7 +36,8 @@ impl SqliteStore {
         let options = options(path).journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
         let mut connection = connect(&options).await.map_err(|error| not_open_for_writing(path, &error))?;
         let found = schema(&mut connection).await.map_err(|error| not_open_for_writing(path, &error))?;
-        if not_newer(path, found)?.is_none_or(|found| found < newest()) {
+        let known = newest(&MIGRATIONS);
+        if not_newer(&path.to_string_lossy(), found, known)?.is_none_or(|found| found < known) {
             migrate(path, &mut connection).await?;
         }
         connection.close().await?;
@@ -63,13 +61,8 @@ impl SqliteStore {
             Ok(_) => {}
         }
         let (options, found) = look(path).await?;
-        match not_newer(path, found)? {
-            None => Ok(None),
-            Some(found) if found < newest() => {
-                Err(StoreError::Older { path: path.display().to_string(), found, known: newest() })
-            }
-            Some(_) => Ok(Some(SqliteStore { writer: pool(1, options.clone()), readers: pool(READERS, options) })),
-        }
+        let found = as_known(&path.to_string_lossy(), found, newest(&MIGRATIONS))?;
+        Ok(found.map(|_| SqliteStore { writer: pool(1, options.clone()), readers: pool(READERS, options) }))
     }
 }
 
@@ -191,10 +184,6 @@ async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, sql
     }
 }
 
-fn newest() -> i64 {
-    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
-}
-
 /// The schema's version; `None` before the first migration.
 async fn schema(connection: &mut SqliteConnection) -> Result<Option<i64>, sqlx::Error> {
     let (tables,): (i64,) =
@@ -207,15 +196,6 @@ async fn schema(connection: &mut SqliteConnection) -> Result<Option<i64>, sqlx::
     let (found,): (Option<i64>,) =
         sqlx::query_as("SELECT max(version) FROM _sqlx_migrations").fetch_one(&mut *connection).await?;
     Ok(found)
-}
-
-fn not_newer(path: &Path, found: Option<i64>) -> Result<Option<i64>, StoreError> {
-    match found {
-        Some(found) if found > newest() => {
-            Err(StoreError::Newer { path: path.display().to_string(), found, known: newest() })
-        }
-        found => Ok(found),
-    }
 }
 
 /// In one transaction that takes the write lock first, so that of two processes that start together one migrates and the

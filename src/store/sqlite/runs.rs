@@ -1,13 +1,12 @@
 //! Runs and their steps.
 
-use super::{SqliteStore, micros, optional_time_at, progress, time_at};
-use crate::receipt::{FailureKind, Outcome, Progress, Receipt};
-use crate::store::{FailedReceipt, Past, RunEvent, RunRecord, RunState, RunStore, StoreError};
+use super::{SqliteStore, micros, progress};
+use crate::receipt::{Progress, Receipt};
+use crate::store::{FailedReceipt, Past, RunEvent, RunRecord, RunStore, StoreError, records};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, Transaction};
+use sqlx::{Sqlite, Transaction};
 use std::ops::Range;
 
 const PUT_RUN: &str = "
@@ -75,28 +74,21 @@ impl RunStore for SqliteStore {
                 .bind(job),
             None => sqlx::query("SELECT * FROM runs ORDER BY started_at DESC, id DESC LIMIT ?1").bind(limit),
         };
-        query.fetch_all(&self.readers).await?.iter().map(record).collect()
+        query.fetch_all(&self.readers).await?.iter().map(records::run).collect()
     }
 
     async fn open_runs(&self, job: &str) -> Result<Vec<RunRecord>, StoreError> {
-        sqlx::query(OPEN_RUNS).bind(job).fetch_all(&self.readers).await?.iter().map(record).collect()
+        sqlx::query(OPEN_RUNS).bind(job).fetch_all(&self.readers).await?.iter().map(records::run).collect()
     }
 
     async fn run(&self, id: &str) -> Result<Option<RunRecord>, StoreError> {
         let row = sqlx::query("SELECT * FROM runs WHERE id = ?1").bind(id).fetch_optional(&self.readers).await?;
-        row.as_ref().map(record).transpose()
+        row.as_ref().map(records::run).transpose()
     }
 
     async fn events(&self, run: &str) -> Result<Vec<RunEvent>, StoreError> {
         let query = sqlx::query("SELECT * FROM run_events WHERE run_id = ?1 ORDER BY number").bind(run);
-        let event = |row: &SqliteRow| {
-            Ok(RunEvent {
-                at: time_at(row, "at")?,
-                state: parse_state(row.try_get("state")?)?,
-                reason: row.try_get("reason")?,
-            })
-        };
-        query.fetch_all(&self.readers).await?.iter().map(event).collect()
+        query.fetch_all(&self.readers).await?.iter().map(records::event).collect()
     }
 
     async fn commit(&self, run: &str, attempting: &[Range<u64>], receipts: &[Receipt]) -> Result<(), StoreError> {
@@ -131,7 +123,7 @@ impl RunStore for SqliteStore {
     async fn failures(&self, run: &str, limit: u32) -> Result<Vec<FailedReceipt>, StoreError> {
         let query = "SELECT * FROM receipts WHERE run_id = ?1 AND outcome <> 'acknowledged' ORDER BY seq LIMIT ?2";
         let rows = sqlx::query(query).bind(run).bind(limit).fetch_all(&self.readers).await?;
-        rows.iter().map(failure).collect()
+        rows.iter().map(records::failure).collect()
     }
 }
 
@@ -155,77 +147,4 @@ async fn put(transaction: &mut Transaction<'_, Sqlite>, run: &RunRecord, at: Dat
         .execute(&mut **transaction)
         .await?;
     Ok(())
-}
-
-fn record(row: &SqliteRow) -> Result<RunRecord, StoreError> {
-    let id: String = row.try_get("id")?;
-    let json = |error, what: &str| StoreError::Corrupt(format!("the {what} of run {id}: {error}"));
-    let counts = serde_json::from_str(row.try_get("counts")?).map_err(|error| json(error, "counts"))?;
-    let report: Option<&str> = row.try_get("report")?;
-    let report = report.map(serde_json::from_str).transpose().map_err(|error| json(error, "report"))?;
-    Ok(RunRecord {
-        job: row.try_get("job")?,
-        state: parse_state(row.try_get("state")?)?,
-        started_at: time_at(row, "started_at")?,
-        finished_at: optional_time_at(row, "finished_at")?,
-        counts,
-        reason: row.try_get("reason")?,
-        report,
-        id,
-    })
-}
-
-fn failure(row: &SqliteRow) -> Result<FailedReceipt, StoreError> {
-    let outcome = parse_outcome(row.try_get("outcome")?)?;
-    let kind: Option<&str> = row.try_get("kind")?;
-    let kind = match kind {
-        Some(kind) => parse_kind(kind)?,
-        // As an earlier version has stored it.
-        None if outcome == Outcome::Unknown => FailureKind::Unknown,
-        None => FailureKind::Refused,
-    };
-    let seq: i64 = row.try_get("seq")?;
-    Ok(FailedReceipt {
-        seq: u64::try_from(seq).map_err(|_| StoreError::Corrupt(format!("the row number {seq}")))?,
-        key: row.try_get::<Option<String>, _>("key")?.unwrap_or_default(),
-        kind,
-        status: row.try_get("status")?,
-        attempts: row.try_get("attempts")?,
-        detail: row.try_get("detail")?,
-        at: time_at(row, "at")?,
-    })
-}
-
-pub(super) fn parse_state(text: &str) -> Result<RunState, StoreError> {
-    RunState::parse(text).ok_or_else(|| StoreError::Corrupt(format!("the run state `{text}`")))
-}
-
-pub(super) fn kind_text(kind: FailureKind) -> &'static str {
-    match kind {
-        FailureKind::NotDelivered => "not_delivered",
-        FailureKind::Refused => "refused",
-        FailureKind::Unknown => "unknown",
-    }
-}
-
-fn parse_kind(text: &str) -> Result<FailureKind, StoreError> {
-    [FailureKind::NotDelivered, FailureKind::Refused, FailureKind::Unknown]
-        .into_iter()
-        .find(|kind| kind_text(*kind) == text)
-        .ok_or_else(|| StoreError::Corrupt(format!("the kind of failure `{text}`")))
-}
-
-pub(super) fn outcome_text(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Acknowledged => "acknowledged",
-        Outcome::Refused => "refused",
-        Outcome::Unknown => "unknown",
-    }
-}
-
-pub(super) fn parse_outcome(text: &str) -> Result<Outcome, StoreError> {
-    [Outcome::Acknowledged, Outcome::Refused, Outcome::Unknown]
-        .into_iter()
-        .find(|outcome| outcome_text(*outcome) == text)
-        .ok_or_else(|| StoreError::Corrupt(format!("the outcome `{text}`")))
 }

@@ -16,6 +16,7 @@ use nightmark::clock::Clock;
 use nightmark::receiver::keys::Purpose;
 use nightmark::receiver::{self, MAX_BODY};
 use nightmark::store::{KeyStore, OrgStore};
+use nightmark::web::{self, Access, AdminState};
 use serde_json::{Value, json};
 use server::{Server, preset};
 use std::sync::Arc;
@@ -319,11 +320,18 @@ async fn the_admin_address_tells_alive_from_ready() {
     let server = Server::start().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (_stop, stopped) = watch::channel(false);
-    let router = receiver::admin_router(Arc::clone(&server.store) as Arc<dyn KeyStore>);
+    let (stop, stopped) = watch::channel(false);
+    let access = Access::new(address, None).unwrap();
+    let state = AdminState::new(Arc::clone(&server.store), Arc::clone(&server.clock) as Arc<dyn Clock>, stopped);
+    let router = web::router(state, access);
+    let (_end, stopped) = watch::channel(false);
     tokio::spawn(receiver::serve_router(listener, router, stopped));
     let status = async |path: &str| server.send(server.client.get(format!("http://{address}{path}"))).await.status;
     assert_eq!((status("/healthz").await, status("/readyz").await), (200, 200));
+    stop.send(true).unwrap();
+    assert_eq!((status("/healthz").await, status("/readyz").await), (200, 503), "stopping");
+    stop.send(false).unwrap();
+    assert_eq!(status("/readyz").await, 200);
     server.store.close().await;
     assert_eq!((status("/healthz").await, status("/readyz").await), (200, 503));
 }

@@ -18,6 +18,9 @@ use wire::{Answer, Request};
 const GUIDE_BODY: &str = include_str!("../../fixtures/curl_flat.json");
 const GROUP_BODY: &str = include_str!("../../fixtures/segment_group.json");
 
+/// Thousands of requests from one address, hundreds of them with bad keys, are what the limits are there for.
+pub(super) const WITHOUT_RATES: &str = "[receiver]\nrate = 0\nbad_keys_per_minute = 0\n";
+
 /// What a request must come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Expected {
@@ -225,6 +228,7 @@ fn send_all(served: &Served, cases: &[Case]) -> (Vec<String>, BTreeMap<Option<u1
 #[test]
 fn malformed_requests_are_refused_and_write_nothing() {
     let home = Home::new();
+    home.write("nightmark.toml", WITHOUT_RATES);
     let served = Served::start(&home);
     let keys = Keys::create(&home);
     send_good(&served, &keys, "kept");

@@ -33,6 +33,7 @@ fn statuses(har: &Value, key: &str) -> BTreeMap<(String, u64), usize> {
 #[test]
 fn the_receiver_does_what_its_description_says() {
     let home = Home::new();
+    home.write("nightmark.toml", crate::receiver::corpus::WITHOUT_RATES);
     let served = Served::start(&home);
     let create = |template: &str| {
         let key = home.run(&["keys", "create", "--json", "--name", template, "--template", template]).expect(0).json();

@@ -1,0 +1,68 @@
+//! The operator's address: is it alive, can it work, and the admin API.
+//!
+//! In: `GET /healthz`, `GET /readyz`, and `/api/v1/…`. Out: JSON.
+//! `access` decides who may call the API; `answer` is what its handlers share: errors, pages of a list, bodies. Each part of the API has a
+//! file of its own and one line in [`api`].
+//! Always holds: nothing under /api/v1 is reached past `access`; an answer says neither a key's text nor a secret, but for the one
+//! that has just been made.
+//! Deliberately absent: anything that senders need (`receiver`); TLS: on an address that is not loopback, the API belongs behind a proxy
+//! that has it, or in a network that may read its token.
+
+mod access;
+pub mod answer;
+mod health;
+
+pub use access::{Access, AccessError, SHORTEST_TOKEN};
+
+use crate::clock::Clock;
+use crate::store::{KeyStore, OrgStore};
+use answer::ApiError;
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::get;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// What the operator's address needs. A clone shares it.
+#[derive(Clone)]
+pub struct AdminState {
+    /// API keys.
+    pub keys: Arc<dyn KeyStore>,
+    /// What the receiver holds.
+    pub orgs: Arc<dyn OrgStore>,
+    /// Time, ids and randomness.
+    pub clock: Arc<dyn Clock>,
+    /// Says true once the process has been told to end.
+    pub stopping: watch::Receiver<bool>,
+}
+
+impl AdminState {
+    /// All of it from one store.
+    pub fn new<S: KeyStore + OrgStore + 'static>(
+        store: Arc<S>,
+        clock: Arc<dyn Clock>,
+        stopping: watch::Receiver<bool>,
+    ) -> AdminState {
+        AdminState { keys: Arc::clone(&store) as Arc<dyn KeyStore>, orgs: store, clock, stopping }
+    }
+}
+
+/// Everything on the operator's address.
+pub fn router(state: AdminState, access: Access) -> Router {
+    let api = api()
+        .fallback(async || ApiError::NotFound("There is nothing here".to_owned()))
+        .method_not_allowed_fallback(async || ApiError::NoSuchMethod)
+        // A layer, not a route's: also what does not exist is not told to strangers.
+        .layer(from_fn_with_state(Arc::new(access), access::check));
+    Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .nest("/api/v1", api)
+        .fallback(async || ApiError::NotFound("There is nothing here; the API is under /api/v1".to_owned()))
+        .with_state(state)
+}
+
+/// The parts of the API, one line for each.
+fn api() -> Router<AdminState> {
+    Router::new()
+}

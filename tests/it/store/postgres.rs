@@ -1,0 +1,179 @@
+//! Postgres: the conformance suite, and what only a server that others use too can do wrong.
+
+use super::{at, key, keys_conform, receipt, run, runs_conform};
+use crate::support::postgres::{Cluster, PASSWORD};
+use nightmark::receipt::{Outcome, Progress};
+use nightmark::store::postgres::{PostgresStore, Server};
+use nightmark::store::{KeyRecord, KeyStore, KeyUses, RefusalStore, RunState, RunStore, StoreError};
+use secrecy::SecretString;
+
+#[tokio::test]
+async fn postgres_conforms_and_reopening_keeps_all() {
+    let database = Cluster::shared().database();
+    let store = database.open().await;
+    runs_conform(&store).await;
+    keys_conform(&store).await;
+    let all = async |store: &PostgresStore| {
+        let runs = store.runs(None, 100).await.unwrap();
+        let progress = store.progress("p1").await.unwrap();
+        (runs, progress, store.refusals(None).await.unwrap(), store.keys().await.unwrap())
+    };
+    let before = all(&store).await;
+    store.close().await;
+    assert_eq!(all(&database.open().await).await, before);
+    let reader = PostgresStore::open_existing_readonly(&database.server()).await.unwrap().unwrap();
+    assert_eq!(all(&reader).await, before);
+    let refused = reader.put_run(&run("x", "x", RunState::Extracting, 0), at(0)).await.unwrap_err().to_string();
+    assert!(refused.contains("read-only"), "{refused}");
+    assert_eq!(all(&reader).await, before);
+}
+
+#[tokio::test]
+async fn looking_changes_nothing() {
+    let (cluster, database) = (Cluster::shared(), Cluster::shared().database());
+    assert!(PostgresStore::open_existing_readonly(&database.server()).await.unwrap().is_none());
+    assert_eq!(cluster.sql(&database.name, "SELECT count(*) FROM pg_namespace WHERE nspname = 'nightmark'"), "0");
+    database.open().await.close().await;
+    let reader = PostgresStore::open_existing_readonly(&database.server()).await.unwrap().unwrap();
+    assert!(reader.runs(None, 1).await.unwrap().is_empty());
+    assert_eq!(cluster.sql(&database.name, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"), "0");
+}
+
+#[tokio::test]
+async fn several_processes_may_start_on_an_empty_database() {
+    let database = Cluster::shared().database();
+    let server = database.server();
+    let opened = futures_util::future::join_all((0..8).map(|_| PostgresStore::open(&server))).await;
+    for (index, store) in opened.into_iter().enumerate() {
+        store.unwrap().put_run(&run(&format!("r{index}"), "a", RunState::Extracting, 0), at(0)).await.unwrap();
+    }
+    assert_eq!(database.open().await.runs(None, 100).await.unwrap().len(), 8);
+}
+
+#[tokio::test]
+async fn what_cannot_be_opened_says_why_and_shows_no_password() {
+    let (cluster, database) = (Cluster::shared(), Cluster::shared().database());
+    let check = async |url: &str, part: &str| {
+        let server = Server::parse(&SecretString::from(url), "nightmark").unwrap();
+        assert!(!format!("{server:?}").contains("planted"), "{server:?}");
+        for error in
+            [PostgresStore::open(&server).await.err(), PostgresStore::open_existing_readonly(&server).await.err()]
+        {
+            let (shown, debug) = error.map(|error| (error.to_string(), format!("{error:?}"))).expect("refused");
+            assert!(shown.contains(part) && shown.contains("postgres://127.0.0.1:"), "{shown}");
+            assert!(!format!("{shown}{debug}").contains("planted") && !debug.contains(PASSWORD), "{shown} {debug}");
+        }
+    };
+    let url = database.url();
+    check(&url.replace("planted", "planted-wrong"), "mend user and password").await;
+    check(&url.replace(&database.name, "nowhere"), "create the database").await;
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    check(&url.replace(&format!(":{}/", database.port), &format!(":{nobody}/")), "cannot be reached").await;
+    check(&format!("{url}?sslmode=require"), "TLS").await;
+
+    database.open().await.close().await;
+    let set = "UPDATE nightmark._sqlx_migrations SET version = 9999 WHERE version = (SELECT max(version) FROM \
+               nightmark._sqlx_migrations)";
+    cluster.sql(&database.name, set);
+    check(&url, "schema 9999").await;
+    cluster.sql(&database.name, "UPDATE nightmark._sqlx_migrations SET version = 0 WHERE version = 9999");
+    cluster.sql(&database.name, "DELETE FROM nightmark._sqlx_migrations WHERE version > 0");
+    let error = PostgresStore::open_existing_readonly(&database.server()).await.unwrap_err();
+    assert!(matches!(error, StoreError::Older { found: 0, .. }), "{error}");
+}
+
+#[test]
+fn an_address_that_cannot_be_used_is_not_repeated() {
+    for (url, schema, part) in [
+        ("planted", "nightmark", "is not an address"),
+        ("mysql://u:planted@h/d", "nightmark", "is not the address of a Postgres database"),
+        ("postgres://u:planted@h:port/d", "nightmark", "is not an address"),
+        ("postgres://u:planted@h", "nightmark", "names no database"),
+        ("postgres://u@h/d?sslmode=planted", "nightmark", "cannot be read"),
+        ("postgres://u@h/d?password=planted", "nightmark", "the parameter `password`"),
+        ("postgres://u:planted@h/d?options=-csynchronous_commit=off", "nightmark", "the parameter `options`"),
+        ("postgres://u:planted@h/d", "public\"; DROP", "the schema's name"),
+        ("postgres://u:planted@h/d", "pg_mine", "the schema's name"),
+    ] {
+        let error = Server::parse(&SecretString::from(url), schema).unwrap_err().to_string();
+        assert!(error.contains(part) && !error.contains("planted"), "{url}: {error}");
+    }
+}
+
+/// With `synchronous_commit = off`, and a server that is slow to write its log, what was answered last would be lost.
+#[tokio::test]
+async fn what_was_answered_survives_a_crash_whatever_the_server_is_set_to() {
+    let cluster = Cluster::start();
+    let database = cluster.database();
+    for (index, setting) in ["on", "off", "local"].into_iter().enumerate() {
+        cluster.sql("postgres", &format!("ALTER SYSTEM SET synchronous_commit = {setting}"));
+        cluster.sql("postgres", "ALTER SYSTEM SET wal_writer_delay = '10s'");
+        cluster.stop();
+        cluster.resume();
+        assert_eq!(cluster.sql(&database.name, "SHOW synchronous_commit"), setting);
+        let store = database.open().await;
+        store.put_run(&run(setting, "a", RunState::Extracting, 0), at(0)).await.unwrap();
+        cluster.crash();
+        cluster.resume();
+        assert_eq!(database.open().await.runs(None, 10).await.unwrap().len(), index + 1, "{setting}");
+    }
+}
+
+/// Two processes that deliver different rows of one run: neither takes the other's word back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_writers_lose_no_receipt() {
+    let database = Cluster::shared().database();
+    let (one, two) = (database.open().await, database.open().await);
+    one.put_run(&run("w", "w", RunState::Delivering, 0), at(0)).await.unwrap();
+    let write = async |store: &PostgresStore, start: u64| {
+        for seq in (start..200).step_by(2) {
+            let outcome = if seq % 3 == 0 { Outcome::Refused } else { Outcome::Acknowledged };
+            store.commit("w", std::slice::from_ref(&(seq..seq + 1)), &[receipt(seq, outcome)]).await.unwrap();
+        }
+    };
+    tokio::join!(write(&one, 0), write(&two, 1));
+    let mut expected = Progress::default();
+    for seq in 0..200 {
+        expected.receive(seq, if seq % 3 == 0 { Outcome::Refused } else { Outcome::Acknowledged });
+    }
+    assert_eq!(one.progress("w").await.unwrap(), expected);
+    assert_eq!(two.failures("w", 1000).await.unwrap().len(), 67);
+    assert_eq!(two.refusals(Some("w")).await.unwrap().len(), 67);
+}
+
+/// Several receivers of the same keys, which count in different orders, while somebody changes one of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_use_is_lost_and_one_change_wins() {
+    let database = Cluster::shared().database();
+    let stores = [database.open().await, database.open().await, database.open().await];
+    stores[0].put_key(&key("key_1", 1)).await.unwrap();
+    stores[0].put_key(&KeyRecord { previous: None, ..key("key_2", 2) }).await.unwrap();
+    let count = async |store: &PostgresStore, reversed: bool| {
+        for round in 0..50 {
+            let uses = |id: &str| KeyUses { key_id: id.to_owned(), ignored: 1, rejected: 2, last_used_at: at(round) };
+            let mut both = [uses("key_1"), uses("key_2")];
+            if reversed {
+                both.reverse();
+            }
+            store.count_uses(&both).await.unwrap();
+        }
+    };
+    let change = async |store: &PostgresStore| {
+        let mut done = 0;
+        for _ in 0..30 {
+            let mut record = store.key("key_1").await.unwrap().unwrap();
+            record.name.push('x');
+            done += usize::from(store.change_key(&record).await.unwrap());
+        }
+        done
+    };
+    let ((), (), one, two) =
+        tokio::join!(count(&stores[0], false), count(&stores[1], true), change(&stores[1]), change(&stores[2]));
+    let named = stores[0].key("key_1").await.unwrap().unwrap();
+    assert_eq!(named.name.matches('x').count(), one + two, "each change that was said to be done is there");
+    assert_eq!(named.revision, 1 + (one + two) as i64);
+    for record in stores[2].keys().await.unwrap() {
+        assert_eq!((record.counts.ignored, record.counts.rejected), (100, 200), "{}", record.id);
+        assert_eq!(record.last_used_at, Some(at(49)));
+    }
+}
