@@ -19,8 +19,9 @@ use super::{health, webhook};
 use axum::http::header;
 use axum::response::IntoResponse;
 use std::sync::LazyLock;
+use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{self};
+use utoipa::openapi::{self, Object, RefOr, Type};
 use utoipa::{Modify, OpenApi};
 
 #[derive(OpenApi)]
@@ -32,7 +33,7 @@ use utoipa::{Modify, OpenApi};
     ),
     paths(webhook::product_orgs, sdk::group::one, sdk::batch::many, sdk::ignored::one, health::alive, serve),
     components(schemas(FlatBody, Event, BatchBody, WebhookBody, WebhookAnswer, Stored, StoredMany, ElementResult, Refused, Taken, Rejection, SdkRefused)),
-    modifiers(&Security, &OtherCalls)
+    modifiers(&Security, &OtherCalls, &RequestIds)
 )]
 struct Receiver;
 
@@ -67,6 +68,23 @@ impl Modify for OtherCalls {
                 post.operation_id = Some((*call).to_owned());
             }
             document.paths.paths.insert(format!("/v1/{call}"), path);
+        }
+    }
+}
+
+/// Every answer says which request it is to.
+struct RequestIds;
+
+impl Modify for RequestIds {
+    fn modify(&self, document: &mut openapi::OpenApi) {
+        let words = "The request's own `x-request-id` (1–128 visible ASCII characters), or one that was made for it.";
+        let header =
+            HeaderBuilder::new().schema(Some(Object::with_type(Type::String))).description(Some(words)).build();
+        let operations = document.paths.paths.values_mut().flat_map(|path| [&mut path.get, &mut path.post]).flatten();
+        for response in operations.flat_map(|operation| operation.responses.responses.values_mut()) {
+            if let RefOr::T(response) = response {
+                response.headers.insert("x-request-id".to_owned(), header.clone().into());
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ mod corpus;
 mod described;
 mod kill;
 mod logs;
+pub mod nginx;
 mod sdk;
 mod server;
 

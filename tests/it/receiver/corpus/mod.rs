@@ -10,6 +10,8 @@ mod requests;
 mod values;
 pub(super) mod wire;
 
+pub(super) use packed::gzip;
+
 use crate::support::{Home, Served};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet};
@@ -190,7 +192,7 @@ fn send_good(served: &Served, keys: &Keys, id: &str) {
     let group = json!({"type": "group", "groupId": id, "traits": {"name": "as it was", "employees": 1}}).to_string();
     let batch = format!("{{\"batch\":[{group}]}}");
     let full = json!({"id": id, "name": "as it was", "user_count": 1}).to_string();
-    let packed = keys.segment().request().header("Content-Encoding", "gzip").body(&packed::gzip(group.as_bytes()));
+    let packed = keys.segment().request().header("Content-Encoding", "gzip").body(&gzip(group.as_bytes()));
     let requests = [
         keys.webhook().request().body(flat.as_bytes()),
         keys.webhook().request().body(format!("[{flat}]").as_bytes()),

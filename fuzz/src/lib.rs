@@ -1,0 +1,12 @@
+//! What the fuzz targets call. The modules of the main crate that are fuzzed are included here by their path, so that they
+//! are built without the rest of it; `receiver.rs` stands in for what they take from there. Each target is a function of
+//! bytes, so that a test can give it a crash again without a fuzzer.
+
+#[path = "../../src/mapping/mod.rs"]
+#[allow(dead_code, reason = "the targets do not call all of it")]
+pub mod mapping;
+#[allow(dead_code, reason = "the targets do not call all of it")]
+mod receiver;
+
+pub mod body;
+pub mod template;
