@@ -8,5 +8,16 @@ pub mod mapping;
 #[allow(dead_code, reason = "the targets do not call all of it")]
 mod receiver;
 
+/// In the place of `src/server`, of which `receiver` needs to know when time is up: here it never is.
+mod server {
+    pub struct Late;
+
+    impl Late {
+        pub fn is_cause_of(_: &(dyn std::error::Error + 'static)) -> bool {
+            false
+        }
+    }
+}
+
 pub mod body;
 pub mod template;

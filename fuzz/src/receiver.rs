@@ -11,6 +11,8 @@ pub mod answer {
         TooLarge(usize),
         TooMany(usize),
         NotJson(String),
+        Unauthorized,
+        Overloaded,
     }
 }
 
@@ -18,6 +20,8 @@ pub mod answer {
 pub mod body;
 #[path = "../../src/receiver/events.rs"]
 pub mod events;
+#[path = "../../src/receiver/memory.rs"]
+mod memory;
 
 use answer::Refusal;
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -33,7 +37,9 @@ pub fn read(packed: bool, pieces: Vec<Vec<u8>>, array: usize, other: usize) -> R
     }
     let pieces = futures_util::stream::iter(pieces.into_iter().map(Ok::<_, std::io::Error>));
     let body = axum::body::Body::from_stream(pieces);
-    RUNTIME.with(|runtime| runtime.block_on(body::read(&headers, body, Limits { array, other })))
+    let memory = memory::Memory::new(1 << 20);
+    let read = |runtime: &Runtime| runtime.block_on(body::read(&headers, body, Limits { array, other }, &memory));
+    RUNTIME.with(read).map(|held| held.to_vec())
 }
 
 thread_local! {

@@ -1,17 +1,28 @@
 //! `nightmark serve`: the receiver, and the operator's address beside it.
 
+mod signal;
+
 use super::{Context, Exit};
+use crate::config::ReceiverSettings;
 use crate::job::Secrets;
 use crate::receiver::{self, ReceiverState};
+use crate::server::{self, Server, Tls, TlsFiles};
 use crate::store::sqlite::SqliteStore;
 use crate::web::{self, Access, AdminState};
 use anyhow::Context as _;
 use serde_json::json;
+use signal::Signal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+
+/// How often the certificate's files are looked at.
+const LOOK: Duration = Duration::from_secs(2);
+/// Connections of operators and their tools.
+const ADMIN_CONNECTIONS: usize = 64;
 
 /// Arguments of `nightmark serve`.
 #[derive(Debug, clap::Args)]
@@ -30,7 +41,7 @@ pub struct ServeArgs {
 /// Runs the command until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// An address that cannot be listened on, or a state store that cannot be opened.
+/// An address that cannot be listened on, a certificate that cannot be used, or a state store that cannot be opened.
 pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
     if let Some(file) = &args.ready_file {
         remove_stale(file)?;
@@ -39,25 +50,28 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
     let signal = Signal::new()?;
     let receiver = bind(args.receiver.unwrap_or(context.settings.receiver.address), "--receiver").await?;
     let access = access(context, &args)?;
+    let tls = tls(context)?;
     let admin = bind(args.admin.unwrap_or(context.settings.admin.address), "--admin").await?;
     let store = Arc::new(SqliteStore::open(&context.home.database()).await?);
-    announce(context, &args, receiver.local_addr()?, admin.local_addr()?)?;
+    announce(context, &args, tls.is_some(), receiver.local_addr()?, admin.local_addr()?)?;
 
-    let (stop, stopped) = watch::channel(false);
-    let state = ReceiverState::start(Arc::clone(&store), Arc::clone(&context.clock));
-    let admin_state = AdminState::new(Arc::clone(&store), Arc::clone(&context.clock), stopped.clone());
-    let health = web::router(admin_state, access);
+    // The operator's address ends last: until then it says that the receiver is no longer ready.
+    let (stop, stopping) = watch::channel(false);
+    let (end, ending) = watch::channel(false);
+    let settings = &context.settings.receiver;
+    let admin_state = AdminState::new(Arc::clone(&store), Arc::clone(&context.clock), stopping.clone());
+    let admin_server = Server::new(web::router(admin_state, access), admin_options(), Arc::clone(&context.clock));
+    let state = ReceiverState::start(Arc::clone(&store), Arc::clone(&context.clock), receiver_options(settings));
+    let received = async {
+        receiver::serve(receiver, state, server_options(settings), tls, stopping).await;
+        let _ = end.send(true);
+    };
     let signalled = async {
         signal.wait().await;
         tracing::info!("stopping: requests that were begun are finished");
         let _ = stop.send(true);
-        anyhow::Ok(())
     };
-    tokio::try_join!(
-        receiver::serve(receiver, state, stopped.clone()),
-        async { receiver::serve_router(admin, health, stopped).await.context("the admin address") },
-        signalled,
-    )?;
+    tokio::join!(received, admin_server.run(admin, ending), signalled);
     store.close().await;
     Ok(Exit::Done)
 }
@@ -70,19 +84,66 @@ fn access(context: &Context, args: &ServeArgs) -> anyhow::Result<Access> {
     Ok(Access::new(args.admin.unwrap_or(settings.address), token.as_ref())?)
 }
 
+/// `[receiver.tls]`, if it is set, followed from here on.
+fn tls(context: &Context) -> anyhow::Result<Option<Arc<Tls>>> {
+    let Some(settings) = &context.settings.receiver.tls else { return Ok(None) };
+    let path = |written: &Path| context.home.dir().join(written);
+    let files = TlsFiles { certificate: path(&settings.certificate), key: path(&settings.key) };
+    let tls = Arc::new(Tls::load(files)?);
+    signal::reload_on_hangup(Arc::clone(&tls))?;
+    tokio::spawn(Arc::clone(&tls).follow(LOOK));
+    Ok(Some(tls))
+}
+
+fn receiver_options(settings: &ReceiverSettings) -> receiver::Options {
+    receiver::Options {
+        rate: settings.rate,
+        bad_keys_per_minute: settings.bad_keys_per_minute,
+        queue: settings.queue,
+        body_memory: settings.body_memory,
+    }
+}
+
+fn server_options(settings: &ReceiverSettings) -> server::Options {
+    server::Options {
+        connections: settings.connections,
+        connections_per_address: settings.connections_per_address,
+        trusted_proxies: settings.trusted_proxies.clone(),
+        idle: settings.idle,
+        ..server::Options::default()
+    }
+}
+
+fn admin_options() -> server::Options {
+    server::Options {
+        connections: ADMIN_CONNECTIONS,
+        connections_per_address: ADMIN_CONNECTIONS,
+        // Whoever is told that the receiver is not ready has nothing to ask again.
+        notice: Duration::ZERO,
+        ..server::Options::default()
+    }
+}
+
 async fn bind(address: SocketAddr, argument: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| {
         format!("{argument} {address} cannot be listened on; give another port, or 0 for any free one")
     })
 }
 
-fn announce(context: &Context, args: &ServeArgs, receiver: SocketAddr, admin: SocketAddr) -> anyhow::Result<()> {
+fn announce(
+    context: &Context,
+    args: &ServeArgs,
+    tls: bool,
+    receiver: SocketAddr,
+    admin: SocketAddr,
+) -> anyhow::Result<()> {
+    let scheme = if tls { "https" } else { "http" };
     let addresses = json!({ "receiver": receiver.to_string(), "admin": admin.to_string() });
     match context.json {
         true => crate::say!("{addresses}"),
         false => {
-            crate::say!("receiver  http://{receiver}/api/product-orgs/webhook/{{apiKey}}");
-            crate::say!("SDKs      http://{receiver} as host or data-plane URL, the API key as write key");
+            crate::say!("receiver  {scheme}://{receiver}/api/product-orgs/webhook/{{apiKey}}");
+            crate::say!("SDKs      {scheme}://{receiver} as host or data-plane URL, the API key as write key");
             crate::say!("admin     http://{admin}/healthz, /readyz, /api/v1");
         }
     }
@@ -110,41 +171,4 @@ fn write_atomically(file: &Path, text: &str) -> anyhow::Result<()> {
     std::fs::write(&part, text)
         .and_then(|()| std::fs::rename(&part, file))
         .with_context(|| format!("--ready-file {} cannot be written", file.display()))
-}
-
-/// SIGTERM or SIGINT, caught from the moment this is made.
-struct Signal {
-    #[cfg(unix)]
-    term: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Signal {
-    #[cfg(unix)]
-    fn new() -> std::io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Signal { term: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    #[cfg(unix)]
-    async fn wait(mut self) {
-        tokio::select! {
-            _ = self.term.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-
-    #[cfg(not(unix))]
-    fn new() -> std::io::Result<Self> {
-        Ok(Signal {})
-    }
-
-    #[cfg(not(unix))]
-    async fn wait(self) {
-        // Without a signal to wait for, the process runs until it is ended.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
 }

@@ -2,8 +2,10 @@
 
 use super::ReceiverState;
 use super::answer::{Refusal, unavailable};
+use super::caller::Caller;
 use super::keys::{Rejected, authenticate};
 use crate::mapping::{Mapping, PayloadTemplate};
+use crate::server::note_key;
 use crate::store::{EndpointType, KeyRecord};
 use chrono::{DateTime, Utc};
 
@@ -14,6 +16,8 @@ pub(super) struct Admitted {
     pub key_id: String,
     /// What payloads are read by.
     pub mapping: Mapping,
+    /// What the request is called.
+    pub request_id: String,
     /// When it came.
     pub at: DateTime<Utc>,
 }
@@ -21,21 +25,25 @@ pub(super) struct Admitted {
 /// Looks the key up.
 ///
 /// # Errors
-/// 401 for everything that is wrong with key or secret, 403 for a key of the other endpoint type, 503.
+/// 401 for everything that is wrong with key or secret, 403 for a key of the other endpoint type, 503; 429 for too many requests with a
+/// key, or with bad keys from an address.
 pub(super) async fn admit(
     state: &ReceiverState,
+    caller: Caller,
     api_key: &str,
     secret: Option<&[u8]>,
     at: DateTime<Utc>,
 ) -> Result<Admitted, Refusal> {
     let key = authenticate(state.keys.as_ref(), api_key, secret, at).await.map_err(|rejected| match rejected {
-        Rejected::Unauthorized => Refusal::Unauthorized,
+        Rejected::Unauthorized => state.rates.bad_key(caller.address),
         Rejected::Store(error) => unavailable(&error),
     })?;
+    note_key(&key.id);
+    state.rates.key(&key.id, key.rate)?;
     if key.endpoint != EndpointType::ProductOrgs {
         return Err(Refusal::WrongEndpoint);
     }
-    Ok(Admitted { mapping: mapping(&key)?, key_id: key.id, at })
+    Ok(Admitted { mapping: mapping(&key)?, key_id: key.id, request_id: caller.request_id, at })
 }
 
 fn mapping(key: &KeyRecord) -> Result<Mapping, Refusal> {

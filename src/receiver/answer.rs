@@ -1,10 +1,12 @@
 //! What the receiver answers.
 
+use crate::server::ErrorClass;
 use crate::store::Upserted;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use std::time::Duration;
 use utoipa::ToSchema;
 
 /// An update was stored. The fields stand in the order of the guide's example.
@@ -86,6 +88,10 @@ pub(super) enum Refusal {
     TooMany(usize),
     /// 415, with what to send instead.
     NotJson(String),
+    /// 429, with how long to wait.
+    TooManyRequests(Duration),
+    /// 503: more bodies are under way than may be held.
+    Overloaded,
     /// 503: our own trouble. Never another 4xx: senders give up on those for good.
     Unavailable,
 }
@@ -114,7 +120,8 @@ impl Refusal {
             Refusal::Slow => StatusCode::REQUEST_TIMEOUT,
             Refusal::TooLarge(_) | Refusal::TooMany(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Refusal::NotJson(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Refusal::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
+            Refusal::Overloaded | Refusal::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -130,9 +137,11 @@ impl Refusal {
                 "There is nothing here; updates go to /api/product-orgs/webhook/{apiKey}, SDKs to /v1/batch".to_owned()
             }
             Refusal::NoSuchMethod => "Updates are sent with POST".to_owned(),
-            Refusal::Slow => "The body did not arrive in time".to_owned(),
+            Refusal::Slow => "The request did not arrive in time".to_owned(),
             Refusal::TooLarge(limit) => format!("The body is larger than {} KB", limit / 1024),
             Refusal::TooMany(limit) => format!("The body has more than {limit} events"),
+            Refusal::TooManyRequests(_) => "There are too many requests; send it again later".to_owned(),
+            Refusal::Overloaded => "There are too many requests under way; send it again".to_owned(),
             Refusal::Unavailable => "The update could not be stored now; send it again".to_owned(),
         }
     }
@@ -149,9 +158,37 @@ impl Refusal {
     /// The response with a body of its own.
     pub(super) fn with(&self, body: impl IntoResponse) -> Response {
         let mut response = (self.status(), body).into_response();
-        if *self == Refusal::Unavailable {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = self.retry_after() {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        response.extensions_mut().insert(ErrorClass(self.class()));
         response
+    }
+
+    /// In whole seconds, as the header has it.
+    fn retry_after(&self) -> Option<u64> {
+        match self {
+            Refusal::TooManyRequests(wait) => Some(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)),
+            Refusal::Overloaded | Refusal::Unavailable => Some(1),
+            _ => None,
+        }
+    }
+
+    /// For the access log.
+    fn class(&self) -> &'static str {
+        match self {
+            Refusal::Bad(_) => "bad_body",
+            Refusal::Unauthorized => "unauthorized",
+            Refusal::WrongEndpoint => "wrong_endpoint",
+            Refusal::NoSuchPlace => "no_such_place",
+            Refusal::NoSuchMethod => "no_such_method",
+            Refusal::Slow => "slow",
+            Refusal::TooLarge(_) => "too_large",
+            Refusal::TooMany(_) => "too_many_events",
+            Refusal::NotJson(_) => "not_json",
+            Refusal::TooManyRequests(_) => "too_many_requests",
+            Refusal::Overloaded => "overloaded",
+            Refusal::Unavailable => "unavailable",
+        }
     }
 }

@@ -6,13 +6,14 @@
 
 use super::access::Admitted;
 use super::answer::{ElementResult, Refusal, Stored, StoredMany, unavailable};
+use super::body::Held;
 use super::{ReceiverState, events};
 use crate::mapping::{PayloadTemplate, extract};
 use crate::store::OrgPatch;
 
 /// Stores what can be stored. An array of which nothing can be is a bad body like any other: whoever set the template up
 /// wrongly sees it at the sender.
-pub(super) async fn store(state: &ReceiverState, admitted: Admitted, body: Vec<u8>) -> Result<StoredMany, Refusal> {
+pub(super) async fn store(state: &ReceiverState, admitted: Admitted, body: Held) -> Result<StoredMany, Refusal> {
     // Megabytes of JSON would hold up the other requests of this thread.
     let read =
         tokio::task::spawn_blocking(move || read(admitted.mapping.template(), &body).map(|read| (admitted, read)))

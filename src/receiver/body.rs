@@ -4,12 +4,14 @@
 //! gigabytes is given up at the first byte beyond.
 
 use super::answer::Refusal;
+use super::memory::{Memory, Share};
+use crate::server::Late;
 use axum::body::Body;
 use axum::http::{HeaderMap, header};
 use flate2::write::MultiGzDecoder;
 use futures_util::StreamExt;
 use std::io::Write;
-use std::time::Duration;
+use std::ops::Deref;
 
 /// Bytes of a body with one org at most (WIRE.md).
 pub const MAX_BODY: usize = 256 * 1024;
@@ -18,8 +20,8 @@ pub const MAX_BATCH_BODY: usize = 4 * 1024 * 1024;
 /// How much of a body beyond the limit is read and thrown away before the answer. A client that is cut off while it still
 /// sends sees a reset instead of the 413.
 const MAX_DISCARDED: usize = 4 * 1024 * 1024;
-/// How long the body may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// What a body takes at first; it is doubled from there.
+const FIRST: usize = 4 * 1024;
 
 /// How many bytes a body may have.
 #[derive(Debug, Clone, Copy)]
@@ -50,23 +52,38 @@ pub(super) fn first(bytes: &[u8]) -> Option<u8> {
     bytes.iter().copied().find(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
 }
 
-/// Reads a body to its end, unpacked.
-///
-/// # Errors
-/// 415 for an encoding other than gzip, 413, 408, and 400 for a body that breaks off or is no gzip after all.
-pub(super) async fn read(headers: &HeaderMap, body: Body, limits: Limits) -> Result<Vec<u8>, Refusal> {
-    let inlet = Inlet::new(headers, limits)?;
-    tokio::time::timeout(BODY_TIMEOUT, fill(inlet, body, limits)).await.map_err(|_| Refusal::Slow)?
+/// A body, and its share of the memory for bodies.
+#[derive(Debug)]
+pub(super) struct Held {
+    bytes: Vec<u8>,
+    _share: Share,
 }
 
-async fn fill(mut inlet: Inlet, body: Body, limits: Limits) -> Result<Vec<u8>, Refusal> {
+impl Deref for Held {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Reads a body to its end, unpacked. The server ends it when the request's time is over.
+///
+/// # Errors
+/// 415 for an encoding other than gzip, 413, 408, 400 for a body that breaks off or is no gzip after all, and 503 when there is no memory
+/// left for it.
+pub(super) async fn read(headers: &HeaderMap, body: Body, limits: Limits, memory: &Memory) -> Result<Held, Refusal> {
+    let mut inlet = Inlet::new(headers, limits, memory.share())?;
     let mut chunks = body.into_data_stream();
     let mut arrived = 0;
     // How much had arrived when the limit was passed.
     let mut over = None;
     while let Some(chunk) = chunks.next().await {
-        // The sender is most likely gone; if not, this is what it did.
-        let chunk = chunk.map_err(|_| Refusal::Bad("the body broke off".to_owned()))?;
+        let chunk = chunk.map_err(|error| match Late::is_cause_of(&error) {
+            true => Refusal::Slow,
+            // The sender is most likely gone; if not, this is what it did.
+            false => Refusal::Bad("the body broke off".to_owned()),
+        })?;
         arrived += chunk.len();
         match over {
             Some((_, since)) if arrived - since > MAX_DISCARDED => break,
@@ -87,8 +104,8 @@ enum Inlet {
 }
 
 impl Inlet {
-    fn new(headers: &HeaderMap, limits: Limits) -> Result<Inlet, Refusal> {
-        let bounded = Bounded { bytes: Vec::new(), limits, decided: None, over: None };
+    fn new(headers: &HeaderMap, limits: Limits, share: Share) -> Result<Inlet, Refusal> {
+        let bounded = Bounded { bytes: Vec::new(), share, limits, decided: None, over: None, no_room: false };
         let coding = headers.get(header::CONTENT_ENCODING).map_or(&b"identity"[..], |coding| coding.as_bytes());
         match coding {
             coding if coding.eq_ignore_ascii_case(b"identity") => Ok(Inlet::Plain(bounded)),
@@ -110,24 +127,29 @@ impl Inlet {
         };
         let bounded = self.bounded();
         match bounded.over {
+            _ if bounded.no_room => Err(Refusal::Overloaded),
             Some(limit) => Ok(Some(limit)),
             None if packed_over => Ok(Some(bounded.limit())),
             None => written.map(|()| None).map_err(|_| not_gzip()),
         }
     }
 
-    fn finish(mut self) -> Result<Vec<u8>, Refusal> {
+    fn finish(mut self) -> Result<Held, Refusal> {
         if let Inlet::Gzip(decoder) = &mut self {
             let finished = decoder.try_finish();
+            if decoder.get_ref().no_room {
+                return Err(Refusal::Overloaded);
+            }
             if let Some(limit) = decoder.get_ref().over {
                 return Err(Refusal::TooLarge(limit));
             }
             finished.map_err(|_| not_gzip())?;
         }
-        match self {
-            Inlet::Plain(bounded) => Ok(bounded.bytes),
-            Inlet::Gzip(mut decoder) => Ok(std::mem::take(&mut decoder.get_mut().bytes)),
-        }
+        let bounded = match &mut self {
+            Inlet::Plain(bounded) => bounded,
+            Inlet::Gzip(decoder) => decoder.get_mut(),
+        };
+        Ok(bounded.take())
     }
 
     fn bounded(&self) -> &Bounded {
@@ -145,14 +167,35 @@ fn not_gzip() -> Refusal {
 /// Bytes up to their limit.
 struct Bounded {
     bytes: Vec<u8>,
+    share: Share,
     limits: Limits,
     /// The limit, once a byte that is no white space was there.
     decided: Option<usize>,
     /// The limit that was passed.
     over: Option<usize>,
+    /// Whether there was no memory for more.
+    no_room: bool,
 }
 
 impl Bounded {
+    /// Makes room for so many bytes in all, by doubling, and takes the share of what is then held.
+    fn grow_to(&mut self, bytes: usize) -> bool {
+        if bytes <= self.bytes.capacity() {
+            return true;
+        }
+        let capacity = bytes.max(2 * self.bytes.capacity()).max(FIRST).min(self.limit());
+        if !self.share.grow_to(capacity) {
+            return false;
+        }
+        self.bytes.reserve_exact(capacity - self.bytes.len());
+        true
+    }
+
+    fn take(&mut self) -> Held {
+        let nothing = self.share.nothing();
+        Held { bytes: std::mem::take(&mut self.bytes), _share: std::mem::replace(&mut self.share, nothing) }
+    }
+
     fn limit(&self) -> usize {
         self.decided.unwrap_or(self.limits.most())
     }
@@ -166,6 +209,10 @@ impl Write for Bounded {
         if self.over.is_some() || self.bytes.len() + chunk.len() > self.limit() {
             self.over = Some(self.limit());
             return Err(std::io::Error::other("too large"));
+        }
+        if !self.grow_to(self.bytes.len() + chunk.len()) {
+            self.no_room = true;
+            return Err(std::io::Error::other("no room"));
         }
         self.bytes.extend_from_slice(chunk);
         Ok(chunk.len())
@@ -190,13 +237,18 @@ mod tests {
         encoder.finish().expect("to memory")
     }
 
-    async fn run(coding: Option<&'static str>, chunks: Vec<Vec<u8>>) -> Result<Vec<u8>, Refusal> {
+    async fn run_within(memory: usize, coding: Option<&'static str>, chunks: Vec<Vec<u8>>) -> Result<Vec<u8>, Refusal> {
         let mut headers = HeaderMap::new();
         if let Some(coding) = coding {
             headers.insert(header::CONTENT_ENCODING, coding.parse().expect("a header"));
         }
         let chunks = futures_util::stream::iter(chunks.into_iter().map(Ok::<_, std::io::Error>));
-        read(&headers, Body::from_stream(chunks), LIMITS).await
+        let memory = Memory::new(memory);
+        read(&headers, Body::from_stream(chunks), LIMITS, &memory).await.map(|held| held.to_vec())
+    }
+
+    async fn run(coding: Option<&'static str>, chunks: Vec<Vec<u8>>) -> Result<Vec<u8>, Refusal> {
+        run_within(1 << 20, coding, chunks).await
     }
 
     #[track_caller]
@@ -222,6 +274,20 @@ mod tests {
                 assert_eq!(run(coding, bytes(sized(limit + 1))).await, Err(Refusal::TooLarge(limit)), "{coding:?}");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn what_does_not_fit_in_memory_is_refused() {
+        for (coding, body) in [(None, b"[1, 2]".to_vec()), (Some("gzip"), gzip(b"[1, 2]"))] {
+            assert_eq!(run_within(4095, coding, vec![body.clone()]).await, Err(Refusal::Overloaded));
+            assert_eq!(run_within(4096, coding, vec![body]).await.as_deref(), Ok(&b"[1, 2]"[..]));
+        }
+        let memory = Memory::new(4096);
+        let headers = HeaderMap::new();
+        let held = read(&headers, Body::from("[]"), LIMITS, &memory).await.expect("room");
+        assert_eq!(read(&headers, Body::from("[]"), LIMITS, &memory).await.err(), Some(Refusal::Overloaded));
+        drop(held);
+        assert!(read(&headers, Body::from("[]"), LIMITS, &memory).await.is_ok(), "given back");
     }
 
     #[tokio::test]

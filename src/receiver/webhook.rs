@@ -3,6 +3,7 @@
 use super::access::{Admitted, admit};
 use super::answer::{Refusal, Stored};
 use super::body::{self, Limits, MAX_BATCH_BODY, MAX_BODY};
+use super::caller::Caller;
 use super::openapi::{WebhookAnswer, WebhookBody, example};
 use super::{ReceiverState, array};
 use crate::mapping::Unfit;
@@ -25,16 +26,17 @@ const LIMITS: Limits = Limits { array: MAX_BATCH_BODY, other: MAX_BODY };
     responses((status = 200, description = "Stored: the body's org, or what can be stored of an array", body = WebhookAnswer), Refusal))]
 pub(super) async fn product_orgs(
     State(state): State<ReceiverState>,
+    caller: Caller,
     path: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
     let now = state.clock.now();
-    let Path(api_key) = path.map_err(|_| Refusal::Unauthorized)?;
+    let Path(api_key) = path.map_err(|_| state.rates.bad_key(caller.address))?;
     let secret = headers.get("x-api-secret").map(|value| value.as_bytes());
-    let admitted = admit(&state, &api_key, secret, now).await?;
+    let admitted = admit(&state, caller, &api_key, secret, now).await?;
     expect_json(&headers)?;
-    let body = body::read(&headers, body, LIMITS).await?;
+    let body = body::read(&headers, body, LIMITS, &state.memory).await?;
     match body::first(&body) {
         Some(b'[') => array::store(&state, admitted, body).await.map(IntoResponse::into_response),
         _ => one(&state, &admitted, &body).await.map(IntoResponse::into_response),

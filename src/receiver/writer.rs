@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 /// Requests in one transaction at most.
 pub const BATCH: usize = 512;
-/// Requests that wait at most; beyond this the receiver says that it is busy.
+/// Requests that wait at most unless the settings say otherwise; beyond this the receiver says that it is busy.
 pub const QUEUE: usize = 4096;
 /// Updates that wait at most in requests with several.
 const QUEUE_MANY: usize = 2 * super::MAX_EVENTS;
@@ -50,9 +50,9 @@ pub struct OrgWriter {
 }
 
 impl OrgWriter {
-    /// Starts the writer as a task of the current tokio runtime.
-    pub fn start(store: Arc<dyn OrgStore>) -> OrgWriter {
-        Self::with_queue(store, QUEUE, QUEUE_MANY)
+    /// Starts the writer as a task of the current tokio runtime. `queue`: requests that wait at most.
+    pub fn start(store: Arc<dyn OrgStore>, queue: usize) -> OrgWriter {
+        Self::with_queue(store, queue, QUEUE_MANY)
     }
 
     fn with_queue(store: Arc<dyn OrgStore>, requests: usize, many: usize) -> OrgWriter {
@@ -174,7 +174,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_queued_is_written_together() {
         let store = Scripted::new(1);
-        let writer = OrgWriter::start(Arc::clone(&store) as Arc<dyn OrgStore>);
+        let writer = OrgWriter::start(Arc::clone(&store) as Arc<dyn OrgStore>, QUEUE);
         // One thread: all three are queued before the writer gets its turn.
         let results = futures_util::future::join_all(["a", "b", "c"].map(|id| writer.write(vec![upsert(id)]))).await;
         assert!(results.iter().all(Result::is_ok), "{results:?}");
@@ -183,7 +183,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_damaged_org_fails_alone() {
-        let writer = OrgWriter::start(Scripted::new(100));
+        let writer = OrgWriter::start(Scripted::new(100), QUEUE);
         let results = futures_util::future::join_all(["a", "bad", "c"].map(|id| writer.write(vec![upsert(id)]))).await;
         assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
     }
@@ -201,7 +201,7 @@ mod tests {
     #[tokio::test]
     async fn a_requests_updates_are_answered_together() {
         let store = Scripted::new(100);
-        let writer = OrgWriter::start(Arc::clone(&store) as Arc<dyn OrgStore>);
+        let writer = OrgWriter::start(Arc::clone(&store) as Arc<dyn OrgStore>, QUEUE);
         let write = |ids: &[&str]| writer.write(ids.iter().map(|id| upsert(id)).collect());
         let (two, none, one) = tokio::join!(write(&["a", "b"]), write(&[]), write(&["c"]));
         let orgs = |result: Result<Vec<Upserted>, WriteError>| -> Vec<i64> {

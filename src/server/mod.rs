@@ -1,11 +1,32 @@
 //! The HTTP server under the receiver and the operator's address.
 //!
-//! In: a listener and a router. Out: requests, each with its [`RequestId`] and its client's [`ClientAddress`] among its extensions, and their
-//! answers, each with the id as `x-request-id`.
-//! Always holds: a request's id is visible ASCII of at most 128 characters.
-//! Deliberately absent: what a request means; keys, rates and bodies (`receiver`).
+//! In: a listener, a router, and [`Options`]. Out: requests, each with its [`RequestId`] and its client's [`ClientAddress`] among its
+//! extensions, and their answers, each with the id as `x-request-id`; one line of the access log for each (`log`).
+//! The way of a connection: `accept` → `slots` → `tls` → `connection` → hyper, over a `socket` that bounds it → `service` → the router.
+//! Always holds: no more connections are open than may be; a head, a request, an answer that nobody reads and an idle connection are each held for
+//! their time and no longer, whatever the client does; a request that was begun gets its answer also while the server ends
+//! (`stop`), and also if its handler panics; a path, in which keys stand, is never logged.
+//! Deliberately absent: what a request means; keys, rates and the size of bodies (`receiver`); HTTP/2, which no sender of ours needs; the
+//! `Forwarded` header and the PROXY protocol.
 
+mod accept;
+mod body;
+mod client;
+mod connection;
+mod log;
+mod options;
+mod progress;
 mod request;
+mod service;
+mod slots;
+mod socket;
+mod stop;
+mod tls;
 
+pub use accept::Server;
+pub use body::Late;
+pub(crate) use client::block;
+pub(crate) use log::{ErrorClass, note_key, note_route};
+pub use options::Options;
 pub use request::{ClientAddress, RequestId};
-pub(crate) use request::{REQUEST_ID, incoming_id};
+pub use tls::{Tls, TlsError, TlsFiles};

@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, HeaderName};
 use std::net::IpAddr;
 
 /// The header that carries a request's id.
-pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Characters of an id that a client gives at most.
 const LONGEST_ID: usize = 128;
 
@@ -18,7 +18,7 @@ pub struct RequestId(pub String);
 pub struct ClientAddress(pub IpAddr);
 
 /// The id that a request comes with; `None` for one that is missing or cannot be shown.
-pub(crate) fn incoming_id(headers: &HeaderMap) -> Option<RequestId> {
+pub(super) fn incoming_id(headers: &HeaderMap) -> Option<RequestId> {
     let id = headers.get(REQUEST_ID)?.to_str().ok()?;
     let usable = (1..=LONGEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
     usable.then(|| RequestId(id.to_owned()))

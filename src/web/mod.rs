@@ -15,10 +15,11 @@ mod health;
 pub use access::{Access, AccessError, SHORTEST_TOKEN};
 
 use crate::clock::Clock;
+use crate::server::note_route;
 use crate::store::{KeyStore, OrgStore};
 use answer::ApiError;
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -58,6 +59,7 @@ pub fn router(state: AdminState, access: Access) -> Router {
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .nest("/api/v1", api)
+        .route_layer(from_fn(note_route))
         .fallback(async || ApiError::NotFound("There is nothing here; the API is under /api/v1".to_owned()))
         .with_state(state)
 }

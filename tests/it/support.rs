@@ -336,8 +336,17 @@ impl Served {
     }
 
     /// SIGTERM, and the exit code.
-    pub fn stop(mut self) -> i32 {
-        signal(self.child.id(), "TERM");
+    pub fn stop(self) -> i32 {
+        signal(self.pid(), "TERM");
+        self.wait()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The exit code of a process that has been told to end.
+    pub fn wait(mut self) -> i32 {
         self.child.wait().unwrap().code().unwrap_or(-1)
     }
 }

@@ -13,7 +13,8 @@ use crate::diff::Operation;
 use crate::job::load_job;
 use crate::pipeline::{How, Planned, RunReport, Runner};
 use crate::receiver::keys::{self, NewKey, Purpose};
-use crate::receiver::{self, PayloadTemplate, ReceiverState};
+use crate::receiver::{self, Options, PayloadTemplate, ReceiverState};
+use crate::server;
 use crate::store::OrgStore;
 use crate::store::sqlite::SqliteStore;
 use anyhow::Context as _;
@@ -141,8 +142,9 @@ async fn set_up(context: &Context, args: &DemoArgs) -> anyhow::Result<Stage> {
     let job_file = home.jobs().join(format!("{JOB}.toml"));
     std::fs::write(job_file, JOB_FILE.replace("RECEIVER", &address.to_string()))?;
     let (shutdown, stop) = watch::channel(false);
-    let state = ReceiverState::start(Arc::clone(&store), Arc::clone(&context.clock));
-    tokio::spawn(receiver::serve(listener, state, stop.clone()));
+    let state =
+        ReceiverState::start(Arc::clone(&store), Arc::clone(&context.clock), Options::default().without_rates());
+    tokio::spawn(receiver::serve(listener, state, server::Options::default(), None, stop.clone()));
     let runner = Runner {
         home: home.clone(),
         settings: context.settings.clone(),

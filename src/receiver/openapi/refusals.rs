@@ -4,6 +4,7 @@ use crate::receiver::answer::Refusal;
 use crate::receiver::{MAX_BODY, MAX_EVENTS};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::time::Duration;
 use utoipa::IntoResponses;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::example::ExampleBuilder;
@@ -24,7 +25,12 @@ fn all() -> Vec<(Refusal, &'static str)> {
         (Refusal::TooLarge(MAX_BODY), "The body is too large, packed or unpacked."),
         (Refusal::TooMany(MAX_EVENTS), "The body has too many events."),
         (Refusal::NotJson("The body may be compressed with gzip only; leave Content-Encoding out otherwise".to_owned()), "The type is not JSON, or the encoding not gzip."),
-        (Refusal::Unavailable, "Our own trouble: busy, stopping, or the store fails. To be sent again."),
+        (
+            Refusal::TooManyRequests(Duration::from_secs(1)),
+            "Too many requests with this key, or too many with bad keys from this address.",
+        ),
+        (Refusal::Unavailable, "Our own trouble: the store is busy or fails."),
+        (Refusal::Overloaded, "More bodies are under way than may be held."),
     ]
 }
 

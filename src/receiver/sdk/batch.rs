@@ -4,6 +4,7 @@ use super::access::receive;
 use super::answer::{Rejection, SdkRefusal, Taken};
 use super::event;
 use crate::receiver::answer::{Refusal, unavailable};
+use crate::receiver::caller::Caller;
 use crate::receiver::openapi::{BatchBody, example};
 use crate::receiver::{MAX_BATCH_BODY, PayloadTemplate, ReceiverState, body, events};
 use crate::store::OrgPatch;
@@ -22,10 +23,11 @@ use serde_json::value::RawValue;
     responses((status = 200, description = "Each event was stored, is ignored, or is named as rejected", body = Taken), SdkRefusal))]
 pub(super) async fn many(
     State(state): State<ReceiverState>,
+    caller: Caller,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Taken, SdkRefusal> {
-    let (admitted, body) = receive(&state, &headers, body, MAX_BATCH_BODY).await?;
+    let (admitted, body) = receive(&state, caller, &headers, body, MAX_BATCH_BODY).await?;
     // Megabytes of JSON would hold up the other requests of this thread.
     let sorted =
         tokio::task::spawn_blocking(move || sort(admitted.mapping.template(), &body).map(|sorted| (admitted, sorted)));

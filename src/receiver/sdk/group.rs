@@ -4,6 +4,7 @@ use super::access::receive_event;
 use super::answer::{SdkRefusal, Taken};
 use super::event;
 use crate::receiver::ReceiverState;
+use crate::receiver::caller::Caller;
 use crate::receiver::openapi::{Event, example};
 use axum::body::Body;
 use axum::extract::State;
@@ -17,10 +18,11 @@ use axum::http::HeaderMap;
     responses((status = 200, description = "The event was stored, or is named as rejected", body = Taken), SdkRefusal))]
 pub(super) async fn one(
     State(state): State<ReceiverState>,
+    caller: Caller,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Taken, SdkRefusal> {
-    let (admitted, event) = receive_event(&state, &headers, body).await?;
+    let (admitted, event) = receive_event(&state, caller, &headers, body).await?;
     match event::of_group(admitted.mapping.template(), 0, &event) {
         Ok(patch) => {
             state.store_one(&admitted, patch).await?;

@@ -3,6 +3,7 @@
 use super::access::receive_event;
 use super::answer::{SdkRefusal, Taken};
 use crate::receiver::ReceiverState;
+use crate::receiver::caller::Caller;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -15,9 +16,10 @@ use axum::http::HeaderMap;
     responses((status = 200, description = "The event is counted as ignored", body = Taken), SdkRefusal))]
 pub(super) async fn one(
     State(state): State<ReceiverState>,
+    caller: Caller,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Taken, SdkRefusal> {
-    let (admitted, _) = receive_event(&state, &headers, body).await?;
+    let (admitted, _) = receive_event(&state, caller, &headers, body).await?;
     Ok(Taken::new(&admitted.key_id, 0, 1, Vec::new()))
 }

@@ -1,21 +1,28 @@
 //! The receiver over a real socket: what the guide says, and what broken or hostile clients get.
 
+mod access_log;
 mod array;
 mod corpus;
 mod described;
+mod http;
 mod kill;
+mod limits;
 mod logs;
 pub mod nginx;
+mod raw;
 mod sdk;
 mod server;
+mod stop;
+mod tls;
 
 pub use kill::RECEIVER_MARKS;
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
 use nightmark::clock::Clock;
+use nightmark::receiver::MAX_BODY;
 use nightmark::receiver::keys::Purpose;
-use nightmark::receiver::{self, MAX_BODY};
+use nightmark::server::Server as HttpServer;
 use nightmark::store::{KeyStore, OrgStore};
 use nightmark::web::{self, Access, AdminState};
 use serde_json::{Value, json};
@@ -326,7 +333,8 @@ async fn the_admin_address_tells_alive_from_ready() {
     let state = AdminState::new(Arc::clone(&server.store), Arc::clone(&server.clock) as Arc<dyn Clock>, stopped);
     let router = web::router(state, access);
     let (_end, stopped) = watch::channel(false);
-    tokio::spawn(receiver::serve_router(listener, router, stopped));
+    let clock = Arc::clone(&server.clock) as Arc<dyn Clock>;
+    tokio::spawn(HttpServer::new(router, nightmark::server::Options::default(), clock).run(listener, stopped));
     let status = async |path: &str| server.send(server.client.get(format!("http://{address}{path}"))).await.status;
     assert_eq!((status("/healthz").await, status("/readyz").await), (200, 200));
     stop.send(true).unwrap();

@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 use nightmark::clock::{Clock, SystemClock};
 use nightmark::receiver::keys::{self, NewKey, Purpose};
-use nightmark::receiver::{self, PayloadTemplate, ReceiverState};
+use nightmark::receiver::{self, Options, PayloadTemplate, ReceiverState};
+use nightmark::server::{self, Tls};
 use nightmark::store::OrgStore;
 use nightmark::store::sqlite::SqliteStore;
 use secrecy::ExposeSecret;
@@ -32,7 +33,7 @@ pub struct Server {
     pub store: Arc<SqliteStore>,
     pub clock: Arc<TestClock>,
     pub stop: watch::Sender<bool>,
-    served: tokio::task::JoinHandle<anyhow::Result<()>>,
+    served: tokio::task::JoinHandle<()>,
     pub client: reqwest::Client,
 }
 
@@ -68,7 +69,13 @@ impl Answer {
 }
 
 impl Server {
+    /// Without limits on rates and on connections of one address.
     pub async fn start() -> Server {
+        let server = server::Options { connections_per_address: 1024, ..server::Options::default() };
+        Server::start_with(Options::default().without_rates(), server, None).await
+    }
+
+    pub async fn start_with(options: Options, server: server::Options, tls: Option<Arc<Tls>>) -> Server {
         // The program installs it as well; the client would not start without.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let dir = tempfile::tempdir().unwrap();
@@ -77,8 +84,8 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
-        let state = ReceiverState::start(Arc::clone(&store), Arc::clone(&clock) as Arc<dyn Clock>);
-        let served = tokio::spawn(receiver::serve(listener, state, stopped));
+        let state = ReceiverState::start(Arc::clone(&store), Arc::clone(&clock) as Arc<dyn Clock>, options);
+        let served = tokio::spawn(receiver::serve(listener, state, server, tls, stopped));
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Server { _dir: dir, address, store, clock, stop, served, client }
     }
@@ -127,7 +134,7 @@ impl Server {
 
     pub async fn stop(self) {
         self.stop.send(true).unwrap();
-        self.served.await.unwrap().unwrap();
+        self.served.await.unwrap();
     }
 }
 

@@ -1,0 +1,296 @@
+//! TLS from two PEM files, which may change while it is served.
+//!
+//! A pair that cannot be used never takes the place of one that can. Files are looked at and not watched: that works in every file system and
+//! container, and where a link is switched to another folder.
+
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{InconsistentKeys, ServerConfig};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+use tokio_rustls::TlsAcceptor;
+
+/// A certificate and its key, as they are at the moment.
+pub struct Tls {
+    files: TlsFiles,
+    config: Arc<ServerConfig>,
+    current: Arc<Current>,
+    seen: Mutex<Seen>,
+}
+
+/// Where they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// PEM: the certificate, then those that lead to its root.
+    pub certificate: PathBuf,
+    /// PEM: PKCS#8, PKCS#1 or SEC1.
+    pub key: PathBuf,
+}
+
+/// Why a pair cannot be used. Nothing of the key is in it.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be read.
+    #[error("receiver.tls: {} cannot be read: {error}", path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// A file does not hold what it should.
+    #[error("receiver.tls: {} {problem}", path.display())]
+    Unusable {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// Both are fine, and do not belong together.
+    #[error(
+        "receiver.tls: the key in {} is not that of the first certificate in {}; give the two files that were made together, with the \
+         server's own certificate first", key.display(), certificate.display()
+    )]
+    Mismatch {
+        /// The one file.
+        certificate: PathBuf,
+        /// The other.
+        key: PathBuf,
+    },
+}
+
+/// The two files' bytes.
+type Pair = (Vec<u8>, Vec<u8>);
+
+/// What the files held when they were looked at.
+#[derive(Default)]
+struct Seen {
+    /// Taken, or found to be of no use.
+    judged: Option<Pair>,
+    /// Found at the last look and not judged yet: it may be half written.
+    fresh: Option<Pair>,
+}
+
+struct Current(RwLock<Arc<CertifiedKey>>);
+
+impl fmt::Debug for Current {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Current")
+    }
+}
+
+impl ResolvesServerCert for Current {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").field("files", &self.files).finish_non_exhaustive()
+    }
+}
+
+impl Tls {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// See [`TlsError`].
+    pub fn load(files: TlsFiles) -> Result<Tls, TlsError> {
+        let provider = Arc::new(default_provider());
+        let pair = files.read()?;
+        let current = Arc::new(Current(RwLock::new(Arc::new(files.parse(&pair, &provider)?))));
+        let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let builder = builder
+            .map_err(|error| TlsError::Unusable { path: files.certificate.clone(), problem: error.to_string() })?;
+        let mut config =
+            builder.with_no_client_auth().with_cert_resolver(Arc::clone(&current) as Arc<dyn ResolvesServerCert>);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let seen = Mutex::new(Seen { judged: Some(pair), fresh: None });
+        Ok(Tls { files, config: Arc::new(config), current, seen })
+    }
+
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(Arc::clone(&self.config))
+    }
+
+    /// Takes what is in the files now, whatever was there before.
+    ///
+    /// # Errors
+    /// See [`TlsError`]. What was in use stays in use.
+    pub fn reload(&self) -> Result<(), TlsError> {
+        let pair = self.files.read()?;
+        let certified = self.files.parse(&pair, &default_provider());
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        *seen = Seen { judged: Some(pair), fresh: None };
+        *self.current.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(certified?);
+        Ok(())
+    }
+
+    /// Takes what is in the files once it has changed, and has stayed the same since the last look. Whether it was taken.
+    ///
+    /// # Errors
+    /// See [`TlsError`]; the same files are complained of once.
+    pub fn look(&self) -> Result<bool, TlsError> {
+        let pair = self.files.read();
+        {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            // A file that is not there is about to be: between the two renames of whoever replaces them.
+            let Ok(pair) = pair else { return Ok(false) };
+            if seen.judged.as_ref() == Some(&pair) {
+                seen.fresh = None;
+                return Ok(false);
+            }
+            if seen.fresh.as_ref() != Some(&pair) {
+                seen.fresh = Some(pair);
+                return Ok(false);
+            }
+        }
+        self.reload().map(|()| true)
+    }
+
+    /// Looks at the files from time to time, for ever.
+    pub async fn follow(self: Arc<Tls>, every: Duration) {
+        loop {
+            tokio::time::sleep(every).await;
+            let tls = Arc::clone(&self);
+            match tokio::task::spawn_blocking(move || tls.look()).await {
+                Ok(Ok(true)) => tracing::info!("a new certificate is in use"),
+                Ok(Ok(false)) | Err(_) => {}
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "the new certificate cannot be used; the one before stays in use")
+                }
+            }
+        }
+    }
+}
+
+impl TlsFiles {
+    fn read(&self) -> Result<Pair, TlsError> {
+        let read =
+            |path: &PathBuf| std::fs::read(path).map_err(|error| TlsError::Unreadable { path: path.clone(), error });
+        Ok((read(&self.certificate)?, read(&self.key)?))
+    }
+
+    fn parse(&self, (certificate, key): &Pair, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
+        let unusable = |path: &PathBuf, problem: String| TlsError::Unusable { path: path.clone(), problem };
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate).collect();
+        let chain = chain.map_err(|error| unusable(&self.certificate, format!("is no PEM: {error}")))?;
+        if chain.is_empty() {
+            let problem = "holds no certificate in PEM (-----BEGIN CERTIFICATE-----)".to_owned();
+            return Err(unusable(&self.certificate, problem));
+        }
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| unusable(&self.key, no_key(key)))?;
+        let key = provider.key_provider.load_private_key(key).map_err(|_| {
+            unusable(&self.key, "holds a key of a kind that cannot be used; RSA (2048 bits or more), ECDSA P-256 and P-384 and Ed25519 can".to_owned())
+        })?;
+        let certified = CertifiedKey::new(chain, key);
+        match certified.keys_match() {
+            Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified),
+            Err(rustls::Error::InconsistentKeys(_)) => {
+                Err(TlsError::Mismatch { certificate: self.certificate.clone(), key: self.key.clone() })
+            }
+            Err(error) => Err(unusable(&self.certificate, format!("holds a certificate that cannot be read: {error}"))),
+        }
+    }
+}
+
+fn no_key(bytes: &[u8]) -> String {
+    match memchr::memmem::find(bytes, b"ENCRYPTED").is_some() {
+        true => "holds a key with a passphrase; take it off with `openssl pkey -in FILE -out FILE`".to_owned(),
+        false => "holds no private key in PEM (-----BEGIN PRIVATE KEY-----)".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{KeyPair, generate_simple_self_signed};
+
+    struct Made {
+        certificate: String,
+        key: KeyPair,
+    }
+
+    fn made() -> Made {
+        let made = generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        Made { certificate: made.cert.pem(), key: made.signing_key }
+    }
+
+    fn files(dir: &tempfile::TempDir, certificate: &str, key: &str) -> TlsFiles {
+        let files = TlsFiles { certificate: dir.path().join("cert.pem"), key: dir.path().join("key.pem") };
+        std::fs::write(&files.certificate, certificate).expect("written");
+        std::fs::write(&files.key, key).expect("written");
+        files
+    }
+
+    fn in_use(tls: &Tls) -> Vec<u8> {
+        tls.current.0.read().expect("not poisoned").cert[0].to_vec()
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_the_file() {
+        let (dir, one, other) = (tempfile::tempdir().expect("a folder"), made(), made());
+        let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+        let odd = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+        let key = one.key.serialize_pem();
+        for (certificate, key, file, part) in [
+            ("", key.as_str(), "cert.pem", "no certificate in PEM"),
+            (&key, &key, "cert.pem", "no certificate in PEM"),
+            ("-----BEGIN CERTIFICATE-----\nAAAA", &key, "cert.pem", "no PEM"),
+            ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", &key, "cert.pem", "cannot be read"),
+            (&one.certificate, "", "key.pem", "no private key in PEM"),
+            (&one.certificate, &one.certificate, "key.pem", "no private key in PEM"),
+            (&one.certificate, encrypted, "key.pem", "openssl pkey"),
+            (&one.certificate, odd, "key.pem", "cannot be used"),
+            (&other.certificate, &key, "key.pem", "not that of the first certificate"),
+        ] {
+            let message = Tls::load(files(&dir, certificate, key)).expect_err("unusable").to_string();
+            assert!(message.contains(file) && message.contains(part), "{message}");
+        }
+        let missing = TlsFiles { certificate: dir.path().join("none.pem"), key: dir.path().join("key.pem") };
+        let message = Tls::load(missing).expect_err("missing").to_string();
+        assert!(message.contains("none.pem cannot be read"), "{message}");
+    }
+
+    #[test]
+    fn a_pair_is_taken_once_it_is_whole() {
+        let (dir, old, new) = (tempfile::tempdir().expect("a folder"), made(), made());
+        let tls = Tls::load(files(&dir, &old.certificate, &old.key.serialize_pem())).expect("usable");
+        let before = in_use(&tls);
+        assert!(matches!((tls.look(), tls.look()), (Ok(false), Ok(false))), "nothing has changed");
+        std::fs::write(&tls.files.certificate, &new.certificate).expect("written");
+        assert!(matches!(tls.look(), Ok(false)), "it may be half of a change");
+        std::fs::write(&tls.files.key, new.key.serialize_pem()).expect("written");
+        assert!(matches!(tls.look(), Ok(false)), "it has changed again");
+        assert_eq!(in_use(&tls), before);
+        assert!(matches!(tls.look(), Ok(true)));
+        assert_ne!(in_use(&tls), before);
+        assert!(matches!(tls.look(), Ok(false)));
+    }
+
+    #[test]
+    fn a_bad_pair_is_complained_of_once_and_changes_nothing() {
+        let (dir, old, new) = (tempfile::tempdir().expect("a folder"), made(), made());
+        let tls = Tls::load(files(&dir, &old.certificate, &old.key.serialize_pem())).expect("usable");
+        let before = in_use(&tls);
+        std::fs::write(&tls.files.certificate, &new.certificate).expect("written");
+        assert!(matches!(tls.look(), Ok(false)));
+        assert!(matches!(tls.look(), Err(TlsError::Mismatch { .. })));
+        assert!(matches!(tls.look(), Ok(false)), "once");
+        assert!(matches!(tls.reload(), Err(TlsError::Mismatch { .. })), "whoever asks is told");
+        std::fs::remove_file(&tls.files.key).expect("removed");
+        assert!(matches!(tls.look(), Ok(false)), "not there for the moment");
+        assert!(matches!(tls.reload(), Err(TlsError::Unreadable { .. })));
+        assert_eq!(in_use(&tls), before);
+        std::fs::write(&tls.files.key, new.key.serialize_pem()).expect("written");
+        tls.reload().expect("usable");
+        assert_ne!(in_use(&tls), before);
+    }
+}
