@@ -55,7 +55,10 @@ fn sort(template: &PayloadTemplate, body: &[u8]) -> Result<Sorted, Refusal> {
     if body::first(body) == Some(b'[') {
         return Err(no_batch("it is an array"));
     }
-    let batch: Batch = serde_json::from_slice(body).map_err(|error| match error.classify() {
+    // What is passed over is not looked at by serde_json, and so not whether it is text at all.
+    let text = std::str::from_utf8(body)
+        .map_err(|_| Refusal::Bad("the body is not valid JSON: it is not UTF-8".to_owned()))?;
+    let batch: Batch = serde_json::from_str(text).map_err(|error| match error.classify() {
         Category::Data => no_batch(&error.to_string()),
         _ => events::bad_json(error),
     })?;

@@ -13,6 +13,7 @@
 mod access;
 pub(super) mod answer;
 pub(super) mod batch;
+mod credentials;
 mod event;
 pub(super) mod group;
 pub(super) mod ignored;

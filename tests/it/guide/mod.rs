@@ -3,9 +3,9 @@
 mod hightouch;
 mod jobs;
 mod pages;
-mod receiver;
 mod rudderstack;
 mod segment;
+mod shell;
 mod testing;
 mod troubleshooting;
 mod when_to_send;

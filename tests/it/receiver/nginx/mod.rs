@@ -116,3 +116,35 @@ fn nginx_sends_nothing_twice() {
     assert_eq!(requests, 2, "the second came over the connection that was kept");
     assert!(listener.accept().is_err(), "it was sent again");
 }
+
+/// The receiver sees each client of nginx as one of its own: in its log, and where bad keys are counted.
+#[test]
+fn clients_are_told_apart_behind_nginx() {
+    let home = Home::new();
+    home.write(
+        "nightmark.toml",
+        "[receiver]\ntrusted_proxies = [\"127.0.0.1\"]\nbad_keys_per_minute = 2\n[log]\nlevel = \"info\"\nformat = \"json\"\n",
+    );
+    let served = Served::start(&home);
+    let nginx = Nginx::start(&home, &served.receiver);
+    let webhook = format!("/api/product-orgs/webhook/{}", key(&home, "flat"));
+    let from = |address: &str, path: &str, id: &str| {
+        let id = format!("X-Request-Id: {id}");
+        // What a client says of itself counts for nothing.
+        let options = ["--interface", address, "-H", "X-Forwarded-For: 203.0.113.7", "-H", &id];
+        nginx.post(path, GUIDE_BODY.as_bytes(), &options).status
+    };
+    let bad = "/api/product-orgs/webhook/sk_unknown";
+    let statuses = ["bad-1", "bad-2", "bad-3"].map(|id| from("127.0.0.2", bad, id));
+    assert_eq!(statuses, [401, 401, 429]);
+    assert_eq!(from("127.0.0.3", bad, "other"), 401, "another client has its own count");
+    assert_eq!(from("127.0.0.2", &webhook, "good"), 200, "a good key is never refused for bad ones");
+    assert_eq!(served.stop(), 0);
+    let log = home.log();
+    let lines: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    for (id, client) in [("bad-1", "127.0.0.2"), ("bad-3", "127.0.0.2"), ("other", "127.0.0.3"), ("good", "127.0.0.2")]
+    {
+        let line = lines.iter().find(|line| line["fields"]["request_id"] == *id);
+        assert_eq!(line.map(|line| &line["fields"]["client"]), Some(&json!(client)), "{id}: {log}");
+    }
+}

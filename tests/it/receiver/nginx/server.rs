@@ -8,6 +8,8 @@ use std::process::{Child, Command, Stdio};
 pub const CONFIG: &str = include_str!("../../../../docker/nginx/receiver.conf");
 /// As the configuration calls its server.
 const NAME: &str = "nightmark.example.com";
+/// As the guide's commands call it.
+const GUIDE_NAME: &str = "acme.trailspark.ai";
 
 pub struct Nginx {
     child: Child,
@@ -60,7 +62,7 @@ impl Nginx {
     pub fn start(home: &Home, receiver: &str) -> Nginx {
         let dir = home.path("nginx");
         std::fs::create_dir_all(dir.join("log")).unwrap();
-        let made = rcgen::generate_simple_self_signed([NAME.to_owned()]).unwrap();
+        let made = rcgen::generate_simple_self_signed([NAME, GUIDE_NAME].map(str::to_owned)).unwrap();
         std::fs::write(dir.join("fullchain.pem"), made.cert.pem()).unwrap();
         std::fs::write(dir.join("privkey.pem"), made.signing_key.serialize_pem()).unwrap();
         // A port that was free a moment ago.
@@ -85,7 +87,8 @@ impl Nginx {
     /// What curl is told, so that it finds nginx and believes it, whatever the address is called.
     pub fn curl_options(&self) -> String {
         let certificate = self.dir.join("fullchain.pem").display().to_string();
-        format!("--cacert {certificate} --connect-to {NAME}:443:127.0.0.1:{}", self.port)
+        let to = |name: &str| format!(" --connect-to {name}:443:127.0.0.1:{}", self.port);
+        format!("--cacert {certificate}{}{}", to(NAME), to(GUIDE_NAME))
     }
 
     pub fn post(&self, path: &str, body: &[u8], options: &[&str]) -> Response {

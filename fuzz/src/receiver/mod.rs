@@ -16,12 +16,15 @@ pub mod answer {
     }
 }
 
-#[path = "../../src/receiver/body.rs"]
+#[path = "../../../src/receiver/body.rs"]
 pub mod body;
-#[path = "../../src/receiver/events.rs"]
+#[path = "../../../src/receiver/events.rs"]
 pub mod events;
-#[path = "../../src/receiver/memory.rs"]
+#[path = "../../../src/receiver/memory.rs"]
 mod memory;
+
+pub mod keys;
+pub mod sdk;
 
 use answer::Refusal;
 use axum::http::{HeaderMap, HeaderValue, header};
