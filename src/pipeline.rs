@@ -112,7 +112,7 @@ pub enum PipelineError {
     NothingPublished(String),
     /// Which rows the destination has cannot be told.
     #[error(
-        "the state store has no record of run {run}, whose snapshot is here (was nightmark.db deleted?), so that it is not \
+        "the state store has no record of run {run}, whose snapshot is here (was nightmark.db deleted? Or does [store] name another?), so that it is not \
          known which of its changes were sent\n  hint: `nightmark run {job}` compares anew and sends them all"
     )]
     Forgotten {

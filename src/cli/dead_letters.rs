@@ -5,8 +5,7 @@ use super::table::{shown, table};
 use super::{Context, Exit};
 use crate::job::load::load_job;
 use crate::job::spec::DEAD_LETTER_AFTER;
-use crate::store::sqlite::SqliteStore;
-use crate::store::{Refusal, RefusalChange, RefusalStore};
+use crate::store::{Refusal, RefusalChange};
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -84,7 +83,7 @@ fn fate(refusal: &Refusal, after: u32) -> &'static str {
 
 /// What is stored of a job, or of all.
 async fn refusals(context: &Context, job: Option<&str>) -> anyhow::Result<Vec<Refusal>> {
-    let Some(store) = SqliteStore::open_existing_readonly(&context.home.database()).await? else {
+    let Some(store) = context.look_into_store().await? else {
         return Ok(Vec::new());
     };
     let refusals = store.refusals(job).await?;
@@ -180,7 +179,7 @@ fn object(refusal: &Refusal, fate: &str) -> Value {
 
 async fn change(context: &Context, args: OfKeys, change: RefusalChange) -> anyhow::Result<Exit> {
     let job = load_job(&context.home, &args.job)?;
-    let store = SqliteStore::open(&context.home.database()).await?;
+    let store = context.store().await?;
     let refusals = store.refusals(Some(&job.name)).await?;
     let unknown = args.keys.iter().find(|key| !refusals.iter().any(|refusal| refusal.key == **key));
     if let Some(key) = unknown {

@@ -2,8 +2,6 @@
 
 use super::table::{shown, table};
 use super::{Context, Exit};
-use crate::store::RefusalStore;
-use crate::store::sqlite::SqliteStore;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -35,7 +33,7 @@ pub async fn run(context: &Context, args: DestinationsArgs) -> anyhow::Result<Ex
     match args.command {
         Command::List => list(context).await,
         Command::Enable { job } => {
-            let store = SqliteStore::open(&context.home.database()).await?;
+            let store = context.store().await?;
             let was_out = store.clear_destination(&job).await?;
             store.close().await;
             match (context.json, was_out) {
@@ -51,7 +49,7 @@ pub async fn run(context: &Context, args: DestinationsArgs) -> anyhow::Result<Ex
 }
 
 async fn list(context: &Context) -> anyhow::Result<Exit> {
-    let records = match SqliteStore::open_existing_readonly(&context.home.database()).await? {
+    let records = match context.look_into_store().await? {
         Some(store) => {
             let mut records = store.destinations().await?;
             store.close().await;

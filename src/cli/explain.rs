@@ -7,7 +7,6 @@ use super::{Context, Exit, report};
 use crate::job::load::load_job;
 use crate::pipeline::{self, Explained, ExplainedColumn, Fate, Position};
 use crate::store::RunStore;
-use crate::store::sqlite::SqliteStore;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
@@ -28,8 +27,8 @@ pub struct ExplainArgs {
 pub async fn run(context: &Context, args: ExplainArgs) -> anyhow::Result<Exit> {
     let job = Arc::new(load_job(&context.home, &args.job)?);
     let name = job.name.clone();
-    let store = SqliteStore::open_existing_readonly(&context.home.database()).await?;
-    let state = store.as_ref().map(|store| store as &dyn RunStore);
+    let store = context.look_into_store().await?;
+    let state = store.as_deref().map(|store| store as &dyn RunStore);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let explained = pipeline::explain(job, &context.home, state, &context.clock, threads, args.key).await;
     if let Some(store) = &store {

@@ -5,8 +5,7 @@ use super::template::load_template;
 use super::{Context, Exit};
 use crate::mapping::PayloadTemplate;
 use crate::receiver::keys::{self, CreatedKey, NewKey, Purpose};
-use crate::store::sqlite::SqliteStore;
-use crate::store::{KeyRecord, KeyStore};
+use crate::store::KeyRecord;
 use anyhow::{Context as _, bail, ensure};
 use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, TimeDelta, Utc};
 use clap::{Args, Subcommand, ValueEnum};
@@ -81,8 +80,8 @@ async fn create(context: &Context, args: CreateArgs) -> anyhow::Result<()> {
     // Everything is checked before the store is opened: a mistake leaves no file behind.
     let purpose = purpose(context, args.endpoint, args.template.as_deref())?;
     let new = NewKey { name: args.name, purpose, with_secret: args.with_secret, expires_at };
-    let store = SqliteStore::open(&context.home.database()).await?;
-    let created = keys::create(&store, context.clock.as_ref(), new).await?;
+    let store = context.store().await?;
+    let created = keys::create(&*store, context.clock.as_ref(), new).await?;
     store.close().await;
     match context.json {
         true => print_json(&created),
@@ -193,7 +192,7 @@ fn curl(address: SocketAddr, created: &CreatedKey, template: &PayloadTemplate) -
 }
 
 async fn list(context: &Context) -> anyhow::Result<()> {
-    let keys = match SqliteStore::open_existing_readonly(&context.home.database()).await? {
+    let keys = match context.look_into_store().await? {
         Some(store) => {
             let keys = store.keys().await?;
             store.close().await;
@@ -238,10 +237,10 @@ fn state(key: &KeyRecord, now: DateTime<Utc>) -> String {
 async fn revoke(context: &Context, id: &str) -> anyhow::Result<()> {
     let unknown = || format!("there is no key {id}; `nightmark keys list` shows them");
     // A store that is not there has no keys, and a look for one must not make it.
-    if !context.home.database().exists() {
+    if matches!(context.look_into_store().await, Ok(None)) {
         bail!(unknown());
     }
-    let store = SqliteStore::open(&context.home.database()).await?;
+    let store = context.store().await?;
     let key = store.revoke_key(id, context.clock.now()).await?;
     store.close().await;
     let key = key.with_context(unknown)?;

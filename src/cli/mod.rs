@@ -23,6 +23,7 @@ pub mod runs;
 pub mod schema;
 pub mod serve;
 pub mod snapshot;
+mod state;
 pub mod table;
 pub mod template;
 mod volatile;
@@ -39,7 +40,7 @@ use std::sync::Arc;
 #[derive(Debug, Parser)]
 #[command(name = "nightmark", version, max_term_width = 100, after_help = AFTER_HELP)]
 pub struct Cli {
-    /// The folder with nightmark.toml (optional), jobs/, snapshots/ and nightmark.db
+    /// The folder with nightmark.toml (optional), jobs/, snapshots/ and, unless [store] says otherwise, nightmark.db
     #[arg(long, global = true, env = "NIGHTMARK_HOME", default_value = ".", value_name = "DIR")]
     pub home: PathBuf,
     /// Print one JSON value instead of text

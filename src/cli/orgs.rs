@@ -2,8 +2,7 @@
 
 use super::table::{shown, table};
 use super::{Context, Exit};
-use crate::store::sqlite::SqliteStore;
-use crate::store::{OrgRecord, OrgStore, TrialStatus};
+use crate::store::{OrgRecord, StateStore, TrialStatus};
 use anyhow::bail;
 use chrono::SecondsFormat;
 use clap::{Args, Subcommand};
@@ -39,10 +38,10 @@ enum OrgsCommand {
 /// # Errors
 /// A state store that cannot be read, or an id that no org has.
 pub async fn run(context: &Context, args: OrgsArgs) -> anyhow::Result<Exit> {
-    let store = SqliteStore::open_existing_readonly(&context.home.database()).await?;
+    let store = context.look_into_store().await?;
     match args.command.unwrap_or(OrgsCommand::List { limit: 50, after: None }) {
-        OrgsCommand::List { limit, after } => list(context, store.as_ref(), after.as_deref(), limit).await?,
-        OrgsCommand::Show { id } => show(context, store.as_ref(), &id).await?,
+        OrgsCommand::List { limit, after } => list(context, store.as_deref(), after.as_deref(), limit).await?,
+        OrgsCommand::Show { id } => show(context, store.as_deref(), &id).await?,
     }
     if let Some(store) = store {
         store.close().await;
@@ -50,7 +49,12 @@ pub async fn run(context: &Context, args: OrgsArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-async fn list(context: &Context, store: Option<&SqliteStore>, after: Option<&str>, limit: u32) -> anyhow::Result<()> {
+async fn list(
+    context: &Context,
+    store: Option<&dyn StateStore>,
+    after: Option<&str>,
+    limit: u32,
+) -> anyhow::Result<()> {
     let orgs = match store {
         Some(store) => store.orgs(after, limit).await?,
         None => Vec::new(),
@@ -88,7 +92,7 @@ fn orgs_table(orgs: &[OrgRecord]) -> comfy_table::Table {
     out
 }
 
-async fn show(context: &Context, store: Option<&SqliteStore>, id: &str) -> anyhow::Result<()> {
+async fn show(context: &Context, store: Option<&dyn StateStore>, id: &str) -> anyhow::Result<()> {
     let org = match store {
         Some(store) => store.org(id).await?,
         None => None,

@@ -11,7 +11,6 @@ use crate::receipt::Counts;
 use crate::row::key_text;
 use crate::snapshot::ChangeBatch;
 use crate::store::RunStore;
-use crate::store::sqlite::SqliteStore;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -41,8 +40,8 @@ pub struct PreviewArgs {
 pub async fn run(context: &Context, args: PreviewArgs) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let job = Arc::new(load_job(&context.home, &args.job)?);
-    let store = SqliteStore::open_existing_readonly(&context.home.database()).await?;
-    let state = store.as_ref().map(|s| s as &dyn RunStore);
+    let store = context.look_into_store().await?;
+    let state = store.as_deref().map(|s| s as &dyn RunStore);
     let outcome =
         pipeline::preview(Arc::clone(&job), &context.home, state, &context.clock, args.resources.resources()).await;
     if let Some(store) = &store {

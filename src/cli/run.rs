@@ -10,7 +10,6 @@ use crate::job::spec::Job;
 use crate::pipeline::{How, PipelineError, RunReport, Runner, SendProgress};
 use crate::receipt::Outcome;
 use crate::store::RunState;
-use crate::store::sqlite::SqliteStore;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 use std::io::IsTerminal;
@@ -55,7 +54,7 @@ pub async fn work(
 ) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let job = Arc::new(load_job(&context.home, job)?);
-    let store = Arc::new(SqliteStore::open(&context.home.database()).await?);
+    let store = context.store().await?;
     let runner = Runner {
         home: context.home.clone(),
         settings: context.settings.clone(),

@@ -7,7 +7,6 @@ use crate::config::ReceiverSettings;
 use crate::job::Secrets;
 use crate::receiver::{self, ReceiverState};
 use crate::server::{self, Server, Tls, TlsFiles};
-use crate::store::sqlite::SqliteStore;
 use crate::web::{self, Access, AdminState};
 use anyhow::Context as _;
 use serde_json::json;
@@ -52,16 +51,26 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
     let access = access(context, &args)?;
     let tls = tls(context)?;
     let admin = bind(args.admin.unwrap_or(context.settings.admin.address), "--admin").await?;
-    let store = Arc::new(SqliteStore::open(&context.home.database()).await?);
+    let store = context.store().await?;
     announce(context, &args, tls.is_some(), receiver.local_addr()?, admin.local_addr()?)?;
 
     // The operator's address ends last: until then it says that the receiver is no longer ready.
     let (stop, stopping) = watch::channel(false);
     let (end, ending) = watch::channel(false);
     let settings = &context.settings.receiver;
-    let admin_state = AdminState::new(Arc::clone(&store), Arc::clone(&context.clock), stopping.clone());
+    let admin_state = AdminState::over(
+        Arc::clone(&store) as _,
+        Arc::clone(&store) as _,
+        Arc::clone(&context.clock),
+        stopping.clone(),
+    );
     let admin_server = Server::new(web::router(admin_state, access), admin_options(), Arc::clone(&context.clock));
-    let state = ReceiverState::start(Arc::clone(&store), Arc::clone(&context.clock), receiver_options(settings));
+    let state = ReceiverState::start_with(
+        Arc::clone(&store) as _,
+        Arc::clone(&store) as _,
+        Arc::clone(&context.clock),
+        receiver_options(settings),
+    );
     let received = async {
         receiver::serve(receiver, state, server_options(settings), tls, stopping).await;
         let _ = end.send(true);

@@ -9,10 +9,12 @@ mod address;
 mod admin;
 mod receiver;
 mod settings;
+mod store;
 
 pub use admin::AdminSettings;
 pub use receiver::{ReceiverSettings, TlsSettings};
 pub use settings::{DEFAULT, DeliverySettings, LogFormat, LogSettings, RunsSettings, Settings, SettingsError};
+pub use store::StoreSettings;
 
 use std::path::{Path, PathBuf};
 

@@ -3,6 +3,7 @@
 use super::Home;
 use super::admin::{AdminSettings, RawAdmin};
 use super::receiver::{RawReceiver, ReceiverSettings};
+use super::store::{self, RawStore, StoreSettings};
 use crate::job::document::Document;
 use crate::job::problem::{Fault, Invalid, Problem};
 use crate::job::schema::schema_of;
@@ -31,6 +32,8 @@ pub struct Settings {
     pub delivery: DeliverySettings,
     /// Past runs.
     pub runs: RunsSettings,
+    /// Where the state is.
+    pub store: StoreSettings,
 }
 
 /// `[log]`
@@ -136,12 +139,14 @@ fn check(doc: &mut Document<'_>, raw: &Raw) -> Option<Settings> {
     let receiver = raw.receiver.check(doc);
     let admin = raw.admin.check(doc);
     let interval = doc.accept("delivery.receipt_interval", units::duration(&raw.delivery.receipt_interval));
+    let store = store::check(doc, &raw.store);
     Some(Settings {
         receiver: receiver?,
         admin: admin?,
         log: LogSettings { level: raw.log.level.clone(), format: raw.log.format },
         delivery: DeliverySettings { receipt_rows: raw.delivery.receipt_rows, receipt_interval: interval? },
         runs: raw.runs,
+        store: store?,
     })
 }
 
@@ -166,6 +171,7 @@ struct Raw {
     log: RawLog,
     delivery: RawDelivery,
     runs: RunsSettings,
+    store: RawStore,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -235,7 +241,7 @@ mod tests {
     fn all_problems_are_reported_with_their_place() {
         let text = "[receiver]\nadress = \"x\"\n[admin]\naddress = \"localhost\"\n[log]\nformat = \"jsn\"\n\
                     [delivery]\nreceipt_rows = 0\nreceipt_interval = \"soon\"\n\
-                    [runs]\nkeep_days = 0\n";
+                    [runs]\nkeep_days = 0\n[store]\nurl = \"postgres://u:secret@h/d\"\nschema = \"A\"\n";
         insta::assert_snapshot!(problems(text).join("\n"), @r#"
         nightmark.toml:2:1: receiver.adress: unknown field (did you mean `address`?)
         nightmark.toml:4:11: admin.address: `localhost` is not an address
@@ -246,6 +252,10 @@ mod tests {
         nightmark.toml:9:20: delivery.receipt_interval: `soon` is not a duration
             hint: a number and ms, s, m or h: `500ms`, `30s`, `5m`
         nightmark.toml:11:13: runs.keep_days: must be between 1 and 36500, found 0
+        nightmark.toml:13:7: store.url: a password stands in this file
+            hint: write `${NAME}` for an environment variable, or `${file:PATH}`, or leave it to PGPASSWORD or pgpass
+        nightmark.toml:14:10: store.schema: `A` is not the name of a schema
+            hint: 1–63 lower-case letters, digits and `_`, with a letter first, and not `pg_…`
         "#);
     }
 

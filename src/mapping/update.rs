@@ -60,17 +60,6 @@ impl<T> Patch<T> {
     }
 }
 
-impl<T: Clone> Patch<T> {
-    /// Does to a stored value what the update says.
-    pub fn apply(&self, stored: &mut Option<T>) {
-        match self {
-            Patch::Keep => {}
-            Patch::Clear => *stored = None,
-            Patch::Set(value) => *stored = Some(value.clone()),
-        }
-    }
-}
-
 /// One validated update of one org.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct OrgPatch {

@@ -296,7 +296,7 @@ impl Planner {
         let mut notes = Vec::new();
         if progress.forgotten && manifest.changes.rows > 0 {
             notes.push(format!(
-                "the state store has no record of run {}, whose snapshot is here (was nightmark.db deleted?): its {} \
+                "the state store has no record of run {}, whose snapshot is here (was nightmark.db deleted? Or does [store] name another?): its {} \
                  changes count as not acknowledged and are sent again",
                 manifest.run, manifest.changes.rows
             ));

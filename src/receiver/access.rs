@@ -14,6 +14,8 @@ use chrono::{DateTime, Utc};
 pub(super) struct Admitted {
     /// The id of its key.
     pub key_id: String,
+    /// Its revision: nothing is written with a key that has another by then.
+    pub revision: i64,
     /// What payloads are read by.
     pub mapping: Mapping,
     /// What the request is called.
@@ -43,7 +45,7 @@ pub(super) async fn admit(
     if key.endpoint != EndpointType::ProductOrgs {
         return Err(Refusal::WrongEndpoint);
     }
-    Ok(Admitted { mapping: mapping(&key)?, key_id: key.id, request_id: caller.request_id, at })
+    Ok(Admitted { mapping: mapping(&key)?, revision: key.revision, key_id: key.id, request_id: caller.request_id, at })
 }
 
 fn mapping(key: &KeyRecord) -> Result<Mapping, Refusal> {

@@ -17,11 +17,15 @@ pub(super) struct Stored {
     pub product_org_id: String,
     pub target_org_id: i64,
     pub is_new_org: bool,
+    /// It happened before the newest event of the org, and did not overwrite what is newer.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub stale: bool,
 }
 
 impl Stored {
     pub(super) fn new(product_org_id: String, done: Upserted) -> Stored {
-        Stored { success: true, product_org_id, target_org_id: done.target_org_id, is_new_org: done.is_new }
+        let Upserted { target_org_id, is_new: is_new_org, stale, .. } = done;
+        Stored { success: true, product_org_id, target_org_id, is_new_org, stale }
     }
 }
 

@@ -36,7 +36,7 @@ pub use writer::{OrgWriter, WriteError};
 
 use crate::clock::Clock;
 use crate::server::{self, Server, Tls, note_route};
-use crate::store::{KeyStore, OrgPatch, OrgStore, OrgUpsert, Upserted};
+use crate::store::{KeyStore, KeyUse, OrgPatch, OrgStore, OrgUpsert, Upserted};
 use access::Admitted;
 use answer::{Refusal, unavailable};
 use axum::Router;
@@ -98,16 +98,36 @@ impl ReceiverState {
         clock: Arc<dyn Clock>,
         options: Options,
     ) -> ReceiverState {
-        let writer = OrgWriter::start(Arc::clone(&store) as Arc<dyn OrgStore>, options.queue);
+        Self::start_with(Arc::clone(&store) as _, store, clock, options)
+    }
+
+    /// The same over a store whose kind is not known here.
+    pub fn start_with(
+        keys: Arc<dyn KeyStore>,
+        orgs: Arc<dyn OrgStore>,
+        clock: Arc<dyn Clock>,
+        options: Options,
+    ) -> ReceiverState {
+        let writer = OrgWriter::start(orgs, options.queue);
         let rates = Arc::new(RateLimits::new(options.rate, options.bad_keys_per_minute));
-        ReceiverState { keys: store, writer, clock, rates, memory: Memory::new(options.body_memory) }
+        ReceiverState { keys, writer, clock, rates, memory: Memory::new(options.body_memory) }
     }
 
     /// Stores what one request says, in one transaction. One answer for each, in their order.
     async fn store_many(&self, admitted: &Admitted, patches: Vec<OrgPatch>) -> Result<Vec<Upserted>, Refusal> {
-        let upsert = |patch| OrgUpsert { patch, key_id: admitted.key_id.clone(), at: admitted.at };
+        let upsert = |patch| OrgUpsert {
+            patch,
+            key: KeyUse { id: admitted.key_id.clone(), revision: admitted.revision },
+            request_id: admitted.request_id.clone(),
+            at: admitted.at,
+            event_at: None,
+            idempotency_id: None,
+        };
         let done = self.writer.write(patches.into_iter().map(upsert).collect()).await;
-        done.map_err(|error| unavailable(&error))
+        done.map_err(|error| match error {
+            WriteError::KeyChanged(_) => Refusal::Unauthorized,
+            error => unavailable(&error),
+        })
     }
 
     async fn store_one(&self, admitted: &Admitted, patch: OrgPatch) -> Result<Upserted, Refusal> {

@@ -7,7 +7,7 @@
 //! One exception: where the stored record of an org is damaged, the updates around it are written one by one, so that it
 //! fails alone; its request is answered as failed, and repeating it does no harm.
 
-use crate::store::{OrgStore, OrgUpsert, StoreError, Upserted};
+use crate::store::{OrgStore, OrgUpsert, StoreError, UpsertOutcome, Upserted};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
@@ -26,10 +26,10 @@ struct Queued {
 }
 
 /// One for each update.
-type Answer = Result<Vec<Upserted>, String>;
+type Answer = Result<Vec<Upserted>, WriteError>;
 
 /// Why updates were not written. They may be sent again.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum WriteError {
     /// More is queued than may be.
     #[error("the queue of updates is full")]
@@ -37,6 +37,9 @@ pub enum WriteError {
     /// The store failed.
     #[error("{0}")]
     Store(String),
+    /// Their key is no longer as the receiver knew it. Here they are again, for another try with the key as it is now.
+    #[error("the key was changed meanwhile")]
+    KeyChanged(Vec<OrgUpsert>),
     /// The writer is gone, which only the end of the process brings about.
     #[error("the writer has stopped")]
     Stopped,
@@ -82,7 +85,7 @@ impl OrgWriter {
             mpsc::error::TrySendError::Full(_) => WriteError::Busy,
             mpsc::error::TrySendError::Closed(_) => WriteError::Stopped,
         })?;
-        answered.await.map_err(|_| WriteError::Stopped)?.map_err(WriteError::Store)
+        answered.await.map_err(|_| WriteError::Stopped)?
     }
 }
 
@@ -96,16 +99,30 @@ async fn write_all(store: Arc<dyn OrgStore>, mut updates: mpsc::Receiver<Queued>
             upserts.extend(request.upserts);
         }
         let mut results = write_batch(store.as_ref(), &upserts).await.into_iter();
+        let mut upserts = upserts.into_iter();
         for (count, answer, _share) in waiting {
             // All of them are taken, also behind a failure: what is left would be taken for the next request's.
             let own: Vec<_> = results.by_ref().take(count).collect();
+            let own = answer_of(own, upserts.by_ref().take(count).collect());
             // A client that has gone away does not wait for its answer.
-            let _ = answer.send(own.into_iter().collect());
+            let _ = answer.send(own);
         }
     }
 }
 
-async fn write_batch(store: &dyn OrgStore, upserts: &[OrgUpsert]) -> Vec<Result<Upserted, String>> {
+/// A request's answer. All of it came with one key, so either all of it was written or nothing.
+fn answer_of(results: Vec<Result<UpsertOutcome, String>>, upserts: Vec<OrgUpsert>) -> Answer {
+    let mut done = Vec::with_capacity(results.len());
+    for result in results {
+        match result.map_err(WriteError::Store)? {
+            UpsertOutcome::Done(upserted) => done.push(upserted),
+            UpsertOutcome::KeyChanged => return Err(WriteError::KeyChanged(upserts)),
+        }
+    }
+    Ok(done)
+}
+
+async fn write_batch(store: &dyn OrgStore, upserts: &[OrgUpsert]) -> Vec<Result<UpsertOutcome, String>> {
     match store.upsert_orgs(upserts).await {
         Ok(done) => done.into_iter().map(Ok).collect(),
         // One org whose stored record is damaged must not take its neighbours down.
@@ -120,7 +137,7 @@ async fn write_batch(store: &dyn OrgStore, upserts: &[OrgUpsert]) -> Vec<Result<
     }
 }
 
-async fn write_one(store: &dyn OrgStore, upsert: &OrgUpsert) -> Result<Upserted, String> {
+async fn write_one(store: &dyn OrgStore, upsert: &OrgUpsert) -> Result<UpsertOutcome, String> {
     let done = store.upsert_orgs(std::slice::from_ref(upsert)).await.map_err(|error| error.to_string())?;
     done.first().copied().ok_or_else(|| "the store gave no answer".to_owned())
 }
@@ -128,8 +145,9 @@ async fn write_one(store: &dyn OrgStore, upsert: &OrgUpsert) -> Result<Upserted,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{OrgPatch, OrgRecord};
+    use crate::store::{KeyUse, OrgChange, OrgPatch, OrgRecord};
     use async_trait::async_trait;
+    use chrono::{DateTime, Utc};
     use std::sync::Mutex;
     use tokio::sync::Semaphore;
 
@@ -147,14 +165,23 @@ mod tests {
 
     #[async_trait]
     impl OrgStore for Scripted {
-        async fn upsert_orgs(&self, batch: &[OrgUpsert]) -> Result<Vec<Upserted>, StoreError> {
+        async fn upsert_orgs(&self, batch: &[OrgUpsert]) -> Result<Vec<UpsertOutcome>, StoreError> {
             self.permits.acquire().await.expect("open").forget();
             self.batches.lock().expect("not poisoned").push(batch.len());
             if batch.iter().any(|upsert| upsert.patch.product_org_id == "bad") {
                 return Err(StoreError::Corrupt("bad".into()));
             }
             let number = |upsert: &OrgUpsert| i64::from(upsert.patch.product_org_id.as_bytes()[0]);
-            Ok(batch.iter().map(|upsert| Upserted { target_org_id: number(upsert), is_new: true }).collect())
+            let outcome = |upsert: &OrgUpsert| match upsert.key.revision {
+                1 => UpsertOutcome::Done(Upserted {
+                    target_org_id: number(upsert),
+                    is_new: true,
+                    stale: false,
+                    repeated: false,
+                }),
+                _ => UpsertOutcome::KeyChanged,
+            };
+            Ok(batch.iter().map(outcome).collect())
         }
 
         async fn org(&self, _: &str) -> Result<Option<OrgRecord>, StoreError> {
@@ -164,11 +191,26 @@ mod tests {
         async fn orgs(&self, _: Option<&str>, _: u32) -> Result<Vec<OrgRecord>, StoreError> {
             Ok(Vec::new())
         }
+
+        async fn history(&self, _: &str, _: Option<i64>, _: u32) -> Result<Vec<OrgChange>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        async fn forget_answers(&self, _: DateTime<Utc>, _: u32) -> Result<u64, StoreError> {
+            Ok(0)
+        }
     }
 
     fn upsert(id: &str) -> OrgUpsert {
         let patch = OrgPatch { product_org_id: id.to_owned(), ..OrgPatch::default() };
-        OrgUpsert { patch, key_id: "k".into(), at: chrono::DateTime::UNIX_EPOCH }
+        OrgUpsert {
+            patch,
+            key: KeyUse { id: "k".into(), revision: 1 },
+            request_id: "r".into(),
+            at: DateTime::UNIX_EPOCH,
+            event_at: None,
+            idempotency_id: None,
+        }
     }
 
     #[tokio::test]
@@ -216,6 +258,20 @@ mod tests {
         assert!(damaged.is_err(), "{damaged:?}");
         assert_eq!(orgs(other), [d, c], "each has its own answer");
         assert_eq!(store.batches.lock().expect("not poisoned")[1..], [5, 1, 1, 1, 1, 1]);
+    }
+
+    #[tokio::test]
+    async fn a_changed_key_fails_its_request_and_gives_it_back() {
+        let writer = OrgWriter::start(Scripted::new(100), QUEUE);
+        let key = KeyUse { id: "k".into(), revision: 2 };
+        let changed: Vec<OrgUpsert> = ["a", "b"].map(|id| OrgUpsert { key: key.clone(), ..upsert(id) }).into();
+        let (first, second, third) = tokio::join!(
+            writer.write(vec![upsert("c")]),
+            writer.write(changed.clone()),
+            writer.write(vec![upsert("d")])
+        );
+        assert!(first.is_ok() && third.is_ok(), "{first:?} {third:?}");
+        assert_eq!(second, Err(WriteError::KeyChanged(changed)));
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ mod chunks;
 mod columns;
 mod database;
 mod keys;
+mod open;
 mod orgs;
 pub mod postgres;
 mod records;
@@ -21,7 +22,12 @@ mod state;
 pub use keys::{
     EndpointType, Hash, KeyCounts, KeyRecord, KeyStore, KeyUses, PreviousText, SignatureCheck, SignatureScheme,
 };
-pub use orgs::{OrgFields, OrgPatch, OrgRecord, OrgStore, OrgUpsert, Patch, TrialStatus, Upserted};
+pub use orgs::{
+    FieldTimes, KeyUse, MAX_IDEMPOTENCY_ID, OrgChange, OrgFields, OrgPatch, OrgRecord, OrgStore, OrgUpsert, Patch,
+    TrialStatus, UpsertOutcome, Upserted, check_idempotency_id,
+};
+
+pub use open::{Place, StateStore};
 
 use crate::receipt::{Counts, FailureKind, Progress, Receipt};
 use async_trait::async_trait;

@@ -44,7 +44,17 @@ impl AdminState {
         clock: Arc<dyn Clock>,
         stopping: watch::Receiver<bool>,
     ) -> AdminState {
-        AdminState { keys: Arc::clone(&store) as Arc<dyn KeyStore>, orgs: store, clock, stopping }
+        Self::over(Arc::clone(&store) as _, store, clock, stopping)
+    }
+
+    /// The same over a store whose kind is not known here.
+    pub fn over(
+        keys: Arc<dyn KeyStore>,
+        orgs: Arc<dyn OrgStore>,
+        clock: Arc<dyn Clock>,
+        stopping: watch::Receiver<bool>,
+    ) -> AdminState {
+        AdminState { keys, orgs, clock, stopping }
     }
 }
 

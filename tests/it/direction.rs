@@ -60,6 +60,7 @@ const PURE: &[&str] = &[
     "guard",
     "template",
     "receipt",
+    "store/orgs",
     "job/raw",
     "job/spec",
     "job/templated.rs",

@@ -21,6 +21,7 @@ mod leftovers;
 mod liquid_js;
 mod messages;
 mod nightly;
+mod on_postgres;
 mod protocol;
 mod receiver;
 mod redaction;

@@ -1,17 +1,18 @@
 //! The conformance suite of the state stores: what every store must do, run on each (`postgres` has that of Postgres).
 
+mod orgs;
+mod orgs_model;
 mod postgres;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use nightmark::receipt::{Counts, Failure, FailureKind, Outcome, Progress, Receipt, Unacknowledged};
 use nightmark::store::sqlite::SqliteStore;
 use nightmark::store::{
-    DestinationRecord, DestinationState, EndpointType, KeyCounts, KeyRecord, KeyStore, KeyUses, OrgPatch, OrgStore,
-    OrgUpsert, Past, Patch, PreviousText, RefusalChange, RefusalStore, RunRecord, RunState, RunStore, SignatureCheck,
-    SignatureScheme, StoreError, TrialStatus,
+    DestinationRecord, DestinationState, EndpointType, KeyCounts, KeyRecord, KeyStore, KeyUses, OrgStore, Past,
+    PreviousText, RefusalChange, RefusalStore, RunRecord, RunState, RunStore, SignatureCheck, SignatureScheme,
+    StoreError,
 };
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::path::Path;
 
 fn at(seconds: i64) -> DateTime<Utc> {
@@ -61,12 +62,6 @@ fn key(id: &str, hash: u8) -> KeyRecord {
         rate: None,
         counts: KeyCounts::default(),
     }
-}
-
-fn upsert(id: &str, seconds: i64, change: impl FnOnce(&mut OrgPatch)) -> OrgUpsert {
-    let mut patch = OrgPatch { product_org_id: id.to_owned(), ..OrgPatch::default() };
-    change(&mut patch);
-    OrgUpsert { patch, key_id: "key_1".to_owned(), at: at(seconds) }
 }
 
 async fn runs_are_kept(store: &impl RunStore) {
@@ -379,71 +374,11 @@ async fn uses_are_counted(store: &impl KeyStore) {
     assert_eq!((store.key("never").await.unwrap(), revision().await), (None, 1), "a use is no change");
 }
 
-async fn orgs_are_kept(store: &(impl OrgStore + KeyStore)) {
-    assert_eq!(store.upsert_orgs(&[]).await.unwrap(), []);
-    let full = upsert("Ws_1", 1, |patch| {
-        patch.name = Patch::Set("O'Hara \"&\" Zoë\n\u{1}".to_owned());
-        patch.plan_id = Patch::Set("007".to_owned());
-        patch.user_count = Patch::Set(i64::MAX);
-        patch.mrr = Patch::Set(-1);
-        patch.trial_status = Patch::Set(TrialStatus::Expired);
-        patch.last_active_at = Patch::Set(at(-5));
-        patch.feature_flags = Patch::Set([("sso".to_owned(), json!({"on": true}))].into_iter().collect());
-        patch.custom = BTreeMap::from([
-            ("big".to_owned(), Patch::Set(json!(u64::MAX))),
-            ("text".to_owned(), Patch::Set(json!("{\"x\": \"\\u0001\"}"))),
-            ("float".to_owned(), Patch::Set(json!([0.1, 1e300, null]))),
-        ]);
-    });
-    let done = store.upsert_orgs(&[full.clone(), upsert("ws_1", 2, |_| {})]).await.unwrap();
-    assert!(done[0].is_new && done[1].is_new, "ids are case-sensitive");
-    assert!(done[0].target_org_id < done[1].target_org_id, "numbered as they came");
-    let stored = store.org("Ws_1").await.unwrap().unwrap();
-    let mut expected = nightmark::store::OrgFields::default();
-    expected.apply(&full.patch);
-    assert_eq!(stored.fields, expected);
-    assert_eq!((stored.created_at, stored.updated_at, stored.key_id.as_str()), (at(1), at(1), "key_1"));
-    assert_eq!(stored.target_org_id, done[0].target_org_id);
-
-    // Several updates of one org in one batch, in order, beside a new one.
-    let batch = [
-        upsert("Ws_1", 3, |patch| patch.name = Patch::Set("second".to_owned())),
-        upsert("new", 3, |patch| patch.mrr = Patch::Set(1)),
-        upsert("Ws_1", 4, |patch| (patch.name, patch.mrr) = (Patch::Set("third".to_owned()), Patch::Clear)),
-        upsert("new", 4, |patch| patch.user_count = Patch::Set(2)),
-    ];
-    let done_again = store.upsert_orgs(&batch).await.unwrap();
-    assert_eq!(done_again.iter().map(|d| d.is_new).collect::<Vec<_>>(), [false, true, false, false]);
-    assert_eq!(done_again[0].target_org_id, done[0].target_org_id);
-    assert_eq!(done_again[1].target_org_id, done_again[3].target_org_id);
-    let stored = store.org("Ws_1").await.unwrap().unwrap();
-    assert_eq!((stored.fields.name.as_deref(), stored.fields.mrr), (Some("third"), None));
-    assert_eq!((stored.fields.user_count, stored.fields.custom.len()), (Some(i64::MAX), 3), "absent fields stay");
-    assert_eq!((stored.created_at, stored.updated_at), (at(1), at(4)));
-
-    assert_eq!(store.org("WS_1").await.unwrap(), None);
-    let page = async |after, limit| {
-        let orgs = store.orgs(after, limit).await.unwrap();
-        orgs.into_iter().map(|org| org.product_org_id).collect::<Vec<_>>()
-    };
-    assert_eq!(page(None, 10).await, ["Ws_1", "new", "ws_1"]);
-    assert_eq!(page(None, 1).await, ["Ws_1"]);
-    assert_eq!(page(Some("Ws_1"), 10).await, ["new", "ws_1"]);
-}
-
-async fn a_keys_last_use_is_noted(store: &(impl OrgStore + KeyStore)) {
-    store.upsert_orgs(&[upsert("used", 50, |_| {}), upsert("used", 40, |_| {})]).await.unwrap();
-    store.upsert_orgs(&[upsert("used", 45, |_| {})]).await.unwrap();
-    let key = store.keys().await.unwrap().into_iter().find(|key| key.id == "key_1").unwrap();
-    assert_eq!(key.last_used_at, Some(at(50)), "never set back");
-}
-
 /// Everything that a store must do. It begins empty.
 async fn conforms(store: &(impl RunStore + KeyStore + OrgStore)) {
     runs_conform(store).await;
     keys_conform(store).await;
-    orgs_are_kept(store).await;
-    a_keys_last_use_is_noted(store).await;
+    orgs::conform(store).await;
 }
 
 async fn keys_conform(store: &impl KeyStore) {

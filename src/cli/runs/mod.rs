@@ -8,8 +8,7 @@ use super::report::grouped;
 use super::table::{shown, table};
 use super::{Context, Exit};
 use crate::snapshot::JobLock;
-use crate::store::sqlite::SqliteStore;
-use crate::store::{RunRecord, RunStore};
+use crate::store::RunRecord;
 use serde_json::json;
 
 /// Arguments of `nightmark runs`.
@@ -39,7 +38,7 @@ pub async fn run(context: &Context, args: RunsArgs) -> anyhow::Result<Exit> {
     if let Some(RunsCommand::Show(args)) = args.command {
         return show::run(context, args).await;
     }
-    let runs = match SqliteStore::open_existing_readonly(&context.home.database()).await? {
+    let runs = match context.look_into_store().await? {
         Some(store) => {
             let runs = store.runs(args.job.as_deref(), args.limit).await?;
             store.close().await;

@@ -7,8 +7,7 @@ use crate::cli::table::{shown, table};
 use crate::cli::{Context, Exit};
 use crate::receipt::FailureKind;
 use crate::snapshot::Manifest;
-use crate::store::sqlite::SqliteStore;
-use crate::store::{DestinationRecord, DestinationState, FailedReceipt, RefusalStore, RunEvent, RunRecord, RunStore};
+use crate::store::{DestinationRecord, DestinationState, FailedReceipt, RunEvent, RunRecord, StateStore};
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -45,12 +44,12 @@ struct Known {
 /// A state store that cannot be read; a run that is not known.
 pub async fn run(context: &Context, args: ShowArgs) -> anyhow::Result<Exit> {
     let none = || format!("there is no run and no job with runs `{}`; `nightmark runs` lists them", args.run);
-    let store = SqliteStore::open_existing_readonly(&context.home.database()).await?.with_context(none)?;
+    let store = context.look_into_store().await?.with_context(none)?;
     let found = match store.run(&args.run).await? {
         Some(run) => Some(run),
         None => store.runs(Some(&args.run), 1).await?.pop(),
     };
-    let known = load(context, &store, found.with_context(none)?).await?;
+    let known = load(context, &*store, found.with_context(none)?).await?;
     store.close().await;
     if context.json {
         print_json(&known)
@@ -60,7 +59,7 @@ pub async fn run(context: &Context, args: ShowArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-async fn load(context: &Context, store: &SqliteStore, mut run: RunRecord) -> anyhow::Result<Known> {
+async fn load(context: &Context, store: &dyn StateStore, mut run: RunRecord) -> anyhow::Result<Known> {
     let dir = context.home.snapshots(&run.job);
     let progress = store.progress(&run.id).await?;
     // The record has what was known when it was written; a run that is on, or was cut off, has come further.

@@ -13,8 +13,6 @@ use super::{Context, Exit};
 use crate::job::load::load_job;
 use crate::receipt::Progress;
 use crate::snapshot::{Manifest, Snapshot, published};
-use crate::store::RunStore;
-use crate::store::sqlite::SqliteStore;
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
@@ -114,7 +112,7 @@ impl Of {
     async fn open(&self, context: &Context, run: Option<&str>) -> anyhow::Result<Opened> {
         let manifest = self.manifest(run)?;
         let mut progress = Progress::forgotten();
-        if let Some(store) = SqliteStore::open_existing_readonly(&context.home.database()).await? {
+        if let Some(store) = context.look_into_store().await? {
             progress = store.progress(&manifest.run).await?;
             store.close().await;
         }
@@ -126,7 +124,7 @@ impl Of {
         let note = match snapshot.unacknowledged_changes() {
             0 => None,
             _ if forgotten => Some(format!(
-                "the state store has no record of run {run} (was nightmark.db deleted?): {changes} of it count as not acknowledged"
+                "the state store has no record of run {run} (was nightmark.db deleted? Or does [store] name another?): {changes} of it count as not acknowledged"
             )),
             1 => Some(format!("1 change of run {run} is not acknowledged: that org is as it was before")),
             _ => Some(format!("{changes} of run {run} are not acknowledged: those orgs are as they were before")),

@@ -15,6 +15,7 @@
 mod columns;
 mod keys;
 mod open;
+mod orgs;
 mod progress;
 mod refusals;
 mod runs;

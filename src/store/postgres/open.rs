@@ -16,6 +16,7 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
     let mut migrations = Migrator::with_migrations(vec![
         migration(1, "runs", include_str!("../../../migrations/postgres/0001_runs.sql")),
         migration(2, "keys", include_str!("../../../migrations/postgres/0002_keys.sql")),
+        migration(3, "orgs", include_str!("../../../migrations/postgres/0003_orgs.sql")),
     ]);
     // The lock is ours, and is taken before the schema is made.
     migrations.set_locking(false);
@@ -30,7 +31,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 const STALE: Duration = Duration::from_secs(1);
 
 /// What may stand behind the `?` of the address. Anything else is a mistake, or could take away what the store promises.
-const PARAMETERS: [&str; 5] = ["sslmode", "sslrootcert", "sslcert", "sslkey", "host"];
+const PARAMETERS: [&str; 7] = ["sslmode", "sslrootcert", "sslcert", "sslkey", "host", "port", "user"];
 
 /// Where a store is. Printing it shows neither user nor password.
 #[derive(Clone)]

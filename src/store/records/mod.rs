@@ -2,8 +2,10 @@
 //! every database.
 
 mod keys;
+mod orgs;
 
 pub(super) use keys::key;
+pub(super) use orgs::{change, org};
 
 use super::columns::Columns;
 use super::{DestinationRecord, DestinationState, FailedReceipt, Refusal, RunEvent, RunRecord, RunState, StoreError};

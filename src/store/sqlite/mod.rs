@@ -4,8 +4,8 @@
 //! [`OrgStore`](super::OrgStore).
 //! Always holds: a write is on the disk when its call returns (WAL, synchronous FULL). All writes of a process go
 //! through one connection and begin with `BEGIN IMMEDIATE`, so that they queue up here instead of failing with
-//! SQLITE_BUSY; another process is waited for, up to 5 s. Every statement's text is constant: batches travel as one JSON
-//! array that `json_each` takes apart, so a batch of any size is one prepared statement and one round trip.
+//! SQLITE_BUSY; another process is waited for, up to 5 s. Every statement's text is one of few: batches travel as one JSON
+//! array that `json_each` takes apart, or, where that is too slow, as values in pieces of a fixed size (`rows`).
 //! Deliberately absent: who may write what, and when.
 
 mod keys;
@@ -13,6 +13,7 @@ mod open;
 mod orgs;
 mod progress;
 mod refusals;
+mod rows;
 mod runs;
 
 use super::StoreError;
@@ -102,12 +103,4 @@ impl Columns for SqliteRow {
     fn flag(&self, column: &str) -> Result<bool, StoreError> {
         Ok(self.try_get(column)?)
     }
-}
-
-fn time_at(row: &SqliteRow, column: &str) -> Result<DateTime<Utc>, StoreError> {
-    time(row.try_get(column)?)
-}
-
-fn optional_time_at(row: &SqliteRow, column: &str) -> Result<Option<DateTime<Utc>>, StoreError> {
-    row.try_get::<Option<i64>, _>(column)?.map(time).transpose()
 }

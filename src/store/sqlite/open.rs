@@ -19,6 +19,7 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
         migration(3, "pauses", include_str!("../../../migrations/sqlite/0003_pauses.sql")),
         migration(4, "forgotten", include_str!("../../../migrations/sqlite/0004_forgotten.sql")),
         migration(5, "keys", include_str!("../../../migrations/sqlite/0005_keys.sql")),
+        migration(6, "orgs", include_str!("../../../migrations/sqlite/0006_orgs.sql")),
     ])
 });
 

@@ -178,6 +178,11 @@ fn histories_over_sqlite() {
 }
 
 #[test]
+fn histories_over_postgres() {
+    check_some(Kind { keeps: Keeps::InPostgres, acts: (3, 8), batches: false }, 100);
+}
+
+#[test]
 fn histories_of_batches() {
     check_some(Kind { keeps: Keeps::InMemory, acts: (2, 4), batches: true }, 3_000);
 }

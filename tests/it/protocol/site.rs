@@ -4,13 +4,15 @@ use super::history::{History, Weather};
 use super::life::{self, Life, World};
 use super::memory::Memory;
 use super::ports::{Ticks, Watched, Way};
+use crate::support::postgres::{Cluster, Database};
 use crate::support::{folder_in_memory, job_file};
 use nightmark::clock::Clock;
 use nightmark::config::{Home, Settings};
 use nightmark::job::spec::{Batch, Job, Retry};
 use nightmark::pipeline::{How, PipelineError, Resources, RunReport, Runner};
-use nightmark::store::RunStore;
+use nightmark::store::postgres::{PostgresStore, Server};
 use nightmark::store::sqlite::SqliteStore;
+use nightmark::store::{RunStore, StateStore};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -25,6 +27,7 @@ pub struct Ground {
     jobs: [Job; 2],
     settings: Settings,
     made: u32,
+    database: Option<Database>,
 }
 
 impl Ground {
@@ -39,7 +42,7 @@ impl Ground {
         // As little as can be is remembered of earlier runs.
         let text = "[runs]\nkeep_days = 1\nkeep_rows_of = 1\n";
         let settings = Settings::parse(text, Path::new("nightmark.toml")).unwrap_or_else(|p| panic!("{p:?}"));
-        Ground { folder, jobs, settings, made: 0 }
+        Ground { folder, jobs, settings, made: 0, database: None }
     }
 
     pub fn extract(&self) -> PathBuf {
@@ -74,6 +77,8 @@ pub enum Asked {
 pub enum Keeps {
     /// In SQLite's file.
     InSqlite,
+    /// In a schema of a Postgres database.
+    InPostgres,
     /// In maps.
     InMemory,
 }
@@ -81,7 +86,8 @@ pub enum Keeps {
 struct Process {
     life: Arc<Life>,
     store: Arc<Watched>,
-    sqlite: Option<SqliteStore>,
+    /// What is to be closed at its end.
+    kept: Option<Arc<dyn StateStore>>,
     runtime: Runtime,
 }
 
@@ -94,6 +100,7 @@ pub struct Site<'a> {
     pub world: Arc<Mutex<World>>,
     /// Outlives every process.
     memory: Option<Arc<Memory>>,
+    server: Option<Server>,
     process: Option<Process>,
 }
 
@@ -111,15 +118,17 @@ impl<'a> Site<'a> {
         ground.settings.delivery.receipt_interval = Duration::ZERO;
         let home = Self::fresh_home(ground);
         std::fs::create_dir(home.dir()).unwrap();
-        let memory = match keeps {
-            Keeps::InMemory => Some(Arc::default()),
-            Keeps::InSqlite => {
-                std::fs::copy(ground.folder.path().join("empty.db"), home.database()).unwrap();
-                None
+        let (mut memory, mut server) = (None, None);
+        match keeps {
+            Keeps::InMemory => memory = Some(Arc::default()),
+            Keeps::InSqlite => drop(std::fs::copy(ground.folder.path().join("empty.db"), home.database()).unwrap()),
+            Keeps::InPostgres => {
+                let database = ground.database.get_or_insert_with(|| Cluster::shared().database());
+                server = Some(database.schema(&format!("history_{}", ground.made)));
             }
-        };
+        }
         let (clock, world) = (Arc::default(), World::that_dislikes(&history.disliked));
-        Site { ground, job: Arc::new(job), home, clock, world, memory, process: None }
+        Site { ground, job: Arc::new(job), home, clock, world, memory, server, process: None }
     }
 
     fn fresh_home(ground: &mut Ground) -> Home {
@@ -146,14 +155,17 @@ impl<'a> Site<'a> {
                 .on_thread_start(move || life::enter(Some(Arc::clone(&of))))
                 .build()
                 .unwrap();
-            let open = || runtime.block_on(SqliteStore::open(&self.home.database())).unwrap();
-            let sqlite = if self.memory.is_none() { Some(open()) } else { None };
-            let inner: Arc<dyn RunStore> = match (&self.memory, &sqlite) {
-                (_, Some(sqlite)) => Arc::new(sqlite.clone()),
+            let kept: Option<Arc<dyn StateStore>> = match (&self.memory, &self.server) {
+                (Some(_), _) => None,
+                (None, Some(server)) => Some(Arc::new(runtime.block_on(PostgresStore::open(server)).unwrap())),
+                (None, None) => Some(Arc::new(runtime.block_on(SqliteStore::open(&self.home.database())).unwrap())),
+            };
+            let inner: Arc<dyn RunStore> = match (&self.memory, &kept) {
+                (_, Some(kept)) => Arc::clone(kept) as _,
                 (memory, None) => Arc::clone(memory.as_ref().unwrap()) as _,
             };
             let store = Arc::new(Watched { inner, life: Arc::clone(&life) });
-            self.process = Some(Process { life, store, sqlite, runtime });
+            self.process = Some(Process { life, store, kept, runtime });
         }
         self.process.as_ref().unwrap()
     }
@@ -209,10 +221,11 @@ impl<'a> Site<'a> {
 
     /// The process ends; what comes next starts from the disk.
     fn end(&mut self) {
-        let Some(Process { life, store, sqlite, runtime }) = self.process.take() else { return };
-        if let Some(sqlite) = sqlite.filter(|_| !life.was_killed()) {
-            // What the database has begun is seen through.
-            runtime.block_on(sqlite.close());
+        let Some(Process { life, store, kept, runtime }) = self.process.take() else { return };
+        // What the database has begun is seen through. The image of SQLite's file was made when the process was killed; a server
+        // goes on, and must not do so while the next process looks.
+        if let Some(kept) = kept.filter(|_| !life.was_killed() || self.server.is_some()) {
+            runtime.block_on(kept.close());
         }
         drop(store);
         // Waits for what other threads have begun.

@@ -62,6 +62,7 @@ pub struct Cluster {
 pub struct Database {
     pub name: String,
     pub port: u16,
+    socket: PathBuf,
 }
 
 impl Cluster {
@@ -98,7 +99,7 @@ impl Cluster {
     pub fn database(&self) -> Database {
         let name = format!("nightmark_{}", self.made.fetch_add(1, Ordering::Relaxed));
         self.sql("postgres", &format!("CREATE DATABASE {name} OWNER {USER}"));
-        Database { name, port: self.port }
+        Database { name, port: self.port, socket: self.folder.clone() }
     }
 
     /// Does something as the superuser, and returns what it says.
@@ -115,6 +116,13 @@ impl Cluster {
         command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database, "-c", sql]);
         command.arg("-h").arg(&self.folder).args(["-p", &self.port.to_string()]).stdin(Stdio::null());
         command
+    }
+
+    /// SIGKILL to a connection of the program: the server takes that for a crash, and ends all others.
+    pub fn kill_backend(&self, database: &str) {
+        let pids = format!("SELECT pid FROM pg_stat_activity WHERE usename = '{USER}' AND datname = '{database}'");
+        let pid = self.sql("postgres", &pids);
+        super::signal(pid.lines().next().expect("a connection").parse().unwrap(), "KILL");
     }
 
     /// Ends the server in order, clients cut off.
@@ -178,6 +186,12 @@ impl Database {
     /// The same as the store takes it.
     pub fn server(&self) -> Server {
         Server::parse(&SecretString::from(self.url()), "nightmark").unwrap()
+    }
+
+    /// A store of its own in this database. By the socket, where no password is asked for: that takes long to check.
+    pub fn schema(&self, name: &str) -> Server {
+        let url = format!("postgres:///{}?host={}&port={}&user={USER}", self.name, self.socket.display(), self.port);
+        Server::parse(&SecretString::from(url), name).unwrap()
     }
 
     pub async fn open(&self) -> PostgresStore {

@@ -1,0 +1,38 @@
+//! The state store of the installation, as its settings say.
+
+use super::Context;
+use crate::job::Secrets;
+use crate::store::postgres::Server;
+use crate::store::{Place, StateStore};
+use anyhow::Context as _;
+use secrecy::ExposeSecret;
+use std::sync::Arc;
+
+impl Context {
+    /// Where the state is.
+    fn place(&self) -> anyhow::Result<Place> {
+        let settings = &self.settings.store;
+        let url = Secrets::new(&self.home).resolve("store.url", &settings.url)?;
+        if let Some(path) = url.expose_secret().strip_prefix("sqlite:") {
+            return Ok(Place::File(self.home.dir().join(path)));
+        }
+        let server = Server::parse(&url, &settings.schema).context("[store] url in nightmark.toml")?;
+        Ok(Place::Postgres(Box::new(server)))
+    }
+
+    /// The state, for commands that change it.
+    ///
+    /// # Errors
+    /// A secret that cannot be had, a store that cannot be opened or is of a newer version.
+    pub async fn store(&self) -> anyhow::Result<Arc<dyn StateStore>> {
+        Ok(self.place()?.open().await?)
+    }
+
+    /// The state, for commands that only look: nothing is made or changed. `None`: nothing has been stored yet.
+    ///
+    /// # Errors
+    /// As [`store`](Self::store), and a store of an older version.
+    pub async fn look_into_store(&self) -> anyhow::Result<Option<Arc<dyn StateStore>>> {
+        Ok(self.place()?.look().await?)
+    }
+}
