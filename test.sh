@@ -93,6 +93,9 @@ cargo clippy --workspace --all-targets --all-features --quiet -- -D warnings
 step "cargo deny: licences, bans, sources"
 # Advisories need the network at large: run `cargo deny check advisories` where there is one.
 "$deny" --log-level error check licenses bans sources
+step "cargo check: fuzz targets"
+# A workspace of its own, which includes files of this one. Running them is fuzz/run.sh's.
+CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}/fuzz cargo check --quiet --locked --manifest-path fuzz/Cargo.toml
 step "a normal build has no failpoints"
 # As the tests have it built, so that the dependencies are built once.
 cargo test --quiet --no-run --test it
