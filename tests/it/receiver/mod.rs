@@ -3,12 +3,14 @@
 mod access_log;
 mod array;
 mod corpus;
+mod described;
 mod http;
 mod key_api;
 mod keys;
 mod kill;
 mod limits;
 mod logs;
+pub mod nginx;
 mod raw;
 mod reading;
 mod repeats;
