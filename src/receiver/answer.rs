@@ -36,7 +36,7 @@ impl IntoResponse for Stored {
 }
 
 /// The key's template passes it over.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Ignored {
     success: bool,
     ignored: bool,

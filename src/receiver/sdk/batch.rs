@@ -1,7 +1,7 @@
 //! `POST /v1/batch`: many events.
 
 use super::access::receive;
-use super::answer::{Rejection, SdkRefusal};
+use super::answer::{Rejection, SdkRefusal, Taken};
 use super::event;
 use super::taken;
 use crate::mapping::{Reading, Update};

@@ -1,7 +1,7 @@
 //! `POST /v1/group`: one event.
 
 use super::access::receive_event;
-use super::answer::SdkRefusal;
+use super::answer::{SdkRefusal, Taken};
 use super::{event, taken};
 use crate::mapping::Reading;
 use crate::receiver::ReceiverState;
