@@ -74,18 +74,20 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
         Arc::clone(&store) as _,
         Arc::clone(&store) as _,
         Arc::clone(&context.clock),
+        Secrets::new(&context.home),
         receiver_options(settings),
     );
     let received = async {
         receiver::serve(receiver, state, server_options(settings), tls, stopping).await;
         let _ = end.send(true);
     };
+    let forgetting = receiver::forget(Arc::clone(&store) as _, Arc::clone(&context.clock), stop.subscribe());
     let signalled = async {
         signal.wait().await;
         tracing::info!("stopping: requests that were begun are finished");
         let _ = stop.send(true);
     };
-    tokio::join!(received, admin_server.run(admin, ending), signalled);
+    tokio::join!(received, admin_server.run(admin, ending), signalled, forgetting);
     store.close().await;
     Ok(Exit::Done)
 }

@@ -3,37 +3,53 @@
 use super::access::receive;
 use super::answer::{Rejection, SdkRefusal, Taken};
 use super::event;
+use super::taken;
+use crate::mapping::{Reading, Update};
 use crate::receiver::answer::{Refusal, unavailable};
+use crate::receiver::called::marked;
 use crate::receiver::caller::Caller;
+use crate::receiver::openapi::{BatchBody, example};
 use crate::receiver::{MAX_BATCH_BODY, PayloadTemplate, ReceiverState, body, events};
-use crate::store::OrgPatch;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
+use std::sync::Arc;
 
+/// Many events
+///
 /// Group events are stored in one transaction; a bad event is named in the answer and takes no other down.
+#[utoipa::path(post, path = "/v1/batch", operation_id = "batch", tag = "SDKs", security(("key" = []), ("key" = [], "secret" = [])),
+    request_body(content = BatchBody, examples(("batch" = (value = json!({"batch": [example("segment"), {"type": "track", "event": "x"}]}))))),
+    responses((status = 200, description = "Each event was stored, is ignored, or is named as rejected", body = Taken), SdkRefusal))]
 pub(super) async fn many(
     State(state): State<ReceiverState>,
     caller: Caller,
     headers: HeaderMap,
     body: Body,
-) -> Result<Taken, SdkRefusal> {
+) -> Result<Response, SdkRefusal> {
     let (admitted, body) = receive(&state, caller, &headers, body, MAX_BATCH_BODY).await?;
     // Megabytes of JSON would hold up the other requests of this thread.
-    let sorted =
-        tokio::task::spawn_blocking(move || sort(admitted.mapping.template(), &body).map(|sorted| (admitted, sorted)));
-    let (admitted, sorted) = sorted.await.map_err(|error| unavailable(&error))??;
-    let stored = state.store_many(&admitted, sorted.patches).await?.len();
-    Ok(Taken::new(&admitted.key_id, stored, sorted.ignored, sorted.rejections))
+    let mapping = Arc::clone(&admitted.mapping);
+    let sorted = tokio::task::spawn_blocking(move || sort(mapping.template(), &body));
+    let sorted = sorted.await.map_err(|error| unavailable(&error))?;
+    let sorted = state.access.counted(&admitted, sorted)?;
+    let called = &admitted.caller.called;
+    let updates = sorted.updates.into_iter().map(|(index, update)| called.one_of_many(index, update)).collect();
+    let done = state.store_many(&admitted, updates).await?;
+    let repeated = !done.is_empty() && done.iter().all(|done| done.repeated);
+    let taken = taken(&state, &admitted, done.len(), sorted.ignored, sorted.rejections);
+    Ok(marked(taken.into_response(), repeated))
 }
 
 /// A batch's events by what becomes of them.
 #[derive(Default)]
 struct Sorted {
-    patches: Vec<OrgPatch>,
+    /// With their places in the batch.
+    updates: Vec<(usize, Update)>,
     ignored: usize,
     rejections: Vec<Rejection>,
 }
@@ -49,15 +65,18 @@ fn sort(template: &PayloadTemplate, body: &[u8]) -> Result<Sorted, Refusal> {
     if body::first(body) == Some(b'[') {
         return Err(no_batch("it is an array"));
     }
-    let batch: Batch = serde_json::from_slice(body).map_err(|error| match error.classify() {
+    // What is passed over is not looked at by serde_json, and so not whether it is text at all.
+    let text = std::str::from_utf8(body)
+        .map_err(|_| Refusal::Bad("the body is not valid JSON: it is not UTF-8".to_owned()))?;
+    let batch: Batch = serde_json::from_str(text).map_err(|error| match error.classify() {
         Category::Data => no_batch(&error.to_string()),
         _ => events::bad_json(error),
     })?;
     let mut sorted = Sorted::default();
     for (index, event) in events::bounded(batch.batch)?.into_iter().enumerate() {
         match event::of_batch(template, index, events::read(event)) {
-            Ok(Some(patch)) => sorted.patches.push(patch),
-            Ok(None) => sorted.ignored += 1,
+            Ok(Reading::Update(update)) => sorted.updates.push((index, update)),
+            Ok(Reading::Ignored) => sorted.ignored += 1,
             Err(rejection) => sorted.rejections.push(rejection),
         }
     }
