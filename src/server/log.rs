@@ -21,7 +21,7 @@ tokio::task_local! {
 /// What is learnt of a request while it is served.
 #[derive(Debug, Default, Clone)]
 struct Notes {
-    route: Option<String>,
+    route: Option<MatchedPath>,
     key: Option<String>,
 }
 
@@ -37,7 +37,7 @@ pub(crate) fn note_key(id: &str) {
 /// The layer that notes which route a request has taken.
 pub(crate) async fn note_route(request: Request, next: Next) -> Response {
     if let Some(path) = request.extensions().get::<MatchedPath>() {
-        note(|notes| notes.route = Some(path.as_str().to_owned()));
+        note(|notes| notes.route = Some(path.clone()));
     }
     next.run(request).await
 }
@@ -73,6 +73,9 @@ impl Line {
 
     fn put(&mut self, status: Option<u16>, bytes_in: u64, error: Option<&str>) {
         self.is_written = true;
+        if !tracing::enabled!(target: "nightmark::access", tracing::Level::INFO) {
+            return;
+        }
         let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let millis = self.began.elapsed().as_secs_f64() * 1000.0;
         tracing::info!(
@@ -80,7 +83,7 @@ impl Line {
             request_id = self.id.0,
             client = %self.client,
             method = self.method,
-            route = notes.route,
+            route = notes.route.as_ref().map(MatchedPath::as_str),
             key = notes.key,
             status,
             bytes_in,

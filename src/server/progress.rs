@@ -27,7 +27,9 @@ impl Progress {
     /// Bytes have come.
     pub(super) fn arrived(&self, now: Instant) {
         self.change(|phase| match phase {
-            Phase::Opened(_) | Phase::Answered { unread: false } => Phase::Head(now),
+            // What is left of a body that nobody read is thrown away with the answer, or ends the connection. So if this is not the
+            // next head, nothing will follow it.
+            Phase::Opened(_) | Phase::Answered { .. } => Phase::Head(now),
             other => other,
         });
     }
@@ -95,6 +97,8 @@ mod tests {
         progress.arrived(at(9));
         assert_eq!(progress.begin(at(10)), at(9));
         progress.end(true);
-        assert!(progress.is_midway());
+        assert_eq!((progress.owed_since(), progress.is_midway()), (None, true));
+        progress.arrived(at(11));
+        assert_eq!(progress.owed_since(), Some(at(11)), "the next head, for all that is known");
     }
 }

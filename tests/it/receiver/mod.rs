@@ -1,6 +1,7 @@
 //! The receiver over a real socket: what the guide says, and what broken or hostile clients get.
 
 mod access_log;
+mod admin;
 mod array;
 mod corpus;
 mod described;

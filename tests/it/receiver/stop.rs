@@ -118,7 +118,7 @@ async fn load(address: SocketAddr, key: &str, client: usize, answered: &AtomicUs
         assert!(reply.body.contains(&format!("\"productOrgId\":\"{org}\"")), "{reply:?}");
         told.push(Told::Stored(org));
         answered.fetch_add(1, Ordering::Relaxed);
-        if client % 2 == 0 && reply.header("connection") != Some("close") {
+        if client.is_multiple_of(2) && reply.header("connection") != Some("close") {
             connection = Some(raw);
         }
     }

@@ -80,6 +80,14 @@ async fn a_head_has_its_time() {
     second.expect(200, "").await;
     second.send("POST /").await;
     second.expect_close().await;
+    // Also after a request that was refused with its body unread.
+    let mut refused = Raw::connect(server.address).await;
+    refused.send(post("sk_none", &update("a"))).await;
+    refused.expect(401, "").await;
+    let begun = std::time::Instant::now();
+    refused.send("POST /").await;
+    refused.expect_close().await;
+    assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", begun.elapsed());
     good(&server, &key).await;
 }
 
