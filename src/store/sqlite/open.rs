@@ -90,6 +90,8 @@ fn writing(options: SqliteConnectOptions) -> SqliteConnectOptions {
         .pragma("cache_size", "-65536")
         .pragma("wal_autocheckpoint", checkpoint::BOUND.to_string())
         .statement_cache_capacity(256)
+        // What is read of a batch, without a stop: SQLite's thread waits for us where it is full.
+        .row_buffer_size(1024)
 }
 
 pub(super) fn pool(size: u32, options: SqliteConnectOptions) -> SqlitePool {

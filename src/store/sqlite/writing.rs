@@ -4,9 +4,12 @@
 //! and every BEGIN from then on fails until the process ends.
 
 use super::checkpoint::Checkpoints;
+use super::rows::Bound;
 use super::{SqliteStore, StoreError};
+use futures_util::TryStreamExt;
 use sqlx::pool::PoolConnection;
-use sqlx::{Sqlite, SqliteConnection};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Either, Executor, Sqlite, SqliteConnection};
 use std::ops::{Deref, DerefMut};
 
 /// A transaction that has the write lock. Dropped, all of it is undone.
@@ -21,6 +24,29 @@ impl SqliteStore {
         let mut connection = self.writer.acquire().await?;
         sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
         Ok(Writing { connection, checkpoints: self.checkpoints.clone(), open: true })
+    }
+
+    /// The same in one call with what is read at its beginning: `query` is a BEGIN and what follows it. The rows of each of its
+    /// statements.
+    pub(super) async fn begin_with<const N: usize>(
+        &self,
+        query: Bound,
+    ) -> Result<(Writing, [Vec<SqliteRow>; N]), StoreError> {
+        let connection = self.writer.acquire().await?;
+        // Open from here on: where it fails, before or behind its BEGIN, nobody knows.
+        let mut writing = Writing { connection, checkpoints: self.checkpoints.clone(), open: true };
+        let mut rows = std::array::from_fn(|_| Vec::new());
+        let mut statement = 0;
+        let mut steps = (&mut *writing.connection).fetch_many(query);
+        while let Some(step) = steps.try_next().await? {
+            match (step, rows.get_mut(statement)) {
+                (Either::Right(row), Some(rows)) => rows.push(row),
+                (Either::Right(_), None) => {}
+                (Either::Left(_), _) => statement += 1,
+            }
+        }
+        drop(steps);
+        Ok((writing, rows))
     }
 }
 
