@@ -6,7 +6,8 @@
 //! In: `POST /v1/group`, `/v1/batch` and the other calls of an SDK (`sdk/`). Out: the group events stored, the others counted.
 //! The way of a request: `server` → `webhook` or `sdk` → `access` (by `keys`, within `limits`) → `body` (within `memory`) → `mapping` (by the
 //! key's payload template; of many events by `events`) → `writer` → store → `answer`.
-//! Always holds: the answer is sent after the commit; what one request says is stored in one transaction; nothing of a
+//! Always holds: the answer is sent after the commit; what one request says is stored in one transaction; a repeat (`called`) within a week
+//! (`forget`) gets the first answer and does nothing; nothing is written with a key that has changed since it was looked up; nothing of a
 //! refused body is stored; unknown, mistyped, revoked and expired keys, wrong secrets
 //! and wrong signatures get one and the same answer; our own trouble is 503 with Retry-After and never a 4xx; a key or secret
 //! is never logged, which is why no request line is; no more of a body is held than its limit, packed or not, and no more of all together

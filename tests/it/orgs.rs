@@ -188,3 +188,14 @@ fn a_batch_of_a_thousand_is_one_request() {
     requests.dedup();
     assert_eq!(requests.len(), 1, "{requests:?}");
 }
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_fault() {
+    let home = Home::new();
+    // More than a pipe holds.
+    received(&home, &[json!({"id": "a", "name": "x".repeat(200_000)})]);
+    let script = format!("'{}' orgs export | head -c 5; echo \" ${{PIPESTATUS[0]}}\"", env!("CARGO_BIN_EXE_nightmark"));
+    let piped = Command::new("bash").args(["-c", &script]).env("NIGHTMARK_HOME", home.path("")).output().unwrap();
+    let said = (String::from_utf8(piped.stdout).unwrap(), String::from_utf8(piped.stderr).unwrap());
+    assert_eq!(said, ("\"prod 0\n".to_owned(), String::new()));
+}

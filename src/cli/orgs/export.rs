@@ -3,11 +3,12 @@
 use super::super::Context;
 use super::super::report::plural;
 use super::columns::Custom;
-use crate::export::{Dialect, Export, Format};
+use crate::export::{Dialect, Export, ExportError, Format};
 use crate::store::{OrgRecord, OrgStore};
 use anyhow::{anyhow, bail};
 use clap::{Args, ValueEnum};
 use serde_json::json;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 /// Orgs that are held at a time.
@@ -49,26 +50,34 @@ pub(super) async fn run(context: &Context, store: Option<&dyn OrgStore>, args: &
     if context.json && args.output.is_none() {
         bail!("--json tells what was done, so the orgs need a file: add --output FILE");
     }
-    let (mut custom, mut attempt) = (Custom::default(), 1);
-    survey(store, &mut custom).await?;
-    let orgs = loop {
-        match write(store, &mut custom, format, args).await? {
-            Some(orgs) => break orgs,
-            None if attempt < ATTEMPTS => attempt += 1,
-            None => {
-                bail!("custom fields keep being added and changing their kind while they are exported; try again later")
-            }
-        }
+    let (orgs, columns) = match all(store, format, args).await {
+        // A reader that has seen enough (`| head`) is no fault of the command.
+        Err(error) if args.output.is_none() && is_closed(&error) => return Ok(()),
+        done => done?,
     };
     match (&args.output, context.json) {
-        (Some(output), true) => {
-            let columns = custom.schema().names();
-            crate::say!("{}", json!({ "orgs": orgs, "output": output, "columns": columns }));
-        }
+        (Some(output), true) => crate::say!("{}", json!({ "orgs": orgs, "output": output, "columns": columns })),
         (Some(output), false) => crate::say!("{} written to {}", plural(orgs, "org"), output.display()),
         (None, _) => {}
     }
     Ok(())
+}
+
+fn is_closed(error: &anyhow::Error) -> bool {
+    let export = error.downcast_ref::<ExportError>();
+    matches!(export, Some(ExportError::Io { source, .. }) if source.kind() == ErrorKind::BrokenPipe)
+}
+
+/// Writes all orgs. How many, and under which columns.
+async fn all(store: Option<&dyn OrgStore>, format: Format, args: &ExportArgs) -> anyhow::Result<(u64, Vec<String>)> {
+    let mut custom = Custom::default();
+    survey(store, &mut custom).await?;
+    for _ in 0..ATTEMPTS {
+        if let Some(orgs) = write(store, &mut custom, format, args).await? {
+            return Ok((orgs, custom.schema().names()));
+        }
+    }
+    bail!("custom fields keep being added and changing their kind while they are exported; try again later")
 }
 
 fn format(args: &ExportArgs) -> anyhow::Result<Format> {

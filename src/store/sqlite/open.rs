@@ -90,6 +90,8 @@ fn writing(options: SqliteConnectOptions) -> SqliteConnectOptions {
         .pragma("cache_size", "-65536")
         .pragma("wal_autocheckpoint", checkpoint::BOUND.to_string())
         .statement_cache_capacity(256)
+        // What is read of a batch, without a stop: SQLite's thread waits for us where it is full.
+        .row_buffer_size(1024)
 }
 
 pub(super) fn pool(size: u32, options: SqliteConnectOptions) -> SqlitePool {
@@ -250,6 +252,44 @@ mod tests {
         let key = store.key("key_1").await.unwrap().unwrap();
         assert_eq!((key.revision, key.previous, key.signature, key.rate), (1, None, None, None));
         assert_eq!((key.counts, key.last_used_at.is_some()), (KeyCounts::default(), true));
+    }
+
+    #[tokio::test]
+    async fn orgs_of_an_earlier_schema_go_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("nightmark.db");
+        let mut connection = connect(&options(&path).create_if_missing(true)).await.unwrap();
+        let earlier = MIGRATIONS.iter().filter(|migration| migration.version <= 4).cloned().collect();
+        Migrator::with_migrations(earlier).run(&mut connection).await.unwrap();
+        let put = "
+            INSERT INTO api_keys (id, name, endpoint, prefix, key_hash, created_at) VALUES ('k', 'k', 'product-orgs', 'sk_', x'00', 1);
+            INSERT INTO orgs (target_org_id, product_org_id, name, mrr, custom, created_at, updated_at, key_id)
+            VALUES (7, 'ws', 'Acme', 5, '{\"a\": 1}', 1, 2, 'k')";
+        sqlx::raw_sql(put).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        let store = SqliteStore::open(&path).await.unwrap();
+        let before = store.org("ws").await.unwrap().unwrap();
+        assert_eq!((before.target_org_id, before.fields.name.as_deref(), before.event_at), (7, Some("Acme"), None));
+        let at = |seconds| chrono::DateTime::from_timestamp(seconds, 0).unwrap();
+        let upsert = |id: &str| OrgUpsert {
+            patch: OrgPatch { product_org_id: id.to_owned(), mrr: Patch::Set(6), ..OrgPatch::default() },
+            key: KeyUse { id: "k".to_owned(), revision: 1 },
+            request_id: "r".to_owned(),
+            at: at(10),
+            // What was stored without a time is older than nothing.
+            event_at: Some(at(-10)),
+            idempotency_id: None,
+        };
+        let done = store.upsert_orgs(&[upsert("ws"), upsert("new")]).await.unwrap();
+        let numbers = done.iter().map(|done| match done {
+            UpsertOutcome::Done(done) => (done.target_org_id, done.is_new, done.stale),
+            UpsertOutcome::KeyChanged => panic!("the key is as it was"),
+        });
+        assert!(numbers.eq([(7, false, false), (8, true, false)]));
+        let after = store.org("ws").await.unwrap().unwrap();
+        assert_eq!((after.fields.mrr, after.fields.custom), (Some(6), before.fields.custom));
+        let history = store.history("ws", None, 10).await.unwrap();
+        assert_eq!(history.iter().map(|change| change.number).collect::<Vec<_>>(), [1]);
     }
 
     /// 2 is FULL: each commit is on the disk, also in WAL.

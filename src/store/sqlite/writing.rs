@@ -1,12 +1,15 @@
 //! Transactions that write.
 //!
-//! sqlx's own count the transactions that are open. Where SQLite has rolled one back by itself, as it does on a full disk, the count stays,
-//! and every BEGIN from then on fails until the process ends.
+//! sqlx's own count the transactions that are open. Where SQLite has rolled one back by itself, as it may on a full disk, the count
+//! stays, and every BEGIN from then on fails until the process ends.
 
 use super::checkpoint::Checkpoints;
+use super::rows::Bound;
 use super::{SqliteStore, StoreError};
+use futures_util::TryStreamExt;
 use sqlx::pool::PoolConnection;
-use sqlx::{Sqlite, SqliteConnection};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Either, Executor, Sqlite, SqliteConnection};
 use std::ops::{Deref, DerefMut};
 
 /// A transaction that has the write lock. Dropped, all of it is undone.
@@ -18,9 +21,35 @@ pub(super) struct Writing {
 
 impl SqliteStore {
     pub(super) async fn begin(&self) -> Result<Writing, StoreError> {
-        let mut connection = self.writer.acquire().await?;
-        sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
-        Ok(Writing { connection, checkpoints: self.checkpoints.clone(), open: true })
+        let mut writing = self.writing().await?;
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut *writing).await?;
+        Ok(writing)
+    }
+
+    /// Counts as open before its BEGIN: where that fails, or its caller is gone before it is answered, nobody knows.
+    async fn writing(&self) -> Result<Writing, StoreError> {
+        Ok(Writing { connection: self.writer.acquire().await?, checkpoints: self.checkpoints.clone(), open: true })
+    }
+
+    /// The same in one call with what is read at its beginning: `query` is a BEGIN and what follows it. The rows of each of its
+    /// statements.
+    pub(super) async fn begin_with<const N: usize>(
+        &self,
+        query: Bound,
+    ) -> Result<(Writing, [Vec<SqliteRow>; N]), StoreError> {
+        let mut writing = self.writing().await?;
+        let mut rows = std::array::from_fn(|_| Vec::new());
+        let mut statement = 0;
+        let mut steps = (&mut *writing.connection).fetch_many(query);
+        while let Some(step) = steps.try_next().await? {
+            match (step, rows.get_mut(statement)) {
+                (Either::Right(row), Some(rows)) => rows.push(row),
+                (Either::Right(_), None) => {}
+                (Either::Left(_), _) => statement += 1,
+            }
+        }
+        drop(steps);
+        Ok((writing, rows))
     }
 }
 

@@ -366,7 +366,7 @@ async fn uses_are_counted_with_the_orgs(store: &(impl OrgStore + KeyStore)) {
 
 /// Of every size around those of the pieces that statements come in.
 async fn large_batches_are_written_whole(store: &impl OrgStore) {
-    for size in [1, 2, 3, 63, 64, 65, 127, 129, 700] {
+    for size in [1, 2, 3, 64, 65, 127, 128, 129, 257, 700] {
         let batch: Vec<OrgUpsert> = (0..size)
             .map(|number| OrgUpsert {
                 idempotency_id: Some("once".to_owned()),

@@ -1,4 +1,5 @@
-//! Received orgs: what a batch concerns is read, [`plan`] decides, and what it says is written, in one transaction.
+//! Received orgs: what a batch concerns is read, [`plan`] decides, and what it says is written, in one transaction of three calls
+//! of SQLite (begin and read, write, commit), a fourth if orgs that exist may have had an update before, and more for large batches.
 
 mod read;
 mod write;
@@ -25,8 +26,7 @@ impl OrgStore for SqliteStore {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
-        let mut transaction = self.begin().await?;
-        let (known, mut last) = read::known(&mut transaction, batch).await?;
+        let (mut transaction, known, mut last) = read::begin(self, batch).await?;
         // No other connection can give a number away: this one has the write lock.
         let next = || {
             last += 1;
