@@ -25,6 +25,7 @@ need curl curl
 need python3 python3
 need node nodejs
 need npm npm
+need nginx nginx
 node -e 'process.exit(parseInt(process.versions.node) >= 20 ? 0 : 1)' || { echo "Node 20 or later is needed (Segment's SDK asks for it); this is $(node --version)" >&2; exit 1; }
 # The state store is tested on a real Postgres, which the tests start for themselves: the system's own cluster is not wanted.
 if ! ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && ! command -v postgres >/dev/null; then
@@ -92,6 +93,9 @@ cargo clippy --workspace --all-targets --all-features --quiet -- -D warnings
 step "cargo deny: licences, bans, sources"
 # Advisories need the network at large: run `cargo deny check advisories` where there is one.
 "$deny" --log-level error check licenses bans sources
+step "cargo check: fuzz targets"
+# A workspace of its own, which includes files of this one. Running them is fuzz/run.sh's.
+CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}/fuzz cargo check --quiet --locked --manifest-path fuzz/Cargo.toml
 step "a normal build has no failpoints"
 # As the tests have it built, so that the dependencies are built once.
 cargo test --quiet --no-run --test it

@@ -7,9 +7,10 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::time::Duration;
+use utoipa::ToSchema;
 
 /// An update was stored. The fields stand in the order of the guide's example.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Stored {
     pub success: bool,
@@ -35,7 +36,7 @@ impl IntoResponse for Stored {
 }
 
 /// The key's template passes it over.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Ignored {
     success: bool,
     ignored: bool,
@@ -54,7 +55,7 @@ impl IntoResponse for Ignored {
 }
 
 /// What became of one element of an array.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 pub(super) enum ElementResult {
     Stored(Stored),
@@ -69,7 +70,7 @@ impl ElementResult {
 }
 
 /// An array was taken in.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct StoredMany {
     /// Whether no element was rejected: a sender that looks takes the array apart and learns which was not.
     pub success: bool,
@@ -119,8 +120,9 @@ pub(super) enum Refusal {
     Unavailable,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// The body of a refusal.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Refused<'a> {
     success: bool,
     error: &'a str,
 }
@@ -179,7 +181,7 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let body = Json(Body { success: false, error: &self.message() });
+        let body = Json(Refused { success: false, error: &self.message() });
         self.with(body)
     }
 }

@@ -26,6 +26,7 @@ mod health;
 pub mod keys;
 mod limits;
 mod memory;
+pub mod openapi;
 mod sdk;
 mod webhook;
 mod writer;
@@ -153,6 +154,7 @@ pub fn router(state: ReceiverState) -> Router {
         .route("/api/product-orgs/webhook/{api_key}", post(webhook::product_orgs))
         .merge(sdk::router())
         .route("/healthz", get(health::alive))
+        .route("/openapi.json", get(openapi::serve))
         .route_layer(from_fn(note_route))
         .method_not_allowed_fallback(async || Refusal::NoSuchMethod)
         .fallback(async || Refusal::NoSuchPlace)

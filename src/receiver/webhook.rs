@@ -5,6 +5,7 @@ use super::answer::{Ignored, Refusal, Stored};
 use super::body::{self, Limits, MAX_BATCH_BODY, MAX_BODY};
 use super::called::marked;
 use super::caller::Caller;
+use super::openapi::{WebhookAnswer, WebhookBody, example};
 use super::{ReceiverState, array};
 use crate::mapping::{Reading, Unfit};
 use axum::body::Body;
@@ -16,7 +17,14 @@ use axum::response::{IntoResponse, Response};
 /// A body with one org is as small as ever; an array is what Segment's Webhooks (Actions) sends with batching on.
 const LIMITS: Limits = Limits { array: MAX_BATCH_BODY, other: MAX_BODY };
 
+/// One org, or an array of them
+///
 /// The key is checked before anything of the body is read, and answers the same whatever the body.
+#[utoipa::path(post, path = "/api/product-orgs/webhook/{apiKey}", operation_id = "webhook", tag = "webhook", security((), ("secret" = [])),
+    params(("apiKey" = String, Path, description = "The API key, `sk_…`")),
+    request_body(content = WebhookBody, examples(("flat" = (value = json!(example("flat")))), ("group" = (value = json!(example("segment")))),
+        ("array" = (value = json!([example("flat")]))))),
+    responses((status = 200, description = "Stored: the body's org, or what can be stored of an array", body = WebhookAnswer), Refusal))]
 pub(super) async fn product_orgs(
     State(state): State<ReceiverState>,
     caller: Caller,

@@ -1,18 +1,23 @@
 //! What SDKs are answered.
 
 use crate::receiver::answer::Refusal;
+use crate::receiver::openapi::describe;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::json;
+use std::collections::BTreeMap;
+use utoipa::openapi::{self, RefOr};
+use utoipa::{IntoResponses, ToSchema};
 
 /// Rejected events that an answer explains at most.
 const NAMED: usize = 20;
 
 /// A call was taken in. `success` is what Segment answers; RudderStack's SDKs look at the status alone. A sender that reads no more than
 /// the beginning, as ours does, has all indexes: they come before the explanations.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Taken {
+pub(in crate::receiver) struct Taken {
     success: bool,
     stored: usize,
     ignored: usize,
@@ -26,9 +31,9 @@ pub(super) struct Taken {
 }
 
 /// An event that will not be stored however often it is sent.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Rejection {
+pub(in crate::receiver) struct Rejection {
     /// Its place in the batch, from 0.
     pub index: usize,
     /// As the sender calls it.
@@ -84,20 +89,34 @@ impl From<Refusal> for SdkRefusal {
     }
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// The body of a refusal, for SDKs.
+#[derive(Serialize, ToSchema)]
+pub(in crate::receiver) struct SdkRefused<'a> {
     success: bool,
     code: &'a str,
     message: &'a str,
     error: &'a str,
 }
 
+/// What a refusal is called: its status in words.
+fn code(refusal: &Refusal) -> String {
+    let reason = refusal.status().canonical_reason().unwrap_or("Refused");
+    reason.to_ascii_lowercase().replace(' ', "_")
+}
+
+impl IntoResponses for SdkRefusal {
+    fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
+        describe("SdkRefused", |refusal| {
+            let (message, code) = (refusal.message(), code(refusal));
+            json!(SdkRefused { success: false, code: &code, message: &message, error: &message })
+        })
+    }
+}
+
 impl IntoResponse for SdkRefusal {
     fn into_response(self) -> Response {
-        let message = self.0.message();
-        let reason = self.0.status().canonical_reason().unwrap_or("Refused");
-        let code = reason.to_ascii_lowercase().replace(' ', "_");
-        self.0.with(Json(Body { success: false, code: &code, message: &message, error: &message }))
+        let (message, code) = (self.0.message(), code(&self.0));
+        self.0.with(Json(SdkRefused { success: false, code: &code, message: &message, error: &message }))
     }
 }
 

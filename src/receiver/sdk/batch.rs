@@ -1,13 +1,14 @@
 //! `POST /v1/batch`: many events.
 
 use super::access::receive;
-use super::answer::{Rejection, SdkRefusal};
+use super::answer::{Rejection, SdkRefusal, Taken};
 use super::event;
 use super::taken;
 use crate::mapping::{Reading, Update};
 use crate::receiver::answer::{Refusal, unavailable};
 use crate::receiver::called::marked;
 use crate::receiver::caller::Caller;
+use crate::receiver::openapi::{BatchBody, example};
 use crate::receiver::{MAX_BATCH_BODY, PayloadTemplate, ReceiverState, body, events};
 use axum::body::Body;
 use axum::extract::State;
@@ -18,7 +19,12 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
+/// Many events
+///
 /// Group events are stored in one transaction; a bad event is named in the answer and takes no other down.
+#[utoipa::path(post, path = "/v1/batch", operation_id = "batch", tag = "SDKs", security(("key" = []), ("key" = [], "secret" = [])),
+    request_body(content = BatchBody, examples(("batch" = (value = json!({"batch": [example("segment"), {"type": "track", "event": "x"}]}))))),
+    responses((status = 200, description = "Each event was stored, is ignored, or is named as rejected", body = Taken), SdkRefusal))]
 pub(super) async fn many(
     State(state): State<ReceiverState>,
     caller: Caller,
@@ -59,7 +65,10 @@ fn sort(template: &PayloadTemplate, body: &[u8]) -> Result<Sorted, Refusal> {
     if body::first(body) == Some(b'[') {
         return Err(no_batch("it is an array"));
     }
-    let batch: Batch = serde_json::from_slice(body).map_err(|error| match error.classify() {
+    // What is passed over is not looked at by serde_json, and so not whether it is text at all.
+    let text = std::str::from_utf8(body)
+        .map_err(|_| Refusal::Bad("the body is not valid JSON: it is not UTF-8".to_owned()))?;
+    let batch: Batch = serde_json::from_str(text).map_err(|error| match error.classify() {
         Category::Data => no_batch(&error.to_string()),
         _ => events::bad_json(error),
     })?;

@@ -1,18 +1,24 @@
 //! `POST /v1/group`: one event.
 
 use super::access::receive_event;
-use super::answer::SdkRefusal;
+use super::answer::{SdkRefusal, Taken};
 use super::{event, taken};
 use crate::mapping::Reading;
 use crate::receiver::ReceiverState;
 use crate::receiver::called::marked;
 use crate::receiver::caller::Caller;
+use crate::receiver::openapi::{Event, example};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 
+/// One group call
+///
 /// The path says what it is; a `type` need not.
+#[utoipa::path(post, path = "/v1/group", operation_id = "group", tag = "SDKs", security(("key" = []), ("key" = [], "secret" = [])),
+    request_body(content = Event, examples(("group" = (value = json!(example("segment")))))),
+    responses((status = 200, description = "The event was stored, or is named as rejected", body = Taken), SdkRefusal))]
 pub(super) async fn one(
     State(state): State<ReceiverState>,
     caller: Caller,

@@ -9,7 +9,12 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
 
+/// Any other event
+///
 /// Key and body are held to the same rules as a group call's, so that a mistake in either shows.
+#[utoipa::path(post, path = "/v1/track", operation_id = "track", tag = "SDKs", security(("key" = []), ("key" = [], "secret" = [])),
+    request_body(content = Object, example = json!({"type": "track", "event": "Signed Up", "userId": "u"})),
+    responses((status = 200, description = "The event is counted as ignored", body = Taken), SdkRefusal))]
 pub(super) async fn one(
     State(state): State<ReceiverState>,
     caller: Caller,

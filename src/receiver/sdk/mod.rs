@@ -11,11 +11,12 @@
 //! Deliberately absent: calls that browsers make across origins; what the events do not say about orgs.
 
 mod access;
-mod answer;
-mod batch;
+pub(super) mod answer;
+pub(super) mod batch;
+mod credentials;
 mod event;
-mod group;
-mod ignored;
+pub(super) mod group;
+pub(super) mod ignored;
 
 pub use access::MAX_UNKNOWN_SENDER;
 
@@ -26,7 +27,7 @@ use axum::Router;
 use axum::routing::post;
 
 /// Calls that say nothing about an org.
-const IGNORED: [&str; 5] = ["track", "identify", "page", "screen", "alias"];
+pub(super) const IGNORED: [&str; 5] = ["track", "identify", "page", "screen", "alias"];
 
 /// The answer to a call that was taken in, and the key's counts.
 fn taken(

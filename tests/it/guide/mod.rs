@@ -5,6 +5,7 @@ mod jobs;
 mod pages;
 mod rudderstack;
 mod segment;
+mod shell;
 mod testing;
 mod troubleshooting;
 mod when_to_send;

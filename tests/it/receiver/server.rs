@@ -143,9 +143,11 @@ impl Server {
         self.store.orgs(None, 100_000).await.unwrap().len()
     }
 
-    pub async fn stop(self) {
+    /// The folder, in which the store still is.
+    pub async fn stop(self) -> tempfile::TempDir {
         self.stop.send(true).unwrap();
         self.served.await.unwrap();
+        self.dir
     }
 }
 

@@ -297,6 +297,13 @@ pub fn no_batches_and_too_much(keys: &Keys, cases: &mut Vec<Case>) {
     ] {
         cases.push(Case::new(body, keys.batch(), body.as_bytes(), Expected::Refused(400)));
     }
+    // Beside the events stands what is passed over.
+    for beside in [&b"\xff"[..], b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xe2\x82"] {
+        let body = [b"{\"context\":{\"x\":\"", beside, b"\"},\"batch\":[]}"].concat();
+        cases.push(Case::new("no UTF-8 beside the events", keys.batch(), &body, Expected::Refused(400)));
+        let key = [b"{\"", beside, b"\":1,\"batch\":[]}"].concat();
+        cases.push(Case::new("a member that is no UTF-8", keys.batch(), &key, Expected::Refused(400)));
+    }
     let padded = |size: usize| format!("{{{UPDATE}}}{}", " ".repeat(size - UPDATE.len() - 2));
     let (one, many) = (nightmark::receiver::MAX_BODY, nightmark::receiver::MAX_BATCH_BODY);
     for place in keys.single() {

@@ -88,6 +88,18 @@ fn headers(keys: &Keys, cases: &mut Vec<Case>) {
         let request = keys.webhook().request().raw(line).body(UPDATE);
         add(cases, &format!("header {:?}", String::from_utf8_lossy(line)), request, Expected::NoHttp);
     }
+    let many = |count: usize| (0..count).map(|at| format!("x-{at}: y\r\n")).collect::<String>();
+    let long = |length: usize| format!("x: {}\r\n", "y".repeat(length));
+    for (name, lines) in [
+        ("100 lines", many(100)),
+        ("10,000 lines", many(10_000)),
+        ("the same line 500 times", "a: b\r\n".repeat(500)),
+        ("17 KB in one line", long(17 * 1024)),
+        ("1 MB in one line", long(1024 * 1024)),
+        ("a name of 20 KB", format!("{}: y\r\n", "x".repeat(20 * 1024))),
+    ] {
+        add(cases, name, keys.webhook().request().raw(lines.as_bytes()).body(UPDATE), Expected::NoHttp);
+    }
 }
 
 fn lengths(keys: &Keys, cases: &mut Vec<Case>) {

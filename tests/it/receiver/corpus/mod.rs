@@ -8,7 +8,9 @@ mod framing;
 mod packed;
 mod requests;
 mod values;
-mod wire;
+pub(super) mod wire;
+
+pub(super) use packed::gzip;
 
 use crate::support::{Home, Served};
 use serde_json::{Value, json};
@@ -17,6 +19,9 @@ use wire::{Answer, Request};
 
 const GUIDE_BODY: &str = include_str!("../../fixtures/curl_flat.json");
 const GROUP_BODY: &str = include_str!("../../fixtures/segment_group.json");
+
+/// Thousands of requests from one address, hundreds of them with bad keys, are what the limits are there for.
+pub(super) const WITHOUT_RATES: &str = "[receiver]\nrate = 0\nbad_keys_per_minute = 0\n";
 
 /// What a request must come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,7 +192,7 @@ fn send_good(served: &Served, keys: &Keys, id: &str) {
     let group = json!({"type": "group", "groupId": id, "traits": {"name": "as it was", "employees": 1}}).to_string();
     let batch = format!("{{\"batch\":[{group}]}}");
     let full = json!({"id": id, "name": "as it was", "user_count": 1}).to_string();
-    let packed = keys.segment().request().header("Content-Encoding", "gzip").body(&packed::gzip(group.as_bytes()));
+    let packed = keys.segment().request().header("Content-Encoding", "gzip").body(&gzip(group.as_bytes()));
     let requests = [
         keys.webhook().request().body(flat.as_bytes()),
         keys.webhook().request().body(format!("[{flat}]").as_bytes()),
@@ -225,8 +230,7 @@ fn send_all(served: &Served, cases: &[Case]) -> (Vec<String>, BTreeMap<Option<u1
 #[test]
 fn malformed_requests_are_refused_and_write_nothing() {
     let home = Home::new();
-    // All of it comes from one address, and much of it with bad keys.
-    home.write("nightmark.toml", "[receiver]\nrate = 0\nbad_keys_per_minute = 0\n");
+    home.write("nightmark.toml", WITHOUT_RATES);
     let served = Served::start(&home);
     let keys = Keys::create(&home);
     send_good(&served, &keys, "kept");
