@@ -131,7 +131,7 @@ fn check_all(kind: Kind, first: u64, histories: u64) -> Tally {
 fn watch_the_marks() {
     static WATCHED: Once = Once::new();
     WATCHED.call_once(|| {
-        let first = broken(&mut Ground::new(), &History::quiet(), Keeps::InMemory, &mut Tally::default());
+        let first = broken(&mut Ground::new(), &History::quiet(), Keeps::Memory, &mut Tally::default());
         assert_eq!(first, None, "the quietest history");
         for name in marks() {
             watch(name.leak(), life::mark);
@@ -169,20 +169,20 @@ fn check_some(kind: Kind, histories: u64) {
 
 #[test]
 fn twenty_thousand_histories() {
-    check_some(Kind { keeps: Keeps::InMemory, acts: (2, 3), batches: false }, 20_000);
+    check_some(Kind { keeps: Keeps::Memory, acts: (2, 3), batches: false }, 20_000);
 }
 
 #[test]
 fn histories_over_sqlite() {
-    check_some(Kind { keeps: Keeps::InSqlite, acts: (3, 8), batches: false }, 600);
+    check_some(Kind { keeps: Keeps::Sqlite, acts: (3, 8), batches: false }, 600);
 }
 
 #[test]
 fn histories_over_postgres() {
-    check_some(Kind { keeps: Keeps::InPostgres, acts: (3, 8), batches: false }, 100);
+    check_some(Kind { keeps: Keeps::Postgres, acts: (3, 8), batches: false }, 100);
 }
 
 #[test]
 fn histories_of_batches() {
-    check_some(Kind { keeps: Keeps::InMemory, acts: (2, 4), batches: true }, 3_000);
+    check_some(Kind { keeps: Keeps::Memory, acts: (2, 4), batches: true }, 3_000);
 }

@@ -76,11 +76,11 @@ pub enum Asked {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keeps {
     /// In SQLite's file.
-    InSqlite,
+    Sqlite,
     /// In a schema of a Postgres database.
-    InPostgres,
+    Postgres,
     /// In maps.
-    InMemory,
+    Memory,
 }
 
 struct Process {
@@ -120,9 +120,9 @@ impl<'a> Site<'a> {
         std::fs::create_dir(home.dir()).unwrap();
         let (mut memory, mut server) = (None, None);
         match keeps {
-            Keeps::InMemory => memory = Some(Arc::default()),
-            Keeps::InSqlite => drop(std::fs::copy(ground.folder.path().join("empty.db"), home.database()).unwrap()),
-            Keeps::InPostgres => {
+            Keeps::Memory => memory = Some(Arc::default()),
+            Keeps::Sqlite => drop(std::fs::copy(ground.folder.path().join("empty.db"), home.database()).unwrap()),
+            Keeps::Postgres => {
                 let database = ground.database.get_or_insert_with(|| Cluster::shared().database());
                 server = Some(database.schema(&format!("history_{}", ground.made)));
             }
