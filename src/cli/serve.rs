@@ -1,5 +1,6 @@
 //! `nightmark serve`: the receiver, and the operator's address beside it.
 
+mod files;
 mod signal;
 
 use super::{Context, Exit};
@@ -15,13 +16,16 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 
 /// How often the certificate's files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
 /// Connections of operators and their tools.
 const ADMIN_CONNECTIONS: usize = 64;
+
+/// Connections that the system holds ready until they are taken in.
+const BACKLOG: u32 = 1024;
 
 /// Arguments of `nightmark serve`.
 #[derive(Debug, clap::Args)]
@@ -47,13 +51,14 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
     }
     // Before anything else is started, so that an early signal also ends in order.
     let signal = Signal::new()?;
-    let receiver = bind(args.receiver.unwrap_or(context.settings.receiver.address), "--receiver").await?;
+    let receiver = bind(args.receiver.unwrap_or(context.settings.receiver.address), "--receiver")?;
     let access = access(context, &args)?;
     let tls = tls(context)?;
-    let admin = bind(args.admin.unwrap_or(context.settings.admin.address), "--admin").await?;
+    let admin = bind(args.admin.unwrap_or(context.settings.admin.address), "--admin")?;
     let store = context.store().await?;
     announce(context, &args, tls.is_some(), receiver.local_addr()?, admin.local_addr()?)?;
 
+    files::warn_if_few(context.settings.receiver.connections);
     // The operator's address ends last: until then it says that the receiver is no longer ready.
     let (stop, stopping) = watch::channel(false);
     let (end, ending) = watch::channel(false);
@@ -69,18 +74,20 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
         Arc::clone(&store) as _,
         Arc::clone(&store) as _,
         Arc::clone(&context.clock),
+        Secrets::new(&context.home),
         receiver_options(settings),
     );
     let received = async {
         receiver::serve(receiver, state, server_options(settings), tls, stopping).await;
         let _ = end.send(true);
     };
+    let forgetting = receiver::forget(Arc::clone(&store) as _, Arc::clone(&context.clock), stop.subscribe());
     let signalled = async {
         signal.wait().await;
         tracing::info!("stopping: requests that were begun are finished");
         let _ = stop.send(true);
     };
-    tokio::join!(received, admin_server.run(admin, ending), signalled);
+    tokio::join!(received, admin_server.run(admin, ending), signalled, forgetting);
     store.close().await;
     Ok(Exit::Done)
 }
@@ -133,10 +140,21 @@ fn admin_options() -> server::Options {
     }
 }
 
-async fn bind(address: SocketAddr, argument: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
+fn bind(address: SocketAddr, argument: &str) -> anyhow::Result<TcpListener> {
+    listen(address).with_context(|| {
         format!("{argument} {address} cannot be listened on; give another port, or 0 for any free one")
     })
+}
+
+/// As [`TcpListener::bind`], with room for more connections that have not been taken in yet: a crowd that comes at once is told that it is
+/// one, and not left waiting.
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // Windows means something else by it.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 fn announce(

@@ -2,8 +2,9 @@
 
 use super::table::{shown, table};
 use super::{Context, Exit};
-use crate::mapping::{Mapping, OrgPatch, Patch, Path, PayloadTemplate, parse_strict};
+use crate::mapping::{Envelope, Mapping, Patch, Path, PayloadTemplate, Reading, Update, parse_strict};
 use anyhow::{Context as _, anyhow, bail};
+use chrono::SecondsFormat;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 use std::io::Read;
@@ -47,8 +48,8 @@ pub async fn run(context: &Context, args: TemplateArgs) -> anyhow::Result<Exit> 
     });
     let fields = fields(&template, payload.as_ref(), read.as_ref().ok());
     match context.json {
-        true => print_json(&read, &fields),
-        false => print_text(&read, &fields),
+        true => print_json(&template, &read, &fields),
+        false => print_text(&template, &read, &fields),
     }
     Ok(if read.is_ok() { Exit::Done } else { Exit::CouldNotRun })
 }
@@ -87,7 +88,7 @@ fn body(home: &path::Path, name: &str) -> anyhow::Result<Vec<u8>> {
 struct Taken {
     field: String,
     path: String,
-    /// What it does to the org: `set`, `cleared`, `absent`. Of a body that is refused, what stands there: `found`, `null`,
+    /// What it does to the org: `set`, `cleared`, `absent`. Of a body that is refused or ignored, and of a condition, what stands there: `found`, `null`,
     /// `absent`.
     state: &'static str,
     value: Option<Value>,
@@ -95,7 +96,12 @@ struct Taken {
     near: Option<String>,
 }
 
-fn fields(template: &PayloadTemplate, payload: Option<&Map<String, Value>>, patch: Option<&OrgPatch>) -> Vec<Taken> {
+fn fields(template: &PayloadTemplate, payload: Option<&Map<String, Value>>, read: Option<&Reading>) -> Vec<Taken> {
+    let update = read.and_then(|reading| match reading {
+        Reading::Update(update) => Some(update),
+        Reading::Ignored => None,
+    });
+    let patch = update.map(|update| &update.patch);
     let mut there = Vec::new();
     payload.iter().for_each(|payload| paths(payload, "", &mut there));
     let taken = |field: &str, path: &Path, stored: Option<Patch<Value>>| {
@@ -116,7 +122,19 @@ fn fields(template: &PayloadTemplate, payload: Option<&Map<String, Value>>, patc
     all.extend(fields.map(|(field, path)| taken(field.as_str(), path, patch.map(|patch| patch.field(*field)))));
     let custom = |name: &String| patch.map(|patch| patch.custom.get(name).cloned().unwrap_or_default());
     all.extend(template.custom.iter().map(|(name, path)| taken(name, path, custom(name))));
+    let around = |name: &str| update.and_then(|update| around(name, update));
+    all.extend(template.envelope.paths().map(|(name, path)| taken(name, path, around(name))));
     all
+}
+
+/// What was taken of the envelope; of a condition nothing is.
+fn around(name: &str, update: &Update) -> Option<Patch<Value>> {
+    let value = match name {
+        Envelope::TIMESTAMP => update.event_at.map(|at| at.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
+        Envelope::MESSAGE_ID => update.message_id.clone(),
+        _ => return None,
+    };
+    Some(value.map_or(Patch::Keep, |value| Patch::Set(value.into())))
 }
 
 /// Every dot path of a payload.
@@ -141,9 +159,18 @@ fn near(path: &str, there: &[String]) -> Option<String> {
     rated.max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, other)| other.clone())
 }
 
-fn print_text(read: &Result<OrgPatch, String>, fields: &[Taken]) {
+/// Why a body is ignored.
+fn passed_over(template: &PayloadTemplate) -> String {
+    let condition = template.envelope.only_if.as_ref().map(ToString::to_string).unwrap_or_default();
+    format!("the template takes only what has {condition}")
+}
+
+fn print_text(template: &PayloadTemplate, read: &Result<Reading, String>, fields: &[Taken]) {
     match read {
-        Ok(patch) => crate::say!("accepted: an update of org {}\n", shown(&patch.product_org_id)),
+        Ok(Reading::Update(update)) => {
+            crate::say!("accepted: an update of org {}\n", shown(&update.patch.product_org_id));
+        }
+        Ok(Reading::Ignored) => crate::say!("ignored (200): {}\n", shown(&passed_over(template))),
         Err(words) => crate::say!("refused (400): {}\n", shown(words)),
     }
     let mut out = table(&["field", "path", "state", "value"]);
@@ -158,7 +185,7 @@ fn print_text(read: &Result<OrgPatch, String>, fields: &[Taken]) {
     crate::say!("{}", out.trim_fmt());
 }
 
-fn print_json(read: &Result<OrgPatch, String>, fields: &[Taken]) {
+fn print_json(template: &PayloadTemplate, read: &Result<Reading, String>, fields: &[Taken]) {
     let fields = fields.iter().map(|taken| {
         json!({
             "field": taken.field,
@@ -168,12 +195,18 @@ fn print_json(read: &Result<OrgPatch, String>, fields: &[Taken]) {
             "near": taken.near,
         })
     });
+    let (update, reason) = match read {
+        Ok(Reading::Update(update)) => (Some(update), None),
+        Ok(Reading::Ignored) => (None, Some(passed_over(template))),
+        Err(words) => (None, Some(words.clone())),
+    };
     crate::say!(
         "{}",
         json!({
-            "accepted": read.is_ok(),
-            "product_org_id": read.as_ref().ok().map(|patch| &patch.product_org_id),
-            "reason": read.as_ref().err(),
+            "accepted": update.is_some(),
+            "ignored": read.is_ok() && update.is_none(),
+            "product_org_id": update.map(|update| &update.patch.product_org_id),
+            "reason": reason,
             "fields": fields.collect::<Value>(),
         })
     );

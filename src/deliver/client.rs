@@ -1,7 +1,8 @@
 //! One request, and what came of it.
 //!
 //! Always holds: no redirect is followed, no proxy is taken from the environment, nothing is repeated behind the caller's
-//! back once it may have left, at most [`BODY_LIMIT`] bytes of an answer are read, all within the destination's time-out.
+//! back once it may have left, at most [`BODY_LIMIT`] bytes of an answer are read ([`BYTES_OF_ROW`] for each row of many), all within the
+//! destination's time-out.
 //! Errors of the HTTP library are turned into our own words: its own may show the URL, and the API key stands there.
 
 use super::address::{Place, parse_url, refuse_literal};
@@ -24,6 +25,9 @@ use url::Url;
 
 /// What is read of an answer, in bytes.
 pub const BODY_LIMIT: usize = 16 * 1024;
+/// The same for each row of a batch, if that is more: a result with the id of an org, of at most 255 bytes, and room for more than our receiver
+/// says. What is cut off would be asked for again, half a batch at a time.
+const BYTES_OF_ROW: usize = 512;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Idle connections are closed before common servers close theirs (Node.js: 5 s), because a request that meets a closing
 /// connection has an unknown outcome.
@@ -190,15 +194,20 @@ impl Transport for Client {
         let request = self.http.request(method.clone(), url).headers(headers);
         let request = if body.is_empty() { request } else { request.body(body) };
         match request.send().await {
-            Ok(response) => Attempt::Answered(read(response, place).await),
+            Ok(response) => Attempt::Answered(read(response, place, limit(parcel)).await),
             Err(error) => Attempt::Failed(classify(&error.without_url(), place)),
         }
     }
 }
 
+/// Bytes of an answer at most.
+fn limit(parcel: &Parcel) -> usize {
+    BODY_LIMIT.max(parcel.messages().len().saturating_mul(BYTES_OF_ROW))
+}
+
 /// Dropping what is left of an answer ends its connection (HTTP/1) or its stream (HTTP/2), so nothing of it is taken for
 /// the next answer.
-async fn read(mut response: Response, place: &Place) -> Answer {
+async fn read(mut response: Response, place: &Place, limit: usize) -> Answer {
     let status = response.status().as_u16();
     let retry_after = response.headers().get_all(RETRY_AFTER).iter();
     let retry_after = retry_after.filter_map(|value| value.to_str().ok().map(str::to_owned)).collect();
@@ -206,11 +215,11 @@ async fn read(mut response: Response, place: &Place) -> Answer {
     let (mut body, mut truncated) = (Vec::new(), false);
     let broken = loop {
         match response.chunk().await {
-            Ok(Some(chunk)) => body.extend_from_slice(&chunk[..chunk.len().min(BODY_LIMIT - body.len())]),
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk[..chunk.len().min(limit - body.len())]),
             Ok(None) => break None,
             Err(error) => break Some(classify(&error.without_url(), place)),
         }
-        if body.len() == BODY_LIMIT {
+        if body.len() == limit {
             truncated = true;
             break None;
         }

@@ -1,7 +1,7 @@
 //! Rows as a file that other programs, and our own file source, read.
 //!
-//! In: canonical batches of one schema. Out: a CSV, Parquet or NDJSON file, by the name's ending.
-//! Always holds: the file appears whole or not at all, under its name; read back as an extract under the same pinned kinds,
+//! In: canonical batches of one schema. Out: a CSV, Parquet or NDJSON file, or the same on a stream such as stdout.
+//! Always holds: a file appears whole or not at all, under its name; read back as an extract under the same pinned kinds,
 //! every value is the same value. NULL differs from the empty text in every format.
 //! Deliberately absent: which rows these are.
 
@@ -41,18 +41,55 @@ pub enum ExportError {
     },
 }
 
-/// A format, with what is needed to write rows in it.
-enum Format {
-    Csv(csv::CsvRows<BufWriter<File>>),
-    Ndjson(ndjson::NdjsonRows<BufWriter<File>>),
-    Parquet(Box<parquet::ParquetRows>),
+/// What rows are written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// With a header; text is quoted.
+    Csv,
+    /// One JSON object a line.
+    Ndjson,
+    /// Snappy, no views.
+    Parquet,
 }
 
-/// A file that rows are written to.
+impl Format {
+    /// What a file's name ends in.
+    pub fn of(path: &Path) -> Option<Format> {
+        match path.extension()?.to_string_lossy().to_lowercase().as_str() {
+            "csv" => Some(Format::Csv),
+            "ndjson" => Some(Format::Ndjson),
+            "parquet" => Some(Format::Parquet),
+            _ => None,
+        }
+    }
+}
+
+/// Where bytes go.
+type Out = Box<dyn Write + Send>;
+
+/// A format, with what is needed to write rows in it.
+enum Rows {
+    Csv(csv::CsvRows<BufWriter<Out>>),
+    Ndjson(ndjson::NdjsonRows<BufWriter<Out>>),
+    Parquet(Box<parquet::ParquetRows<Out>>),
+}
+
+/// What rows are written to.
 pub struct Export {
     path: PathBuf,
-    draft: PathBuf,
-    format: Option<Format>,
+    /// The file until it has its name; `None`: it is a stream.
+    draft: Option<PathBuf>,
+    rows: Option<Rows>,
+}
+
+impl Rows {
+    fn new(out: Out, format: Format, schema: &Schema, dialect: &Dialect) -> io::Result<Rows> {
+        Ok(match format {
+            Format::Csv => Rows::Csv(csv::CsvRows::new(BufWriter::new(out), schema, dialect)?),
+            Format::Ndjson => Rows::Ndjson(ndjson::NdjsonRows::new(BufWriter::new(out), schema)),
+            Format::Parquet => Rows::Parquet(Box::new(parquet::ParquetRows::new(out, schema)?)),
+        })
+    }
 }
 
 impl Export {
@@ -61,20 +98,38 @@ impl Export {
     /// # Errors
     /// A name that says no format, a file that cannot be created.
     pub fn create(path: &Path, schema: &Schema, dialect: &Dialect) -> Result<Self, ExportError> {
-        let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase()).unwrap_or_default();
-        if !["csv", "ndjson", "parquet"].contains(&ending.as_str()) {
-            return Err(ExportError::Format(path.to_owned()));
-        }
+        let format = Format::of(path).ok_or_else(|| ExportError::Format(path.to_owned()))?;
+        Self::create_as(path, format, schema, dialect)
+    }
+
+    /// Begins a file, whatever its name ends in.
+    ///
+    /// # Errors
+    /// A file that cannot be created.
+    pub fn create_as(path: &Path, format: Format, schema: &Schema, dialect: &Dialect) -> Result<Self, ExportError> {
         let mut draft = path.as_os_str().to_owned();
         draft.push(format!(".{}.part", std::process::id()));
-        let mut export = Export { path: path.to_owned(), draft: draft.into(), format: None };
-        let file = File::create(&export.draft).map_err(|e| export.failed(e))?;
-        let format = match ending.as_str() {
-            "csv" => csv::CsvRows::new(BufWriter::new(file), schema, dialect).map(Format::Csv),
-            "ndjson" => Ok(Format::Ndjson(ndjson::NdjsonRows::new(BufWriter::new(file), schema))),
-            _ => parquet::ParquetRows::new(file, schema).map(|rows| Format::Parquet(Box::new(rows))),
-        };
-        export.format = Some(format.map_err(|e| export.failed(e))?);
+        let draft = PathBuf::from(draft);
+        let mut export = Export { path: path.to_owned(), draft: None, rows: None };
+        let file = File::create(&draft).map_err(|e| export.failed(e))?;
+        export.draft = Some(draft);
+        export.rows = Some(Rows::new(Box::new(file), format, schema, dialect).map_err(|e| export.failed(e))?);
+        Ok(export)
+    }
+
+    /// Begins on a stream, which errors call `name`.
+    ///
+    /// # Errors
+    /// A stream that fails.
+    pub fn on(
+        stream: impl Write + Send + 'static,
+        name: &str,
+        format: Format,
+        schema: &Schema,
+        dialect: &Dialect,
+    ) -> Result<Self, ExportError> {
+        let mut export = Export { path: PathBuf::from(name), draft: None, rows: None };
+        export.rows = Some(Rows::new(Box::new(stream), format, schema, dialect).map_err(|e| export.failed(e))?);
         Ok(export)
     }
 
@@ -83,10 +138,10 @@ impl Export {
     /// # Errors
     /// A full disk, or a value that the format cannot carry.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), ExportError> {
-        let written = match &mut self.format {
-            Some(Format::Csv(rows)) => rows.write(batch),
-            Some(Format::Ndjson(rows)) => rows.write(batch).map_err(Fault::Io),
-            Some(Format::Parquet(rows)) => rows.write(batch).map_err(Fault::Io),
+        let written = match &mut self.rows {
+            Some(Rows::Csv(rows)) => rows.write(batch),
+            Some(Rows::Ndjson(rows)) => rows.write(batch).map_err(Fault::Io),
+            Some(Rows::Parquet(rows)) => rows.write(batch).map_err(Fault::Io),
             None => Ok(()),
         };
         written.map_err(|fault| match fault {
@@ -100,13 +155,14 @@ impl Export {
     /// # Errors
     /// A full disk.
     pub fn finish(mut self) -> Result<(), ExportError> {
-        let finished = match self.format.take() {
-            Some(Format::Csv(rows)) => whole(rows.into_inner()),
-            Some(Format::Ndjson(rows)) => whole(rows.into_inner()),
-            Some(Format::Parquet(rows)) => rows.finish(),
+        let finished = match self.rows.take() {
+            Some(Rows::Csv(rows)) => rows.into_inner().flush(),
+            Some(Rows::Ndjson(rows)) => rows.into_inner().flush(),
+            Some(Rows::Parquet(rows)) => rows.finish(),
             None => Ok(()),
         };
-        finished.and_then(|()| std::fs::rename(&self.draft, &self.path)).map_err(|e| self.failed(e))
+        let named = || self.draft.as_ref().map_or(Ok(()), |draft| std::fs::rename(draft, &self.path));
+        finished.and_then(|()| named()).map_err(|e| self.failed(e))
     }
 
     fn failed(&self, source: io::Error) -> ExportError {
@@ -117,7 +173,9 @@ impl Export {
 impl Drop for Export {
     fn drop(&mut self) {
         // After `finish` there is none.
-        let _ = std::fs::remove_file(&self.draft);
+        if let Some(draft) = &self.draft {
+            let _ = std::fs::remove_file(draft);
+        }
     }
 }
 
@@ -125,10 +183,6 @@ impl Drop for Export {
 enum Fault {
     Io(io::Error),
     Value(String, &'static str),
-}
-
-fn whole(mut writer: BufWriter<File>) -> io::Result<()> {
-    writer.flush()
 }
 
 #[cfg(test)]

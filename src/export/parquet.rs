@@ -8,18 +8,17 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
-use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
 
 /// Writes rows.
-pub(super) struct ParquetRows {
-    writer: ArrowWriter<File>,
+pub(super) struct ParquetRows<W: Write + Send> {
+    writer: ArrowWriter<W>,
     schema: SchemaRef,
 }
 
-impl ParquetRows {
-    pub(super) fn new(file: File, schema: &Schema) -> io::Result<Self> {
+impl<W: Write + Send> ParquetRows<W> {
+    pub(super) fn new(out: W, schema: &Schema) -> io::Result<Self> {
         let plain = |kind: Kind| match kind.arrow_type() {
             DataType::Utf8View => DataType::Utf8,
             other => other,
@@ -27,7 +26,7 @@ impl ParquetRows {
         let fields: Vec<Field> = schema.columns.iter().map(|c| Field::new(&c.name, plain(c.kind), true)).collect();
         let schema = Arc::new(ArrowSchema::new(fields));
         let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
-        let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties)).map_err(failed)?;
+        let writer = ArrowWriter::try_new(out, Arc::clone(&schema), Some(properties)).map_err(failed)?;
         Ok(ParquetRows { writer, schema })
     }
 

@@ -1,39 +1,74 @@
 //! From values to an update of an org: the one place that decides what fits.
 
-use super::{Field, Misfit, OrgPatch, Patch, Path, PayloadTemplate, TrialStatus, Unfit};
-use chrono::{DateTime, Utc};
+use super::{Envelope, Field, Misfit, OrgPatch, Patch, Path, PayloadTemplate, Reading, TrialStatus, Unfit, Update};
+use chrono::{DateTime, SubsecRound, Utc};
 use serde_json::{Map, Value};
 
 /// Bytes of a product org id at most.
 pub const MAX_ID: usize = 255;
+
+/// Characters of a message id at most.
+pub const MAX_MESSAGE_ID: usize = 255;
+
+/// Whether a sender may call an update so.
+pub fn is_message_id(text: &str) -> bool {
+    !text.is_empty() && text.chars().count() <= MAX_MESSAGE_ID && !text.chars().any(char::is_control)
+}
 
 /// Takes the fields out of a payload. A path at which nothing stands leaves the stored value alone, a null clears it.
 ///
 /// # Errors
 /// Text for the sender, with the paths and the kinds that are wrong, never their values: "missing productOrgId" if nothing
 /// or null stands at the id's path, otherwise every field that does not fit.
-pub fn extract(template: &PayloadTemplate, payload: &Map<String, Value>) -> Result<OrgPatch, String> {
+pub fn extract(template: &PayloadTemplate, payload: &Map<String, Value>) -> Result<Reading, String> {
     judge(template, |_, path| path.find(payload).cloned()).map_err(|unfit| unfit.to_string())
 }
 
-/// The same for values that were found already. `value`: what stands at a path, asked for once each, with the slot that
-/// the path has: the id's is 0, then come the fields and the custom fields in the template's order.
+/// The same for values that were found already. `value`: what stands at a path, asked for at most once each, with the slot
+/// that the path has in the order of [`PayloadTemplate::paths`] and then of [`Envelope::paths`].
 pub(super) fn judge(
     template: &PayloadTemplate,
     mut value: impl FnMut(usize, &Path) -> Option<Value>,
-) -> Result<OrgPatch, Unfit> {
+) -> Result<Reading, Unfit> {
+    let Envelope { timestamp, message_id, only_if } = &template.envelope;
+    let mut slot = 1 + template.fields.len() + template.custom.len();
+    let (time_slot, message_slot) = (slot, slot + usize::from(timestamp.is_some()));
+    slot = message_slot + usize::from(message_id.is_some());
+    if let Some(condition) = only_if
+        && !condition.holds(value(slot, &condition.path).as_ref())
+    {
+        return Ok(Reading::Ignored);
+    }
+    let (patch, mut misfits) = fields(template, &mut value)?;
+    let mut event_at = None;
+    if let Some(path) = timestamp {
+        event_at = around(Envelope::TIMESTAMP, path, value(time_slot, path), event_time, &mut misfits);
+    }
+    let mut called = None;
+    if let Some(path) = message_id {
+        called = around(Envelope::MESSAGE_ID, path, value(message_slot, path), message, &mut misfits);
+    }
+    match misfits.is_empty() {
+        true => Ok(Reading::Update(Update { patch, event_at, message_id: called })),
+        false => Err(Unfit::Fields(misfits)),
+    }
+}
+
+/// What is said about the org, as far as it fits.
+fn fields(
+    template: &PayloadTemplate,
+    mut value: impl FnMut(usize, &Path) -> Option<Value>,
+) -> Result<(OrgPatch, Vec<Misfit>), Unfit> {
     let id_path = &template.product_org_id;
-    let misfit = |field: &str, path: &Path, words| Misfit { field: field.to_owned(), path: path.to_string(), words };
     let product_org_id = id(id_path, value(0, id_path))
-        .map_err(|words| Unfit::Fields(vec![misfit(PayloadTemplate::ID, id_path, words)]))?;
+        .map_err(|words| Unfit::Fields(vec![Misfit::new(PayloadTemplate::ID, id_path, words)]))?;
     let mut patch = OrgPatch { product_org_id, ..OrgPatch::default() };
     let mut misfits = Vec::new();
     let mut slot = 0;
     for (field, path) in &template.fields {
         slot += 1;
         if let Err(problem) = set(&mut patch, *field, value(slot, path)) {
-            let words = format!("{} at `{path}` {problem}", field.as_str());
-            misfits.push(misfit(field.as_str(), path, words));
+            misfits.push(Misfit::at(field.as_str(), path, &problem));
         }
     }
     for (name, path) in &template.custom {
@@ -41,9 +76,44 @@ pub(super) fn judge(
         let field = read(value(slot, path), Ok::<_, String>).unwrap_or_default();
         patch.custom.insert(name.clone(), field);
     }
-    match misfits.is_empty() {
-        true => Ok(patch),
-        false => Err(Unfit::Fields(misfits)),
+    Ok((patch, misfits))
+}
+
+/// Something of the envelope; nothing, null and an empty text are the same there.
+fn around<T>(
+    name: &str,
+    path: &Path,
+    value: Option<Value>,
+    convert: fn(Value) -> Result<T, String>,
+    misfits: &mut Vec<Misfit>,
+) -> Option<T> {
+    match read(filled(value), convert) {
+        Ok(Patch::Set(value)) => Some(value),
+        Ok(Patch::Keep | Patch::Clear) => None,
+        Err(problem) => {
+            misfits.push(Misfit::at(name, path, &problem));
+            None
+        }
+    }
+}
+
+/// As stores keep times. Numbers are refused: whether they count seconds or milliseconds they do not say.
+fn event_time(value: Value) -> Result<DateTime<Utc>, String> {
+    match value {
+        Value::String(_) => time(value).map(|time| time.trunc_subsecs(6)),
+        other => Err(must("be an RFC 3339 time such as 2026-01-15T10:30:00Z", &other)),
+    }
+}
+
+fn message(value: Value) -> Result<String, String> {
+    let text = match value {
+        Value::String(text) => text,
+        Value::Number(number) if !number.is_f64() => number.to_string(),
+        other => return Err(must("be a string or an integer", &other)),
+    };
+    match is_message_id(&text) {
+        true => Ok(text),
+        false => Err(format!("must have 1–{MAX_MESSAGE_ID} characters, none of them a control character")),
     }
 }
 
@@ -180,7 +250,16 @@ mod tests {
     }
 
     fn run(payload: &Value) -> Result<OrgPatch, String> {
-        extract(&template(), payload.as_object().expect("an object"))
+        Ok(read_by(&template(), payload)?.update().expect("no condition").patch)
+    }
+
+    fn read_by(template: &PayloadTemplate, payload: &Value) -> Result<Reading, String> {
+        extract(template, payload.as_object().expect("an object"))
+    }
+
+    fn event(payload: &Value) -> Result<Option<Update>, String> {
+        let toml = "product_org_id = \"id\"\nmrr = \"mrr\"\ntimestamp = \"e.at\"\nmessage_id = \"e.id\"\nonly_if = 'e.type == \"group\"'";
+        read_by(&PayloadTemplate::from_toml_text(toml).expect("valid"), payload).map(Reading::update)
     }
 
     #[track_caller]
@@ -267,5 +346,56 @@ mod tests {
         check_refused(json!({"id": "a", "t": {"seen": "yesterday"}}), &["`t.seen` must be an RFC 3339 time"]);
         check_refused(json!({"id": "a", "t": {"flags": [1]}}), &["`t.flags` must be an object, not an array"]);
         check_refused(json!({"id": "a", "t": {"name": 5, "mrr": "x"}}), &["`t.name`", "; ", "`t.mrr`"]);
+    }
+
+    #[test]
+    fn time_and_name_of_an_event_are_taken() {
+        let update = |envelope: Value| event(&json!({"id": "a", "e": envelope})).expect("fits").expect("an update");
+        let at = |text: &str| Some(text.parse::<DateTime<Utc>>().expect("a time"));
+        let update_at = |time: &str| update(json!({"at": time})).event_at;
+        assert_eq!(update_at("2026-01-15T12:30:00.1234567+02:00"), at("2026-01-15T10:30:00.123456Z"));
+        for nothing in [json!({}), json!({"at": null, "id": null, "type": null}), json!({"at": "", "id": ""})] {
+            let update = update(nothing);
+            assert_eq!((update.event_at, update.message_id), (None, None));
+        }
+        assert_eq!(update(json!({"id": "seg-msg-1 é"})).message_id.as_deref(), Some("seg-msg-1 é"));
+        assert_eq!(update(json!({"id": 17})).message_id.as_deref(), Some("17"));
+        let longest = "é".repeat(MAX_MESSAGE_ID);
+        assert_eq!(update(json!({"id": longest})).message_id, Some(longest));
+        assert_eq!(update(json!("no object")).event_at, None);
+    }
+
+    #[test]
+    fn an_event_that_does_not_fit_names_path_and_kind() {
+        let refused = |payload: Value| event(&payload).expect_err("refused");
+        let time = "must be an RFC 3339 time such as 2026-01-15T10:30:00Z";
+        for (at, expected) in [
+            (json!("yesterday"), format!("timestamp at `e.at` {time}")),
+            (json!(1768473000), format!("timestamp at `e.at` {time}, not an integer")),
+            (json!({}), format!("timestamp at `e.at` {time}, not an object")),
+        ] {
+            assert_eq!(refused(json!({"id": "a", "e": {"at": at}})), expected);
+        }
+        for id in [json!("a\nb"), json!("x".repeat(MAX_MESSAGE_ID + 1))] {
+            assert!(refused(json!({"id": "a", "e": {"id": id}})).starts_with("message_id at `e.id` must have 1–255"));
+        }
+        assert_eq!(
+            refused(json!({"id": "a", "mrr": "x", "e": {"id": [], "at": true}})),
+            format!(
+                "mrr at `mrr` must be an integer, not a string; timestamp at `e.at` {time}, not a boolean; \
+                 message_id at `e.id` must be a string or an integer, not an array"
+            )
+        );
+    }
+
+    #[test]
+    fn what_says_nothing_about_an_org_is_ignored() {
+        let is_ignored = |kind: Value| event(&json!({"id": "a", "e": {"type": kind}})).expect("fits").is_none();
+        for kind in [json!("track"), json!("Group"), json!(""), json!(1), json!({"type": "group"})] {
+            assert!(is_ignored(kind.clone()), "{kind}");
+        }
+        assert!(!is_ignored(json!("group")) && !is_ignored(json!(null)), "nothing there is no reason to lose it");
+        // Nothing else of it is looked at.
+        assert_eq!(event(&json!({"e": {"type": "page", "at": 5}})), Ok(None));
     }
 }

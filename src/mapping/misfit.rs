@@ -1,5 +1,6 @@
 //! Why a payload is refused, in the receiver's words. None of them quotes a value.
 
+use super::Path;
 use std::fmt;
 
 /// Why a receiver answers 400.
@@ -22,6 +23,17 @@ pub struct Misfit {
     pub path: String,
     /// What is wrong, with the path and the kind that was found.
     pub words: String,
+}
+
+impl Misfit {
+    pub(super) fn new(field: &str, path: &Path, words: String) -> Misfit {
+        Misfit { field: field.to_owned(), path: path.to_string(), words }
+    }
+
+    /// `problem`: what follows "FIELD at `PATH`".
+    pub(super) fn at(field: &str, path: &Path, problem: &str) -> Misfit {
+        Misfit::new(field, path, format!("{field} at `{path}` {problem}"))
+    }
 }
 
 impl fmt::Display for Misfit {

@@ -2,7 +2,7 @@
 
 use super::extract::judge;
 use super::json::{Keep, Key, Keys, Strict, body_by, may_be_wide, no_nul};
-use super::{OrgPatch, PayloadTemplate, Unfit};
+use super::{PayloadTemplate, Reading, Unfit};
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
@@ -48,7 +48,7 @@ impl Mapping {
     /// Lays a template out.
     pub fn new(template: PayloadTemplate) -> Mapping {
         let (mut root, mut slots) = (Node::default(), 0);
-        for (_, path) in template.paths() {
+        for (_, path) in template.paths().chain(template.envelope.paths()) {
             root.insert(path.segments(), slots);
             slots += 1;
         }
@@ -60,24 +60,25 @@ impl Mapping {
         &self.template
     }
 
-    /// The update that a body means, as the receiver takes it.
+    /// What a body means, as the receiver takes it.
     ///
     /// # Errors
     /// Why it is answered 400.
-    pub fn read(&self, body: &[u8]) -> Result<OrgPatch, Unfit> {
+    pub fn read(&self, body: &[u8]) -> Result<Reading, Unfit> {
         let mut found = self.find(body, Keep::All)?;
         judge(&self.template, |slot, _| found[slot].take())
     }
 
-    /// Whether the receiver would take a body, and which of the paths lead to something in it.
+    /// Whether the receiver would take a body, and which of the paths lead to something in it. `None`: it would ignore it.
     ///
     /// # Errors
     /// Why it would be answered 400.
-    pub fn check(&self, body: &[u8]) -> Result<Seen, Unfit> {
+    pub fn check(&self, body: &[u8]) -> Result<Option<Seen>, Unfit> {
         let mut found = self.find(body, Keep::Kind)?;
-        let seen = Seen(found.iter().map(Option::is_some).collect());
-        judge(&self.template, |slot, _| found[slot].take())?;
-        Ok(seen)
+        let fields = self.slots - self.template.envelope.paths().count();
+        let seen = Seen(found.iter().take(fields).map(Option::is_some).collect());
+        let reading = judge(&self.template, |slot, _| found[slot].take())?;
+        Ok((reading != Reading::Ignored).then_some(seen))
     }
 
     /// What stands at each path.
@@ -203,7 +204,7 @@ impl<'de> Visitor<'de> for At<'_, '_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mapping::{Field, Patch, extract, parse_strict};
+    use crate::mapping::{Envelope, Field, OrgPatch, Patch, extract, parse_strict};
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -212,7 +213,7 @@ mod tests {
     }
 
     /// What a receiver that builds the whole body would say.
-    fn by_parsing(template: &PayloadTemplate, body: &[u8]) -> Result<OrgPatch, String> {
+    fn by_parsing(template: &PayloadTemplate, body: &[u8]) -> Result<Reading, String> {
         match parse_strict(body)? {
             Value::Object(payload) => extract(template, &payload),
             _ => Err("the body must be a JSON object".to_owned()),
@@ -220,13 +221,18 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(mapping: &Mapping, body: &[u8]) -> Result<OrgPatch, String> {
+    fn check_reading(mapping: &Mapping, body: &[u8]) -> Result<Reading, String> {
         let shown: String = String::from_utf8_lossy(body).chars().take(200).collect();
         let read = mapping.read(body).map_err(|unfit| unfit.to_string());
         assert_eq!(read, by_parsing(mapping.template(), body), "{shown}");
-        let checked = mapping.check(body).map(|_| ()).map_err(|unfit| unfit.to_string());
-        assert_eq!(checked, read.clone().map(|_| ()), "{shown}");
+        let checked = mapping.check(body).map(|seen| seen.is_some()).map_err(|unfit| unfit.to_string());
+        assert_eq!(checked, read.clone().map(|reading| reading != Reading::Ignored), "{shown}");
         read
+    }
+
+    #[track_caller]
+    fn check(mapping: &Mapping, body: &[u8]) -> Result<OrgPatch, String> {
+        Ok(check_reading(mapping, body)?.update().expect("an update").patch)
     }
 
     #[test]
@@ -279,7 +285,26 @@ mod tests {
     fn what_is_seen_is_what_something_stands_at() {
         let mapping = mapping("product_org_id = \"id\"\nname = \"t.name\"\nmrr = \"t.mrr\"\n[custom]\nx = \"t.x.y\"");
         let seen = mapping.check(br#"{"t": {"mrr": null, "x": {"y": []}}, "id": 5}"#);
-        assert_eq!(seen, Ok(Seen(vec![true, false, true, true])));
+        assert_eq!(seen, Ok(Some(Seen(vec![true, false, true, true]))));
+    }
+
+    #[test]
+    fn what_stands_around_is_found_wherever_it_stands() {
+        let mapping = mapping(
+            "product_org_id = \"id\"\ntimestamp = \"e.at\"\nmessage_id = \"id\"\nonly_if = 'e.at.kind == \"group\"'\n[custom]\nx = \"e\"",
+        );
+        let read = |body: &str| check_reading(&mapping, body.as_bytes());
+        let update = read(r#"{"e": {"at": "2026-01-15T10:30:00Z"}, "id": "a"}"#).expect("fits").update().expect("one");
+        assert_eq!(update.event_at, Some("2026-01-15T10:30:00Z".parse().expect("a time")));
+        assert_eq!((update.message_id.as_deref(), update.patch.product_org_id.as_str()), (Some("a"), "a"));
+        assert_eq!(read(r#"{"id": [], "e": {"at": {"kind": "page"}}}"#), Ok(Reading::Ignored));
+        assert!(read(r#"{"e": {"at": {"kind": "group"}}, "id": "a"}"#).is_err_and(|words| words.contains("`e.at`")));
+        assert!(
+            read(r#"{"e": {"at": {"kind": "page"}}, "x": {"k": 1, "k": 2}}"#).is_err(),
+            "read strictly all the same"
+        );
+        let seen = mapping.check(br#"{"id": "a"}"#);
+        assert_eq!(seen, Ok(Some(Seen(vec![true, false]))), "of the org's fields alone");
     }
 
     /// Few names, so that paths hit and objects repeat keys.
@@ -327,15 +352,21 @@ mod tests {
         #[test]
         fn reading_once_is_the_same_as_building_it_all(
             body in body(),
-            paths in prop::collection::vec(path(), 11),
+            paths in prop::collection::vec(path(), 14),
+            around in 0_u8..8,
         ) {
             let fields = Field::ALL.into_iter().zip(&paths[1..]);
             let mut template: Map<String, Value> =
                 fields.map(|(field, path)| (field.as_str().to_owned(), json!(path))).collect();
             template.insert("product_org_id".to_owned(), json!(paths[0]));
             template.insert("custom".to_owned(), json!({"x": paths[9], "y": paths[10]}));
+            for (bit, name) in Envelope::NAMES.into_iter().enumerate().filter(|(bit, _)| around & (1 << bit) != 0) {
+                let path = &paths[11 + bit];
+                let text = if name == Envelope::ONLY_IF { format!("{path} == \"x\"") } else { path.clone() };
+                template.insert(name.to_owned(), json!(text));
+            }
             let template = PayloadTemplate::from_json_text(&Value::Object(template).to_string()).expect("valid");
-            let _ = check(&Mapping::new(template), body.as_bytes());
+            let _ = check_reading(&Mapping::new(template), body.as_bytes());
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Payload templates: which field of an org stands at which path of the payload.
 
 use super::path::MAX_TEXT;
-use super::{Field, Path, json};
+use super::{Condition, Envelope, Field, Path, json};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Fields of one template at most, custom ones included.
+/// Fields of one template at most; custom ones and those of its [`Envelope`] count.
 pub const MAX_FIELDS: usize = 64;
 const ID: &str = PayloadTemplate::ID;
 const CUSTOM: &str = "custom";
@@ -20,6 +20,8 @@ pub struct PayloadTemplate {
     pub fields: BTreeMap<Field, Path>,
     /// Where custom fields stand, by their name.
     pub custom: BTreeMap<String, Path>,
+    /// Where the circumstances of an update stand.
+    pub envelope: Envelope,
 }
 
 /// A template that cannot be used.
@@ -57,33 +59,9 @@ impl fmt::Display for TemplateError {
 
 impl std::error::Error for TemplateError {}
 
-/// The presets: what the guide's tables say (<https://docs.trailspark.ai/docs/cdp-product-org-setup>).
-const PRESETS: [(&str, &str); 2] = [
-    (
-        "flat",
-        r#"{"product_org_id": "workspace_id", "name": "workspace_name", "plan_id": "plan_id", "plan_name": "plan_name",
-            "user_count": "user_count", "mrr": "mrr", "trial_status": "trial_status"}"#,
-    ),
-    (
-        "segment",
-        r#"{"product_org_id": "groupId", "name": "traits.name", "plan_id": "traits.plan", "plan_name": "traits.plan_name",
-            "user_count": "traits.employees", "mrr": "traits.mrr", "trial_status": "traits.trial_status"}"#,
-    ),
-];
-
-/// Other names of the presets: those of the guide's sections.
-const ALIASES: [(&str, &str); 2] = [("hightouch", "flat"), ("rudderstack", "segment")];
-
 impl PayloadTemplate {
     /// What templates call the org's id.
     pub const ID: &str = "product_org_id";
-
-    /// `flat` or `hightouch` (what Hightouch sends); `segment` or `rudderstack` (group calls). `None`: no such preset.
-    pub fn preset(name: &str) -> Option<PayloadTemplate> {
-        let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, preset)| *preset);
-        let (_, text) = PRESETS.iter().find(|(preset, _)| *preset == name)?;
-        Self::from_json_text(text).ok()
-    }
 
     /// Puts a template together.
     ///
@@ -93,10 +71,12 @@ impl PayloadTemplate {
         product_org_id: Path,
         fields: BTreeMap<Field, Path>,
         custom: BTreeMap<String, Path>,
+        envelope: Envelope,
     ) -> Result<PayloadTemplate, String> {
-        match 1 + fields.len() + custom.len() {
+        let template = PayloadTemplate { product_org_id, fields, custom, envelope };
+        match template.paths().count() + template.envelope.paths().count() {
             count if count > MAX_FIELDS => Err(format!("it has {count} fields, at most {MAX_FIELDS} are allowed")),
-            _ => Ok(PayloadTemplate { product_org_id, fields, custom }),
+            _ => Ok(template),
         }
     }
 
@@ -116,16 +96,6 @@ impl PayloadTemplate {
         let id = std::iter::once((ID, &self.product_org_id));
         let fields = self.fields.iter().map(|(field, path)| (field.as_str(), path));
         id.chain(fields).chain(self.custom.iter().map(|(name, path)| (name.as_str(), path)))
-    }
-
-    /// The names of the presets.
-    pub fn presets() -> impl Iterator<Item = &'static str> {
-        PRESETS.iter().map(|(name, _)| *name)
-    }
-
-    /// The preset that this is, if it is one.
-    pub fn preset_name(&self) -> Option<&'static str> {
-        Self::presets().find(|name| Self::preset(name).as_ref() == Some(self))
     }
 
     /// Reads a template file in TOML.
@@ -168,6 +138,12 @@ impl PayloadTemplate {
         let mut object = Map::new();
         object.insert(ID.to_owned(), self.product_org_id.to_string().into());
         object.extend(self.fields.iter().map(|(field, path)| (field.as_str().to_owned(), path.to_string().into())));
+        let Envelope { timestamp, message_id, only_if } = &self.envelope;
+        let paths = [(Envelope::TIMESTAMP, timestamp), (Envelope::MESSAGE_ID, message_id)];
+        object.extend(
+            paths.into_iter().filter_map(|(name, path)| Some((name.to_owned(), path.as_ref()?.to_string().into()))),
+        );
+        object.extend(only_if.iter().map(|condition| (Envelope::ONLY_IF.to_owned(), condition.to_string().into())));
         if !self.custom.is_empty() {
             let custom = self.custom.iter().map(|(name, path)| (name.clone(), path.to_string().into())).collect();
             object.insert(CUSTOM.to_owned(), Value::Object(custom));
@@ -184,6 +160,7 @@ struct Reader {
     id_seen: bool,
     fields: BTreeMap<Field, Path>,
     custom: BTreeMap<String, Path>,
+    envelope: Envelope,
     problems: Vec<String>,
 }
 
@@ -194,6 +171,13 @@ impl Reader {
             self.id = self.path(name, value);
         } else if name == CUSTOM {
             self.read_custom(value);
+        } else if name == Envelope::TIMESTAMP {
+            self.envelope.timestamp = self.path(name, value);
+        } else if name == Envelope::MESSAGE_ID {
+            self.envelope.message_id = self.path(name, value);
+        } else if name == Envelope::ONLY_IF {
+            self.envelope.only_if =
+                self.text(name, value, "a condition is a string such as `type == \"group\"`", Condition::parse);
         } else if let Some(field) = Field::ALL.into_iter().find(|field| field.as_str() == name) {
             if let Some(path) = self.path(name, value) {
                 self.fields.insert(field, path);
@@ -217,10 +201,12 @@ impl Reader {
     }
 
     fn path(&mut self, name: &str, value: &Value) -> Option<Path> {
-        let parsed = match value {
-            Value::String(text) => Path::parse(text),
-            _ => Err("a path is a string such as `traits.plan`".to_owned()),
-        };
+        self.text(name, value, "a path is a string such as `traits.plan`", Path::parse)
+    }
+
+    /// `rule`: what it must be, if it is no text.
+    fn text<T>(&mut self, name: &str, value: &Value, rule: &str, parse: fn(&str) -> Result<T, String>) -> Option<T> {
+        let parsed = value.as_str().ok_or_else(|| rule.to_owned()).and_then(parse);
         parsed.map_err(|problem| self.problems.push(format!("{name}: {problem}"))).ok()
     }
 
@@ -228,7 +214,7 @@ impl Reader {
         if !self.id_seen {
             self.problems.push(format!("`{ID}` is missing; it says where the org's id stands, such as `groupId`"));
         }
-        let built = self.id.map(|id| PayloadTemplate::new(id, self.fields, self.custom));
+        let built = self.id.map(|id| PayloadTemplate::new(id, self.fields, self.custom, self.envelope));
         match built {
             Some(Ok(template)) if self.problems.is_empty() => return Ok(template),
             Some(Err(problem)) => self.problems.push(problem),
@@ -239,7 +225,7 @@ impl Reader {
 }
 
 fn unknown_field(name: &str) -> String {
-    let known = Field::ALL.iter().map(|field| field.as_str()).chain([ID, CUSTOM]);
+    let known = Field::ALL.iter().map(|field| field.as_str()).chain(Envelope::NAMES).chain([ID, CUSTOM]);
     let nearest = known
         .map(|known| (strsim::damerau_levenshtein(name, known), known))
         .min()
@@ -265,19 +251,11 @@ mod tests {
     }
 
     #[test]
-    fn presets_are_valid_and_survive_the_store() {
-        for name in PayloadTemplate::presets() {
-            let template = PayloadTemplate::preset(name).expect(name);
-            assert_eq!((template.fields.len(), template.preset_name()), (6, Some(name)));
-            assert_eq!(PayloadTemplate::from_json_text(&template.to_json_text()), Ok(template));
-        }
-        assert_eq!(PayloadTemplate::preset("hubspot"), None);
-    }
-
-    #[test]
     fn toml_and_json_read_alike() {
-        let toml = "product_org_id = \"org.id\"\nlast_active_at = \"seen\"\n[custom]\nprojects_count = \"metrics.total_projects\"";
-        let json = r#"{"custom": {"projects_count": "metrics.total_projects"}, "last_active_at": "seen", "product_org_id": "org.id"}"#;
+        let toml = "product_org_id = \"org.id\"\nlast_active_at = \"seen\"\ntimestamp = \"at.time\"\nmessage_id = \"id\"\n\
+                    only_if = 'kind == \"a \\\" b\"'\n[custom]\nprojects_count = \"metrics.total_projects\"";
+        let json = r#"{"custom": {"projects_count": "metrics.total_projects"}, "last_active_at": "seen", "message_id": "id",
+                       "only_if": "kind == \"a \\\" b\"", "timestamp": "at.time", "product_org_id": "org.id"}"#;
         let template = PayloadTemplate::from_toml_text(toml).expect("valid");
         assert_eq!(PayloadTemplate::from_json_text(json).as_ref(), Ok(&template));
         assert_eq!(PayloadTemplate::from_json_text(&template.to_json_text()), Ok(template));
@@ -294,6 +272,16 @@ mod tests {
             "product_org_id = 5\nname = \"a..b\"\ncustom = 1",
             &["product_org_id: a path", "empty segment", "`custom` must"],
         );
+        check_problems(
+            "product_org_id = \"id\"\ntimestamp = 5\nmessage_id = \"a.\"\nonly_if = \"type = 'group'\"\nonlyif = \"x\"",
+            &[
+                "timestamp: a path",
+                "message_id: the path",
+                "only_if: `type = 'group'` is not of the form",
+                "mean `only_if`",
+            ],
+        );
+        check_problems("product_org_id = \"id\"\nonly_if = true", &["only_if: a condition is a string"]);
         let twice = PayloadTemplate::from_toml_text("product_org_id = \"a\"\nproduct_org_id = \"b\"").unwrap_err();
         assert_eq!(twice.about("t.toml"), "t.toml is not valid TOML: duplicate key (line 2)");
         assert!(PayloadTemplate::from_json_text(r#"{"product_org_id": "a", "product_org_id": "b"}"#).is_err());
@@ -311,5 +299,15 @@ mod tests {
         };
         assert!(PayloadTemplate::from_toml_text(&custom(MAX_FIELDS)).is_ok());
         check_problems(&custom(MAX_FIELDS + 1), &["65 fields"]);
+        let envelope = "timestamp = \"t\"\nmessage_id = \"m\"\nonly_if = 'a == \"b\"'\n";
+        assert!(PayloadTemplate::from_toml_text(&format!("{envelope}{}", custom(MAX_FIELDS - 3))).is_ok());
+        check_problems(&format!("{envelope}{}", custom(MAX_FIELDS - 2)), &["65 fields"]);
+        let deep = vec!["a"; MAX_SEGMENTS + 1].join(".");
+        check_problems(
+            &format!(
+                "product_org_id = \"a\"\ntimestamp = \"{deep}\"\nmessage_id = \"{deep}\"\nonly_if = '{deep} == \"a\"'"
+            ),
+            &["timestamp: the path has 17", "message_id: the path has 17", "only_if: the path has 17"],
+        );
     }
 }

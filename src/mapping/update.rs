@@ -85,6 +85,37 @@ pub struct OrgPatch {
     pub custom: BTreeMap<String, Patch<Value>>,
 }
 
+/// An update with what its sender says of it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Update {
+    /// What it says about the org.
+    pub patch: OrgPatch,
+    /// When it happened, to the microsecond.
+    pub event_at: Option<DateTime<Utc>>,
+    /// What its sender calls it ([`is_message_id`](super::is_message_id)).
+    pub message_id: Option<String>,
+}
+
+/// What a payload that fits says.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "taken apart at once, and nearly every payload is an update")]
+pub enum Reading {
+    /// Something about an org.
+    Update(Update),
+    /// Nothing: the template's `only_if` does not hold. Whether its fields would fit was not looked at.
+    Ignored,
+}
+
+impl Reading {
+    /// The update, if it is one.
+    pub fn update(self) -> Option<Update> {
+        match self {
+            Reading::Update(update) => Some(update),
+            Reading::Ignored => None,
+        }
+    }
+}
+
 impl OrgPatch {
     /// What it says about a field, as JSON.
     pub fn field(&self, field: Field) -> Patch<Value> {

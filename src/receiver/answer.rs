@@ -35,11 +35,31 @@ impl IntoResponse for Stored {
     }
 }
 
+/// The key's template passes it over.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Ignored {
+    success: bool,
+    ignored: bool,
+}
+
+impl Default for Ignored {
+    fn default() -> Self {
+        Ignored { success: true, ignored: true }
+    }
+}
+
+impl IntoResponse for Ignored {
+    fn into_response(self) -> Response {
+        Json(self).into_response()
+    }
+}
+
 /// What became of one element of an array.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 pub(super) enum ElementResult {
     Stored(Stored),
+    Ignored(Ignored),
     Rejected { success: bool, error: String },
 }
 
@@ -52,7 +72,7 @@ impl ElementResult {
 /// An array was taken in.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct StoredMany {
-    /// Whether every element was stored: a sender that looks takes the array apart and learns which was not.
+    /// Whether no element was rejected: a sender that looks takes the array apart and learns which was not.
     pub success: bool,
     /// In the array's order.
     pub results: Vec<ElementResult>,
@@ -60,7 +80,7 @@ pub(super) struct StoredMany {
 
 impl StoredMany {
     pub(super) fn new(results: Vec<ElementResult>) -> StoredMany {
-        let success = results.iter().all(|result| matches!(result, ElementResult::Stored(_)));
+        let success = results.iter().all(|result| !matches!(result, ElementResult::Rejected { .. }));
         StoredMany { success, results }
     }
 }
@@ -114,6 +134,14 @@ pub(super) fn unavailable(error: &dyn std::error::Error) -> Refusal {
 }
 
 impl Refusal {
+    /// Whether its sender would have to send another body.
+    pub(super) fn is_about_the_body(&self) -> bool {
+        matches!(
+            self,
+            Refusal::Bad(_) | Refusal::Slow | Refusal::TooLarge(_) | Refusal::TooMany(_) | Refusal::NotJson(_)
+        )
+    }
+
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Refusal::Bad(_) => StatusCode::BAD_REQUEST,

@@ -1,6 +1,7 @@
 //! Who calls and what the call is named, as the server has noted it.
 
 use super::answer::Refusal;
+use super::called::Called;
 use crate::server::{ClientAddress, RequestId};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -13,6 +14,8 @@ pub(super) struct Caller {
     pub request_id: String,
     /// For limits.
     pub address: IpAddr,
+    /// By its sender.
+    pub called: Called,
 }
 
 impl<S: Sync> FromRequestParts<S> for Caller {
@@ -23,7 +26,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
         let address = parts.extensions.get::<ClientAddress>();
         match (id, address) {
             (Some(RequestId(id)), Some(ClientAddress(address))) => {
-                Ok(Caller { request_id: id.clone(), address: *address })
+                Ok(Caller { request_id: id.clone(), address: *address, called: Called::by(&parts.headers) })
             }
             // The router is served by something else than our server: nothing could be limited.
             _ => Err(Refusal::Unavailable),

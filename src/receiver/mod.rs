@@ -1,13 +1,14 @@
 //! The receiving side: an upsert endpoint that speaks TrailSpark's wire format, and what Segment's and RudderStack's SDKs speak.
 //!
 //! In: `POST /api/product-orgs/webhook/{apiKey}` with a JSON object, or an array of them. Out: the orgs stored, and
-//! `{"success":true,"productOrgId":…,"targetOrgId":…,"isNewOrg":…}`, or `{"success":…,"results":[…]}`.
+//! `{"success":true,"productOrgId":…,"targetOrgId":…,"isNewOrg":…}`, or `{"success":…,"results":[…]}`; `{"success":true,"ignored":true}`
+//! for what the key's template passes over.
 //! In: `POST /v1/group`, `/v1/batch` and the other calls of an SDK (`sdk/`). Out: the group events stored, the others counted.
 //! The way of a request: `server` → `webhook` or `sdk` → `access` (by `keys`, within `limits`) → `body` (within `memory`) → `mapping` (by the
 //! key's payload template; of many events by `events`) → `writer` → store → `answer`.
 //! Always holds: the answer is sent after the commit; what one request says is stored in one transaction; nothing of a
-//! refused body is stored; unknown, revoked and expired keys
-//! and wrong secrets get one and the same answer; our own trouble is 503 with Retry-After and never a 4xx; a key or secret
+//! refused body is stored; unknown, mistyped, revoked and expired keys, wrong secrets
+//! and wrong signatures get one and the same answer; our own trouble is 503 with Retry-After and never a 4xx; a key or secret
 //! is never logged, which is why no request line is; no more of a body is held than its limit, packed or not, and no more of all together
 //! than there is memory for; a good key is never refused for others' bad ones.
 //! Deliberately absent: what a sender does (`deliver`), what a payload means (`mapping`), the state's form (`store`); connections, time-outs
@@ -17,8 +18,10 @@ mod access;
 mod answer;
 mod array;
 mod body;
+mod called;
 mod caller;
 mod events;
+mod forget;
 mod health;
 pub mod keys;
 mod limits;
@@ -31,19 +34,20 @@ mod writer;
 pub use crate::mapping::PayloadTemplate;
 pub use body::{MAX_BATCH_BODY, MAX_BODY};
 pub use events::MAX_EVENTS;
+pub use forget::{REMEMBERED, forget, forget_piece};
 pub use sdk::MAX_UNKNOWN_SENDER;
 pub use writer::{OrgWriter, WriteError};
 
 use crate::clock::Clock;
+use crate::job::Secrets;
+use crate::mapping::Update;
 use crate::server::{self, Server, Tls, note_route};
-use crate::store::{KeyStore, KeyUse, OrgPatch, OrgStore, OrgUpsert, Upserted};
-use access::Admitted;
+use crate::store::{KeyStore, OrgStore, OrgUpsert, Upserted};
+use access::{Access, Admitted};
 use answer::{Refusal, unavailable};
 use axum::Router;
 use axum::middleware::from_fn;
 use axum::routing::{get, post};
-use limits::RateLimits;
-use memory::Memory;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -84,21 +88,21 @@ impl Options {
 /// What requests need. A clone shares it.
 #[derive(Clone)]
 pub struct ReceiverState {
-    keys: Arc<dyn KeyStore>,
+    access: Arc<Access>,
     writer: OrgWriter,
     clock: Arc<dyn Clock>,
-    rates: Arc<RateLimits>,
-    memory: Memory,
 }
 
 impl ReceiverState {
-    /// Starts the writer as a task of the current tokio runtime; it ends with the last clone.
+    /// Starts the writer and what writes counts as tasks of the current tokio runtime; they end with the last clone.
+    /// `secrets`: where signing secrets are.
     pub fn start<S: KeyStore + OrgStore + 'static>(
         store: Arc<S>,
         clock: Arc<dyn Clock>,
+        secrets: Secrets,
         options: Options,
     ) -> ReceiverState {
-        Self::start_with(Arc::clone(&store) as _, store, clock, options)
+        Self::start_with(Arc::clone(&store) as _, store, clock, secrets, options)
     }
 
     /// The same over a store whose kind is not known here.
@@ -106,32 +110,41 @@ impl ReceiverState {
         keys: Arc<dyn KeyStore>,
         orgs: Arc<dyn OrgStore>,
         clock: Arc<dyn Clock>,
+        secrets: Secrets,
         options: Options,
     ) -> ReceiverState {
         let writer = OrgWriter::start(orgs, options.queue);
-        let rates = Arc::new(RateLimits::new(options.rate, options.bad_keys_per_minute));
-        ReceiverState { keys, writer, clock, rates, memory: Memory::new(options.body_memory) }
+        ReceiverState { access: Arc::new(Access::start(keys, secrets, &options)), writer, clock }
     }
 
     /// Stores what one request says, in one transaction. One answer for each, in their order.
-    async fn store_many(&self, admitted: &Admitted, patches: Vec<OrgPatch>) -> Result<Vec<Upserted>, Refusal> {
-        let upsert = |patch| OrgUpsert {
-            patch,
-            key: KeyUse { id: admitted.key_id.clone(), revision: admitted.revision },
-            request_id: admitted.request_id.clone(),
+    async fn store_many(&self, admitted: &Admitted, updates: Vec<Update>) -> Result<Vec<Upserted>, Refusal> {
+        let key = admitted.key();
+        let upsert = |update: Update| OrgUpsert {
+            patch: update.patch,
+            key: key.clone(),
+            request_id: admitted.caller.request_id.clone(),
             at: admitted.at,
-            event_at: None,
-            idempotency_id: None,
+            event_at: update.event_at,
+            idempotency_id: update.message_id,
         };
-        let done = self.writer.write(patches.into_iter().map(upsert).collect()).await;
-        done.map_err(|error| match error {
-            WriteError::KeyChanged(_) => Refusal::Unauthorized,
-            error => unavailable(&error),
-        })
+        match self.writer.write(updates.into_iter().map(upsert).collect()).await {
+            Err(WriteError::KeyChanged(upserts)) => self.store_again(admitted, upserts).await,
+            done => done.map_err(|error| unavailable(&error)),
+        }
     }
 
-    async fn store_one(&self, admitted: &Admitted, patch: OrgPatch) -> Result<Upserted, Refusal> {
-        self.store_many(admitted, vec![patch]).await?.first().copied().ok_or(Refusal::Unavailable)
+    /// The key was changed since it was looked up. If it still lets the request in, its updates are stored after all.
+    async fn store_again(&self, admitted: &Admitted, mut upserts: Vec<OrgUpsert>) -> Result<Vec<Upserted>, Refusal> {
+        let key = self.access.again(admitted).await?.key();
+        upserts.iter_mut().for_each(|upsert| upsert.key.clone_from(&key));
+        // Changed twice within one request: its sender comes again.
+        self.writer.write(upserts).await.map_err(|error| unavailable(&error))
+    }
+
+    async fn store_one(&self, admitted: &Admitted, update: Update) -> Result<Upserted, Refusal> {
+        let done = self.store_many(admitted, vec![admitted.caller.called.one(update)]).await?;
+        done.first().copied().ok_or(Refusal::Unavailable)
     }
 }
 
@@ -158,5 +171,7 @@ pub async fn serve(
     shutdown: watch::Receiver<bool>,
 ) {
     let clock = Arc::clone(&state.clock);
+    let access = Arc::clone(&state.access);
     Server::new(router(state), options, clock).with_tls(tls).run(listener, shutdown).await;
+    access.flush().await;
 }

@@ -1,12 +1,13 @@
 //! `POST /api/product-orgs/webhook/{apiKey}`: one org, or a JSON array of them.
 
-use super::access::{Admitted, admit};
-use super::answer::{Refusal, Stored};
+use super::access::Admitted;
+use super::answer::{Ignored, Refusal, Stored};
 use super::body::{self, Limits, MAX_BATCH_BODY, MAX_BODY};
+use super::called::marked;
 use super::caller::Caller;
 use super::openapi::{WebhookAnswer, WebhookBody, example};
 use super::{ReceiverState, array};
-use crate::mapping::Unfit;
+use crate::mapping::{Reading, Unfit};
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -32,25 +33,30 @@ pub(super) async fn product_orgs(
     body: Body,
 ) -> Result<Response, Refusal> {
     let now = state.clock.now();
-    let Path(api_key) = path.map_err(|_| state.rates.bad_key(caller.address))?;
+    let Path(api_key) = path.map_err(|_| state.access.bad_key(&caller))?;
     let secret = headers.get("x-api-secret").map(|value| value.as_bytes());
-    let admitted = admit(&state, caller, &api_key, secret, now).await?;
-    expect_json(&headers)?;
-    let body = body::read(&headers, body, LIMITS, &state.memory).await?;
-    match body::first(&body) {
-        Some(b'[') => array::store(&state, admitted, body).await.map(IntoResponse::into_response),
-        _ => one(&state, &admitted, &body).await.map(IntoResponse::into_response),
-    }
+    let with_key = state.access.admit(caller, &api_key, secret, now).await?;
+    with_key.counted(expect_json(&headers))?;
+    let (admitted, body) = with_key.read(&headers, body, LIMITS).await?;
+    let answer = match body::first(&body) {
+        Some(b'[') => array::store(&state, &admitted, body).await,
+        _ => one(&state, &admitted, &body).await,
+    };
+    state.access.counted(&admitted, answer)
 }
 
-async fn one(state: &ReceiverState, admitted: &Admitted, body: &[u8]) -> Result<Stored, Refusal> {
-    let patch = admitted.mapping.read(body).map_err(|unfit| match unfit {
+async fn one(state: &ReceiverState, admitted: &Admitted, body: &[u8]) -> Result<Response, Refusal> {
+    let reading = admitted.mapping.read(body).map_err(|unfit| match unfit {
         Unfit::NoObject => Refusal::Bad("the body must be a JSON object, or an array of them".to_owned()),
         unfit => Refusal::Bad(unfit.to_string()),
     })?;
-    let product_org_id = patch.product_org_id.clone();
-    let done = state.store_one(admitted, patch).await?;
-    Ok(Stored::new(product_org_id, done))
+    let Reading::Update(update) = reading else {
+        state.access.count(admitted, 1, 0);
+        return Ok(Ignored::default().into_response());
+    };
+    let product_org_id = update.patch.product_org_id.clone();
+    let done = state.store_one(admitted, update).await?;
+    Ok(marked(Stored::new(product_org_id, done).into_response(), done.repeated))
 }
 
 /// A missing content type passes: what counts is whether the body is JSON, and some senders leave it out. One that names

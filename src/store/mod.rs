@@ -23,8 +23,8 @@ pub use keys::{
     EndpointType, Hash, KeyCounts, KeyRecord, KeyStore, KeyUses, PreviousText, SignatureCheck, SignatureScheme,
 };
 pub use orgs::{
-    FieldTimes, KeyUse, MAX_IDEMPOTENCY_ID, OrgChange, OrgFields, OrgPatch, OrgRecord, OrgStore, OrgUpsert, Patch,
-    TrialStatus, UpsertOutcome, Upserted, check_idempotency_id,
+    FieldTimes, KeyUse, OrgChange, OrgFields, OrgPatch, OrgRecord, OrgStore, OrgUpsert, Patch, TrialStatus,
+    UpsertOutcome, Upserted,
 };
 
 pub use open::{Place, StateStore};

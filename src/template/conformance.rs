@@ -39,7 +39,19 @@ impl Conformance {
     /// # Errors
     /// What the destination would refuse the body for, with the columns as far as the payload says which they are.
     pub fn check(&self, body: &str) -> Result<Seen, RenderError> {
-        self.mapping.check(body.as_bytes()).map_err(|unfit| self.refused(&unfit))
+        self.mapping.check(body.as_bytes()).map_err(|unfit| self.refused(&unfit))?.ok_or_else(|| self.ignored())
+    }
+
+    /// It would answer as if all were well.
+    fn ignored(&self) -> RenderError {
+        let (place, words) = match &self.template().envelope.only_if {
+            Some(condition) => {
+                (Place::Field(condition.path.to_string()), format!(": it takes only what has {condition}"))
+            }
+            None => (Place::Payload, String::new()),
+        };
+        RenderError::new(place, format!("the destination would ignore the body{words}"))
+            .hint("mend the payload; `conforms_to.only_if` must say what the payload template of the key says")
     }
 
     /// As the receiver would say it, with the columns.

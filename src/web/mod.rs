@@ -11,6 +11,8 @@
 mod access;
 pub mod answer;
 mod health;
+mod keys;
+mod orgs;
 
 pub use access::{Access, AccessError, SHORTEST_TOKEN};
 
@@ -76,5 +78,5 @@ pub fn router(state: AdminState, access: Access) -> Router {
 
 /// The parts of the API, one line for each.
 fn api() -> Router<AdminState> {
-    Router::new()
+    Router::new().merge(keys::router()).merge(orgs::router())
 }

@@ -180,6 +180,48 @@ fn template_test_shows_what_a_receiver_takes() {
 }
 
 #[test]
+fn template_test_shows_what_is_ignored_and_what_stands_around() {
+    let home = Home::new();
+    home.write("body.json", include_str!("fixtures/segment_group.json"));
+    let told =
+        |template: &str| home.run(&["template", "test", "--body", "body.json", "--template", template, "--json"]);
+    let read = told("segment").expect(0).json();
+    let last: Vec<&Value> = read["fields"].as_array().unwrap().iter().rev().take(3).collect();
+    let field = |name: &str, path: &str, state: &str, value: Value| json!({"field": name, "path": path, "state": state, "value": value, "near": null});
+    assert_eq!(
+        last,
+        [
+            &field("only_if", "type", "found", json!("group")),
+            &field("message_id", "messageId", "set", json!("seg-msg-abc123")),
+            &field("timestamp", "timestamp", "set", json!("2026-01-15T10:30:00Z")),
+        ]
+    );
+    home.write("t.toml", "product_org_id = \"groupId\"\nonly_if = 'type == \"identify\"'\ntimestamp = \"timestmp\"\n");
+    let ignored = told("t.toml").expect(0).json();
+    assert_eq!((&ignored["accepted"], &ignored["ignored"]), (&json!(false), &json!(true)));
+    assert_eq!(ignored["reason"], json!("the template takes only what has type == \"identify\""));
+    assert_eq!(ignored["fields"][1]["near"], json!("timestamp"));
+    let text = home.run(&["template", "test", "--body", "body.json", "--template", "t.toml"]).expect(0).stdout;
+    assert!(text.contains("ignored (200): the template takes only what has type == \"identify\""), "{text}");
+}
+
+#[test]
+fn a_body_that_would_be_ignored_does_not_conform() {
+    let home = Home::new();
+    home.write("orgs.csv", &format!("{HEADER}ws_1,a,p,P,1,1,active\n"));
+    let body = "template = '{\"type\": \"identify\", \"groupId\": \"{{ row.workspace_id }}\"}'\n[payload.conforms_to]\npreset = \"segment\"";
+    job(&home, "url = \"http://h/\"", body);
+    let checked = home.run(&["check", "orgs"]).expect(2);
+    let words = "the destination would ignore the body: it takes only what has type == \"group\"";
+    assert!(checked.stdout.contains(words), "{}", checked.stdout);
+    job(&home, "url = \"http://h/\"", &body.replace("identify", "group"));
+    home.run(&["check", "orgs"]).expect(0);
+    // A field beside the preset takes the place of the preset's.
+    job(&home, "url = \"http://h/\"", &format!("{body}\nonly_if = 'type == \"identify\"'"));
+    home.run(&["check", "orgs"]).expect(0);
+}
+
+#[test]
 fn template_test_refuses_in_the_receivers_words() {
     let home = Home::new();
     home.write("body.json", include_str!("fixtures/curl_flat.json"));

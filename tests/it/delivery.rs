@@ -2,7 +2,7 @@
 
 mod answers;
 mod http2;
-mod pki;
+pub mod pki;
 mod proxy;
 pub mod server;
 mod signing;

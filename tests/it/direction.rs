@@ -24,7 +24,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("export", &["job", "row"]),
     ("telemetry", &["config"]),
     ("server", &["clock"]),
-    ("receiver", &["clock", "mapping", "server", "store"]),
+    ("receiver", &["clock", "job", "mapping", "server", "store"]),
     ("web", &["clock", "mapping", "receiver", "server", "store"]),
     (
         "pipeline",

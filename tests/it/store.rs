@@ -3,6 +3,7 @@
 mod orgs;
 mod orgs_model;
 mod postgres;
+mod side_by_side;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use nightmark::receipt::{Counts, Failure, FailureKind, Outcome, Progress, Receipt, Unacknowledged};

@@ -124,7 +124,12 @@ impl Home {
     }
 
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_nightmark"));
+        self.program(env!("CARGO_BIN_EXE_nightmark"), args)
+    }
+
+    /// Another program in the same surroundings.
+    pub fn program(&self, program: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command
             .args(args)
             .env_remove("NIGHTMARK_LOG")
@@ -312,10 +317,16 @@ impl Served {
 
     /// With variables of the environment.
     pub fn start_with(home: &Home, variables: &[(&str, &str)]) -> Self {
+        Self::start_by(home, variables, "exec \"$0\" \"$@\"")
+    }
+
+    /// By a shell that runs `script`, whose `$0` and `$@` are the program and its arguments.
+    pub fn start_by(home: &Home, variables: &[(&str, &str)], script: &str) -> Self {
         let ready = home.path("ready.json");
         let _ = std::fs::remove_file(&ready);
         let args = ["serve", "--receiver", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--ready-file"];
-        let mut command = home.command(&args);
+        let mut command = home.program("sh", &["-c", script, env!("CARGO_BIN_EXE_nightmark")]);
+        command.args(args);
         // Into a file: a pipe that nobody reads would hold the process up once it is full.
         let log = std::fs::File::create(home.path("serve.log")).unwrap();
         command.arg(&ready).envs(variables.iter().copied()).stdout(Stdio::null()).stderr(log);

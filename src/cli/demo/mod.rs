@@ -10,7 +10,7 @@ use super::{Context, Exit};
 use crate::config::Home;
 use crate::deliver::Http;
 use crate::diff::Operation;
-use crate::job::load_job;
+use crate::job::{Secrets, load_job};
 use crate::pipeline::{How, Planned, RunReport, Runner};
 use crate::receiver::keys::{self, NewKey, Purpose};
 use crate::receiver::{self, Options, PayloadTemplate, ReceiverState};
@@ -129,12 +129,7 @@ async fn set_up(context: &Context, args: &DemoArgs) -> anyhow::Result<Stage> {
     );
     let store = Arc::new(SqliteStore::open(&home.database()).await?);
     let template = PayloadTemplate::preset("flat").context("the preset `flat` is missing")?;
-    let new = NewKey {
-        name: "demo".to_owned(),
-        purpose: Purpose::ProductOrgs(template),
-        with_secret: false,
-        expires_at: None,
-    };
+    let new = NewKey::new("demo", Purpose::ProductOrgs(template));
     let created = keys::create(&*store, &*context.clock, new).await?;
     write_private(&dir.join("receiver.key"), created.key.expose_secret())?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.context("no free port on 127.0.0.1")?;
@@ -142,8 +137,12 @@ async fn set_up(context: &Context, args: &DemoArgs) -> anyhow::Result<Stage> {
     let job_file = home.jobs().join(format!("{JOB}.toml"));
     std::fs::write(job_file, JOB_FILE.replace("RECEIVER", &address.to_string()))?;
     let (shutdown, stop) = watch::channel(false);
-    let state =
-        ReceiverState::start(Arc::clone(&store), Arc::clone(&context.clock), Options::default().without_rates());
+    let state = ReceiverState::start(
+        Arc::clone(&store),
+        Arc::clone(&context.clock),
+        Secrets::new(&home),
+        Options::default().without_rates(),
+    );
     tokio::spawn(receiver::serve(listener, state, server::Options::default(), None, stop.clone()));
     let runner = Runner {
         home: home.clone(),

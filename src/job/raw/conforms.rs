@@ -38,6 +38,15 @@ pub struct RawConformsTo {
     /// An object.
     #[schemars(length(min = 1))]
     pub feature_flags: Option<String>,
+    /// Where it stands when the event happened, a time as RFC 3339 has it.
+    #[schemars(length(min = 1))]
+    pub timestamp: Option<String>,
+    /// Where it stands what the sender calls this update, a text of 1 to 255 characters, or an integer.
+    #[schemars(length(min = 1))]
+    pub message_id: Option<String>,
+    /// Which bodies the key takes, such as `type == "group"`; it ignores others.
+    #[schemars(length(min = 1))]
+    pub only_if: Option<String>,
     /// Fields of one's own: name = path, such as `projects_count = "metrics.total_projects"`.
     #[serde(default)]
     pub custom: BTreeMap<String, String>,
@@ -49,7 +58,7 @@ pub struct RawConformsTo {
 pub enum RawMapping {
     /// Group calls.
     Segment,
-    /// Group calls, as those of Segment.
+    /// Group calls, as those of Segment, with `originalTimestamp`.
     Rudderstack,
     /// The flat body of the guide's JSON editor.
     Hightouch,

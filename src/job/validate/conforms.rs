@@ -3,7 +3,7 @@
 use crate::job::document::{Document, join};
 use crate::job::problem::Fault;
 use crate::job::raw::RawConformsTo;
-use crate::mapping::{Field, Path, PayloadTemplate};
+use crate::mapping::{Condition, Envelope, Field, Path, PayloadTemplate};
 use std::collections::BTreeMap;
 
 const AT: &str = "payload.conforms_to";
@@ -13,8 +13,9 @@ pub(super) fn check(doc: &mut Document<'_>, raw: &RawConformsTo) -> Option<Paylo
     let preset = raw.preset.and_then(|preset| PayloadTemplate::preset(preset.as_str()));
     let (mut fields, mut custom, mut sound) = (BTreeMap::new(), BTreeMap::new(), true);
     let mut id = preset.as_ref().map(|preset| preset.product_org_id.clone());
+    let mut envelope = Envelope::default();
     if let Some(preset) = preset {
-        fields = preset.fields;
+        (fields, envelope) = (preset.fields, preset.envelope);
     }
     if let Some(written) = &raw.product_org_id {
         id = path(doc, PayloadTemplate::ID, written);
@@ -44,8 +45,29 @@ pub(super) fn check(doc: &mut Document<'_>, raw: &RawConformsTo) -> Option<Paylo
             None => sound = false,
         }
     }
-    let template = PayloadTemplate::new(id.filter(|_| sound)?, fields, custom);
+    sound &= surround(doc, raw, &mut envelope);
+    let template = PayloadTemplate::new(id.filter(|_| sound)?, fields, custom, envelope);
     doc.accept(AT, template.map_err(Fault::new))
+}
+
+/// What is written of the envelope takes the place of the preset's. `false` only after a report.
+fn surround(doc: &mut Document<'_>, raw: &RawConformsTo, envelope: &mut Envelope) -> bool {
+    let mut sound = true;
+    for (name, written, slot) in [
+        (Envelope::TIMESTAMP, &raw.timestamp, &mut envelope.timestamp),
+        (Envelope::MESSAGE_ID, &raw.message_id, &mut envelope.message_id),
+    ] {
+        let Some(written) = written else { continue };
+        *slot = path(doc, name, written);
+        sound &= slot.is_some();
+    }
+    if let Some(written) = &raw.only_if {
+        let condition =
+            Condition::parse(written).map_err(|words| Fault::new(words).hint("only_if = 'type == \"group\"'"));
+        envelope.only_if = doc.accept(&format!("{AT}.{}", Envelope::ONLY_IF), condition);
+        sound &= envelope.only_if.is_some();
+    }
+    sound
 }
 
 fn path(doc: &mut Document<'_>, place: &str, written: &str) -> Option<Path> {

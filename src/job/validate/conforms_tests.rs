@@ -29,7 +29,7 @@ fn check_problems(conforms_to: &str, expected: &[(&str, &str)]) {
 #[test]
 fn presets_are_the_mapping_tables_of_the_guide() {
     assert_eq!(template(""), None);
-    for (name, preset) in [("segment", "segment"), ("rudderstack", "segment"), ("hightouch", "flat")] {
+    for (name, preset) in [("segment", "segment"), ("rudderstack", "rudderstack"), ("hightouch", "flat")] {
         let written = template(&format!("[payload.conforms_to]\npreset = \"{name}\""));
         assert_eq!(written, PayloadTemplate::preset(preset), "{name}");
     }
@@ -45,10 +45,24 @@ fn presets_are_the_mapping_tables_of_the_guide() {
 #[test]
 fn it_reads_as_the_template_file_of_a_key() {
     let toml = "product_org_id = \"groupId\"\nname = \"traits.name\"\nplan_id = \"p\"\nplan_name = \"n\"\nuser_count = \"u\"\n\
-                mrr = \"m\"\ntrial_status = \"t\"\nlast_active_at = \"l\"\nfeature_flags = \"f\"\n";
+                mrr = \"m\"\ntrial_status = \"t\"\nlast_active_at = \"l\"\nfeature_flags = \"f\"\ntimestamp = \"e\"\nmessage_id = \"i\"\n\
+                only_if = 'k == \"v\"'\n";
     let custom = "projects_count = \"metrics.total_projects\"\n";
     let written = template(&format!("[payload.conforms_to]\n{toml}[payload.conforms_to.custom]\n{custom}"));
     assert_eq!(written, PayloadTemplate::from_toml_text(&format!("{toml}[custom]\n{custom}")).ok());
+}
+
+#[test]
+fn what_stands_around_takes_the_place_of_the_presets() {
+    let written =
+        template("conforms_to = { preset = \"rudderstack\", timestamp = \"sentAt\", only_if = 'event == \"org\"' }");
+    let envelope = written.expect("one").envelope;
+    let paths: Vec<String> = envelope.paths().map(|(_, path)| path.to_string()).collect();
+    assert_eq!(paths, ["sentAt", "messageId", "event"]);
+    check_problems(
+        "[payload.conforms_to]\npreset = \"segment\"\ntimestamp = \"a..b\"\nonly_if = \"type\"",
+        &[("payload.conforms_to.timestamp", "empty segment"), ("payload.conforms_to.only_if", "not of the form")],
+    );
 }
 
 #[test]

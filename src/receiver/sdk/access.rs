@@ -2,9 +2,9 @@
 
 use super::credentials::{basic, write_key};
 use crate::mapping::json;
-use crate::receiver::access::{Admitted, admit};
+use crate::receiver::access::Admitted;
 use crate::receiver::answer::Refusal;
-use crate::receiver::body::{self, Held, Limits};
+use crate::receiver::body::{Held, Limits};
 use crate::receiver::caller::Caller;
 use crate::receiver::{MAX_BODY, ReceiverState};
 use axum::body::Body;
@@ -27,17 +27,18 @@ pub(super) async fn receive(
 ) -> Result<(Admitted, Held), Refusal> {
     let at = state.clock.now();
     let secret = headers.get("x-api-secret").map(|value| value.as_bytes());
-    let bad_key = || state.rates.bad_key(caller.address);
-    match basic(headers).map_err(|_| bad_key())? {
+    match basic(headers).map_err(|_| state.access.bad_key(&caller))? {
         Some(basic) => {
             let password = Some(basic.password.as_slice()).filter(|password| !password.is_empty());
-            let admitted = admit(state, caller, &basic.user, secret.or(password), at).await?;
-            Ok((admitted, body::read(headers, body, Limits::all(limit), &state.memory).await?))
+            let with_key = state.access.admit(caller, &basic.user, secret.or(password), at).await?;
+            with_key.read(headers, body, Limits::all(limit)).await
         }
         None => {
-            let body = body::read(headers, body, Limits::all(limit.min(MAX_UNKNOWN_SENDER)), &state.memory).await?;
-            let key = write_key(&body).ok_or_else(bad_key)?;
-            Ok((admit(state, caller, &key, secret, at).await?, body))
+            let limits = Limits::all(limit.min(MAX_UNKNOWN_SENDER));
+            let body = state.access.read_body(headers, body, limits).await?;
+            let key = write_key(&body).ok_or_else(|| state.access.bad_key(&caller))?;
+            let with_key = state.access.admit(caller, &key, secret, at).await?;
+            Ok((with_key.signed(headers, &body)?, body))
         }
     }
 }
@@ -53,8 +54,11 @@ pub(super) async fn receive_event(
     body: Body,
 ) -> Result<(Admitted, Map<String, Value>), Refusal> {
     let (admitted, body) = receive(state, caller, headers, body, MAX_BODY).await?;
-    match json::parse(&body).map_err(Refusal::Bad)? {
-        Value::Object(event) => Ok((admitted, event)),
-        _ => Err(Refusal::Bad("the body must be a JSON object".to_owned())),
-    }
+    let event = match json::parse(&body) {
+        Ok(Value::Object(event)) => Ok(event),
+        Ok(_) => Err(Refusal::Bad("the body must be a JSON object".to_owned())),
+        Err(words) => Err(Refusal::Bad(words)),
+    };
+    let event = state.access.counted(&admitted, event)?;
+    Ok((admitted, event))
 }

@@ -3,17 +3,21 @@
 use super::access::receive;
 use super::answer::{Rejection, SdkRefusal, Taken};
 use super::event;
+use super::taken;
+use crate::mapping::{Reading, Update};
 use crate::receiver::answer::{Refusal, unavailable};
+use crate::receiver::called::marked;
 use crate::receiver::caller::Caller;
 use crate::receiver::openapi::{BatchBody, example};
 use crate::receiver::{MAX_BATCH_BODY, PayloadTemplate, ReceiverState, body, events};
-use crate::store::OrgPatch;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
+use std::sync::Arc;
 
 /// Many events
 ///
@@ -26,20 +30,26 @@ pub(super) async fn many(
     caller: Caller,
     headers: HeaderMap,
     body: Body,
-) -> Result<Taken, SdkRefusal> {
+) -> Result<Response, SdkRefusal> {
     let (admitted, body) = receive(&state, caller, &headers, body, MAX_BATCH_BODY).await?;
     // Megabytes of JSON would hold up the other requests of this thread.
-    let sorted =
-        tokio::task::spawn_blocking(move || sort(admitted.mapping.template(), &body).map(|sorted| (admitted, sorted)));
-    let (admitted, sorted) = sorted.await.map_err(|error| unavailable(&error))??;
-    let stored = state.store_many(&admitted, sorted.patches).await?.len();
-    Ok(Taken::new(&admitted.key_id, stored, sorted.ignored, sorted.rejections))
+    let mapping = Arc::clone(&admitted.mapping);
+    let sorted = tokio::task::spawn_blocking(move || sort(mapping.template(), &body));
+    let sorted = sorted.await.map_err(|error| unavailable(&error))?;
+    let sorted = state.access.counted(&admitted, sorted)?;
+    let called = &admitted.caller.called;
+    let updates = sorted.updates.into_iter().map(|(index, update)| called.one_of_many(index, update)).collect();
+    let done = state.store_many(&admitted, updates).await?;
+    let repeated = !done.is_empty() && done.iter().all(|done| done.repeated);
+    let taken = taken(&state, &admitted, done.len(), sorted.ignored, sorted.rejections);
+    Ok(marked(taken.into_response(), repeated))
 }
 
 /// A batch's events by what becomes of them.
 #[derive(Default)]
 struct Sorted {
-    patches: Vec<OrgPatch>,
+    /// With their places in the batch.
+    updates: Vec<(usize, Update)>,
     ignored: usize,
     rejections: Vec<Rejection>,
 }
@@ -65,8 +75,8 @@ fn sort(template: &PayloadTemplate, body: &[u8]) -> Result<Sorted, Refusal> {
     let mut sorted = Sorted::default();
     for (index, event) in events::bounded(batch.batch)?.into_iter().enumerate() {
         match event::of_batch(template, index, events::read(event)) {
-            Ok(Some(patch)) => sorted.patches.push(patch),
-            Ok(None) => sorted.ignored += 1,
+            Ok(Reading::Update(update)) => sorted.updates.push((index, update)),
+            Ok(Reading::Ignored) => sorted.ignored += 1,
             Err(rejection) => sorted.rejections.push(rejection),
         }
     }

@@ -2,13 +2,16 @@
 
 use super::access::receive_event;
 use super::answer::{SdkRefusal, Taken};
-use super::event;
+use super::{event, taken};
+use crate::mapping::Reading;
 use crate::receiver::ReceiverState;
+use crate::receiver::called::marked;
 use crate::receiver::caller::Caller;
 use crate::receiver::openapi::{Event, example};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
 
 /// One group call
 ///
@@ -21,13 +24,15 @@ pub(super) async fn one(
     caller: Caller,
     headers: HeaderMap,
     body: Body,
-) -> Result<Taken, SdkRefusal> {
+) -> Result<Response, SdkRefusal> {
     let (admitted, event) = receive_event(&state, caller, &headers, body).await?;
-    match event::of_group(admitted.mapping.template(), 0, &event) {
-        Ok(patch) => {
-            state.store_one(&admitted, patch).await?;
-            Ok(Taken::new(&admitted.key_id, 1, 0, Vec::new()))
+    let (taken, repeated) = match event::of_group(admitted.mapping.template(), 0, &event) {
+        Ok(Reading::Update(update)) => {
+            let repeated = state.store_one(&admitted, update).await?.repeated;
+            (taken(&state, &admitted, 1, 0, Vec::new()), repeated)
         }
-        Err(rejection) => Ok(Taken::new(&admitted.key_id, 0, 0, vec![rejection])),
-    }
+        Ok(Reading::Ignored) => (taken(&state, &admitted, 0, 1, Vec::new()), false),
+        Err(rejection) => (taken(&state, &admitted, 0, 0, vec![rejection]), false),
+    };
+    Ok(marked(taken.into_response(), repeated))
 }

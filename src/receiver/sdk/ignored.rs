@@ -2,6 +2,7 @@
 
 use super::access::receive_event;
 use super::answer::{SdkRefusal, Taken};
+use super::taken;
 use crate::receiver::ReceiverState;
 use crate::receiver::caller::Caller;
 use axum::body::Body;
@@ -21,5 +22,5 @@ pub(super) async fn one(
     body: Body,
 ) -> Result<Taken, SdkRefusal> {
     let (admitted, _) = receive_event(&state, caller, &headers, body).await?;
-    Ok(Taken::new(&admitted.key_id, 0, 1, Vec::new()))
+    Ok(taken(&state, &admitted, 0, 1, Vec::new()))
 }

@@ -21,11 +21,25 @@ pub(super) mod ignored;
 pub use access::MAX_UNKNOWN_SENDER;
 
 use super::ReceiverState;
+use super::access::Admitted;
+use answer::{Rejection, Taken};
 use axum::Router;
 use axum::routing::post;
 
 /// Calls that say nothing about an org.
 pub(super) const IGNORED: [&str; 5] = ["track", "identify", "page", "screen", "alias"];
+
+/// The answer to a call that was taken in, and the key's counts.
+fn taken(
+    state: &ReceiverState,
+    admitted: &Admitted,
+    stored: usize,
+    ignored: usize,
+    rejections: Vec<Rejection>,
+) -> Taken {
+    state.access.count(admitted, ignored, rejections.len());
+    Taken::new(admitted.key_id(), stored, ignored, rejections)
+}
 
 /// `/v1/…`
 pub(super) fn router() -> Router<ReceiverState> {

@@ -6,8 +6,8 @@
 
 use crate::source::files::{engine, json_text};
 use crate::source::{KIND_JSON, KIND_KEY, SourceError};
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, make_array};
-use arrow::datatypes::{Field, Metadata, Schema, SchemaRef};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, make_array, new_null_array};
+use arrow::datatypes::{DataType as ArrowType, Field, Metadata, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi};
 use polars::prelude::{ArrowField, CompatLevel, DataFrame, DataType, PolarsResult};
@@ -86,6 +86,10 @@ fn import_field(field: &ArrowField, json: bool) -> Result<Field, ArrowError> {
 
 fn import_array(array: Box<dyn PolarsArray>, field: &ArrowField) -> Result<ArrayRef, ArrowError> {
     let schema = export_schema(field);
+    // A column of which nothing is known but NULL: polars hands over a buffer, where the interface has none.
+    if Field::try_from(&schema)?.data_type() == &ArrowType::Null {
+        return Ok(new_null_array(&ArrowType::Null, array.len()));
+    }
     let mut exported = ffi::export_array_to_c(array);
     // SAFETY: `polars_arrow::ffi::ArrowArray` and `FFI_ArrowArray` are both `#[repr(C)]` declarations of the C data
     // interface's `struct ArrowArray`, so the cast reads the same fields. `exported` is valid and live. `from_raw` moves

@@ -12,7 +12,7 @@ mod plan;
 mod times;
 
 pub use history::OrgChange;
-pub use idempotency::{AnswerHash, MAX_IDEMPOTENCY_ID, answer_hash, check_idempotency_id};
+pub use idempotency::{AnswerHash, answer_hash};
 pub use plan::{Answer, Change, KeyState, Known, NewAnswer, Plan, Uses, plan};
 pub use times::FieldTimes;
 
@@ -94,7 +94,7 @@ pub struct OrgUpsert {
     pub at: DateTime<Utc>,
     /// When it happened, by its sender.
     pub event_at: Option<DateTime<Utc>>,
-    /// As the sender calls this update: the same again is a repeat of it. [`check_idempotency_id`] has passed it.
+    /// As the sender calls this update: the same again is a repeat of it.
     pub idempotency_id: Option<String>,
 }
 

@@ -195,7 +195,8 @@ async fn close(connection: PgConnection) {
 }
 
 /// What every statement of this module takes for granted. `synchronous_commit` stays as the server has it, but for `off`,
-/// with which a commit that was answered could be lost.
+/// with which a commit that was answered could be lost. Plans are kept with the connection: one that was made while a table was
+/// small would read all of it for each batch once it has a million rows, so that only indexes are used where there is one.
 const PREPARE: &str = "
     SELECT set_config('search_path', $1, false),
         set_config('default_transaction_read_only', $2, false),
@@ -203,7 +204,9 @@ const PREPARE: &str = "
         set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), false),
         set_config('statement_timeout', '25s', false),
         set_config('lock_timeout', '10s', false),
-        set_config('idle_in_transaction_session_timeout', '60s', false)";
+        set_config('idle_in_transaction_session_timeout', '60s', false),
+        set_config('enable_seqscan', 'off', false),
+        set_config('jit', 'off', false)";
 
 async fn prepare(connection: &mut PgConnection, schema: &str, access: Access) -> Result<(), sqlx::Error> {
     let read_only = if access == Access::Read { "on" } else { "off" };

@@ -97,7 +97,7 @@ impl KeyStore for SqliteStore {
                 .execute(&mut *transaction)
                 .await?;
         }
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 }
 

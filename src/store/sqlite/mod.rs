@@ -8,6 +8,7 @@
 //! array that `json_each` takes apart, or, where that is too slow, as values in pieces of a fixed size (`rows`).
 //! Deliberately absent: who may write what, and when.
 
+mod checkpoint;
 mod keys;
 mod open;
 mod orgs;
@@ -15,30 +16,29 @@ mod progress;
 mod refusals;
 mod rows;
 mod runs;
+mod writing;
 
 use super::StoreError;
 use super::columns::{Columns, micros, time};
 use chrono::{DateTime, Utc};
+use sqlx::Row;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
-use sqlx::{Row, Sqlite, Transaction};
 
 /// The state store in one SQLite file. A clone shares its connections.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
+    checkpoints: checkpoint::Checkpoints,
 }
 
 impl SqliteStore {
     /// Closes the connections, so that SQLite folds its `-wal` file into the database and removes it. A store that is
     /// dropped instead loses nothing; the next one that opens the file does the folding.
     pub async fn close(&self) {
+        self.checkpoints.close().await;
         self.readers.close().await;
         self.writer.close().await;
-    }
-
-    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Opening, creating and migrating the file.
 
+use super::checkpoint::{self, Checkpoints};
 use super::{BUSY, CANNOT_OPEN, READ_ONLY, SqliteStore, code, words};
 use crate::store::StoreError;
 use crate::store::schema::{as_known, migration, newest, not_newer};
@@ -42,7 +43,7 @@ impl SqliteStore {
             migrate(path, &mut connection).await?;
         }
         connection.close().await?;
-        Ok(SqliteStore { writer: pool(1, options), readers: pool(READERS, read_only(path)) })
+        Ok(SqliteStore::of(writing(options.clone()), options, read_only(path)))
     }
 
     /// Opens the store for reading only, also for a user who may do no more. Nothing is created, migrated or written;
@@ -63,7 +64,12 @@ impl SqliteStore {
         }
         let (options, found) = look(path).await?;
         let found = as_known(&path.to_string_lossy(), found, newest(&MIGRATIONS))?;
-        Ok(found.map(|_| SqliteStore { writer: pool(1, options.clone()), readers: pool(READERS, options) }))
+        Ok(found.map(|_| SqliteStore::of(options.clone(), options.clone(), options)))
+    }
+
+    fn of(writer: SqliteConnectOptions, beside: SqliteConnectOptions, readers: SqliteConnectOptions) -> SqliteStore {
+        let writer = pool(1, writer);
+        SqliteStore { checkpoints: Checkpoints::new(beside, &writer), writer, readers: pool(READERS, readers) }
     }
 }
 
@@ -77,7 +83,16 @@ fn read_only(path: &Path) -> SqliteConnectOptions {
     options(path).pragma("query_only", "ON")
 }
 
-fn pool(size: u32, options: SqliteConnectOptions) -> SqlitePool {
+/// Its cache holds the pages that the orgs of a batch are on: in a large table every org is on another page, and each is needed twice,
+/// to read the org and to write it (64 MiB). Each statement of `rows` has several sizes.
+fn writing(options: SqliteConnectOptions) -> SqliteConnectOptions {
+    options
+        .pragma("cache_size", "-65536")
+        .pragma("wal_autocheckpoint", checkpoint::BOUND.to_string())
+        .statement_cache_capacity(256)
+}
+
+pub(super) fn pool(size: u32, options: SqliteConnectOptions) -> SqlitePool {
     // A connection to a file does not go stale: no ping before each use, no recycling.
     SqlitePoolOptions::new()
         .max_connections(size)

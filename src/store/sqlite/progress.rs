@@ -6,7 +6,7 @@ use crate::store::chunks::{self, Chunks, Merged};
 use crate::store::{RunState, StoreError, records};
 use futures_util::TryStreamExt;
 use serde_json::{Value, json};
-use sqlx::{Sqlite, SqliteConnection, Transaction};
+use sqlx::SqliteConnection;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -38,13 +38,13 @@ const COUNT_REFUSALS: &str = "
 
 /// Grants and receipts, all in `transaction`.
 pub(super) async fn commit(
-    transaction: &mut Transaction<'_, Sqlite>,
+    transaction: &mut SqliteConnection,
     run: &str,
     attempting: &[Range<u64>],
     receipts: &[Receipt],
 ) -> Result<(), StoreError> {
     let job: Option<String> =
-        sqlx::query_scalar("SELECT job FROM runs WHERE id = ?1").bind(run).fetch_optional(&mut **transaction).await?;
+        sqlx::query_scalar("SELECT job FROM runs WHERE id = ?1").bind(run).fetch_optional(&mut *transaction).await?;
     let Some(job) = job else { return Err(StoreError::UnknownRun(run.to_owned())) };
     let stored = load_chunks(transaction, run, &chunks::touched(attempting, receipts)).await?;
     write(transaction, run, &job, chunks::merge(stored, attempting, receipts)).await
@@ -107,16 +107,16 @@ async fn put_chunks(connection: &mut SqliteConnection, run: &str, chunks: Chunks
 }
 
 /// What may be in flight has not left.
-pub(super) async fn release(transaction: &mut Transaction<'_, Sqlite>, run: &str) -> Result<(), StoreError> {
+pub(super) async fn release(transaction: &mut SqliteConnection, run: &str) -> Result<(), StoreError> {
     let clear = "UPDATE progress SET attempting = NULL WHERE run_id = ?1 AND attempting IS NOT NULL";
-    sqlx::query(clear).bind(run).execute(&mut **transaction).await?;
+    sqlx::query(clear).bind(run).execute(&mut *transaction).await?;
     Ok(())
 }
 
 /// What may be in flight may have been applied.
-pub(super) async fn cut_off(transaction: &mut Transaction<'_, Sqlite>, run: &str) -> Result<(), StoreError> {
+pub(super) async fn cut_off(transaction: &mut SqliteConnection, run: &str) -> Result<(), StoreError> {
     let query = "SELECT * FROM progress WHERE run_id = ?1 AND attempting IS NOT NULL";
-    let rows = sqlx::query(query).bind(run).fetch_all(&mut **transaction).await?;
+    let rows = sqlx::query(query).bind(run).fetch_all(&mut *transaction).await?;
     let mut chunks: Chunks = rows.iter().map(chunks::chunk).collect::<Result<_, _>>()?;
     chunks.values_mut().for_each(Progress::cut_off);
     put_chunks(transaction, run, chunks).await

@@ -6,7 +6,7 @@ use crate::store::{FailedReceipt, Past, RunEvent, RunRecord, RunStore, StoreErro
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
-use sqlx::{Sqlite, Transaction};
+use sqlx::SqliteConnection;
 use std::ops::Range;
 
 const PUT_RUN: &str = "
@@ -57,14 +57,14 @@ impl RunStore for SqliteStore {
     async fn put_run(&self, run: &RunRecord, at: DateTime<Utc>) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         put(&mut transaction, run, at).await?;
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 
     async fn end_delivery(&self, run: &RunRecord, at: DateTime<Utc>) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         put(&mut transaction, run, at).await?;
         progress::release(&mut transaction, &run.id).await?;
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 
     async fn runs(&self, job: Option<&str>, limit: u32) -> Result<Vec<RunRecord>, StoreError> {
@@ -94,13 +94,13 @@ impl RunStore for SqliteStore {
     async fn commit(&self, run: &str, attempting: &[Range<u64>], receipts: &[Receipt]) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         progress::commit(&mut transaction, run, attempting, receipts).await?;
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 
     async fn cut_off(&self, run: &str) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         progress::cut_off(&mut transaction, run).await?;
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 
     async fn progress(&self, run: &str) -> Result<Progress, StoreError> {
@@ -117,7 +117,7 @@ impl RunStore for SqliteStore {
         for query in [FORGET_PROGRESS, FORGET_RECEIPTS, NOTE_FORGOTTEN] {
             sqlx::query(query).bind(job).bind(&except).bind(past.rows_of).execute(&mut *transaction).await?;
         }
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 
     async fn failures(&self, run: &str, limit: u32) -> Result<Vec<FailedReceipt>, StoreError> {
@@ -127,7 +127,7 @@ impl RunStore for SqliteStore {
     }
 }
 
-async fn put(transaction: &mut Transaction<'_, Sqlite>, run: &RunRecord, at: DateTime<Utc>) -> Result<(), StoreError> {
+async fn put(transaction: &mut SqliteConnection, run: &RunRecord, at: DateTime<Utc>) -> Result<(), StoreError> {
     sqlx::query(PUT_RUN)
         .bind(&run.id)
         .bind(&run.job)
@@ -137,14 +137,14 @@ async fn put(transaction: &mut Transaction<'_, Sqlite>, run: &RunRecord, at: Dat
         .bind(json!(run.counts).to_string())
         .bind(&run.reason)
         .bind(run.report.as_ref().map(Value::to_string))
-        .execute(&mut **transaction)
+        .execute(&mut *transaction)
         .await?;
     sqlx::query(PUT_EVENT)
         .bind(&run.id)
         .bind(micros(at))
         .bind(run.state.as_str())
         .bind(&run.reason)
-        .execute(&mut **transaction)
+        .execute(&mut *transaction)
         .await?;
     Ok(())
 }

@@ -24,6 +24,13 @@ impl Ca {
         Ca { issuer: Issuer::new(params, key), pem }
     }
 
+    /// A certificate for `name` and its key, as PEM.
+    pub fn certificate(&self, name: &str) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
+    }
+
     /// A TLS server that calls itself `name` until the end of `year`, and speaks the first of `alpn` that the client does.
     pub fn acceptor(&self, name: &str, year: i32, alpn: &[&str]) -> TlsAcceptor {
         let key = KeyPair::generate().unwrap();

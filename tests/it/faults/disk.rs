@@ -33,13 +33,13 @@ impl Disk {
     }
 
     /// The disk as this process sees it.
-    fn seen(&self) -> PathBuf {
+    pub fn seen(&self) -> PathBuf {
         let home = self.home.strip_prefix("/").unwrap();
         Path::new("/proc").join(self.holder.id().to_string()).join("root").join(home)
     }
 
     /// A program that has this disk for a home.
-    fn command(&self, program: &str) -> Command {
+    pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
         command.args(["--target", &self.holder.id().to_string(), "--mount"]);
         if !is_root() {
@@ -54,9 +54,14 @@ impl Disk {
         assert!(status.success(), "mount {args:?}");
     }
 
-    pub fn run(&self, args: &[&str]) -> Ran {
+    pub fn nightmark(&self, args: &[&str]) -> Command {
         let mut command = self.command(env!("CARGO_BIN_EXE_nightmark"));
-        ran(command.args(args).env("NIGHTMARK_HOME", &self.home).env_remove("NIGHTMARK_LOG").output().unwrap())
+        command.args(args).env("NIGHTMARK_HOME", &self.home).env_remove("NIGHTMARK_LOG");
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> Ran {
+        ran(self.nightmark(args).output().unwrap())
     }
 
     /// Empties it and puts a copy of `from` there.

@@ -12,6 +12,7 @@ mod damage;
 mod database;
 mod disk;
 mod full;
+mod receiver;
 
 use crate::faulty::{Asked, Faulty, Plan};
 use crate::support::{Home, Ran, ran};

@@ -5,7 +5,11 @@ use crate::support::{Destination, node, pipe};
 use serde_json::{Value, json};
 
 /// What Segment signs with.
-const SHARED_SECRET: &str = "shared between Segment and the receiver";
+pub(super) const SHARED_SECRET: &str = "shared between Segment and the receiver";
+
+/// The receiver checks it.
+pub const SIGNED: [&str; 5] =
+    ["--with-secret", "--signature", "segment", "--signing-secret", "${SEGMENT_SHARED_SECRET}"];
 
 /// Sends events through the action to the receiver, one by one or in a batch, and returns the requests that it made. Each was
 /// signed and answered 200.
@@ -33,7 +37,7 @@ fn check(vendor: Vendor, mode: &str) {
 
     // The source has other events as well; the mapping's trigger keeps them away.
     let events = [other_events(), calls.clone()].concat();
-    let receiver = Receiver::start(&["--with-secret"]);
+    let receiver = Receiver::start(&SIGNED);
     let requests = through_webhooks_actions(&receiver, &events, mode);
     let bodies: Vec<&Value> = match mode {
         "batch" => requests.iter().flat_map(|request| request["body"].as_array().unwrap()).collect(),
@@ -74,7 +78,7 @@ fn rudderstack_in_batches() {
 
 #[test]
 fn the_guides_event_arrives_as_the_guide_shows() {
-    let receiver = Receiver::start(&["--with-secret"]);
+    let receiver = Receiver::start(&SIGNED);
     let event: Value = serde_json::from_str(GUIDE_EVENT).unwrap();
     let requests = through_webhooks_actions(&receiver, &[event], "single");
     assert_eq!(requests[0]["answer"]["productOrgId"], json!("ws_abc123"));

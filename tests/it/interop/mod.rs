@@ -29,7 +29,7 @@ impl Receiver {
     /// `args` of `keys create` besides name, type and template.
     pub fn start(args: &[&str]) -> Receiver {
         let home = Home::new();
-        let served = Served::start(&home);
+        let served = Served::start_with(&home, &[("SEGMENT_SHARED_SECRET", actions::SHARED_SECRET)]);
         let create = ["keys", "create", "--json", "--name", "cdp", "--type", "product-orgs", "--template", "segment"];
         let key = home.run(&[&create, args].concat()).expect(0).json();
         let text = |name: &str| key[name].as_str().unwrap_or_default().to_owned();

@@ -5,14 +5,19 @@ mod array;
 mod corpus;
 mod described;
 mod http;
+mod key_api;
+mod keys;
 mod kill;
 mod limits;
 mod logs;
 pub mod nginx;
 mod raw;
+mod reading;
+mod repeats;
 mod sdk;
 mod server;
 mod stop;
+mod templates;
 mod tls;
 
 pub use kill::RECEIVER_MARKS;
@@ -317,7 +322,7 @@ async fn stopping_finishes_what_was_begun() {
         socket.read_to_string(&mut answer).await.unwrap();
         answer
     };
-    let ((), answer) = tokio::join!(server.stop(), finish);
+    let (_dir, answer) = tokio::join!(server.stop(), finish);
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("\"isNewOrg\":true"), "{answer}");
     assert!(store.org("test_ws_001").await.unwrap().is_some());
     assert!(TcpStream::connect(address).await.is_err(), "no more connections");

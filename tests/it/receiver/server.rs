@@ -2,6 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use nightmark::clock::{Clock, SystemClock};
+use nightmark::config::Home;
+use nightmark::job::Secrets;
 use nightmark::receiver::keys::{self, NewKey, Purpose};
 use nightmark::receiver::{self, Options, PayloadTemplate, ReceiverState};
 use nightmark::server::{self, Tls};
@@ -9,7 +11,9 @@ use nightmark::store::OrgStore;
 use nightmark::store::sqlite::SqliteStore;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
+use std::env::VarError;
 use std::sync::{Arc, Mutex};
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -28,7 +32,7 @@ impl Clock for TestClock {
 }
 
 pub struct Server {
-    _dir: tempfile::TempDir,
+    pub dir: TempDir,
     pub address: std::net::SocketAddr,
     pub store: Arc<SqliteStore>,
     pub clock: Arc<TestClock>,
@@ -47,6 +51,8 @@ pub struct Key {
 pub struct Answer {
     pub status: u16,
     pub retry_after: Option<String>,
+    /// Whether it says that the request was done before.
+    pub replayed: bool,
     pub text: String,
 }
 
@@ -84,14 +90,18 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
-        let state = ReceiverState::start(Arc::clone(&store), Arc::clone(&clock) as Arc<dyn Clock>, options);
+        let state = ReceiverState::start(Arc::clone(&store), Arc::clone(&clock) as _, secrets(&dir), options);
         let served = tokio::spawn(receiver::serve(listener, state, server, tls, stopped));
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Server { _dir: dir, address, store, clock, stop, served, client }
+        Server { dir, address, store, clock, stop, served, client }
     }
 
     pub async fn key(&self, purpose: Purpose, with_secret: bool, expires_at: Option<DateTime<Utc>>) -> Key {
-        let new = NewKey { name: "test".into(), purpose, with_secret, expires_at };
+        let new = NewKey { with_secret, expires_at, ..NewKey::new("test", purpose) };
+        self.make(new).await
+    }
+
+    pub async fn make(&self, new: NewKey) -> Key {
         let created = keys::create(self.store.as_ref(), self.clock.as_ref(), new).await.unwrap();
         let secret = created.secret.map(|secret| secret.expose_secret().to_owned());
         Key { id: created.record.id, key: created.key.expose_secret().to_owned(), secret }
@@ -113,7 +123,8 @@ impl Server {
         let response = request.send().await.unwrap();
         let status = response.status().as_u16();
         let retry_after = response.headers().get("retry-after").map(|v| v.to_str().unwrap().to_owned());
-        Answer { status, retry_after, text: response.text().await.unwrap() }
+        let replayed = response.headers().get("idempotent-replayed").is_some_and(|value| value == "true");
+        Answer { status, retry_after, replayed, text: response.text().await.unwrap() }
     }
 
     pub async fn post_with(&self, key: &str, secret: Option<&str>, body: impl Into<reqwest::Body>) -> Answer {
@@ -132,11 +143,26 @@ impl Server {
         self.store.orgs(None, 100_000).await.unwrap().len()
     }
 
-    pub async fn stop(self) {
+    /// The folder, in which the store still is.
+    pub async fn stop(self) -> tempfile::TempDir {
         self.stop.send(true).unwrap();
         self.served.await.unwrap();
+        self.dir
     }
 }
+
+/// Signing secrets: what [`SHARED`] and [`WHSEC`] refer to, and files in the server's folder.
+fn secrets(dir: &TempDir) -> Secrets {
+    Secrets::with_env(&Home::new(dir.path()).unwrap(), |name| match name {
+        "SHARED" => Ok(SHARED.to_owned()),
+        "WHSEC" => Ok(WHSEC.to_owned()),
+        _ => Err(VarError::NotPresent),
+    })
+}
+
+/// What is signed with, as `${SHARED}` and `${WHSEC}`.
+pub const SHARED: &str = "shared between a sender and the receiver";
+pub const WHSEC: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 pub fn preset(name: &str) -> Purpose {
     Purpose::ProductOrgs(PayloadTemplate::preset(name).unwrap())

@@ -59,7 +59,7 @@ async fn what_was_begun_is_finished_and_what_comes_later_is_turned_away() {
         body.expect(200, "\"productOrgId\":\"body\"").await;
         body.expect_close().await;
     };
-    tokio::join!(server.stop(), later);
+    let (_dir, ()) = tokio::join!(server.stop(), later);
     assert!(store.org("body").await.unwrap().is_some() && store.org("head").await.unwrap().is_some());
     assert!(store.org("later").await.unwrap().is_none());
 }
@@ -169,4 +169,38 @@ async fn ready_status(admin: &str) -> Option<u16> {
     let mut client = Raw::over(TcpStream::connect(admin).await.ok()?);
     client.send("GET /readyz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
     Some(client.reply().await?.status)
+}
+
+#[tokio::test]
+async fn want_of_file_descriptors_is_survived() {
+    let home = Home::new();
+    home.write("nightmark.toml", "[receiver]\nconnections_per_address = 1024\nidle = \"1s\"\n");
+    let created = home.run(&["keys", "create", "--json", "--name", "a", "--template", "flat"]).expect(0).json();
+    let key = created["key"].as_str().unwrap();
+    // Far fewer files than connections that may be.
+    let served = Served::start_by(&home, &[], "ulimit -n 64; exec \"$0\" \"$@\"");
+    let address: SocketAddr = served.receiver.parse().unwrap();
+    let mut crowd = Vec::new();
+    for _ in 0..150 {
+        crowd.push(TcpStream::connect(address).await.unwrap());
+    }
+    let log = async {
+        while !home.log().contains("connections cannot be accepted for now") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), log).await.expect("it says so");
+    drop(crowd);
+    let good = async {
+        loop {
+            let Ok(stream) = TcpStream::connect(address).await else { continue };
+            let mut client = Raw::over(stream);
+            client.send(post(key, &update("a"))).await;
+            if client.reply().await.is_some_and(|reply| reply.status == 200) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), good).await.expect("it goes on");
+    assert_eq!(served.stop(), 0);
 }

@@ -118,6 +118,16 @@ impl Cluster {
         command
     }
 
+    /// A file in its folder that only the server can read.
+    pub fn write(&self, name: &str, text: &str) {
+        let path = self.folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        if is_root() {
+            assert!(Command::new("chown").arg("postgres:").arg(&path).status().unwrap().success());
+        }
+    }
+
     /// SIGKILL to a connection of the program: the server takes that for a crash, and ends all others.
     pub fn kill_backend(&self, database: &str) {
         let pids = format!("SELECT pid FROM pg_stat_activity WHERE usename = '{USER}' AND datname = '{database}'");

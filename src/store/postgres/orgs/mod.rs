@@ -21,8 +21,8 @@ const HISTORY: &str = "
 
 // What another process is about to forget is left to it.
 const FORGET: &str = "
-    DELETE FROM org_answers WHERE (target_org_id, hash) IN
-        (SELECT target_org_id, hash FROM org_answers WHERE at < $1 ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED)";
+    DELETE FROM org_answers WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM org_answers WHERE at < $1 ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED))";
 
 #[async_trait]
 impl OrgStore for PostgresStore {

@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, HashMap};
 /// done before, and a number for each org that does not exist. The branches run in this order, and with them the locks are taken.
 ///
 /// An answer that another process is writing while the org is waited for is not seen; the write then fails on it and the batch
-/// is done anew.
+/// is done anew. The answers are looked up one by one (LATERAL … LIMIT keeps Postgres from reading all of them for a join).
 const KNOWN: &str = "
     WITH k AS MATERIALIZED (
         SELECT id, revision, revoked_at, expires_at FROM api_keys WHERE id = ANY($1) ORDER BY id FOR SHARE
@@ -26,7 +26,9 @@ const KNOWN: &str = "
     SELECT 'answer', NULL, a.target_org_id, a.is_new, a.stale, NULL, a.hash, (NULL::orgs).*
     FROM unnest($3::text[], $4::bytea[]) AS asked (id, hash)
     JOIN o ON o.product_org_id = asked.id
-    JOIN org_answers AS a ON a.target_org_id = o.target_org_id AND a.hash = asked.hash
+    CROSS JOIN LATERAL (
+        SELECT * FROM org_answers AS kept WHERE kept.target_org_id = o.target_org_id AND kept.hash = asked.hash LIMIT 1
+    ) AS a
     UNION ALL
     SELECT 'number', NULL, nextval('org_numbers'), NULL, NULL, NULL, NULL, (NULL::orgs).*
     FROM generate_series(1, cardinality($2) - (SELECT count(*) FROM o))";

@@ -34,7 +34,7 @@ impl OrgStore for SqliteStore {
         };
         let plan = plan(batch, known, next);
         if plan.uses.is_empty() {
-            transaction.rollback().await?;
+            transaction.undo().await?;
             return Ok(plan.outcomes);
         }
         write::plan(&mut transaction, &plan).await?;

@@ -104,7 +104,10 @@ async fn many_at_once_are_refused_without_harm() {
     let server = server(Options { connections: 4, ..Options::default() }).await;
     let key = server.flat_key().await;
     let mut clients = kept(&server, &key, 4, "").await;
-    let crowd = futures_util::future::join_all((0..400).map(|_| Raw::connect(server.address))).await;
+    let mut crowd = futures_util::future::join_all((0..400).map(|_| Raw::connect(server.address))).await;
+    for client in &mut crowd {
+        client.send(request(&key, "")).await;
+    }
     for client in &mut clients {
         client.send(request(&key, "")).await;
         client.expect(200, "").await;

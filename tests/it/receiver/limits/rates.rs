@@ -15,7 +15,8 @@ async fn server(rate: u32, bad_keys: u32, proxies: &[&str]) -> Server {
         ..receiver::Options::default()
     };
     let trusted_proxies = proxies.iter().map(|network| network.parse().unwrap()).collect();
-    Server::start_with(options, Options { trusted_proxies, ..Options::default() }, None).await
+    let server = Options { trusted_proxies, connections_per_address: 1024, ..Options::default() };
+    Server::start_with(options, server, None).await
 }
 
 async fn statuses(server: &Server, key: &str, number: usize, secret: Option<&str>) -> Vec<u16> {
