@@ -1,12 +1,13 @@
 //! Payload templates, and bodies that are read by them.
 
-use crate::mapping::{Mapping, OrgPatch, PayloadTemplate, extract, parse_strict};
+use crate::mapping::{Mapping, PayloadTemplate, Reading, extract, is_message_id, parse_strict};
 use serde_json::Value;
 
 /// Templates for inputs that bring none: the presets, and one whose paths lead through each other's values.
 const TEMPLATES: [&str; 2] = [
     r#"{"product_org_id": "id", "name": "a.b", "plan_id": "a.b", "plan_name": "a", "user_count": "n", "mrr": "m", "trial_status": "t",
-        "last_active_at": "s", "feature_flags": "a", "custom": {"x": "a.b.c", "y": "id", "z": "a.b.c.d.e.f"}}"#,
+        "last_active_at": "s", "feature_flags": "a", "custom": {"x": "a.b.c", "y": "id", "z": "a.b.c.d.e.f"},
+        "timestamp": "s", "message_id": "a.b", "only_if": "t == \"active\""}"#,
     r#"{"product_org_id": "a.a.a", "custom": {"a": "a", "aa": "a.a", "aaaa": "a.a.a.a"}}"#,
 ];
 
@@ -45,8 +46,8 @@ fn check_template(text: &[u8]) -> Option<PayloadTemplate> {
     assert_eq!(PayloadTemplate::from_json_text(&template.to_json_text()).as_ref(), Ok(&template));
     let Value::Object(example) = template.example() else { panic!("an example is an object") };
     // Paths through each other's values leave out of the example what no payload can have.
-    if let Ok(patch) = extract(&template, &example) {
-        assert_eq!(patch.product_org_id, "test_ws_001");
+    if let Ok(Reading::Update(update)) = extract(&template, &example) {
+        assert_eq!(update.patch.product_org_id, "test_ws_001");
     }
     Some(template)
 }
@@ -55,15 +56,16 @@ fn check_template(text: &[u8]) -> Option<PayloadTemplate> {
 fn check_body(mapping: &Mapping, body: &[u8]) {
     let read = mapping.read(body).map_err(|unfit| unfit.to_string());
     assert_eq!(read, by_parsing(mapping.template(), body), "in one pass, and by parsing");
-    let checked = mapping.check(body).map(|_| ()).map_err(|unfit| unfit.to_string());
-    assert_eq!(checked, read.clone().map(|_| ()), "checked, and read");
-    if let Ok(patch) = read {
-        let id = &patch.product_org_id;
+    let checked = mapping.check(body).map(|seen| seen.is_some()).map_err(|unfit| unfit.to_string());
+    assert_eq!(checked, read.clone().map(|reading| reading != Reading::Ignored), "checked, and read");
+    if let Ok(Reading::Update(update)) = read {
+        let id = &update.patch.product_org_id;
         assert!((1..=255).contains(&id.len()) && !id.chars().any(char::is_control), "{id:?}");
+        assert!(update.message_id.is_none_or(|id| is_message_id(&id)));
     }
 }
 
-fn by_parsing(template: &PayloadTemplate, body: &[u8]) -> Result<OrgPatch, String> {
+fn by_parsing(template: &PayloadTemplate, body: &[u8]) -> Result<Reading, String> {
     match parse_strict(body)? {
         Value::Object(payload) => extract(template, &payload),
         _ => Err("the body must be a JSON object".to_owned()),

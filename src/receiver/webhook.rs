@@ -21,10 +21,10 @@ const LIMITS: Limits = Limits { array: MAX_BATCH_BODY, other: MAX_BODY };
 ///
 /// The key is checked before anything of the body is read, and answers the same whatever the body.
 #[utoipa::path(post, path = "/api/product-orgs/webhook/{apiKey}", operation_id = "webhook", tag = "webhook", security((), ("secret" = [])),
-    params(("apiKey" = String, Path, description = "The API key, `sk_…`")),
+    params(("apiKey" = String, Path, description = "The API key, `sk_…`"), ("webhook-id" = Option<String>, Header, description = "What the sender calls this request (or `Idempotency-Key`): a repeat within 7 days is answered as the first was", min_length = 1, max_length = 255)),
     request_body(content = WebhookBody, examples(("flat" = (value = json!(example("flat")))), ("group" = (value = json!(example("segment")))),
         ("array" = (value = json!([example("flat")]))))),
-    responses((status = 200, description = "Stored: the body's org, or what can be stored of an array", body = WebhookAnswer), Refusal))]
+    responses((status = 200, description = "Stored: the body's org, or what can be stored of an array", body = WebhookAnswer, headers(("idempotent-replayed" = Option<String>, description = "`true` on the answer to a repeat"))), Refusal))]
 pub(super) async fn product_orgs(
     State(state): State<ReceiverState>,
     caller: Caller,

@@ -5,12 +5,13 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use std::fmt;
+use utoipa::ToSchema;
 
 /// SHA-256 of a key or a secret. Both are 256 random bits, so a fast hash is enough.
 pub type Hash = [u8; 32];
 
 /// What a key may be used for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum EndpointType {
     /// Product Org Updates: the webhook that upserts orgs.
@@ -41,7 +42,7 @@ impl fmt::Display for EndpointType {
 }
 
 /// The text that a key had before it was rotated, valid until a time. Serialised without its hashes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PreviousText {
     /// Its first characters.
     pub prefix: String,
@@ -56,7 +57,7 @@ pub struct PreviousText {
 }
 
 /// How bodies are signed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub enum SignatureScheme {
     /// `X-Signature`: the HMAC-SHA1 of the body in hex, as Segment's Webhooks (Actions) makes it.
     #[serde(rename = "segment")]
@@ -82,7 +83,7 @@ impl SignatureScheme {
 }
 
 /// The signature that a key's requests must have.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct SignatureCheck {
     /// How it is made.
     pub scheme: SignatureScheme,
@@ -92,7 +93,7 @@ pub struct SignatureCheck {
 }
 
 /// What became of what was sent with a key.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct KeyCounts {
     /// Updates that were stored, repeats not counted.
     pub stored: u64,
@@ -116,7 +117,7 @@ pub struct KeyUses {
 }
 
 /// One API key. Serialised without its hashes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct KeyRecord {
     /// What `keys revoke` takes.
     pub id: String,

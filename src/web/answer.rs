@@ -10,6 +10,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use utoipa::ToSchema;
 
 /// Entries of a page, unless the request says otherwise.
 const PAGE: u32 = 100;
@@ -36,7 +37,7 @@ pub enum ApiError {
 }
 
 impl ApiError {
-    fn status(&self) -> StatusCode {
+    pub(super) fn status(&self) -> StatusCode {
         match self {
             ApiError::Bad(_) => StatusCode::BAD_REQUEST,
             ApiError::Unauthorized => StatusCode::UNAUTHORIZED,
@@ -48,7 +49,7 @@ impl ApiError {
         }
     }
 
-    fn message(&self) -> &str {
+    pub(super) fn message(&self) -> &str {
         match self {
             ApiError::Bad(message)
             | ApiError::Forbidden(message)
@@ -61,6 +62,13 @@ impl ApiError {
     }
 }
 
+/// The body of a failure.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Failure<'a> {
+    success: bool,
+    error: &'a str,
+}
+
 /// The log gets the cause; the caller is asked to come again.
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> ApiError {
@@ -71,12 +79,7 @@ impl From<StoreError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            success: bool,
-            error: &'a str,
-        }
-        let mut response = (self.status(), Json(Body { success: false, error: self.message() })).into_response();
+        let mut response = (self.status(), Json(Failure { success: false, error: self.message() })).into_response();
         let header = match self {
             ApiError::Unauthorized => Some((header::WWW_AUTHENTICATE, "Bearer")),
             ApiError::Unavailable => Some((header::RETRY_AFTER, "1")),
@@ -90,7 +93,7 @@ impl IntoResponse for ApiError {
 }
 
 /// A page of a list: `{"items": […], "next": CURSOR}`; `next` is `null` on the last page, and `?after=` on the others.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Page<T> {
     /// In the list's order.
     pub items: Vec<T>,

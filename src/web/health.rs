@@ -10,12 +10,16 @@ const STORE_FAILS: &str = "{\"status\":\"the state store cannot be read\"}\n";
 
 type Answer = (StatusCode, [(&'static str, &'static str); 1], &'static str);
 
-/// `GET /healthz`: the process answers.
+/// The process answers
+#[utoipa::path(get, path = "/healthz", operation_id = "healthz", tag = "health",
+    responses((status = 200, description = "It answers", body = Object, example = json!({"status": "ok"}))))]
 pub(super) async fn alive() -> Answer {
     answer(StatusCode::OK, OK)
 }
 
-/// `GET /readyz`: new requests are taken and the store can be read.
+/// New requests are taken and the store can be read
+#[utoipa::path(get, path = "/readyz", operation_id = "readyz", tag = "health",
+    responses((status = 200, description = "It works", body = Object, example = json!({"status": "ok"})), (status = 503, description = "It is stopping, or the state store cannot be read", body = Object)))]
 pub(super) async fn ready(State(state): State<AdminState>) -> Answer {
     if *state.stopping.borrow() {
         return answer(StatusCode::SERVICE_UNAVAILABLE, STOPPING);

@@ -16,6 +16,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 /// The handlers.
 pub(super) fn router() -> Router<AdminState> {
@@ -27,9 +28,9 @@ pub(super) fn router() -> Router<AdminState> {
 }
 
 /// What a key is to be.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Create {
+pub(super) struct Create {
     /// For people; need not be unique.
     name: String,
     /// `product-orgs` (the default) or `signal-staging`.
@@ -48,9 +49,9 @@ struct Create {
     rate: Option<u32>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct CreateSignature {
+pub(super) struct CreateSignature {
     /// `segment` or `standard-webhooks`.
     scheme: String,
     /// `${ENV}` or `${file:PATH}`.
@@ -58,9 +59,9 @@ struct CreateSignature {
 }
 
 /// How a key is rotated.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Rotate {
+pub(super) struct Rotate {
     /// How long the text that it has stays valid: 24 hours unless it is given.
     #[serde(default = "a_day")]
     overlap_seconds: u32,
@@ -74,15 +75,18 @@ fn a_day() -> u32 {
 }
 
 /// A key whose text is shown this once.
-#[derive(Serialize)]
-struct Created {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Created {
     #[serde(flatten)]
     shown: ShownKey,
     key: String,
     secret: Option<String>,
 }
 
-async fn list(State(state): State<AdminState>, paging: Paging) -> Result<Page<ShownKey>, ApiError> {
+/// The keys, the oldest first
+#[utoipa::path(get, path = "/api/v1/keys", operation_id = "listKeys", tag = "keys", security((), ("token" = [])), params(("after" = Option<String>, Query, description = "The `next` of the page before"), ("limit" = Option<u32>, Query, description = "Entries of a page; 100 unless it is said", minimum = 1, maximum = 1000)), 
+    responses((status = 200, description = "A page of keys, without their texts", body = Page<ShownKey>), ApiError))]
+pub(super) async fn list(State(state): State<AdminState>, paging: Paging) -> Result<Page<ShownKey>, ApiError> {
     // The oldest first. A key that was revoked stays, so the one that a page begins behind does not go away.
     let keys = state.keys.keys().await?;
     let from = match &paging.after {
@@ -95,18 +99,34 @@ async fn list(State(state): State<AdminState>, paging: Paging) -> Result<Page<Sh
     Ok(Page::of(shown, paging.limit, |key| key.record.id.clone()))
 }
 
-async fn show(State(state): State<AdminState>, Path(id): Path<String>) -> Result<Json<ShownKey>, ApiError> {
+/// One key
+#[utoipa::path(get, path = "/api/v1/keys/{id}", operation_id = "showKey", tag = "keys", security((), ("token" = [])), params(("id" = String, Path, description = "The key's id, `key_…`")), 
+    responses((status = 200, description = "The key, without its text", body = ShownKey), ApiError))]
+pub(super) async fn show(State(state): State<AdminState>, Path(id): Path<String>) -> Result<Json<ShownKey>, ApiError> {
     let key = state.keys.key(&id).await?.ok_or_else(|| unknown(&id))?;
     Ok(shown(&state, key))
 }
 
-async fn create(State(state): State<AdminState>, JsonBody(asked): JsonBody<Create>) -> Result<Response, ApiError> {
+/// Make a key
+///
+/// Its text is in this answer and nowhere else.
+#[utoipa::path(post, path = "/api/v1/keys", operation_id = "createKey", tag = "keys", security((), ("token" = [])), request_body(content = Create, example = json!({"name": "Segment", "template": "segment"})),
+    responses((status = 201, description = "The key with its text, shown this once", body = Created), ApiError))]
+pub(super) async fn create(
+    State(state): State<AdminState>,
+    JsonBody(asked): JsonBody<Create>,
+) -> Result<Response, ApiError> {
     let new = new_key(asked)?;
     let created = keys::create(state.keys.as_ref(), state.clock.as_ref(), new).await?;
     Ok((StatusCode::CREATED, once(&state, created)).into_response())
 }
 
-async fn rotate(
+/// Give a key another text
+///
+/// The one that it has stays valid for a while.
+#[utoipa::path(post, path = "/api/v1/keys/{id}/rotate", operation_id = "rotateKey", tag = "keys", security((), ("token" = [])), params(("id" = String, Path, description = "The key's id, `key_…`")), request_body = Rotate,
+    responses((status = 200, description = "The key with its new text, shown this once", body = Created), ApiError))]
+pub(super) async fn rotate(
     State(state): State<AdminState>,
     Path(id): Path<String>,
     JsonBody(asked): JsonBody<Rotate>,
@@ -116,7 +136,13 @@ async fn rotate(
     Ok(once(&state, keys::rotate(state.keys.as_ref(), state.clock.as_ref(), &id, how).await?))
 }
 
-async fn revoke(State(state): State<AdminState>, Path(id): Path<String>) -> Result<Json<ShownKey>, ApiError> {
+/// Revoke a key at once and for good
+#[utoipa::path(post, path = "/api/v1/keys/{id}/revoke", operation_id = "revokeKey", tag = "keys", security((), ("token" = [])), params(("id" = String, Path, description = "The key's id, `key_…`")), 
+    responses((status = 200, description = "The key, revoked", body = ShownKey), ApiError))]
+pub(super) async fn revoke(
+    State(state): State<AdminState>,
+    Path(id): Path<String>,
+) -> Result<Json<ShownKey>, ApiError> {
     let key = state.keys.revoke_key(&id, state.clock.now()).await?.ok_or_else(|| unknown(&id))?;
     Ok(shown(&state, key))
 }

@@ -12,6 +12,7 @@ mod access;
 pub mod answer;
 mod health;
 mod keys;
+pub mod openapi;
 mod orgs;
 
 pub use access::{Access, AccessError, SHORTEST_TOKEN};
@@ -70,6 +71,7 @@ pub fn router(state: AdminState, access: Access) -> Router {
     Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .route("/openapi.json", get(openapi::serve))
         .nest("/api/v1", api)
         .route_layer(from_fn(note_route))
         .fallback(async || ApiError::NotFound("There is nothing here; the API is under /api/v1".to_owned()))

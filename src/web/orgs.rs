@@ -14,14 +14,21 @@ pub(super) fn router() -> Router<AdminState> {
     Router::new().route("/orgs", get(list)).route("/orgs/{id}", get(one)).route("/orgs/{id}/history", get(history))
 }
 
+/// The orgs
+///
 /// In the byte order of their ids: whatever is stored meanwhile, an org that was there at the beginning comes exactly once.
-async fn list(State(state): State<AdminState>, paging: Paging) -> Result<Page<OrgRecord>, ApiError> {
+#[utoipa::path(get, path = "/api/v1/orgs", operation_id = "listOrgs", tag = "orgs", security((), ("token" = [])), params(("after" = Option<String>, Query, description = "The `next` of the page before"), ("limit" = Option<u32>, Query, description = "Entries of a page; 100 unless it is said", minimum = 1, maximum = 1000)), 
+    responses((status = 200, description = "A page of orgs", body = Page<OrgRecord>), ApiError))]
+pub(super) async fn list(State(state): State<AdminState>, paging: Paging) -> Result<Page<OrgRecord>, ApiError> {
     let after = paging.after.as_deref().map(place).transpose()?;
     let orgs = state.orgs.orgs(after.as_deref(), paging.limit + 1).await?;
     Ok(Page::of(orgs, paging.limit, |org| cursor(&org.product_org_id)))
 }
 
-async fn one(
+/// One org
+#[utoipa::path(get, path = "/api/v1/orgs/{id}", operation_id = "showOrg", tag = "orgs", security((), ("token" = [])), params(("id" = String, Path, description = "The product org id, percent-encoded")), 
+    responses((status = 200, description = "The org as it is stored", body = OrgRecord), ApiError))]
+pub(super) async fn one(
     State(state): State<AdminState>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<OrgRecord>, ApiError> {
@@ -29,8 +36,12 @@ async fn one(
     state.orgs.org(&id).await?.map(Json).ok_or_else(unknown)
 }
 
+/// What changed in one org
+///
 /// The first change first.
-async fn history(
+#[utoipa::path(get, path = "/api/v1/orgs/{id}/history", operation_id = "orgHistory", tag = "orgs", security((), ("token" = [])), params(("id" = String, Path, description = "The product org id, percent-encoded"), ("after" = Option<String>, Query, description = "The `next` of the page before"), ("limit" = Option<u32>, Query, description = "Entries of a page; 100 unless it is said", minimum = 1, maximum = 1000)), 
+    responses((status = 200, description = "A page of changes", body = Page<OrgChange>), ApiError))]
+pub(super) async fn history(
     State(state): State<AdminState>,
     id: Result<Path<String>, PathRejection>,
     paging: Paging,

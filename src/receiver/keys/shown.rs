@@ -5,9 +5,10 @@ use crate::store::KeyRecord;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 /// Whether a key admits requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyState {
     /// It does.
@@ -30,7 +31,7 @@ impl KeyState {
 }
 
 /// A key with what follows from its record, and without any hash.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ShownKey {
     /// The record. `previous` only while its text is valid.
     #[serde(flatten)]

@@ -2,7 +2,7 @@
 
 use crate::mapping::{Field, PayloadTemplate, TrialStatus};
 use crate::receiver::MAX_EVENTS;
-use crate::receiver::answer::{Stored, StoredMany};
+use crate::receiver::answer::{Ignored, Stored, StoredMany};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use utoipa::openapi::schema::{
@@ -31,10 +31,22 @@ pub(in crate::receiver) struct Event;
 
 impl PartialSchema for Event {
     fn schema() -> RefOr<Schema> {
+        let template = PayloadTemplate::preset("segment");
+        let envelope = template.map(|template| template.envelope).unwrap_or_default();
         let kind = ObjectBuilder::new()
             .schema_type(Type::String)
             .description(Some("`group`; other events say nothing about an org."));
-        let event = of_preset("segment").property("type", kind);
+        let mut event = of_preset("segment").property("type", kind);
+        let text = |words: &str| ObjectBuilder::new().schema_type(Type::String).description(Some(words.to_owned()));
+        if let Some(path) = &envelope.timestamp {
+            let time = text("When it happened. An older event overwrites nothing newer.");
+            event =
+                event.property(path.to_string(), time.format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))));
+        }
+        if let Some(path) = &envelope.message_id {
+            let id = text("What the sender calls it: the same again is answered as the first time, and done once.");
+            event = event.property(path.to_string(), id.min_length(Some(1)).max_length(Some(255)));
+        }
         event
             .description(Some("A group call of Segment or RudderStack, as a key with the template `segment` reads it."))
             .into()
@@ -97,15 +109,13 @@ pub(in crate::receiver) enum WebhookAnswer {
     One(Stored),
     /// The body was an array.
     Many(StoredMany),
+    /// The body was an event of which the key's template wants none.
+    Ignored(Ignored),
 }
 
 /// A body that a preset reads.
 pub(in crate::receiver) fn example(preset: &str) -> Value {
-    let mut body = PayloadTemplate::preset(preset).map_or(Value::Null, |template| template.example());
-    if preset == "segment" {
-        body["type"] = json!("group");
-    }
-    body
+    PayloadTemplate::preset(preset).map_or(Value::Null, |template| template.example())
 }
 
 fn of_preset(name: &str) -> ObjectBuilder {

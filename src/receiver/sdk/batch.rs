@@ -23,8 +23,9 @@ use std::sync::Arc;
 ///
 /// Group events are stored in one transaction; a bad event is named in the answer and takes no other down.
 #[utoipa::path(post, path = "/v1/batch", operation_id = "batch", tag = "SDKs", security(("key" = []), ("key" = [], "secret" = [])),
+    params(("webhook-id" = Option<String>, Header, description = "What the sender calls this request (or `Idempotency-Key`): a repeat within 7 days is answered as the first was", min_length = 1, max_length = 255)),
     request_body(content = BatchBody, examples(("batch" = (value = json!({"batch": [example("segment"), {"type": "track", "event": "x"}]}))))),
-    responses((status = 200, description = "Each event was stored, is ignored, or is named as rejected", body = Taken), SdkRefusal))]
+    responses((status = 200, description = "Each event was stored, is ignored, or is named as rejected", body = Taken, headers(("idempotent-replayed" = Option<String>, description = "`true` on the answer to a repeat"))), SdkRefusal))]
 pub(super) async fn many(
     State(state): State<ReceiverState>,
     caller: Caller,

@@ -17,8 +17,9 @@ use axum::response::{IntoResponse, Response};
 ///
 /// The path says what it is; a `type` need not.
 #[utoipa::path(post, path = "/v1/group", operation_id = "group", tag = "SDKs", security(("key" = []), ("key" = [], "secret" = [])),
+    params(("webhook-id" = Option<String>, Header, description = "What the sender calls this request (or `Idempotency-Key`): a repeat within 7 days is answered as the first was", min_length = 1, max_length = 255)),
     request_body(content = Event, examples(("group" = (value = json!(example("segment")))))),
-    responses((status = 200, description = "The event was stored, or is named as rejected", body = Taken), SdkRefusal))]
+    responses((status = 200, description = "The event was stored, or is named as rejected", body = Taken, headers(("idempotent-replayed" = Option<String>, description = "`true` on the answer to a repeat"))), SdkRefusal))]
 pub(super) async fn one(
     State(state): State<ReceiverState>,
     caller: Caller,

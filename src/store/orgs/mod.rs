@@ -22,9 +22,10 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 /// What is known of an org.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
 pub struct OrgFields {
     /// The org's name.
     pub name: Option<String>,
@@ -47,7 +48,7 @@ pub struct OrgFields {
 }
 
 /// One org as it is stored.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct OrgRecord {
     /// The id that payloads name it by.
     pub product_org_id: String,

@@ -3,6 +3,7 @@
 mod hightouch;
 mod jobs;
 mod pages;
+mod receiver;
 mod rudderstack;
 mod segment;
 mod shell;

@@ -181,9 +181,15 @@ fn cases(keys: &Keys) -> Vec<Case> {
     cases
 }
 
-/// Everything that is stored of orgs.
+/// Everything that is stored of orgs, with their history.
 fn stored(home: &Home) -> Value {
-    home.run(&["orgs", "list", "--limit", "10000", "--json"]).expect(0).json()
+    let orgs = home.run(&["orgs", "list", "--limit", "10000", "--json"]).expect(0).json();
+    let history = |org: &Value| {
+        let id = org["product_org_id"].as_str().unwrap();
+        home.run(&["orgs", "history", id, "--limit", "10000", "--json"]).expect(0).json()
+    };
+    let histories: Vec<Value> = orgs.as_array().unwrap().iter().map(history).collect();
+    json!({ "orgs": orgs, "histories": histories })
 }
 
 /// Sound requests, one at each kind of place. Each stores an org under the id that it is given.
@@ -235,7 +241,11 @@ fn malformed_requests_are_refused_and_write_nothing() {
     let keys = Keys::create(&home);
     send_good(&served, &keys, "kept");
     let before = stored(&home);
-    assert_eq!((before.as_array().map(Vec::len), &before[0]["name"]), (Some(1), &json!("as it was")), "{before}");
+    assert_eq!(
+        (before["orgs"].as_array().map(Vec::len), &before["orgs"][0]["name"]),
+        (Some(1), &json!("as it was")),
+        "{before}"
+    );
 
     let cases = cases(&keys);
     let (faults, statuses) = send_all(&served, &cases);
@@ -248,7 +258,7 @@ fn malformed_requests_are_refused_and_write_nothing() {
     assert_eq!(stored(&home), before, "something was written");
 
     send_good(&served, &keys, "new");
-    assert_eq!(stored(&home).as_array().map(Vec::len), Some(2));
+    assert_eq!(stored(&home)["orgs"].as_array().map(Vec::len), Some(2));
     assert_eq!(served.stop(), 0);
     let log = home.log();
     assert!(!log.contains("panicked"), "{log}");

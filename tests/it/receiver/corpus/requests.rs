@@ -16,6 +16,19 @@ pub fn all(keys: &Keys, cases: &mut Vec<Case>) {
     methods(keys, cases);
     types(keys, cases);
     encodings(keys, cases);
+    names_of_requests(keys, cases);
+}
+
+/// What no request may be called by its sender.
+fn names_of_requests(keys: &Keys, cases: &mut Vec<Case>) {
+    for header in ["Webhook-Id", "Idempotency-Key"] {
+        let long = "x".repeat(256);
+        for value in [&b""[..], b"\xff", b"a\tb", long.as_bytes()] {
+            let line = [header.as_bytes(), b": ", value, b"\r\n"].concat();
+            let name = format!("{header} of {} bytes", value.len());
+            cases.push(Case::of(&name, update(&keys.webhook().path).raw(&line), Expected::Refused(400)));
+        }
+    }
 }
 
 fn update(path: &str) -> Request {

@@ -30,45 +30,89 @@ fn statuses(har: &Value, key: &str) -> BTreeMap<(String, u64), usize> {
     counts
 }
 
-#[test]
-fn the_receiver_does_what_its_description_says() {
-    let home = Home::new();
-    home.write("nightmark.toml", crate::receiver::corpus::WITHOUT_RATES);
-    let served = Served::start(&home);
-    let create = |template: &str| {
-        let key = home.run(&["keys", "create", "--json", "--name", template, "--template", template]).expect(0).json();
-        key["key"].as_str().unwrap().to_owned()
-    };
-    let (flat, segment) = (create("flat"), create("segment"));
-    home.write("schemathesis.toml", &format!("[parameters]\n\"path.apiKey\" = \"{flat}\"\n"));
+/// Runs it over what an address says of itself, with the arguments; gives what it printed and the answers that there were.
+#[track_caller]
+fn run(home: &Home, address: &str, arguments: &[&str], key: &str) -> BTreeMap<(String, u64), usize> {
     let har = home.path("report.har");
     let mut command = schemathesis();
     command
         .arg("--config-file")
         .arg(home.path("schemathesis.toml"))
-        .args(["run", &format!("http://{}/openapi.json", served.receiver)]);
+        .args(["run", &format!("http://{address}/openapi.json")]);
+    command.args(["--phases", "examples,coverage,fuzzing", "--seed", "20260115", "--generation-database", "none"]);
     command.args([
-        "--checks",
-        CHECKS,
-        "--phases",
-        "examples,coverage,fuzzing",
-        "--max-examples",
-        "60",
-        "--seed",
-        "20260115",
+        "--no-color",
+        "--continue-on-failure",
+        "--request-timeout",
+        "30",
+        "--report",
+        "har",
+        "--report-har-path",
     ]);
-    command.args(["--generation-database", "none", "--no-color", "--continue-on-failure", "--request-timeout", "30"]);
-    command.args(["--auth", &format!("{segment}:"), "--report", "har", "--report-har-path"]).arg(&har);
-    let output = command.current_dir(home.path("")).output().unwrap();
+    let output = command.arg(&har).args(arguments).current_dir(home.path("")).output().unwrap();
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "schemathesis found what is not as described:\n{said}");
+    let statuses = statuses(&serde_json::from_slice(&std::fs::read(har).unwrap()).unwrap(), key);
+    println!("{said}\n{statuses:?}");
+    assert!(!home.log().contains("panicked"), "{}", home.log());
+    statuses
+}
 
-    let har = serde_json::from_slice(&std::fs::read(har).unwrap()).unwrap();
-    let statuses = statuses(&har, &flat);
-    println!("{said}\n{statuses:#?}");
+fn create(home: &Home, template: &str) -> Value {
+    home.run(&["keys", "create", "--json", "--name", template, "--template", template]).expect(0).json()
+}
+
+#[test]
+fn the_receiver_does_what_its_description_says() {
+    let home = Home::new();
+    home.write("nightmark.toml", crate::receiver::corpus::WITHOUT_RATES);
+    let served = Served::start(&home);
+    let (flat, segment) = (create(&home, "flat"), create(&home, "segment"));
+    let key = flat["key"].as_str().unwrap();
+    home.write("schemathesis.toml", &format!("[parameters]\n\"path.apiKey\" = \"{key}\"\n"));
+    let auth = format!("{}:", segment["key"].as_str().unwrap());
+    let statuses = run(&home, &served.receiver, &["--checks", CHECKS, "--max-examples", "60", "--auth", &auth], key);
     for operation in ["POST /api/product-orgs/webhook/{apiKey}", "POST /v1/group", "POST /v1/batch", "POST /v1/track"] {
         let answered = |status| statuses.get(&(operation.to_owned(), status)).copied().unwrap_or(0);
         assert!(answered(200) >= 5 && answered(400) >= 5, "{operation}: too few of 200 or 400: {statuses:#?}");
     }
-    assert!(!home.log().contains("panicked"), "{}", home.log());
+}
+
+#[test]
+fn the_admin_api_does_what_its_description_says() {
+    let home = Home::new();
+    home.write("token", "a-token-of-the-test-0123456789");
+    home.write("nightmark.toml", "[admin]\ntoken = \"${file:token}\"\n");
+    let served = Served::start(&home);
+    let key = create(&home, "flat");
+    let body = r#"{"workspace_id": "ws_1", "workspace_name": "One"}"#;
+    let place = format!("/api/product-orgs/webhook/{}", key["key"].as_str().unwrap());
+    let request = crate::receiver::corpus::wire::Request::post(&place).body(body.as_bytes()).bytes();
+    assert_eq!(crate::receiver::corpus::wire::send(&served.receiver, &request, false).status, Some(200));
+    let id = key["id"].as_str().unwrap();
+    // Ids that there are; whatever else is made up is answered 404.
+    let operations = format!(
+        "[[operations]]\ninclude-tag = \"keys\"\nparameters = {{ \"path.id\" = \"{id}\" }}\n\
+         [[operations]]\ninclude-tag = \"orgs\"\nparameters = {{ \"path.id\" = \"ws_1\" }}\n"
+    );
+    home.write("schemathesis.toml", &operations);
+    let token = [
+        "--header",
+        "Authorization: Bearer a-token-of-the-test-0123456789",
+        "--checks",
+        CHECKS,
+        "--max-examples",
+        "15",
+    ];
+    let statuses = run(&home, &served.admin, &token, id);
+    for operation in [
+        "GET /api/v1/keys",
+        "POST /api/v1/keys",
+        "GET /api/v1/orgs",
+        "GET /api/v1/orgs/ws_1",
+        "GET /api/v1/orgs/ws_1/history",
+    ] {
+        let good = if operation.starts_with("POST") { 201 } else { 200 };
+        assert!(statuses.contains_key(&(operation.to_owned(), good)), "{operation}: never {good}: {statuses:#?}");
+    }
 }
