@@ -120,6 +120,18 @@ impl ReceiverState {
         ReceiverState { access: Arc::new(Access::start(keys, secrets, &options)), writer, clock }
     }
 
+    /// Stores nothing and answers as if it had. For benches/receiver: what a request costs without the store.
+    #[doc(hidden)]
+    pub fn storing_nothing(
+        keys: Arc<dyn KeyStore>,
+        clock: Arc<dyn Clock>,
+        secrets: Secrets,
+        options: Options,
+    ) -> ReceiverState {
+        let access = Arc::new(Access::start(keys, secrets, &options));
+        ReceiverState { access, writer: OrgWriter::nowhere(), clock }
+    }
+
     /// Stores what one request says, in one transaction. One answer for each, in their order.
     async fn store_many(&self, admitted: &Admitted, updates: Vec<Update>) -> Result<Vec<Upserted>, Refusal> {
         let key = admitted.key();
