@@ -230,7 +230,9 @@ async fn migrate(path: &Path, connection: &mut SqliteConnection) -> Result<(), S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{KeyCounts, KeyStore, RefusalStore};
+    use crate::store::{
+        KeyCounts, KeyStore, KeyUse, OrgPatch, OrgStore, OrgUpsert, Patch, RefusalStore, UpsertOutcome,
+    };
 
     #[tokio::test]
     async fn a_store_of_an_earlier_schema_keeps_what_it_has() {
