@@ -111,7 +111,8 @@ async fn two_receivers_of_the_same_orgs_lose_nothing() {
         let rounds = (0..ROUNDS).filter(|round| (round * 5..round * 5 + 20).contains(&number));
         let mut expected: Vec<_> = rounds.flat_map(|round| [format!("a_{round}"), format!("b_{round}")]).collect();
         let mut found: Vec<_> = org.fields.custom.keys().cloned().collect();
-        (expected.sort_unstable(), found.sort_unstable());
+        expected.sort_unstable();
+        found.sort_unstable();
         assert_eq!(found, expected, "{}", org.product_org_id);
         let history = one.history(&org.product_org_id, None, 1000).await.unwrap();
         let numbers: Vec<i64> = history.iter().map(|change| change.number).collect();
