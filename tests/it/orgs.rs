@@ -193,7 +193,7 @@ fn a_batch_of_a_thousand_is_one_request() {
 fn a_reader_that_has_seen_enough_is_no_fault() {
     let home = Home::new();
     // More than a pipe holds.
-    received(&home, &[json!({"id": "a", "name": "x".repeat(200_000)})]);
+    received(&home, &["a", "b", "c"].map(|id| json!({"id": id, "name": "x".repeat(100_000)})));
     let script = format!("'{}' orgs export | head -c 5; echo \" ${{PIPESTATUS[0]}}\"", env!("CARGO_BIN_EXE_nightmark"));
     let piped = Command::new("bash").args(["-c", &script]).env("NIGHTMARK_HOME", home.path("")).output().unwrap();
     let said = (String::from_utf8(piped.stdout).unwrap(), String::from_utf8(piped.stderr).unwrap());
