@@ -99,7 +99,7 @@ fn standard(mac: &Hmac<Sha256>, headers: &HeaderMap, body: &[u8], now: DateTime<
     let signatures = header("webhook-signature").ok_or("there is no webhook-signature")?;
     let at: Option<i64> = std::str::from_utf8(timestamp).ok().and_then(|text| text.parse().ok());
     let off = now.timestamp().checked_sub(at.ok_or("webhook-timestamp is no number of seconds")?);
-    if !off.is_some_and(|off| off.abs() <= TOLERANCE) {
+    if off.is_none_or(|off| off.abs() > TOLERANCE) {
         return Err("webhook-timestamp is more than 5 minutes from this server's time");
     }
     let mut message = mac.clone();

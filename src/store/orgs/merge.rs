@@ -61,6 +61,7 @@ struct Merging<'o, 'a> {
 impl<'a> Merging<'_, 'a> {
     fn fields(&mut self, upsert: &'a OrgUpsert) {
         let patch = &upsert.patch;
+        let text = |text: &String| Value::from(text.as_str());
         self.one(Field::Name, &patch.name, |org| &mut org.fields.name, text);
         self.one(Field::PlanId, &patch.plan_id, |org| &mut org.fields.plan_id, text);
         self.one(Field::PlanName, &patch.plan_name, |org| &mut org.fields.plan_name, text);
@@ -174,10 +175,6 @@ fn has_value(org: &OrgRecord, field: Field) -> bool {
         Field::LastActiveAt => fields.last_active_at.is_some(),
         Field::FeatureFlags => fields.feature_flags.is_some(),
     }
-}
-
-fn text(text: &String) -> Value {
-    Value::from(text.as_str())
 }
 
 /// As [`OrgRecord`] is serialised.

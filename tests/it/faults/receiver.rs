@@ -21,10 +21,13 @@ impl Served {
         let ready_file = ready.path().join("ready.json");
         command.args(["--ready-file"]).arg(&ready_file);
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // From here on it is killed whatever happens.
+        let mut served = Served { child, address: String::new() };
         for _ in 0..3000 {
             if let Ok(text) = std::fs::read_to_string(&ready_file) {
                 let addresses: serde_json::Value = serde_json::from_str(&text).unwrap();
-                return Served { child, address: addresses["receiver"].as_str().unwrap().to_owned() };
+                served.address = addresses["receiver"].as_str().unwrap().to_owned();
+                return served;
             }
             std::thread::sleep(Duration::from_millis(10));
         }
