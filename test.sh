@@ -8,17 +8,36 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
+# Tests hold some two thousand connections at a time, with both ends in one process.
+files=8192
+if [ "$(ulimit -n)" != unlimited ] && [ "$(ulimit -n)" -lt $files ] && ! ulimit -n $files 2>/dev/null; then
+  echo "$files open files are needed, this shell may have $(ulimit -Hn); raise the limit (ulimit -Hn, limits.conf)" >&2
+  exit 1
+fi
+
 step() { printf '\n== %s\n' "$*"; }
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
+# Installs a Debian package without starting what it brings: the tests start servers for themselves, on ports of their own.
+install() {
+  local package=$1 policy=/usr/sbin/policy-rc.d ours=
+  step "installing $package"
+  if [ ! -e $policy ]; then
+    ours=yes
+    printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
+    as_root chmod 755 $policy
+  fi
+  local code=0
+  { as_root apt-get update -qq && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$package" >/dev/null; } || code=$?
+  [ -z "$ours" ] || as_root rm -f $policy
+  return $code
+}
+
 # Debian packages, only where a command is missing.
 need() {
   local command=$1 package=$2
-  command -v "$command" >/dev/null && return
-  step "installing $package"
-  as_root apt-get update -qq
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$package" >/dev/null
+  command -v "$command" >/dev/null || install "$package"
 }
 need cc build-essential
 need curl curl
@@ -32,16 +51,14 @@ node -e 'process.exit(parseInt(process.versions.node) >= 20 ? 0 : 1)' || { echo 
 if ! ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && ! command -v postgres >/dev/null; then
   as_root mkdir -p /etc/postgresql-common
   [ -e /etc/postgresql-common/createcluster.conf ] || echo 'create_main_cluster = false' | as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
-  step "installing postgresql"
-  as_root apt-get update -qq
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql >/dev/null
+  install postgresql
 fi
 # Postgres does not run as root; the tests step down to its own user.
 need setpriv util-linux
 # Full and read-only disks are made in a mount namespace.
 need unshare util-linux
 need nsenter util-linux
-python3 -c 'import ensurepip' 2>/dev/null || { as_root apt-get update -qq; as_root apt-get install -y -qq python3-venv >/dev/null; }
+python3 -c 'import ensurepip' 2>/dev/null || install python3-venv
 
 # Python packages go into an ignored folder.
 tools=$PWD/.tools

@@ -135,8 +135,17 @@ impl Cluster {
             "SELECT pid FROM pg_stat_activity WHERE usename = '{USER}' AND datname = '{database}' \
              ORDER BY state = 'idle', query_start DESC"
         );
-        let pid = self.sql("postgres", &pids);
-        super::signal(pid.lines().next().expect("a connection").parse().unwrap(), "KILL");
+        // The server may still be getting over the last one.
+        for _ in 0..3000 {
+            let output = self.psql("postgres", &pids).output().unwrap();
+            if let Some(pid) =
+                String::from_utf8_lossy(&output.stdout).lines().next().filter(|_| output.status.success())
+            {
+                return super::signal(pid.parse().unwrap(), "KILL");
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("the program has no connection: {}", self.log());
     }
 
     /// Ends the server in order, clients cut off.

@@ -38,7 +38,8 @@ async fn a_request_has_its_time() {
     tokio::time::sleep(SHORT * 3 / 4).await;
     both.send(head).await;
     both.expect(408, "").await;
-    assert!(since.elapsed() < SHORT * 3 / 2, "{:?}", since.elapsed());
+    // The whole of it for the body alone would have ended no sooner than this.
+    assert!(since.elapsed() < SHORT * 7 / 4, "{:?}", since.elapsed());
     assert_eq!(server.org_count().await, 0);
     good(&server, &key).await;
 }

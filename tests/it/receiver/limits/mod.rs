@@ -15,7 +15,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// Longer than what is being waited for in most tests, shorter than anyone waits.
-const SHORT: Duration = Duration::from_millis(300);
+const SHORT: Duration = Duration::from_secs(1);
 
 /// A server without rates.
 async fn server(options: Options) -> Server {
