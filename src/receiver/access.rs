@@ -16,6 +16,9 @@ use axum::http::HeaderMap;
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
 
+/// This part of the memory for bodies is for those whose sender is only known by what stands in them.
+const STRANGERS: usize = 8;
+
 /// The way in. One for all requests.
 pub(super) struct Access {
     store: Arc<dyn KeyStore>,
@@ -24,6 +27,8 @@ pub(super) struct Access {
     uses: Arc<Uses>,
     rates: RateLimits,
     memory: Memory,
+    /// For bodies that are read before their sender is known, so that strangers cannot take the others' room.
+    strangers: Memory,
 }
 
 impl Access {
@@ -36,6 +41,7 @@ impl Access {
             cache: Cache::default(),
             rates: RateLimits::new(options.rate, options.bad_keys_per_minute),
             memory: Memory::new(options.body_memory),
+            strangers: Memory::new(options.body_memory / STRANGERS),
         }
     }
 
@@ -78,6 +84,19 @@ impl Access {
     }
 
     /// Reads a body whose sender is not known yet.
+    ///
+    /// # Errors
+    /// As [`body::read`].
+    pub(super) async fn read_strangers_body(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        limits: Limits,
+    ) -> Result<Held, Refusal> {
+        body::read(headers, body, limits, &self.strangers).await
+    }
+
+    /// Reads a body whose sender has a good key.
     ///
     /// # Errors
     /// As [`body::read`].

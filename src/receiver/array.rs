@@ -16,6 +16,7 @@ use std::sync::Arc;
 /// Stores what can be stored. An array of which nothing can be is a bad body like any other: whoever set the template up
 /// wrongly sees it at the sender.
 pub(super) async fn store(state: &ReceiverState, admitted: &Admitted, body: Held) -> Result<Response, Refusal> {
+    let share = body.share();
     // Megabytes of JSON would hold up the other requests of this thread.
     let mapping = Arc::clone(&admitted.mapping);
     let read = tokio::task::spawn_blocking(move || read(mapping.template(), &body)).await;
@@ -34,7 +35,7 @@ pub(super) async fn store(state: &ReceiverState, admitted: &Admitted, body: Held
         })
         .collect();
     let rejected = check(admitted, &elements)?;
-    let done = state.store_many(admitted, updates).await?;
+    let done = state.store_many(admitted, updates, share).await?;
     let repeated = !done.is_empty() && done.iter().all(|done| done.repeated);
     let mut done = done.into_iter();
     let results = elements.into_iter().map(|element| match element {

@@ -12,6 +12,7 @@ use flate2::write::MultiGzDecoder;
 use futures_util::StreamExt;
 use std::io::Write;
 use std::ops::Deref;
+use std::sync::Arc;
 
 /// Bytes of a body with one org at most (WIRE.md).
 pub const MAX_BODY: usize = 256 * 1024;
@@ -56,7 +57,14 @@ pub(super) fn first(bytes: &[u8]) -> Option<u8> {
 #[derive(Debug)]
 pub(super) struct Held {
     bytes: Vec<u8>,
-    _share: Share,
+    share: Arc<Share>,
+}
+
+impl Held {
+    /// What it takes of the memory, to be held on to as long as what was read out of it.
+    pub(super) fn share(&self) -> Arc<Share> {
+        Arc::clone(&self.share)
+    }
 }
 
 impl Deref for Held {
@@ -193,7 +201,7 @@ impl Bounded {
 
     fn take(&mut self) -> Held {
         let nothing = self.share.nothing();
-        Held { bytes: std::mem::take(&mut self.bytes), _share: std::mem::replace(&mut self.share, nothing) }
+        Held { bytes: std::mem::take(&mut self.bytes), share: Arc::new(std::mem::replace(&mut self.share, nothing)) }
     }
 
     fn limit(&self) -> usize {

@@ -31,6 +31,11 @@ impl Memory {
 }
 
 impl Share {
+    /// Bytes that are held.
+    pub(super) fn bytes(&self) -> usize {
+        self.held.as_ref().map_or(0, |held| held.num_permits() * PIECE)
+    }
+
     /// Another share of the same memory, with nothing in it.
     pub(super) fn nothing(&self) -> Share {
         self.memory.share()

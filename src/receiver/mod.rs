@@ -51,6 +51,7 @@ use answer::{Refusal, unavailable};
 use axum::Router;
 use axum::middleware::from_fn;
 use axum::routing::{get, post};
+use memory::Share;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -132,8 +133,14 @@ impl ReceiverState {
         ReceiverState { access, writer: OrgWriter::nowhere(), clock }
     }
 
-    /// Stores what one request says, in one transaction. One answer for each, in their order.
-    async fn store_many(&self, admitted: &Admitted, updates: Vec<Update>) -> Result<Vec<Upserted>, Refusal> {
+    /// Stores what one request says, in one transaction. One answer for each, in their order. `share`: of the memory for bodies, held
+    /// until the updates are written, also if nobody waits for that any more.
+    async fn store_many(
+        &self,
+        admitted: &Admitted,
+        updates: Vec<Update>,
+        share: Arc<Share>,
+    ) -> Result<Vec<Upserted>, Refusal> {
         let key = admitted.key();
         let upsert = |update: Update| OrgUpsert {
             patch: update.patch,
@@ -143,22 +150,27 @@ impl ReceiverState {
             event_at: update.event_at,
             idempotency_id: update.message_id,
         };
-        match self.writer.write(updates.into_iter().map(upsert).collect()).await {
-            Err(WriteError::KeyChanged(upserts)) => self.store_again(admitted, upserts).await,
+        match self.writer.write(updates.into_iter().map(upsert).collect(), Arc::clone(&share)).await {
+            Err(WriteError::KeyChanged(upserts)) => self.store_again(admitted, upserts, share).await,
             done => done.map_err(|error| unavailable(&error)),
         }
     }
 
     /// The key was changed since it was looked up. If it still lets the request in, its updates are stored after all.
-    async fn store_again(&self, admitted: &Admitted, mut upserts: Vec<OrgUpsert>) -> Result<Vec<Upserted>, Refusal> {
+    async fn store_again(
+        &self,
+        admitted: &Admitted,
+        mut upserts: Vec<OrgUpsert>,
+        share: Arc<Share>,
+    ) -> Result<Vec<Upserted>, Refusal> {
         let key = self.access.again(admitted).await?.key();
         upserts.iter_mut().for_each(|upsert| upsert.key.clone_from(&key));
         // Changed twice within one request: its sender comes again.
-        self.writer.write(upserts).await.map_err(|error| unavailable(&error))
+        self.writer.write(upserts, share).await.map_err(|error| unavailable(&error))
     }
 
-    async fn store_one(&self, admitted: &Admitted, update: Update) -> Result<Upserted, Refusal> {
-        let done = self.store_many(admitted, vec![admitted.caller.called.one(update)]).await?;
+    async fn store_one(&self, admitted: &Admitted, update: Update, share: Arc<Share>) -> Result<Upserted, Refusal> {
+        let done = self.store_many(admitted, vec![admitted.caller.called.one(update)], share).await?;
         done.first().copied().ok_or(Refusal::Unavailable)
     }
 }

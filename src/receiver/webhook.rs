@@ -2,7 +2,7 @@
 
 use super::admitted::Admitted;
 use super::answer::{Ignored, Refusal, Stored};
-use super::body::{self, Limits, MAX_BATCH_BODY, MAX_BODY};
+use super::body::{self, Held, Limits, MAX_BATCH_BODY, MAX_BODY};
 use super::called::marked;
 use super::caller::Caller;
 use super::openapi::{WebhookAnswer, WebhookBody, example};
@@ -45,7 +45,7 @@ pub(super) async fn product_orgs(
     state.access.counted(&admitted, answer)
 }
 
-async fn one(state: &ReceiverState, admitted: &Admitted, body: &[u8]) -> Result<Response, Refusal> {
+async fn one(state: &ReceiverState, admitted: &Admitted, body: &Held) -> Result<Response, Refusal> {
     let reading = admitted.mapping.read(body).map_err(|unfit| match unfit {
         Unfit::NoObject => Refusal::Bad("the body must be a JSON object, or an array of them".to_owned()),
         unfit => Refusal::Bad(unfit.to_string()),
@@ -55,7 +55,7 @@ async fn one(state: &ReceiverState, admitted: &Admitted, body: &[u8]) -> Result<
         return Ok(Ignored::default().into_response());
     };
     let product_org_id = update.patch.product_org_id.clone();
-    let done = state.store_one(admitted, update).await?;
+    let done = state.store_one(admitted, update, body.share()).await?;
     Ok(marked(Stored::new(product_org_id, done).into_response(), done.repeated))
 }
 

@@ -7,12 +7,19 @@
 //! One exception: where the stored record of an org is damaged, the updates around it are written one by one, so that it
 //! fails alone; its request is answered as failed, and repeating it does no harm.
 
+use super::memory::Share;
 use crate::store::{OrgStore, OrgUpsert, StoreError, UpsertOutcome, Upserted};
+use futures_util::FutureExt as _;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 /// Requests in one transaction at most.
 pub const BATCH: usize = 512;
+/// Updates after which a transaction takes no further request in.
+const BATCH_UPDATES: usize = 2_500;
+/// Bytes of bodies after which a transaction takes no further request in: no statement may grow beyond what a database takes.
+const BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// Requests that wait at most unless the settings say otherwise; beyond this the receiver says that it is busy.
 pub const QUEUE: usize = 4096;
 /// Updates that wait at most in requests with several.
@@ -21,6 +28,8 @@ const QUEUE_MANY: usize = 2 * super::MAX_EVENTS;
 struct Queued {
     upserts: Vec<OrgUpsert>,
     answer: oneshot::Sender<Answer>,
+    /// What the body took of the memory; what was read out of it takes about as much.
+    memory: Arc<Share>,
     /// Its share of [`QUEUE_MANY`], given back once it is written.
     share: Option<OwnedSemaphorePermit>,
 }
@@ -72,11 +81,11 @@ impl OrgWriter {
     }
 
     /// Queues the updates of a request and waits until they are on the disk, all or none of them: one answer for each, in
-    /// their order. A caller that stops waiting does not take them back.
+    /// their order. A caller that stops waiting does not take them back. `memory` is given back once they are written.
     ///
     /// # Errors
     /// See [`WriteError`].
-    pub async fn write(&self, upserts: Vec<OrgUpsert>) -> Result<Vec<Upserted>, WriteError> {
+    pub(super) async fn write(&self, upserts: Vec<OrgUpsert>, memory: Arc<Share>) -> Result<Vec<Upserted>, WriteError> {
         let Some(queue) = &self.queue else {
             return Ok(vec![Upserted { target_org_id: 1, is_new: true, stale: false, repeated: false }; upserts.len()]);
         };
@@ -90,7 +99,7 @@ impl OrgWriter {
             }
         };
         let (answer, answered) = oneshot::channel();
-        let queued = Queued { upserts, answer, share };
+        let queued = Queued { upserts, answer, memory, share };
         queue.try_send(queued).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => WriteError::Busy,
             mpsc::error::TrySendError::Closed(_) => WriteError::Stopped,
@@ -102,21 +111,35 @@ impl OrgWriter {
 async fn write_all(store: Arc<dyn OrgStore>, mut updates: mpsc::Receiver<Queued>) {
     let mut queued = Vec::with_capacity(BATCH);
     while updates.recv_many(&mut queued, BATCH).await > 0 {
-        let mut upserts = Vec::with_capacity(queued.len());
-        let mut waiting = Vec::with_capacity(queued.len());
-        for request in queued.drain(..) {
-            waiting.push((request.upserts.len(), request.answer, request.share));
-            upserts.extend(request.upserts);
+        let mut requests = queued.drain(..).peekable();
+        while requests.peek().is_some() {
+            write_some(store.as_ref(), &mut requests).await;
         }
-        let mut results = write_batch(store.as_ref(), &upserts).await.into_iter();
-        let mut upserts = upserts.into_iter();
-        for (count, answer, _share) in waiting {
-            // All of them are taken, also behind a failure: what is left would be taken for the next request's.
-            let own: Vec<_> = results.by_ref().take(count).collect();
-            let own = answer_of(own, upserts.by_ref().take(count).collect());
-            // A client that has gone away does not wait for its answer.
-            let _ = answer.send(own);
+    }
+}
+
+/// Writes, in one transaction, as many requests as it may have; at least one.
+async fn write_some(store: &dyn OrgStore, requests: &mut (impl Iterator<Item = Queued> + Send)) {
+    let (mut upserts, mut waiting, mut bytes) = (Vec::new(), Vec::new(), 0);
+    for request in requests {
+        bytes += request.memory.bytes();
+        waiting.push((request.upserts.len(), request.answer, request.share, request.memory));
+        upserts.extend(request.upserts);
+        if upserts.len() >= BATCH_UPDATES || bytes >= BATCH_BYTES {
+            break;
         }
+    }
+    // A fault of ours in the midst of one batch must not end the writer for good: all later updates would be refused.
+    let written = AssertUnwindSafe(write_batch(store, &upserts)).catch_unwind().await;
+    let mut results =
+        written.unwrap_or_else(|_| vec![Err("writing it panicked".to_owned()); upserts.len()]).into_iter();
+    let mut upserts = upserts.into_iter();
+    for (count, answer, _share, _memory) in waiting {
+        // All of them are taken, also behind a failure: what is left would be taken for the next request's.
+        let own: Vec<_> = results.by_ref().take(count).collect();
+        let own = answer_of(own, upserts.by_ref().take(count).collect());
+        // A client that has gone away does not wait for its answer.
+        let _ = answer.send(own);
     }
 }
 
@@ -155,6 +178,7 @@ async fn write_one(store: &dyn OrgStore, upsert: &OrgUpsert) -> Result<UpsertOut
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::receiver::memory::Memory;
     use crate::store::{KeyUse, OrgChange, OrgPatch, OrgRecord};
     use async_trait::async_trait;
     use chrono::{DateTime, Utc};
@@ -178,6 +202,7 @@ mod tests {
         async fn upsert_orgs(&self, batch: &[OrgUpsert]) -> Result<Vec<UpsertOutcome>, StoreError> {
             self.permits.acquire().await.expect("open").forget();
             self.batches.lock().expect("not poisoned").push(batch.len());
+            assert!(batch.iter().all(|upsert| upsert.patch.product_org_id != "panic"), "as asked for");
             if batch.iter().any(|upsert| upsert.patch.product_org_id == "bad") {
                 return Err(StoreError::Corrupt("bad".into()));
             }
@@ -223,12 +248,17 @@ mod tests {
         }
     }
 
+    fn nothing() -> Arc<Share> {
+        Arc::new(Memory::new(0).share())
+    }
+
     #[tokio::test]
     async fn what_is_queued_is_written_together() {
         let store = Scripted::new(1);
         let writer = OrgWriter::start(Arc::clone(&store) as Arc<dyn OrgStore>, QUEUE);
         // One thread: all three are queued before the writer gets its turn.
-        let results = futures_util::future::join_all(["a", "b", "c"].map(|id| writer.write(vec![upsert(id)]))).await;
+        let results =
+            futures_util::future::join_all(["a", "b", "c"].map(|id| writer.write(vec![upsert(id)], nothing()))).await;
         assert!(results.iter().all(Result::is_ok), "{results:?}");
         assert_eq!(*store.batches.lock().expect("not poisoned"), [3]);
     }
@@ -236,7 +266,8 @@ mod tests {
     #[tokio::test]
     async fn a_damaged_org_fails_alone() {
         let writer = OrgWriter::start(Scripted::new(100), QUEUE);
-        let results = futures_util::future::join_all(["a", "bad", "c"].map(|id| writer.write(vec![upsert(id)]))).await;
+        let results =
+            futures_util::future::join_all(["a", "bad", "c"].map(|id| writer.write(vec![upsert(id)], nothing()))).await;
         assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
     }
 
@@ -244,7 +275,8 @@ mod tests {
     async fn a_full_queue_says_busy() {
         let store = Scripted::new(0);
         let writer = OrgWriter::with_queue(Arc::clone(&store) as Arc<dyn OrgStore>, 2, 3);
-        let writes = futures_util::future::join_all(["a", "b", "c"].map(|id| writer.write(vec![upsert(id)])));
+        let writes =
+            futures_util::future::join_all(["a", "b", "c"].map(|id| writer.write(vec![upsert(id)], nothing())));
         let (results, ()) = tokio::join!(writes, async { store.permits.add_permits(10) });
         assert_eq!(results[2], Err(WriteError::Busy));
         assert!(results[0].is_ok() && results[1].is_ok(), "{results:?}");
@@ -254,7 +286,7 @@ mod tests {
     async fn a_requests_updates_are_answered_together() {
         let store = Scripted::new(100);
         let writer = OrgWriter::start(Arc::clone(&store) as Arc<dyn OrgStore>, QUEUE);
-        let write = |ids: &[&str]| writer.write(ids.iter().map(|id| upsert(id)).collect());
+        let write = |ids: &[&str]| writer.write(ids.iter().map(|id| upsert(id)).collect(), nothing());
         let (two, none, one) = tokio::join!(write(&["a", "b"]), write(&[]), write(&["c"]));
         let orgs = |result: Result<Vec<Upserted>, WriteError>| -> Vec<i64> {
             result.expect("written").iter().map(|done| done.target_org_id).collect()
@@ -276,9 +308,9 @@ mod tests {
         let key = KeyUse { id: "k".into(), revision: 2 };
         let changed: Vec<OrgUpsert> = ["a", "b"].map(|id| OrgUpsert { key: key.clone(), ..upsert(id) }).into();
         let (first, second, third) = tokio::join!(
-            writer.write(vec![upsert("c")]),
-            writer.write(changed.clone()),
-            writer.write(vec![upsert("d")])
+            writer.write(vec![upsert("c")], nothing()),
+            writer.write(changed.clone(), nothing()),
+            writer.write(vec![upsert("d")], nothing())
         );
         assert!(first.is_ok() && third.is_ok(), "{first:?} {third:?}");
         assert_eq!(second, Err(WriteError::KeyChanged(changed)));
@@ -288,10 +320,56 @@ mod tests {
     async fn many_updates_wait_within_their_share() {
         let store = Scripted::new(0);
         let writer = OrgWriter::with_queue(Arc::clone(&store) as Arc<dyn OrgStore>, 10, 3);
-        let write = |ids: &[&str]| writer.write(ids.iter().map(|id| upsert(id)).collect());
+        let write = |ids: &[&str]| writer.write(ids.iter().map(|id| upsert(id)).collect(), nothing());
         let writes = async { tokio::join!(write(&["a", "b"]), write(&["c", "d"]), write(&["e"])) };
         let ((first, second, single), ()) = tokio::join!(writes, async { store.permits.add_permits(10) });
         assert_eq!((first.is_ok(), second, single.is_ok()), (true, Err(WriteError::Busy), true));
         assert!(write(&["c", "d"]).await.is_ok(), "a share is given back");
+    }
+
+    #[tokio::test]
+    async fn a_fault_in_a_batch_does_not_end_the_writer() {
+        let writer = OrgWriter::start(Scripted::new(100), QUEUE);
+        let (one, other) =
+            tokio::join!(writer.write(vec![upsert("panic")], nothing()), writer.write(vec![upsert("a")], nothing()));
+        assert!(matches!((one, other), (Err(WriteError::Store(_)), Err(WriteError::Store(_)))));
+        assert!(writer.write(vec![upsert("a")], nothing()).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn large_requests_share_no_transaction() {
+        let store = Scripted::new(100);
+        let writer = OrgWriter::with_queue(Arc::clone(&store) as Arc<dyn OrgStore>, 10, 100_000);
+        let memory = Memory::new(1 << 30);
+        let large = || {
+            let mut share = memory.share();
+            assert!(share.grow_to(BATCH_BYTES / 2));
+            Arc::new(share)
+        };
+        let write = |share: Arc<Share>| writer.write(vec![upsert("a")], share);
+        let (one, two, three) = tokio::join!(write(large()), write(large()), write(nothing()));
+        assert!(one.is_ok() && two.is_ok() && three.is_ok());
+        let many = || writer.write(vec![upsert("a"); BATCH_UPDATES - 1], nothing());
+        let (one, two, three) = tokio::join!(many(), many(), many());
+        assert!(one.is_ok() && two.is_ok() && three.is_ok());
+        let batches = store.batches.lock().expect("not poisoned").clone();
+        assert_eq!(batches, [2, 1, 2 * (BATCH_UPDATES - 1), BATCH_UPDATES - 1]);
+    }
+
+    #[tokio::test]
+    async fn memory_is_held_until_it_is_written_though_nobody_waits() {
+        let store = Scripted::new(0);
+        let writer = OrgWriter::start(Arc::clone(&store) as Arc<dyn OrgStore>, QUEUE);
+        let memory = Memory::new(64 * 1024);
+        let mut share = memory.share();
+        assert!(share.grow_to(64 * 1024));
+        {
+            let mut write = std::pin::pin!(writer.write(vec![upsert("a")], Arc::new(share)));
+            assert!(write.as_mut().now_or_never().is_none());
+        }
+        assert!(!memory.share().grow_to(1), "what is queued counts");
+        store.permits.add_permits(10);
+        assert!(writer.write(vec![upsert("b")], nothing()).await.is_ok());
+        assert!(memory.share().grow_to(64 * 1024), "what is written does not");
     }
 }

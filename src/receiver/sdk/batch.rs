@@ -33,6 +33,7 @@ pub(super) async fn many(
     body: Body,
 ) -> Result<Response, SdkRefusal> {
     let (admitted, body) = receive(&state, caller, &headers, body, MAX_BATCH_BODY).await?;
+    let share = body.share();
     // Megabytes of JSON would hold up the other requests of this thread.
     let mapping = Arc::clone(&admitted.mapping);
     let sorted = tokio::task::spawn_blocking(move || sort(mapping.template(), &body));
@@ -40,7 +41,7 @@ pub(super) async fn many(
     let sorted = state.access.counted(&admitted, sorted)?;
     let called = &admitted.caller.called;
     let updates = sorted.updates.into_iter().map(|(index, update)| called.one_of_many(index, update)).collect();
-    let done = state.store_many(&admitted, updates).await?;
+    let done = state.store_many(&admitted, updates, share).await?;
     let repeated = !done.is_empty() && done.iter().all(|done| done.repeated);
     let taken = taken(&state, &admitted, done.len(), sorted.ignored, sorted.rejections);
     Ok(marked(taken.into_response(), repeated))

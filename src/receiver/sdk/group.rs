@@ -26,10 +26,10 @@ pub(super) async fn one(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, SdkRefusal> {
-    let (admitted, event) = receive_event(&state, caller, &headers, body).await?;
+    let (admitted, event, share) = receive_event(&state, caller, &headers, body).await?;
     let (taken, repeated) = match event::of_group(admitted.mapping.template(), 0, &event) {
         Ok(Reading::Update(update)) => {
-            let repeated = state.store_one(&admitted, update).await?.repeated;
+            let repeated = state.store_one(&admitted, update, share).await?.repeated;
             (taken(&state, &admitted, 1, 0, Vec::new()), repeated)
         }
         Ok(Reading::Ignored) => (taken(&state, &admitted, 0, 1, Vec::new()), false),

@@ -21,6 +21,6 @@ pub(super) async fn one(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Taken, SdkRefusal> {
-    let (admitted, _) = receive_event(&state, caller, &headers, body).await?;
+    let (admitted, _, _) = receive_event(&state, caller, &headers, body).await?;
     Ok(taken(&state, &admitted, 0, 1, Vec::new()))
 }
