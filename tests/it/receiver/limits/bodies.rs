@@ -174,3 +174,27 @@ async fn bodies_have_their_share_of_memory() {
     assert!(stored.contains(&true) && stored.contains(&false), "{stored:?}");
     good(&server, &key).await;
 }
+
+#[tokio::test]
+async fn strangers_cannot_take_the_others_memory() {
+    // Room for eight bodies whose sender is not known, of which an eighth is for such.
+    let body_memory = 8 * receiver::MAX_UNKNOWN_SENDER;
+    let options = receiver::Options { body_memory, ..receiver::Options::default().without_rates() };
+    let server = Server::start_with(options, Options::default(), None).await;
+    let key = server.flat_key().await;
+    let stranger = async || {
+        let size = receiver::MAX_UNKNOWN_SENDER;
+        let mut client = Raw::connect(server.address).await;
+        client.send(format!("POST /v1/batch HTTP/1.1\r\ncontent-length: {size}\r\n\r\n")).await;
+        // The last byte never comes.
+        client.send(" ".repeat(size - 1)).await;
+        client.reply().await.expect("an answer")
+    };
+    let mut strangers: futures_util::stream::FuturesUnordered<_> = (0..9).map(|_| stranger()).collect();
+    for _ in 0..8 {
+        let reply = futures_util::StreamExt::next(&mut strangers).await.expect("nine");
+        reply.expect_later(503).expect(503, "too many requests under way");
+    }
+    // One is still held, and whoever has a key is served.
+    good(&server, &key).await;
+}
