@@ -111,7 +111,8 @@ fn tls(context: &Context) -> anyhow::Result<Option<Arc<Tls>>> {
     Ok(Some(tls))
 }
 
-fn receiver_options(settings: &ReceiverSettings) -> receiver::Options {
+/// What the settings say of the receiver.
+pub fn receiver_options(settings: &ReceiverSettings) -> receiver::Options {
     receiver::Options {
         rate: settings.rate,
         bad_keys_per_minute: settings.bad_keys_per_minute,
@@ -120,7 +121,8 @@ fn receiver_options(settings: &ReceiverSettings) -> receiver::Options {
     }
 }
 
-fn server_options(settings: &ReceiverSettings) -> server::Options {
+/// What the settings say of the server under it.
+pub fn server_options(settings: &ReceiverSettings) -> server::Options {
     server::Options {
         connections: settings.connections,
         connections_per_address: settings.connections_per_address,
@@ -148,7 +150,10 @@ fn bind(address: SocketAddr, argument: &str) -> anyhow::Result<TcpListener> {
 
 /// As [`TcpListener::bind`], with room for more connections that have not been taken in yet: a crowd that comes at once is told that it is
 /// one, and not left waiting.
-fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+///
+/// # Errors
+/// An address that cannot be listened on.
+pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     // Windows means something else by it.
     #[cfg(unix)]

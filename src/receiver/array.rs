@@ -7,7 +7,7 @@
 use super::admitted::Admitted;
 use super::answer::{ElementResult, Ignored, Refusal, Stored, StoredMany, unavailable};
 use super::body::Held;
-use super::called::marked;
+use super::called::{all_repeated, marked};
 use super::{ReceiverState, events};
 use crate::mapping::{PayloadTemplate, Reading, extract};
 use axum::response::{IntoResponse, Response};
@@ -36,7 +36,7 @@ pub(super) async fn store(state: &ReceiverState, admitted: &Admitted, body: Held
         .collect();
     let rejected = check(admitted, &elements)?;
     let done = state.store_many(admitted, updates, share).await?;
-    let repeated = !done.is_empty() && done.iter().all(|done| done.repeated);
+    let repeated = all_repeated(&done);
     let mut done = done.into_iter();
     let results = elements.into_iter().map(|element| match element {
         // One answer for each update: the writer sees to it.

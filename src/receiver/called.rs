@@ -2,6 +2,7 @@
 
 use super::answer::Refusal;
 use crate::mapping::{MAX_MESSAGE_ID, Update, is_message_id};
+use crate::store::Upserted;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
 
@@ -52,6 +53,11 @@ impl Called {
     fn header(&self) -> Option<&str> {
         self.0.as_ref().ok()?.as_deref()
     }
+}
+
+/// Whether a request with many updates is a repeat: each of them was done before, and there is one.
+pub(super) fn all_repeated(done: &[Upserted]) -> bool {
+    !done.is_empty() && done.iter().all(|done| done.repeated)
 }
 
 /// The answer with a mark if it is one to a repeat.

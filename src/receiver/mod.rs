@@ -38,7 +38,6 @@ pub use body::{MAX_BATCH_BODY, MAX_BODY};
 pub use events::MAX_EVENTS;
 pub use forget::{REMEMBERED, forget, forget_piece};
 pub use sdk::MAX_UNKNOWN_SENDER;
-pub use writer::{OrgWriter, WriteError};
 
 use crate::clock::Clock;
 use crate::job::Secrets;
@@ -56,6 +55,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use writer::{OrgWriter, WriteError};
 
 /// What the receiver holds to beyond what its server does. The default is WIRE.md's table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,8 +117,7 @@ impl ReceiverState {
         secrets: Secrets,
         options: Options,
     ) -> ReceiverState {
-        let writer = OrgWriter::start(orgs, options.queue);
-        ReceiverState { access: Arc::new(Access::start(keys, secrets, &options)), writer, clock }
+        Self::writing(OrgWriter::start(orgs, options.queue), keys, clock, secrets, options)
     }
 
     /// Stores nothing and answers as if it had. For benches/receiver: what a request costs without the store.
@@ -129,8 +128,17 @@ impl ReceiverState {
         secrets: Secrets,
         options: Options,
     ) -> ReceiverState {
-        let access = Arc::new(Access::start(keys, secrets, &options));
-        ReceiverState { access, writer: OrgWriter::nowhere(), clock }
+        Self::writing(OrgWriter::nowhere(), keys, clock, secrets, options)
+    }
+
+    fn writing(
+        writer: OrgWriter,
+        keys: Arc<dyn KeyStore>,
+        clock: Arc<dyn Clock>,
+        secrets: Secrets,
+        options: Options,
+    ) -> ReceiverState {
+        ReceiverState { access: Arc::new(Access::start(keys, secrets, &options)), writer, clock }
     }
 
     /// Stores what one request says, in one transaction. One answer for each, in their order. `share`: of the memory for bodies, held

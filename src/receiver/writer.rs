@@ -15,13 +15,13 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 /// Requests in one transaction at most.
-pub const BATCH: usize = 512;
+const BATCH: usize = 512;
 /// Updates after which a transaction takes no further request in.
 const BATCH_UPDATES: usize = 2_500;
 /// Bytes of bodies after which a transaction takes no further request in: no statement may grow beyond what a database takes.
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// Requests that wait at most unless the settings say otherwise; beyond this the receiver says that it is busy.
-pub const QUEUE: usize = 4096;
+pub(super) const QUEUE: usize = 4096;
 /// Updates that wait at most in requests with several.
 const QUEUE_MANY: usize = 2 * super::MAX_EVENTS;
 
@@ -39,7 +39,7 @@ type Answer = Result<Vec<Upserted>, WriteError>;
 
 /// Why updates were not written. They may be sent again.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum WriteError {
+pub(super) enum WriteError {
     /// More is queued than may be.
     #[error("the queue of updates is full")]
     Busy,
@@ -56,7 +56,7 @@ pub enum WriteError {
 
 /// The way to the writer. A clone leads to the same one; it ends when the last is dropped and the queue is empty.
 #[derive(Debug, Clone)]
-pub struct OrgWriter {
+pub(super) struct OrgWriter {
     /// `None`: nothing is written ([`OrgWriter::nowhere`]).
     queue: Option<mpsc::Sender<Queued>>,
     many: Arc<Semaphore>,
@@ -64,7 +64,7 @@ pub struct OrgWriter {
 
 impl OrgWriter {
     /// Starts the writer as a task of the current tokio runtime. `queue`: requests that wait at most.
-    pub fn start(store: Arc<dyn OrgStore>, queue: usize) -> OrgWriter {
+    pub(super) fn start(store: Arc<dyn OrgStore>, queue: usize) -> OrgWriter {
         Self::with_queue(store, queue, QUEUE_MANY)
     }
 

@@ -6,7 +6,7 @@ use super::event;
 use super::taken;
 use crate::mapping::{Reading, Update};
 use crate::receiver::answer::{Refusal, unavailable};
-use crate::receiver::called::marked;
+use crate::receiver::called::{all_repeated, marked};
 use crate::receiver::caller::Caller;
 use crate::receiver::openapi::{BatchBody, example};
 use crate::receiver::{MAX_BATCH_BODY, PayloadTemplate, ReceiverState, body, events};
@@ -42,7 +42,7 @@ pub(super) async fn many(
     let called = &admitted.caller.called;
     let updates = sorted.updates.into_iter().map(|(index, update)| called.one_of_many(index, update)).collect();
     let done = state.store_many(&admitted, updates, share).await?;
-    let repeated = !done.is_empty() && done.iter().all(|done| done.repeated);
+    let repeated = all_repeated(&done);
     let taken = taken(&state, &admitted, done.len(), sorted.ignored, sorted.rejections);
     Ok(marked(taken.into_response(), repeated))
 }

@@ -1,6 +1,6 @@
 //! "Hightouch": the guide's SQL model, primary key, triggers and JSON editor text, taken over by a job as they are.
 
-use super::{GUIDE_BODY, create_key, keep, org};
+use super::{GUIDE_BODY, GUIDE_FIELDS, create_key, keep, org};
 use crate::support::{Home, Served};
 use serde_json::{Value, json};
 
@@ -40,15 +40,7 @@ fn a_sync_is_taken_over_and_sends_only_what_changes() {
 
     let sent: Value = serde_json::from_str(GUIDE_BODY).unwrap();
     let stored = org(&home, "test_ws_001");
-    for (field, path) in [
-        ("product_org_id", "workspace_id"),
-        ("name", "workspace_name"),
-        ("plan_id", "plan_id"),
-        ("plan_name", "plan_name"),
-        ("user_count", "user_count"),
-        ("mrr", "mrr"),
-        ("trial_status", "trial_status"),
-    ] {
+    for (field, path) in GUIDE_FIELDS {
         assert_eq!(stored[field], sent[path], "{field}");
     }
     // The same template makes broken JSON of these elsewhere.

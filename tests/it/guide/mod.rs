@@ -18,6 +18,17 @@ use std::process::Command;
 /// The body of the guide's cURL call.
 const GUIDE_BODY: &str = include_str!("../fixtures/curl_flat.json");
 
+/// What an org has of it, by a key's flat template: the org's field, the body's.
+const GUIDE_FIELDS: [(&str, &str); 7] = [
+    ("product_org_id", "workspace_id"),
+    ("name", "workspace_name"),
+    ("plan_id", "plan_id"),
+    ("plan_name", "plan_name"),
+    ("user_count", "user_count"),
+    ("mrr", "mrr"),
+    ("trial_status", "trial_status"),
+];
+
 /// Keeps a key, and its secret if it has one, where jobs find it: `${file:receiver.key}`, `${file:receiver.secret}`.
 pub fn keep(home: &Home, key: &Value) {
     home.write("receiver.key", key["key"].as_str().unwrap());

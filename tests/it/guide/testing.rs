@@ -1,7 +1,7 @@
 //! "Testing": the cURL call, as a reader would paste it, and the look at what arrived.
 
 use super::shell::Shell;
-use super::{GUIDE_BODY, create_key, curl};
+use super::{GUIDE_BODY, GUIDE_FIELDS, create_key, curl, org};
 use crate::receiver::nginx::server::Nginx;
 use crate::support::{Home, Served};
 use serde_json::{Value, json};
@@ -55,16 +55,9 @@ fn the_guides_command_works_word_for_word() {
     // Which number an org gets is ours to say.
     expected["targetOrgId"] = json!(answer["targetOrgId"].as_i64().expect("an integer"));
     assert_eq!(answer.to_string(), expected.to_string(), "names, kinds and order");
-    let org = shell.home.run(&["orgs", "show", "test_ws_001", "--json"]).expect(0).json();
+    let org = org(&shell.home, "test_ws_001");
     let body: Value = serde_json::from_str(GUIDE_BODY).unwrap();
-    for (stored, sent) in [
-        ("name", "workspace_name"),
-        ("plan_id", "plan_id"),
-        ("plan_name", "plan_name"),
-        ("user_count", "user_count"),
-        ("mrr", "mrr"),
-        ("trial_status", "trial_status"),
-    ] {
+    for (stored, sent) in GUIDE_FIELDS {
         assert_eq!(org[stored], body[sent], "the product org appeared with the correct fields");
     }
 }
