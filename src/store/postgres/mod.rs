@@ -102,11 +102,17 @@ pub(super) fn said(error: &PgDatabaseError) -> StoreError {
     let message = error.message();
     match error.code() {
         "40001" | "40P01" => StoreError::Busy(message.to_owned()),
+        code if is_about_the_value(code) => StoreError::Refused(message.to_owned()),
         code => StoreError::Database(match remedy(code) {
             Some(remedy) => format!("{message}; {remedy}"),
             None => message.to_owned(),
         }),
     }
+}
+
+/// Data exceptions, broken constraints, and what is more than the server can do: 22, 23, 54.
+fn is_about_the_value(code: &str) -> bool {
+    ["22", "23", "54"].iter().any(|class| code.starts_with(class))
 }
 
 /// What to do about an error, by its SQLSTATE (Postgres's manual, appendix "PostgreSQL Error Codes").

@@ -184,7 +184,7 @@ impl Server {
 /// What went wrong, without that it was the store.
 fn without_preface(error: StoreError) -> String {
     match error {
-        StoreError::Database(said) | StoreError::Busy(said) => said,
+        StoreError::Database(said) | StoreError::Busy(said) | StoreError::Refused(said) => said,
         other => other.to_string(),
     }
 }

@@ -1,10 +1,11 @@
 //! Postgres: the conformance suite, and what only a server that others use too can do wrong.
 
-use super::{at, conforms, run};
+use super::orgs::upsert;
+use super::{at, conforms, key, run};
 use crate::delivery::pki::Ca;
 use crate::support::postgres::{Cluster, PASSWORD, USER};
 use nightmark::store::postgres::{PostgresStore, Server};
-use nightmark::store::{KeyStore, OrgStore, RefusalStore, RunState, RunStore, StoreError};
+use nightmark::store::{KeyRecord, KeyStore, OrgStore, Patch, RefusalStore, RunState, RunStore, StoreError};
 use secrecy::SecretString;
 
 #[tokio::test]
@@ -100,6 +101,30 @@ fn an_address_that_cannot_be_used_is_not_repeated() {
         let error = Server::parse(&SecretString::from(url), schema).unwrap_err().to_string();
         assert!(error.contains(part) && !error.contains("planted"), "{url}: {error}");
     }
+}
+
+/// What the database refuses of an update, and what it holds that cannot be read, is told from its being away.
+#[tokio::test]
+async fn what_is_wrong_with_one_update_is_told_from_other_trouble() {
+    let (cluster, database) = (Cluster::shared(), Cluster::shared().database());
+    let store = database.open().await;
+    store.put_key(&KeyRecord { expires_at: None, ..key("orgs_1", 1) }).await.unwrap();
+    let store_org = async |id: &str, name: &str| {
+        let named = upsert(id, 1, |patch| patch.name = Patch::Set(name.to_owned()));
+        store.upsert_orgs(&[named]).await
+    };
+    let nul = store_org("nul", "a\0b").await.unwrap_err();
+    assert!(matches!(nul, StoreError::Refused(_)), "{nul}");
+    store_org("short", "a").await.unwrap();
+    cluster.sql(&database.name, "UPDATE nightmark.orgs SET changes = 0 WHERE product_org_id = 'short'");
+    let short = store_org("short", "b").await.unwrap_err();
+    assert!(matches!(short, StoreError::Corrupt(_)), "its history goes further than it says: {short}");
+    cluster.sql(&database.name, "ALTER TABLE nightmark.orgs ALTER mrr TYPE text");
+    let typed = store.org("short").await.unwrap_err();
+    assert!(matches!(typed, StoreError::Corrupt(_)), "{typed}");
+    cluster.sql(&database.name, "ALTER TABLE nightmark.orgs RENAME TO elsewhere");
+    let gone = store_org("gone", "a").await.unwrap_err();
+    assert!(matches!(gone, StoreError::Database(_)), "{gone}");
 }
 
 /// With `synchronous_commit = off`, and a server that is slow to write its log, what was answered last would be lost.
