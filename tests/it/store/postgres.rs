@@ -5,8 +5,11 @@ use super::{at, conforms, key, run};
 use crate::delivery::pki::Ca;
 use crate::support::postgres::{Cluster, PASSWORD, USER};
 use nightmark::store::postgres::{PostgresStore, Server};
-use nightmark::store::{KeyRecord, KeyStore, OrgStore, Patch, RefusalStore, RunState, RunStore, StoreError};
-use secrecy::SecretString;
+use nightmark::store::{
+    KeyRecord, KeyStore, OrgStore, Patch, RefusalStore, RunState, RunStore, StoreError, UpsertOutcome,
+};
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::Connection;
 
 #[tokio::test]
 async fn postgres_conforms_and_reopening_keeps_all() {
@@ -103,6 +106,33 @@ fn an_address_that_cannot_be_used_is_not_repeated() {
     }
 }
 
+/// Whatever waits for the store, and be it look-ups of keys that strangers make up, orgs are written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn orgs_are_written_however_many_calls_wait() {
+    let database = Cluster::shared().database();
+    let store = database.open().await;
+    store.put_key(&KeyRecord { expires_at: None, ..key("orgs_1", 1) }).await.unwrap();
+    let url = SecretString::from(database.url());
+    let mut lock = sqlx::PgConnection::connect(url.expose_secret()).await.unwrap();
+    sqlx::raw_sql("BEGIN; LOCK TABLE nightmark.runs IN ACCESS EXCLUSIVE MODE").execute(&mut lock).await.unwrap();
+    let waiting: Vec<_> = (0..50)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move { store.runs(None, 1).await })
+        })
+        .collect();
+    // As many as may have come to the lock.
+    let locked =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while Cluster::shared().sql(&database.name, locked).parse::<usize>().unwrap() < 6 {}
+    let written = store.upsert_orgs(&[upsert("a", 1, |_| {})]).await;
+    assert!(matches!(written.unwrap()[..], [UpsertOutcome::Done(_)]));
+    let still = Cluster::shared().sql(&database.name, locked);
+    assert_eq!(still, "6", "they wait all the while, and hold no more connections than they may");
+    waiting.iter().for_each(tokio::task::JoinHandle::abort);
+    lock.close().await.unwrap();
+}
+
 /// What the database refuses of an update, and what it holds that cannot be read, is told from its being away.
 #[tokio::test]
 async fn what_is_wrong_with_one_update_is_told_from_other_trouble() {
@@ -119,7 +149,7 @@ async fn what_is_wrong_with_one_update_is_told_from_other_trouble() {
     cluster.sql(&database.name, "UPDATE nightmark.orgs SET changes = 0 WHERE product_org_id = 'short'");
     let short = store_org("short", "b").await.unwrap_err();
     assert!(matches!(short, StoreError::Corrupt(_)), "its history goes further than it says: {short}");
-    cluster.sql(&database.name, "ALTER TABLE nightmark.orgs ALTER mrr TYPE text");
+    cluster.sql(&database.name, "ALTER TABLE nightmark.orgs ALTER mrr TYPE text USING 'x'");
     let typed = store.org("short").await.unwrap_err();
     assert!(matches!(typed, StoreError::Corrupt(_)), "{typed}");
     cluster.sql(&database.name, "ALTER TABLE nightmark.orgs RENAME TO elsewhere");
