@@ -228,6 +228,8 @@ def main():
     parts = args.only.split(",")
     with tempfile.TemporaryDirectory(prefix="nightmark-bench-", dir=args.folder) as folder:
         work = pathlib.Path(folder)
+        # Another user's server may have to pass through it.
+        work.chmod(0o711)
         machine(work)
         extra = lambda name: []  # noqa: E731
         server = None
