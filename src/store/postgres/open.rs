@@ -182,6 +182,14 @@ impl Server {
                     Ok(true)
                 })
             })
+            // sqlx asks a connection that comes back whether it is well, and waits for as long as that takes: one whose server is gone without
+            // a word would keep its place for a quarter of an hour, and with it whoever writes.
+            .after_release(|connection, _| {
+                Box::pin(async move {
+                    let well = tokio::time::timeout(CONNECT, connection.ping()).await;
+                    well.map_err(|_| sqlx::Error::PoolTimedOut)?.map(|()| true)
+                })
+            })
             .connect_lazy_with(self.options.clone())
     }
 

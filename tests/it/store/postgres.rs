@@ -10,6 +10,9 @@ use nightmark::store::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::Connection;
+use std::time::{Duration, Instant};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 #[tokio::test]
 async fn postgres_conforms_and_reopening_keeps_all() {
@@ -104,6 +107,63 @@ fn an_address_that_cannot_be_used_is_not_repeated() {
         let error = Server::parse(&SecretString::from(url), schema).unwrap_err().to_string();
         assert!(error.contains(part) && !error.contains("planted"), "{url}: {error}");
     }
+}
+
+/// The way to a server, on which connections that were made before [`cut`](Way::cut) hang: nothing comes through, and nobody is told.
+struct Way {
+    port: u16,
+    cuts: watch::Sender<u32>,
+}
+
+impl Way {
+    async fn to(port: u16) -> Way {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let way = Way { port: listener.local_addr().unwrap().port(), cuts: watch::Sender::new(0) };
+        let cuts = way.cuts.subscribe();
+        tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                let mut cuts = cuts.clone();
+                tokio::spawn(async move {
+                    let made = *cuts.borrow_and_update();
+                    let mut far = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                    let cut = async { cuts.wait_for(|cut| *cut > made).await.map(drop) };
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                        // Both ends stay open.
+                        Ok(()) = cut => std::future::pending().await,
+                    }
+                });
+            }
+        });
+        way
+    }
+
+    fn cut(&self) {
+        self.cuts.send_modify(|cut| *cut += 1);
+    }
+}
+
+/// A network that swallows everything, as in a failover: what was on the way is given up, and so are the connections.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_hang_keep_no_place() {
+    let database = Cluster::shared().database();
+    let way = Way::to(database.port).await;
+    let url = database.url().replace(&format!(":{}/", database.port), &format!(":{}/", way.port));
+    let store = PostgresStore::open(&Server::parse(&SecretString::from(url), "nightmark").unwrap()).await.unwrap();
+    store.put_key(&KeyRecord { expires_at: None, ..key("orgs_1", 1) }).await.unwrap();
+    let write = async |org: &str| store.upsert_orgs(&[upsert(org, 1, |_| {})]).await;
+    let both = async || tokio::join!(write("a"), write("b"));
+    let (one, two) = both().await;
+    one.and(two).unwrap();
+    way.cut();
+    let (one, two) = both().await;
+    assert!(one.is_err() || two.is_err(), "nothing hangs");
+    let begun = Instant::now();
+    while let Err(error) = write("c").await {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{error}");
+    }
+    let (one, two) = both().await;
+    one.and(two).unwrap();
 }
 
 /// Whatever waits for the store, and be it look-ups of keys that strangers make up, orgs are written.
