@@ -31,7 +31,7 @@ const WRITING: u32 = 2;
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(5);
 /// A connection for writing orgs that was idle for longer is tried before it is used; any other is each time.
-const STALE: Duration = Duration::from_secs(1);
+const STALE: Duration = Duration::from_millis(50);
 
 /// What may stand behind the `?` of the address. Anything else is a mistake, or could take away what the store promises.
 const PARAMETERS: [&str; 7] = ["sslmode", "sslrootcert", "sslcert", "sslkey", "host", "port", "user"];
