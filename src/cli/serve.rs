@@ -64,13 +64,6 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
     let (stop, stopping) = watch::channel(false);
     let (end, ending) = watch::channel(false);
     let settings = &context.settings.receiver;
-    let admin_state = AdminState::over(
-        Arc::clone(&store) as _,
-        Arc::clone(&store) as _,
-        Arc::clone(&context.clock),
-        stopping.clone(),
-    );
-    let admin_server = Server::new(web::router(admin_state, access), admin_options(), Arc::clone(&context.clock));
     let state = ReceiverState::start_with(
         Arc::clone(&store) as _,
         Arc::clone(&store) as _,
@@ -78,6 +71,14 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
         Secrets::new(&context.home),
         receiver_options(settings),
     );
+    let admin_state = AdminState::over(
+        Arc::clone(&store) as _,
+        Arc::clone(&store) as _,
+        Arc::clone(&context.clock),
+        stopping.clone(),
+    )
+    .with_writable(state.writable());
+    let admin_server = Server::new(web::router(admin_state, access), admin_options(), Arc::clone(&context.clock));
     let received = async {
         receiver::serve(receiver, state, server_options(settings), tls, stopping).await;
         let _ = end.send(true);

@@ -234,6 +234,10 @@ mod tests {
         async fn forget_answers(&self, _: DateTime<Utc>, _: u32) -> Result<u64, StoreError> {
             Ok(0)
         }
+
+        async fn probe(&self) -> Result<(), StoreError> {
+            Ok(())
+        }
     }
 
     fn upsert(id: &str) -> OrgUpsert {
