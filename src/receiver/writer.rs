@@ -12,6 +12,7 @@ use crate::store::{OrgStore, OrgUpsert, StoreError, UpsertOutcome, Upserted};
 use futures_util::FutureExt as _;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use tokio::runtime::{self, Handle};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 /// Requests in one transaction at most.
@@ -63,15 +64,22 @@ pub(super) struct OrgWriter {
 }
 
 impl OrgWriter {
-    /// Starts the writer as a task of the current tokio runtime. `queue`: requests that wait at most.
+    /// Starts the writer on a thread of its own; answers are given on the current tokio runtime. `queue`: requests that wait at most.
     pub(super) fn start(store: Arc<dyn OrgStore>, queue: usize) -> OrgWriter {
-        Self::with_queue(store, queue, QUEUE_MANY)
+        let (writer, work) = Self::with_queue(store, queue, QUEUE_MANY);
+        on_its_own_thread(work);
+        writer
     }
 
-    fn with_queue(store: Arc<dyn OrgStore>, requests: usize, many: usize) -> OrgWriter {
+    /// A writer, and its work until it ends.
+    fn with_queue(
+        store: Arc<dyn OrgStore>,
+        requests: usize,
+        many: usize,
+    ) -> (OrgWriter, impl Future<Output = ()> + Send + 'static) {
         let (queue, updates) = mpsc::channel(requests);
-        tokio::spawn(write_all(store, updates));
-        OrgWriter { queue: Some(queue), many: Arc::new(Semaphore::new(many)) }
+        let work = write_all(store, updates, Handle::current());
+        (OrgWriter { queue: Some(queue), many: Arc::new(Semaphore::new(many)) }, work)
     }
 
     /// Writes nothing and answers at once, each time that the org is new. For benches/receiver, which measures by it what all else of a
@@ -108,39 +116,80 @@ impl OrgWriter {
     }
 }
 
-async fn write_all(store: Arc<dyn OrgStore>, mut updates: mpsc::Receiver<Queued>) {
+/// A batch takes turns with the database three times. As a task among those of the requests it would wait each time until all of these
+/// have had theirs.
+fn on_its_own_thread(work: impl Future<Output = ()> + Send + 'static) {
+    let requests = Handle::current();
+    let thread = std::thread::Builder::new().name("writer".to_owned());
+    let started = thread.spawn(move || match runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(own) => own.block_on(work),
+        Err(error) => {
+            tracing::warn!(%error, "the writer has no runtime of its own");
+            requests.block_on(work);
+        }
+    });
+    // The system has no thread left: every update is then answered 503, and the log says why.
+    if let Err(error) = started {
+        tracing::error!(%error, "the writer cannot be started; nothing will be stored");
+    }
+}
+
+/// `answers`: where requests wait. All answers of a batch are given by one task there: from here each would have to be brought over by itself.
+async fn write_all(store: Arc<dyn OrgStore>, mut updates: mpsc::Receiver<Queued>, answers: Handle) {
     let mut queued = Vec::with_capacity(BATCH);
     while updates.recv_many(&mut queued, BATCH).await > 0 {
         let mut requests = queued.drain(..).peekable();
         while requests.peek().is_some() {
-            write_some(store.as_ref(), &mut requests).await;
+            let written = write_some(store.as_ref(), &mut requests).await;
+            answers.spawn(async move { written.answer() });
+        }
+    }
+}
+
+/// Requests that were written together, or were not.
+struct Written {
+    waiting: Vec<Waiting>,
+    upserts: Vec<OrgUpsert>,
+    /// One for each update.
+    results: Vec<Result<UpsertOutcome, String>>,
+}
+
+/// A request that waits for its answer.
+struct Waiting {
+    updates: usize,
+    answer: oneshot::Sender<Answer>,
+    _share: Option<OwnedSemaphorePermit>,
+    _memory: Arc<Share>,
+}
+
+impl Written {
+    fn answer(self) {
+        let (mut results, mut upserts) = (self.results.into_iter(), self.upserts.into_iter());
+        for waiting in self.waiting {
+            // All of them are taken, also behind a failure: what is left would be taken for the next request's.
+            let own: Vec<_> = results.by_ref().take(waiting.updates).collect();
+            let own = answer_of(own, upserts.by_ref().take(waiting.updates).collect());
+            // A client that has gone away does not wait for its answer.
+            let _ = waiting.answer.send(own);
         }
     }
 }
 
 /// Writes, in one transaction, as many requests as it may have; at least one.
-async fn write_some(store: &dyn OrgStore, requests: &mut (impl Iterator<Item = Queued> + Send)) {
+async fn write_some(store: &dyn OrgStore, requests: &mut (impl Iterator<Item = Queued> + Send)) -> Written {
     let (mut upserts, mut waiting, mut bytes) = (Vec::new(), Vec::new(), 0);
-    for request in requests {
-        bytes += request.memory.bytes();
-        waiting.push((request.upserts.len(), request.answer, request.share, request.memory));
-        upserts.extend(request.upserts);
+    for Queued { upserts: own, answer, memory, share } in requests {
+        bytes += memory.bytes();
+        waiting.push(Waiting { updates: own.len(), answer, _share: share, _memory: memory });
+        upserts.extend(own);
         if upserts.len() >= BATCH_UPDATES || bytes >= BATCH_BYTES {
             break;
         }
     }
     // A fault of ours in the midst of one batch must not end the writer for good: all later updates would be refused.
     let written = AssertUnwindSafe(write_batch(store, &upserts)).catch_unwind().await;
-    let mut results =
-        written.unwrap_or_else(|_| vec![Err("writing it panicked".to_owned()); upserts.len()]).into_iter();
-    let mut upserts = upserts.into_iter();
-    for (count, answer, _share, _memory) in waiting {
-        // All of them are taken, also behind a failure: what is left would be taken for the next request's.
-        let own: Vec<_> = results.by_ref().take(count).collect();
-        let own = answer_of(own, upserts.by_ref().take(count).collect());
-        // A client that has gone away does not wait for its answer.
-        let _ = answer.send(own);
-    }
+    let results = written.unwrap_or_else(|_| vec![Err("writing it panicked".to_owned()); upserts.len()]);
+    Written { waiting, upserts, results }
 }
 
 /// A request's answer. All of it came with one key, so either all of it was written or nothing.
@@ -236,6 +285,13 @@ mod tests {
         }
     }
 
+    /// A writer on the test's own thread, so that what is queued first does not depend on the machine.
+    fn started(store: Arc<dyn OrgStore>, requests: usize, many: usize) -> OrgWriter {
+        let (writer, work) = OrgWriter::with_queue(store, requests, many);
+        tokio::spawn(work);
+        writer
+    }
+
     fn upsert(id: &str) -> OrgUpsert {
         let patch = OrgPatch { product_org_id: id.to_owned(), ..OrgPatch::default() };
         OrgUpsert {
@@ -255,7 +311,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_queued_is_written_together() {
         let store = Scripted::new(1);
-        let writer = OrgWriter::start(Arc::clone(&store) as Arc<dyn OrgStore>, QUEUE);
+        let writer = started(Arc::clone(&store) as Arc<dyn OrgStore>, QUEUE, QUEUE_MANY);
         // One thread: all three are queued before the writer gets its turn.
         let results =
             futures_util::future::join_all(["a", "b", "c"].map(|id| writer.write(vec![upsert(id)], nothing()))).await;
@@ -265,7 +321,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_damaged_org_fails_alone() {
-        let writer = OrgWriter::start(Scripted::new(100), QUEUE);
+        let writer = started(Scripted::new(100), QUEUE, QUEUE_MANY);
         let results =
             futures_util::future::join_all(["a", "bad", "c"].map(|id| writer.write(vec![upsert(id)], nothing()))).await;
         assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
@@ -274,7 +330,7 @@ mod tests {
     #[tokio::test]
     async fn a_full_queue_says_busy() {
         let store = Scripted::new(0);
-        let writer = OrgWriter::with_queue(Arc::clone(&store) as Arc<dyn OrgStore>, 2, 3);
+        let writer = started(Arc::clone(&store) as Arc<dyn OrgStore>, 2, 3);
         let writes =
             futures_util::future::join_all(["a", "b", "c"].map(|id| writer.write(vec![upsert(id)], nothing())));
         let (results, ()) = tokio::join!(writes, async { store.permits.add_permits(10) });
@@ -285,7 +341,7 @@ mod tests {
     #[tokio::test]
     async fn a_requests_updates_are_answered_together() {
         let store = Scripted::new(100);
-        let writer = OrgWriter::start(Arc::clone(&store) as Arc<dyn OrgStore>, QUEUE);
+        let writer = started(Arc::clone(&store) as Arc<dyn OrgStore>, QUEUE, QUEUE_MANY);
         let write = |ids: &[&str]| writer.write(ids.iter().map(|id| upsert(id)).collect(), nothing());
         let (two, none, one) = tokio::join!(write(&["a", "b"]), write(&[]), write(&["c"]));
         let orgs = |result: Result<Vec<Upserted>, WriteError>| -> Vec<i64> {
@@ -304,7 +360,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_changed_key_fails_its_request_and_gives_it_back() {
-        let writer = OrgWriter::start(Scripted::new(100), QUEUE);
+        let writer = started(Scripted::new(100), QUEUE, QUEUE_MANY);
         let key = KeyUse { id: "k".into(), revision: 2 };
         let changed: Vec<OrgUpsert> = ["a", "b"].map(|id| OrgUpsert { key: key.clone(), ..upsert(id) }).into();
         let (first, second, third) = tokio::join!(
@@ -319,7 +375,7 @@ mod tests {
     #[tokio::test]
     async fn many_updates_wait_within_their_share() {
         let store = Scripted::new(0);
-        let writer = OrgWriter::with_queue(Arc::clone(&store) as Arc<dyn OrgStore>, 10, 3);
+        let writer = started(Arc::clone(&store) as Arc<dyn OrgStore>, 10, 3);
         let write = |ids: &[&str]| writer.write(ids.iter().map(|id| upsert(id)).collect(), nothing());
         let writes = async { tokio::join!(write(&["a", "b"]), write(&["c", "d"]), write(&["e"])) };
         let ((first, second, single), ()) = tokio::join!(writes, async { store.permits.add_permits(10) });
@@ -329,7 +385,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_fault_in_a_batch_does_not_end_the_writer() {
-        let writer = OrgWriter::start(Scripted::new(100), QUEUE);
+        let writer = started(Scripted::new(100), QUEUE, QUEUE_MANY);
         let (one, other) =
             tokio::join!(writer.write(vec![upsert("panic")], nothing()), writer.write(vec![upsert("a")], nothing()));
         assert!(matches!((one, other), (Err(WriteError::Store(_)), Err(WriteError::Store(_)))));
@@ -339,7 +395,7 @@ mod tests {
     #[tokio::test]
     async fn large_requests_share_no_transaction() {
         let store = Scripted::new(100);
-        let writer = OrgWriter::with_queue(Arc::clone(&store) as Arc<dyn OrgStore>, 10, 100_000);
+        let writer = started(Arc::clone(&store) as Arc<dyn OrgStore>, 10, 100_000);
         let memory = Memory::new(1 << 30);
         let large = || {
             let mut share = memory.share();
@@ -359,7 +415,7 @@ mod tests {
     #[tokio::test]
     async fn memory_is_held_until_it_is_written_though_nobody_waits() {
         let store = Scripted::new(0);
-        let writer = OrgWriter::start(Arc::clone(&store) as Arc<dyn OrgStore>, QUEUE);
+        let writer = started(Arc::clone(&store) as Arc<dyn OrgStore>, QUEUE, QUEUE_MANY);
         let memory = Memory::new(64 * 1024);
         let mut share = memory.share();
         assert!(share.grow_to(64 * 1024));
