@@ -68,8 +68,8 @@ impl OrgStore for Watched {
         let done = self.store.upsert_orgs(batch).await;
         match &done {
             Ok(outcomes) if outcomes.iter().any(|outcome| matches!(outcome, UpsertOutcome::Done(_))) => self.note(None),
-            // Nothing was tried, or it is one record's fault.
-            Ok(_) | Err(StoreError::Corrupt(_)) => {}
+            // Nothing was tried, or it is the fault of these updates.
+            Ok(_) | Err(StoreError::Corrupt(_) | StoreError::Refused(_)) => {}
             Err(error) => self.note(Some(error)),
         }
         done

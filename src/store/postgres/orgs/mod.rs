@@ -79,7 +79,7 @@ impl OrgStore for PostgresStore {
 
     async fn probe(&self) -> Result<(), StoreError> {
         retried!(self, {
-            let mut transaction = self.begin().await?;
+            let mut transaction = self.writing.begin().await?;
             // Refused by a standby and by a database that was made read-only, though it finds nothing.
             sqlx::query("DELETE FROM org_answers WHERE false").execute(&mut *transaction).await?;
             // Takes room in the log, and waits at the commit until it is on the disk.
