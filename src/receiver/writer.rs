@@ -13,6 +13,7 @@ use crate::store::{OrgStore, OrgUpsert, StoreError, UpsertOutcome, Upserted};
 use futures_util::FutureExt as _;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use tokio::runtime::{self, Handle};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 /// Requests in one transaction at most.
@@ -67,15 +68,22 @@ pub(super) struct OrgWriter {
 }
 
 impl OrgWriter {
-    /// Starts the writer as a task of the current tokio runtime. `queue`: requests that wait at most.
+    /// Starts the writer on a thread of its own; answers are given on the current tokio runtime. `queue`: requests that wait at most.
     pub(super) fn start(store: Arc<dyn OrgStore>, queue: usize) -> OrgWriter {
-        Self::with_queue(store, queue, QUEUE_MANY)
+        let (writer, work) = Self::with_queue(store, queue, QUEUE_MANY);
+        on_its_own_thread(work);
+        writer
     }
 
-    fn with_queue(store: Arc<dyn OrgStore>, requests: usize, many: usize) -> OrgWriter {
+    /// A writer, and its work until it ends.
+    fn with_queue(
+        store: Arc<dyn OrgStore>,
+        requests: usize,
+        many: usize,
+    ) -> (OrgWriter, impl Future<Output = ()> + Send + 'static) {
         let (queue, updates) = mpsc::channel(requests);
-        tokio::spawn(write_all(store, updates));
-        OrgWriter { queue: Some(queue), many: Arc::new(Semaphore::new(many)) }
+        let work = write_all(store, updates, Handle::current());
+        (OrgWriter { queue: Some(queue), many: Arc::new(Semaphore::new(many)) }, work)
     }
 
     /// Writes nothing and answers at once, each time that the org is new. For benches/receiver, which measures by it what all else of a
@@ -112,23 +120,43 @@ impl OrgWriter {
     }
 }
 
-async fn write_all(store: Arc<dyn OrgStore>, mut updates: mpsc::Receiver<Queued>) {
+/// A batch takes turns with the database three times. As a task among those of the requests it would wait each time until all of these
+/// have had theirs.
+fn on_its_own_thread(work: impl Future<Output = ()> + Send + 'static) {
+    let requests = Handle::current();
+    let thread = std::thread::Builder::new().name("writer".to_owned());
+    let started = thread.spawn(move || match runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(own) => own.block_on(work),
+        Err(error) => {
+            tracing::warn!(%error, "the writer has no runtime of its own");
+            requests.block_on(work);
+        }
+    });
+    // The system has no thread left: every update is then answered 503, and the log says why.
+    if let Err(error) = started {
+        tracing::error!(%error, "the writer cannot be started; nothing will be stored");
+    }
+}
+
+/// `answers`: where requests wait.
+async fn write_all(store: Arc<dyn OrgStore>, mut updates: mpsc::Receiver<Queued>, answers: Handle) {
     let mut queued = Vec::with_capacity(BATCH);
     while updates.recv_many(&mut queued, BATCH).await > 0 {
         let mut requests = queued.drain(..).peekable();
         while requests.peek().is_some() {
-            write_some(store.as_ref(), &mut requests).await;
+            write_some(store.as_ref(), &mut requests, &answers).await;
         }
     }
 }
 
 /// Writes, in one transaction, as many requests as it may have; at least one.
-async fn write_some(store: &dyn OrgStore, requests: &mut (impl Iterator<Item = Queued> + Send)) {
+async fn write_some(store: &dyn OrgStore, requests: &mut (impl Iterator<Item = Queued> + Send), answers: &Handle) {
     // What is still to be written; what is next stands last.
     let mut parts = vec![Batch::gather(requests)];
     while let Some(mut batch) = parts.pop() {
         match batch.write(store).await {
-            Ok(outcomes) => batch.answer(outcomes),
+            // By one task there: from here each answer would have to be brought over by itself.
+            Ok(outcomes) => drop(answers.spawn(async move { batch.answer(outcomes) })),
             Err(Failed::Itself(_)) if batch.requests.len() > 1 => {
                 parts.push(batch.split_off_half());
                 parts.push(batch);
@@ -293,6 +321,17 @@ mod tests {
         async fn forget_answers(&self, _: DateTime<Utc>, _: u32) -> Result<u64, StoreError> {
             Ok(0)
         }
+
+        async fn probe(&self) -> Result<(), StoreError> {
+            Ok(())
+        }
+    }
+
+    /// A writer on the test's own thread, so that what is queued first does not depend on the machine.
+    fn started(store: Arc<dyn OrgStore>, requests: usize, many: usize) -> OrgWriter {
+        let (writer, work) = OrgWriter::with_queue(store, requests, many);
+        tokio::spawn(work);
+        writer
     }
 
     fn upsert(id: &str) -> OrgUpsert {
@@ -314,7 +353,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_queued_is_written_together() {
         let store = Scripted::new(1);
-        let writer = OrgWriter::start(Arc::clone(&store) as Arc<dyn OrgStore>, QUEUE);
+        let writer = started(Arc::clone(&store) as Arc<dyn OrgStore>, QUEUE, QUEUE_MANY);
         // One thread: all three are queued before the writer gets its turn.
         let results =
             futures_util::future::join_all(["a", "b", "c"].map(|id| writer.write(vec![upsert(id)], nothing()))).await;
@@ -324,7 +363,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_damaged_org_fails_alone() {
-        let writer = OrgWriter::start(Scripted::new(100), QUEUE);
+        let writer = started(Scripted::new(100), QUEUE, QUEUE_MANY);
         let results =
             futures_util::future::join_all(["a", "bad", "c"].map(|id| writer.write(vec![upsert(id)], nothing()))).await;
         assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
@@ -333,7 +372,7 @@ mod tests {
 
     /// Writes one request for each id, all in one batch, and says which were written.
     async fn written(store: &Arc<Scripted>, ids: &[&str]) -> Vec<Result<i64, WriteError>> {
-        let writer = OrgWriter::start(Arc::clone(store) as Arc<dyn OrgStore>, QUEUE);
+        let writer = started(Arc::clone(store) as Arc<dyn OrgStore>, QUEUE, QUEUE_MANY);
         let results = futures_util::future::join_all(ids.iter().map(|id| writer.write(vec![upsert(id)], nothing())));
         results.await.into_iter().map(|result| result.map(|done| done[0].target_org_id)).collect()
     }
@@ -374,7 +413,7 @@ mod tests {
     #[tokio::test]
     async fn a_full_queue_says_busy() {
         let store = Scripted::new(0);
-        let writer = OrgWriter::with_queue(Arc::clone(&store) as Arc<dyn OrgStore>, 2, 3);
+        let writer = started(Arc::clone(&store) as Arc<dyn OrgStore>, 2, 3);
         let writes =
             futures_util::future::join_all(["a", "b", "c"].map(|id| writer.write(vec![upsert(id)], nothing())));
         let (results, ()) = tokio::join!(writes, async { store.permits.add_permits(10) });
@@ -385,7 +424,7 @@ mod tests {
     #[tokio::test]
     async fn a_requests_updates_are_answered_together() {
         let store = Scripted::new(100);
-        let writer = OrgWriter::start(Arc::clone(&store) as Arc<dyn OrgStore>, QUEUE);
+        let writer = started(Arc::clone(&store) as Arc<dyn OrgStore>, QUEUE, QUEUE_MANY);
         let write = |ids: &[&str]| writer.write(ids.iter().map(|id| upsert(id)).collect(), nothing());
         let (two, none, one) = tokio::join!(write(&["a", "b"]), write(&[]), write(&["c"]));
         let orgs = |result: Result<Vec<Upserted>, WriteError>| -> Vec<i64> {
@@ -404,7 +443,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_changed_key_fails_its_request_and_gives_it_back() {
-        let writer = OrgWriter::start(Scripted::new(100), QUEUE);
+        let writer = started(Scripted::new(100), QUEUE, QUEUE_MANY);
         let key = KeyUse { id: "k".into(), revision: 2 };
         let changed: Vec<OrgUpsert> = ["a", "b"].map(|id| OrgUpsert { key: key.clone(), ..upsert(id) }).into();
         let (first, second, third) = tokio::join!(
@@ -419,7 +458,7 @@ mod tests {
     #[tokio::test]
     async fn many_updates_wait_within_their_share() {
         let store = Scripted::new(0);
-        let writer = OrgWriter::with_queue(Arc::clone(&store) as Arc<dyn OrgStore>, 10, 3);
+        let writer = started(Arc::clone(&store) as Arc<dyn OrgStore>, 10, 3);
         let write = |ids: &[&str]| writer.write(ids.iter().map(|id| upsert(id)).collect(), nothing());
         let writes = async { tokio::join!(write(&["a", "b"]), write(&["c", "d"]), write(&["e"])) };
         let ((first, second, single), ()) = tokio::join!(writes, async { store.permits.add_permits(10) });
@@ -429,7 +468,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_fault_in_a_batch_does_not_end_the_writer() {
-        let writer = OrgWriter::start(Scripted::new(100), QUEUE);
+        let writer = started(Scripted::new(100), QUEUE, QUEUE_MANY);
         let (one, other) =
             tokio::join!(writer.write(vec![upsert("panic")], nothing()), writer.write(vec![upsert("a")], nothing()));
         assert!(matches!((one, other), (Err(WriteError::Refused(_)), Ok(_))), "nor fail what stands beside it");
@@ -439,7 +478,7 @@ mod tests {
     #[tokio::test]
     async fn large_requests_share_no_transaction() {
         let store = Scripted::new(100);
-        let writer = OrgWriter::with_queue(Arc::clone(&store) as Arc<dyn OrgStore>, 10, 100_000);
+        let writer = started(Arc::clone(&store) as Arc<dyn OrgStore>, 10, 100_000);
         let memory = Memory::new(1 << 30);
         let large = || {
             let mut share = memory.share();
@@ -459,7 +498,7 @@ mod tests {
     #[tokio::test]
     async fn memory_is_held_until_it_is_written_though_nobody_waits() {
         let store = Scripted::new(0);
-        let writer = OrgWriter::start(Arc::clone(&store) as Arc<dyn OrgStore>, QUEUE);
+        let writer = started(Arc::clone(&store) as Arc<dyn OrgStore>, QUEUE, QUEUE_MANY);
         let memory = Memory::new(64 * 1024);
         let mut share = memory.share();
         assert!(share.grow_to(64 * 1024));
