@@ -32,6 +32,12 @@ kind = "http"
     )
 }
 
+/// What sources are given in a test: this home folder, and the beginning of 1970.
+pub fn environment(home: &Path) -> Arc<nightmark::source::Environment> {
+    let home = nightmark::config::Home::new(home).unwrap();
+    Arc::new(nightmark::source::Environment::new(&home, chrono::DateTime::UNIX_EPOCH))
+}
+
 /// A folder of its own, removed at the end; in memory where there is such a place, for tests that fsync tens of thousands of
 /// times.
 pub fn folder_in_memory() -> tempfile::TempDir {
