@@ -142,7 +142,8 @@ pub fn open(source: &spec::Source, environment: &Arc<Environment>) -> Box<dyn So
     match source {
         spec::Source::Files(files) => Box::new(files::Files::new(files.clone())),
         spec::Source::Postgres(database) => Box::new(sql::Postgres::new(database.clone(), Arc::clone(environment))),
-        spec::Source::Mysql(_) | spec::Source::Sqlite(_) => todo!(),
+        spec::Source::Mysql(database) => Box::new(sql::Mysql::new(database.clone(), Arc::clone(environment))),
+        spec::Source::Sqlite(file) => Box::new(sql::Sqlite::new(file.clone(), Arc::clone(environment))),
     }
 }
 

@@ -239,7 +239,10 @@ fn heads() {
 #[test]
 fn formats_come_from_extensions() {
     let format = |path: &str, extra: &str| {
-        let Source::Files(files) = job("", &format!("[source]\nkind = \"files\"\npath = \"{path}\"\n{extra}"))?.source else { panic!("not files") };
+        let Source::Files(files) = job("", &format!("[source]\nkind = \"files\"\npath = \"{path}\"\n{extra}"))?.source
+        else {
+            panic!("not files")
+        };
         Ok::<_, Vec<Problem>>((files.format, files.csv.delimiter))
     };
     for path in ["a.csv", "d/*.csv", "a.csv.gz", "a.csv.zst", "A.CSV", "2026.01.csv"] {

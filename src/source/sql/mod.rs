@@ -16,10 +16,14 @@
 //! Deliberately absent: writing, connection pools (an extract has one connection), incremental cursors.
 
 mod feed;
+mod mysql;
 mod postgres;
+mod sqlite;
 mod tuples;
 
+pub use mysql::Mysql;
 pub use postgres::Postgres;
+pub use sqlite::Sqlite;
 
 use super::SourceError;
 use arrow::datatypes::{Field, Schema, SchemaRef};

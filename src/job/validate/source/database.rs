@@ -88,9 +88,13 @@ fn address(written: &str, engine: &Engine) -> Result<Templated, Fault> {
     no_password(rest)?;
     let (before, query) = rest.split_once('?').unwrap_or((rest, ""));
     let name = |pair: &str| pair.split('=').next().unwrap_or_default().to_owned();
-    if let Some(other) = query.split('&').map(name).find(|name| !name.is_empty() && !engine.parameters.contains(&name.as_str())) {
+    if let Some(other) =
+        query.split('&').map(name).find(|name| !name.is_empty() && !engine.parameters.contains(&name.as_str()))
+    {
         let fault = match other.as_str() {
-            "sslmode" | "ssl-mode" => Fault::new("how the connection is encrypted does not stand in the address").hint("set `tls`"),
+            "sslmode" | "ssl-mode" => {
+                Fault::new("how the connection is encrypted does not stand in the address").hint("set `tls`")
+            }
             "sslrootcert" | "ssl-ca" => Fault::new("the certificates do not stand in the address").hint("set `tls_ca`"),
             _ => Fault::new("the address has a parameter that is not known")
                 .hint(format!("there are {}", engine.parameters.join(", "))),

@@ -85,7 +85,8 @@ impl Decoder {
             };
             read.map_err(|wrong| Misread::Value(field, wrong))
         })?;
-        let arrays = columns.into_iter().map(Building::finish).collect::<Result<Vec<_>, _>>().map_err(Misread::Arrow)?;
+        let arrays =
+            columns.into_iter().map(Building::finish).collect::<Result<Vec<_>, _>>().map_err(Misread::Arrow)?;
         let options = RecordBatchOptions::new().with_row_count(Some(tuples.rows));
         RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options).map_err(Misread::Arrow)
     }

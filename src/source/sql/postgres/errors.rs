@@ -19,7 +19,8 @@ pub(super) struct Told {
 
 impl Told {
     pub(super) fn new(shown: &str, options: &PgConnectOptions, timeout: Duration) -> Self {
-        let host = options.get_socket().map_or_else(|| options.get_host().to_owned(), |path| path.display().to_string());
+        let host =
+            options.get_socket().map_or_else(|| options.get_host().to_owned(), |path| path.display().to_string());
         Told {
             shown: shown.to_owned(),
             user: options.get_username().to_owned(),
@@ -58,9 +59,9 @@ impl Told {
             ErrorKind::ConnectionRefused => self
                 .error(format!("nothing listens there ({host})"))
                 .hint("start the server, or mend host and port in source.url"),
-            ErrorKind::NotFound => {
-                self.error(format!("there is no such socket ({host})")).hint("mend `host` in source.url, or start the server")
-            }
+            ErrorKind::NotFound => self
+                .error(format!("there is no such socket ({host})"))
+                .hint("mend `host` in source.url, or start the server"),
             _ if said.contains("lookup") || said.contains("resolve") => {
                 self.error(format!("the host is not known ({host})")).hint("mend the host in source.url")
             }
@@ -137,7 +138,9 @@ impl Told {
             "42P01" => "name the table with its schema, such as public.orgs".to_owned(),
             "42601" => "try the query in psql".to_owned(),
             "25006" => "the query writes; a source only reads".to_owned(),
-            "40001" => "a standby has cancelled the query: set hot_standby_feedback there, or read from the primary".to_owned(),
+            "40001" => {
+                "a standby has cancelled the query: set hot_standby_feedback there, or read from the primary".to_owned()
+            }
             "53300" => "raise the server's max_connections, or give the user a share of its own".to_owned(),
             "57P01" | "57P02" | "57P03" => "the server stops or starts: run the job again".to_owned(),
             "22P02" | "22003" | "22007" | "22008" | "22012" => "mend the expression in the query".to_owned(),

@@ -142,7 +142,8 @@ mod tests {
         let left = format!("{}{whole}", "0".repeat((4 - whole.len() % 4) % 4));
         let right = format!("{fraction}{}", "0".repeat((4 - fraction.len() % 4) % 4));
         let all = format!("{left}{right}");
-        let mut digits: Vec<u16> = all.as_bytes().chunks(4).map(|c| std::str::from_utf8(c).unwrap().parse().unwrap()).collect();
+        let mut digits: Vec<u16> =
+            all.as_bytes().chunks(4).map(|c| std::str::from_utf8(c).unwrap().parse().unwrap()).collect();
         let mut weight = (left.len() / 4) as i16 - 1;
         while digits.last() == Some(&0) {
             digits.pop();

@@ -17,9 +17,15 @@ pub(super) enum Cell {
     Float32,
     Float64,
     /// At most 38 digits.
-    Decimal { precision: u8, scale: i8 },
+    Decimal {
+        precision: u8,
+        scale: i8,
+    },
     /// At most 76 digits.
-    WideDecimal { precision: u8, scale: i8 },
+    WideDecimal {
+        precision: u8,
+        scale: i8,
+    },
     /// A numeric without a scale that holds for all its values: a JSON number, which has any number of digits and is compared
     /// by value.
     Number,
@@ -72,7 +78,9 @@ impl Column {
         match (self.made, self.cell) {
             (Made::Nothing, Cell::Text | Cell::Json) => format!("q.{name}"),
             // Redshift casts no boolean to text.
-            (Made::Nothing, Cell::Bool) => format!("CASE WHEN q.{name} THEN 't' WHEN NOT q.{name} THEN 'f' END AS {name}"),
+            (Made::Nothing, Cell::Bool) => {
+                format!("CASE WHEN q.{name} THEN 't' WHEN NOT q.{name} THEN 'f' END AS {name}")
+            }
             (Made::Json, _) => format!("to_json(q.{name})::text AS {name}"),
             _ => format!("q.{name}::text AS {name}"),
         }
@@ -111,7 +119,9 @@ pub(super) fn quoted(name: &str) -> String {
 
 /// What becomes of a column, or why it cannot be carried. `scale`: precision and scale of a numeric, where they are known.
 pub(super) fn column(name: &str, info: &PgTypeInfo, scale: Option<(u16, i16)>) -> Result<Column, Refused> {
-    use Cell::{Bool, Date, Float32, Float64, Int16, Int32, Int64, Json, Jsonb, Oid, Text, Time, Timestamp, TimestampTz, Uuid};
+    use Cell::{
+        Bool, Date, Float32, Float64, Int16, Int32, Int64, Json, Jsonb, Oid, Text, Time, Timestamp, TimestampTz, Uuid,
+    };
     let (cell, made) = match info.oid().map_or(0, |oid| oid.0) {
         // The numbers of pg_type.dat, which never change.
         16 => (Bool, Made::Nothing),
