@@ -18,6 +18,7 @@
 mod feed;
 mod mysql;
 mod postgres;
+mod rows;
 mod sqlite;
 mod tuples;
 

@@ -20,11 +20,12 @@ mod errors;
 mod session;
 mod types;
 
-use super::feed::{self, Feed};
+use super::feed;
+use super::rows::Extract;
 use super::tuples::Tuples;
 use crate::job::spec::DatabaseSource;
 use crate::source::model::{self, Quotes};
-use crate::source::{Ask, Environment, Parameter, Piece, Rows, Source, SourceError, Stream, Typing, bind};
+use crate::source::{Ask, Environment, Parameter, Source, SourceError, Stream, Typing, bind};
 use session::{Asked, Head};
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -64,32 +65,13 @@ impl Source for Mysql {
         // If the thread is gone, it has said why.
         let _ = choose.send(columns.clone());
         feed.ready()?;
-        let decoder = Arc::new(cells::Decoder::new(&head.schema, &head.columns, &columns));
+        let decoder = cells::Decoder::new(&head.schema, &head.columns, &columns);
         let schema = Arc::clone(&head.schema);
-        let rows = Box::new(Extract { feed, decoder, estimate: head.estimate });
+        let rows = Box::new(Extract::new(feed, move |tuples: &Tuples| decoder.batch(tuples), head.estimate));
         Ok(Stream { schema, typing: Typing::Declared, input: None, rows, files: None })
     }
 
     fn describe(&self) -> String {
         format!("{}, {}", self.spec.url.written, model::describe(&self.spec.model))
-    }
-}
-
-struct Extract {
-    feed: Feed<Head, Tuples>,
-    decoder: Arc<cells::Decoder>,
-    estimate: u64,
-}
-
-impl Rows for Extract {
-    fn next(&self) -> Result<Option<Piece>, SourceError> {
-        let Some((number, tuples)) = self.feed.next()? else { return Ok(None) };
-        let decoder = Arc::clone(&self.decoder);
-        let batches = std::iter::once_with(move || decoder.batch(&tuples));
-        Ok(Some(Piece { number, batches: Box::new(batches) }))
-    }
-
-    fn estimate(&self) -> u64 {
-        self.estimate
     }
 }

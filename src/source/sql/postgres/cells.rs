@@ -13,7 +13,6 @@ use arrow::datatypes::{
     TimestampMicrosecondType, UInt32Type,
 };
 use arrow::error::ArrowError;
-use std::fmt::Write;
 use std::sync::Arc;
 
 /// From 1970-01-01 to 2000-01-01, where Postgres begins to count.
@@ -257,13 +256,14 @@ fn number(bytes: &[u8]) -> Result<Numeric<'_>, Wrong> {
 
 /// `6ba7b810-9dad-11d1-80b4-00c04fd430c8`
 fn uuid(bytes: [u8; 16]) -> String {
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
     let mut text = String::with_capacity(36);
     for (index, byte) in bytes.iter().enumerate() {
         if matches!(index, 4 | 6 | 8 | 10) {
             text.push('-');
         }
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
+        text.push(DIGITS[usize::from(byte >> 4)]);
+        text.push(DIGITS[usize::from(byte & 15)]);
     }
     text
 }

@@ -14,16 +14,29 @@ pub(super) async fn scales(connection: &mut PgConnection, sql: &str) -> Option<V
     Some(read(&xml))
 }
 
-/// The columns are the elements of the row's type, each on a line of its own.
+/// The columns are the elements of the row's type, each on a line of its own. A domain is a type that restricts another.
 fn read(xml: &str) -> Vec<Option<(u16, i16)>> {
     let row = xml.split_once("<xsd:complexType name=\"RowType").map_or("", |(_, after)| after);
     let row = row.split_once("</xsd:complexType>").map_or(row, |(row, _)| row);
     let columns = row.lines().filter(|line| line.trim_start().starts_with("<xsd:element name=\""));
-    columns.map(|line| line.split_once(" type=\"NUMERIC_").and_then(|(_, rest)| parts(rest))).collect()
+    columns.map(|line| attribute(line, "type").and_then(|name| parts(name, xml))).collect()
 }
 
-fn parts(rest: &str) -> Option<(u16, i16)> {
-    let (precision, scale) = rest.split_once('"')?.0.split_once('_')?;
+/// The value of an attribute; it holds no quote.
+fn attribute<'x>(line: &'x str, name: &str) -> Option<&'x str> {
+    let (_, rest) = line.split_once(&format!(" {name}=\""))?;
+    Some(rest.split_once('"')?.0)
+}
+
+fn parts(name: &str, xml: &str) -> Option<(u16, i16)> {
+    let numeric = match name.strip_prefix("Domain.") {
+        None => name,
+        Some(_) => {
+            let (_, domain) = xml.split_once(&format!("<xsd:simpleType name=\"{name}\">"))?;
+            attribute(domain.split_once("/>")?.0, "base")?
+        }
+    };
+    let (precision, scale) = numeric.strip_prefix("NUMERIC_")?.split_once('_')?;
     Some((precision.parse().ok()?, scale.parse().ok()?))
 }
 
@@ -37,8 +50,12 @@ mod tests {
 <xsd:simpleType name="NUMERIC_12_2">
   <xsd:restriction base="xsd:decimal"/>
 </xsd:simpleType>
+<xsd:simpleType name="Domain.crm.public.price">
+  <xsd:restriction base="NUMERIC_8_3"/>
+</xsd:simpleType>
 <xsd:complexType name="RowType">
   <xsd:sequence>
+    <xsd:element name="price" type="Domain.crm.public.price" nillable="true"></xsd:element>
     <xsd:element name="id" type="INTEGER" nillable="true"></xsd:element>
     <xsd:element name="mrr" type="NUMERIC_12_2" nillable="true"></xsd:element>
     <xsd:element name="sum" type="NUMERIC" nillable="true"></xsd:element>
@@ -48,7 +65,7 @@ mod tests {
 <xsd:complexType name="TableType">
     <xsd:element name="row" type="RowType" minOccurs="0" maxOccurs="unbounded"/>
 </xsd:complexType>"#;
-        assert_eq!(read(xml), [None, Some((12, 2)), None, None]);
+        assert_eq!(read(xml), [Some((8, 3)), None, Some((12, 2)), None, None]);
         assert!(read("").is_empty());
     }
 }

@@ -109,7 +109,8 @@ impl Session<'_> {
         chosen: oneshot::Receiver<Vec<usize>>,
     ) -> Result<(), Ended> {
         let id = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut *connection).await;
-        process.set(Some(id.map_err(|e| self.failed(e))?));
+        // Without it, the query cannot be ended before its time.
+        process.set(id.ok());
         let copies = copies(connection).await && self.settle(connection).await;
         let columns = self.columns(connection, copies).await?;
         let schema = schema(columns.iter().map(Column::field).collect())?;
@@ -126,8 +127,12 @@ impl Session<'_> {
         }
     }
 
-    /// Puts the parameters into settings of the session. `false`: this server has no such settings.
+    /// Puts the parameters into settings of the session, and has it only read. `false`: this server has no such settings.
     async fn settle(&self, connection: &mut PgConnection) -> bool {
+        let only_read = "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY";
+        if sqlx::raw_sql(only_read).execute(&mut *connection).await.is_err() {
+            return false;
+        }
         if self.asked.bound.parameters.is_empty() {
             return true;
         }
