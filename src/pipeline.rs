@@ -291,7 +291,7 @@ impl Runner {
         let course = Course::begin(self, record, dir).await?;
         // Secrets are looked up first: a missing one should be known before an hour of extraction.
         let delivery = send::client(self, job)?;
-        let input = PlanInput { job: Arc::clone(job), dir: dir.to_owned(), run: run.clone(), at: started_at };
+        let input = PlanInput::new(Arc::clone(job), &self.home, run.clone(), started_at);
         let planned = plan::plan(input, Some(&*self.store), &self.clock, self.resources, plan::Purpose::Run).await;
         let planned = match planned {
             Err(PipelineError::Drift(drift)) => {
@@ -377,7 +377,7 @@ pub async fn preview(
     clock: &Arc<dyn Clock>,
     resources: Resources,
 ) -> Result<Planned, PipelineError> {
-    let input = PlanInput { dir: home.snapshots(&job.name), job, run: clock.run_id(), at: clock.now() };
+    let input = PlanInput::new(job, home, clock.run_id(), clock.now());
     plan::plan(input, store, clock, resources, plan::Purpose::Preview).await
 }
 

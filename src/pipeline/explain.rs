@@ -76,7 +76,7 @@ pub async fn explain(
     threads: usize,
     key: Vec<String>,
 ) -> Result<Explained, PipelineError> {
-    let input = PlanInput { dir: home.snapshots(&job.name), job, run: clock.run_id(), at: clock.now() };
+    let input = PlanInput::new(job, home, clock.run_id(), clock.now());
     let progress = match (Manifest::load(&input.dir)?, store) {
         (Some(manifest), Some(store)) => store.progress(&manifest.run).await?,
         _ => Progress::forgotten(),

@@ -93,7 +93,7 @@ impl Extract {
         let columns = Columns { job, manifest, dir: &input.dir };
         let source: Box<dyn Source> = match files {
             Some(files) => source::parquet_files(files),
-            None => source::open(&job.source),
+            None => source::open(&job.source, &input.environment),
         };
         let pinned = manifest.map(|m| &m.schema);
         let ask = Ask {

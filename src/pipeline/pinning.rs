@@ -86,7 +86,7 @@ pub struct Pinning {
 /// # Errors
 /// An extract or a manifest that cannot be read.
 pub async fn pinning(job: Arc<Job>, home: &Home, clock: &Arc<dyn Clock>) -> Result<Option<Pinning>, PipelineError> {
-    let input = PlanInput { dir: home.snapshots(&job.name), job, run: clock.run_id(), at: clock.now() };
+    let input = PlanInput::new(job, home, clock.run_id(), clock.now());
     let looking = tokio::task::spawn_blocking(move || look(&input));
     looking.await.map_err(|e| PipelineError::Internal(e.to_string()))?
 }
@@ -96,7 +96,7 @@ pub async fn pinning(job: Arc<Job>, home: &Home, clock: &Arc<dyn Clock>) -> Resu
 /// # Errors
 /// As [`pinning`]; also a run of the job that is on, and a disk that cannot be written.
 pub async fn accept(job: Arc<Job>, home: &Home, clock: &Arc<dyn Clock>) -> Result<Option<Pinning>, PipelineError> {
-    let input = PlanInput { dir: home.snapshots(&job.name), job, run: clock.run_id(), at: clock.now() };
+    let input = PlanInput::new(job, home, clock.run_id(), clock.now());
     let accepting = tokio::task::spawn_blocking(move || {
         if Manifest::load(&input.dir)?.is_none() {
             return Ok(None);
@@ -116,7 +116,7 @@ fn look(input: &PlanInput) -> Result<Option<Pinning>, PipelineError> {
     let Some(manifest) = Manifest::load(&input.dir)? else { return Ok(None) };
     let columns = Columns { job: &input.job, manifest: Some(&manifest), dir: &input.dir };
     let failed = |error| source_error(&input.job, error);
-    let (stream, repinned) = open(&columns, &manifest).map_err(failed)?;
+    let (stream, repinned) = open(input, &columns, &manifest).map_err(failed)?;
     let role = |name: &str| role(&columns, name);
     let mut tonight = Plan::tonight(&stream.schema, &stream.typing, &manifest.schema, &role)?;
     let drift = match Plan::new(&stream.schema, &stream.typing, Some(&manifest.schema), &role) {
@@ -149,8 +149,12 @@ fn look(input: &PlanInput) -> Result<Option<Pinning>, PipelineError> {
 
 /// Opens the extract so that it shows its own types. The input types of a model are only taken anew if the extract cannot
 /// be read with the pinned ones; then they are returned.
-fn open(columns: &Columns<'_>, manifest: &Manifest) -> Result<(Stream, Option<Schema>), SourceError> {
-    let source = source::open(&columns.job.source);
+fn open(
+    input: &PlanInput,
+    columns: &Columns<'_>,
+    manifest: &Manifest,
+) -> Result<(Stream, Option<Schema>), SourceError> {
+    let source = source::open(&columns.job.source, &input.environment);
     let wanted = |name: &str| is_wanted(columns, name);
     let ask = |pinned_input| Ask { pinned: None, pinned_input, limit: None, wanted: &wanted };
     match source.stream(&ask(manifest.input.as_ref())) {

@@ -4,12 +4,14 @@ use super::PipelineError;
 use super::bodies::Bodies;
 use super::outbox::Outbox;
 use super::plan::Left;
+use crate::config::Home;
 use crate::diff::{BadKeys, ColumnStats};
 use crate::job::spec::Job;
 use crate::normalise::Rejects;
 use crate::receipt::Counts;
 use crate::row::Schema;
 use crate::snapshot::{ChangeBatch, ChangeSet, Manifest, Publication, Publishing};
+use crate::source::Environment;
 use crate::template::RenderError;
 use chrono::{DateTime, Utc};
 use std::path::PathBuf;
@@ -26,6 +28,16 @@ pub struct PlanInput {
     pub run: String,
     /// When the run started.
     pub at: DateTime<Utc>,
+    /// What the source is given.
+    pub environment: Arc<Environment>,
+}
+
+impl PlanInput {
+    /// Of a run that starts at `at`, with the snapshot folder of the home folder.
+    pub fn new(job: Arc<Job>, home: &Home, run: String, at: DateTime<Utc>) -> Self {
+        let dir = home.snapshots(&job.name);
+        PlanInput { job, dir, run, at, environment: Arc::new(Environment::new(home, at)) }
+    }
 }
 
 /// A change set that is ready to be published and sent.

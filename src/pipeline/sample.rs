@@ -83,7 +83,7 @@ impl Answering {
 /// # Errors
 /// Whatever would keep a run from being planned, as far as these rows show it.
 pub async fn sample(job: Arc<Job>, home: &Home, clock: &Arc<dyn Clock>, rows: usize) -> Result<Sample, PipelineError> {
-    let input = PlanInput { dir: home.snapshots(&job.name), job, run: clock.run_id(), at: clock.now() };
+    let input = PlanInput::new(job, home, clock.run_id(), clock.now());
     let sampling = tokio::task::spawn_blocking(move || take(input, rows));
     sampling.await.map_err(|e| PipelineError::Internal(e.to_string()))?
 }

@@ -14,13 +14,21 @@
 //!
 //! A new source is a folder here with one [`Source`], one line in [`open`], one page in docs/, one conformance line.
 
+mod environment;
 pub mod files;
+pub mod model;
+mod parameters;
+pub mod sql;
+
+pub use environment::Environment;
+pub use parameters::{Bound, Parameter, Parameters, bind};
 
 use crate::job::spec;
 use crate::row::Schema;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// The key of Arrow field metadata by which a source says what a text column holds, where the Arrow type cannot.
 pub const KIND_KEY: &str = "nightmark.kind";
@@ -130,9 +138,12 @@ impl SourceError {
 }
 
 /// The registry: which adapter serves which kind.
-pub fn open(source: &spec::Source) -> Box<dyn Source> {
+pub fn open(source: &spec::Source, environment: &Arc<Environment>) -> Box<dyn Source> {
     match source {
         spec::Source::Files(files) => Box::new(files::Files::new(files.clone())),
+        spec::Source::Postgres(database) => Box::new(sql::Postgres::new(database.clone(), Arc::clone(environment))),
+        spec::Source::Mysql(database) => Box::new(sql::Mysql::new(database.clone(), Arc::clone(environment))),
+        spec::Source::Sqlite(file) => Box::new(sql::Sqlite::new(file.clone(), Arc::clone(environment))),
     }
 }
 

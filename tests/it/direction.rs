@@ -13,7 +13,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("config", &["job"]),
     ("import", &["job"]),
     ("job", &["config", "mapping", "row"]),
-    ("source", &["job", "row"]),
+    ("source", &["config", "job", "row"]),
     ("normalise", &["row", "source"]),
     ("diff", &["job", "row"]),
     ("guard", &["job"]),
@@ -100,7 +100,7 @@ const IMPURE: &[&str] = &[
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("polars", &["source/files"]),
     ("reqwest", &["deliver"]),
-    ("sqlx", &["store/sqlite", "store/postgres", "store/database.rs", "store/schema.rs"]),
+    ("sqlx", &["store/sqlite", "store/postgres", "store/database.rs", "store/schema.rs", "source/sql"]),
     ("axum", &["receiver", "server", "web"]),
     ("hyper", &["server"]),
     ("tokio_rustls", &["server"]),

@@ -1,6 +1,7 @@
 //! Extracts in last night's order and in others: what is planned and published is the same whether the order of last night's
 //! rows is known or not, and a damaged order is done without.
 
+use crate::support::environment;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use nightmark::job::spec::Job;
 use nightmark::pipeline::{PipelineError, PlanInput, Planned, Purpose, Resources, plan_blocking};
@@ -44,7 +45,13 @@ fn plan(home: &Path, night: usize, rows: &[Row], threads: usize) -> Result<Plann
 fn plan_within(home: &Path, night: usize, rows: &[Row], resources: Resources) -> Result<Planned, PipelineError> {
     write(home, rows);
     let (dir, run) = (home.join("snapshots"), format!("{:026}", night + 1));
-    let input = PlanInput { job: Arc::new(job(home)), dir: dir.clone(), run, at: chrono::DateTime::UNIX_EPOCH };
+    let input = PlanInput {
+        job: Arc::new(job(home)),
+        dir: dir.clone(),
+        run,
+        at: chrono::DateTime::UNIX_EPOCH,
+        environment: environment(home),
+    };
     let mut progress = Progress::default();
     let changes = Manifest::load(&dir).unwrap().map_or(0, |manifest| manifest.changes.rows);
     (0..changes).for_each(|seq| progress.receive(seq, Outcome::Acknowledged));

@@ -3,6 +3,7 @@
 //! tests/it/fixtures/*.json are the guide's own JSON blocks, copied: the body of its cURL call (which is also what its
 //! Hightouch template makes of that row) and what it says that Segment delivers.
 
+use crate::support::environment;
 use arrow::array::RecordBatch;
 use nightmark::config::Home;
 use nightmark::job::load_job;
@@ -31,7 +32,8 @@ fn bodies(name: &str) -> Vec<String> {
 /// The job's extract in its canonical form.
 fn canonical(job: &Job) -> (Schema, Vec<RecordBatch>) {
     let ask = Ask { pinned: None, pinned_input: None, limit: None, wanted: &|_| true };
-    let stream = nightmark::source::open(&job.source).stream(&ask).unwrap();
+    let stream =
+        nightmark::source::open(&job.source, &environment(Path::new(env!("CARGO_MANIFEST_DIR")))).stream(&ask).unwrap();
     let plan = Plan::new(&stream.schema, &stream.typing, None, &|_| Role::Strict).unwrap();
     let mut batches = Vec::new();
     while let Some(piece) = stream.rows.next().unwrap() {

@@ -1,6 +1,7 @@
 //! Nights of changes, outcomes and crashes against a naive map: what is planned, what is known, what id it goes out under.
 //! The extract may have rejected rows, rows that stand twice and rows without a key; the compared columns come and go.
 
+use crate::support::environment;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use nightmark::diff::Operation;
 use nightmark::job::spec::Triggers;
@@ -230,6 +231,7 @@ fn real_night(dir: &Path, number: usize, night: &Night, progress: &Progress) -> 
         dir: dir.join("model"),
         run: format!("{:026}", number + 1),
         at: chrono::DateTime::UNIX_EPOCH,
+        environment: environment(dir),
     };
     // Half of the nights do without memory, and some with several threads.
     let resources = Resources { memory: if number.is_multiple_of(2) { 1 << 30 } else { 64 }, threads: 1 + number % 3 };

@@ -1,5 +1,6 @@
 //! What the tests share: a home folder, the real binary, and a destination that answers by script.
 
+pub mod mariadb;
 pub mod postgres;
 
 use serde_json::Value;
@@ -30,6 +31,12 @@ kind = "http"
 {payload}
 "#
     )
+}
+
+/// What sources are given in a test: this home folder, and the beginning of 1970.
+pub fn environment(home: &Path) -> Arc<nightmark::source::Environment> {
+    let home = nightmark::config::Home::new(home).unwrap();
+    Arc::new(nightmark::source::Environment::new(&home, chrono::DateTime::UNIX_EPOCH))
 }
 
 /// A folder of its own, removed at the end; in memory where there is such a place, for tests that fsync tens of thousands of

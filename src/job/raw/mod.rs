@@ -4,12 +4,15 @@
 
 mod conforms;
 mod destination;
+mod source;
 
 pub use conforms::{RawConformsTo, RawMapping};
 pub use destination::{
     RawAuth, RawBatch, RawBodyFormat, RawDestination, RawHttp, RawMethod, RawMode, RawRegion, RawRetry, RawRoute,
     RawRudderstack, RawSegment, RawSending, RawSigning, RawTrailspark,
 };
+
+pub use source::{RawDatabase, RawDbt, RawFiles, RawFormat, RawSource, RawSqlite, RawTls};
 
 use schemars::JsonSchema;
 use serde::de::{MapAccess, Visitor};
@@ -52,51 +55,6 @@ pub struct RawJob {
 
 pub(super) fn utc() -> String {
     "UTC".to_owned()
-}
-
-/// Where rows come from, one per org.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum RawSource {
-    /// Local files.
-    Files(RawFiles),
-}
-
-/// CSV, Parquet or NDJSON files.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RawFiles {
-    /// A file or a glob such as `data/orgs_*.parquet`, relative to the home folder.
-    #[schemars(required, length(min = 1))]
-    pub path: Option<String>,
-    /// What the files hold. Default: by extension (.csv .tsv .parquet .ndjson .jsonl; text formats also .gz or .zst).
-    pub format: Option<RawFormat>,
-    /// A SQL model over the table `extract`, such as `SELECT * FROM extract WHERE deleted_at IS NULL`. A number that is
-    /// not finite, such as the result of a division by zero, is sent as null.
-    #[schemars(length(min = 1))]
-    pub query: Option<String>,
-    /// CSV: whether the first line names the columns (default true); otherwise they are `column_1`, `column_2`, …
-    pub header: Option<bool>,
-    /// CSV: the one character between fields. Default: a comma, or a tab in .tsv files.
-    pub delimiter: Option<String>,
-    /// CSV: the one character around fields (default `"`); the empty string means that quotes are ordinary text.
-    pub quote: Option<String>,
-    /// CSV: unquoted spellings of NULL. Default: only the empty field, `[""]`.
-    pub null_values: Option<Vec<String>>,
-}
-
-/// What files hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RawFormat {
-    /// Comma-separated values.
-    Csv,
-    /// Tab-separated values.
-    Tsv,
-    /// Apache Parquet.
-    Parquet,
-    /// One JSON object per line.
-    Ndjson,
 }
 
 /// What is compared with what the destination is known to have.

@@ -1,11 +1,14 @@
 //! A job as the rest of the program sees it: validated, every default filled in, no IO done.
 
 mod destination;
+mod source;
 
 pub use destination::{
     Auth, Batch, BodyFormat, DEAD_LETTER_AFTER, Destination, DestinationKind, Method, PerOperation, RESERVED_HEADERS,
     Rate, Retry, Route,
 };
+
+pub use source::{CsvOptions, DatabaseSource, FileFormat, FilesSource, Model, Source, SqliteSource, Tls};
 
 use crate::mapping::PayloadTemplate;
 use crate::row;
@@ -47,52 +50,6 @@ pub struct Schedule {
     pub cron: cron::Schedule,
     /// The zone that the expression's times are in.
     pub timezone: Tz,
-}
-
-/// Where rows come from.
-#[derive(Debug, Clone)]
-pub enum Source {
-    /// Local files.
-    Files(FilesSource),
-}
-
-/// `[source] kind = "files"`
-#[derive(Debug, Clone)]
-pub struct FilesSource {
-    /// The path or glob as written.
-    pub written: String,
-    /// The same, absolute.
-    pub path: PathBuf,
-    /// What the files hold; by extension unless the job says so.
-    pub format: FileFormat,
-    /// How CSV is written.
-    pub csv: CsvOptions,
-    /// A SQL model over the table `extract`.
-    pub query: Option<String>,
-}
-
-/// The formats of file sources. gzip and zstd are recognised by a file's first bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileFormat {
-    /// Separated values, plain, gzip or zstd.
-    Csv,
-    /// Apache Parquet.
-    Parquet,
-    /// One JSON object per line, plain, gzip or zstd.
-    Ndjson,
-}
-
-/// How CSV is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CsvOptions {
-    /// Whether the first line names the columns; otherwise they are `column_1`, `column_2`, …
-    pub header: bool,
-    /// One ASCII character.
-    pub delimiter: u8,
-    /// One ASCII character, or none: quotes are ordinary text.
-    pub quote: Option<u8>,
-    /// Unquoted spellings of NULL. The empty field is NULL by default (`[""]`).
-    pub null_values: Vec<String>,
 }
 
 /// `[diff]`

@@ -6,6 +6,7 @@ mod cells;
 mod extract;
 mod model;
 
+use crate::support::environment;
 use cells::{Cell, ColumnSpec, column};
 use extract::Format;
 use model::{Model, Op};
@@ -116,6 +117,7 @@ fn plan(case: &Case, night: &Night, number: usize, home: &Path, resources: Resou
         dir: home.join("snapshots"),
         run: format!("{:026}", number + 1),
         at: chrono::DateTime::UNIX_EPOCH,
+        environment: environment(home),
     };
     plan_blocking(input, progress, HashSeed([7; 16]), resources, Purpose::Run)
         .unwrap_or_else(|error| panic!("night {number}: {error}\n{case:?}"))

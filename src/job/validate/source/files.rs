@@ -1,18 +1,12 @@
-//! `[source]`
+//! `[source] kind = "files"`
 
 use crate::job::document::Document;
 use crate::job::problem::Fault;
-use crate::job::raw::{RawFiles, RawFormat, RawSource};
-use crate::job::spec::{CsvOptions, FileFormat, FilesSource, Source};
+use crate::job::raw::{RawFiles, RawFormat};
+use crate::job::spec::{CsvOptions, FileFormat, FilesSource};
 use std::path::Path;
 
-pub(super) fn check(doc: &mut Document<'_>, raw: RawSource, home: &Path) -> Option<Source> {
-    match raw {
-        RawSource::Files(raw) => files(doc, raw, home).map(Source::Files),
-    }
-}
-
-fn files(doc: &mut Document<'_>, raw: RawFiles, home: &Path) -> Option<FilesSource> {
+pub(super) fn files(doc: &mut Document<'_>, raw: RawFiles, home: &Path) -> Option<FilesSource> {
     let format = match (raw.format, &raw.path) {
         (Some(format), _) => Some(format),
         // In a section with other mistakes, `format` may be there under a misspelt name.

@@ -1,0 +1,128 @@
+//! `[source]`: where rows come from.
+
+use super::Templated;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where rows come from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// Local files.
+    Files(FilesSource),
+    /// PostgreSQL, or what speaks its protocol.
+    Postgres(DatabaseSource),
+    /// MySQL or MariaDB.
+    Mysql(DatabaseSource),
+    /// A SQLite file.
+    Sqlite(SqliteSource),
+}
+
+/// `[source] kind = "files"`
+#[derive(Debug, Clone)]
+pub struct FilesSource {
+    /// The path or glob as written.
+    pub written: String,
+    /// The same, absolute.
+    pub path: PathBuf,
+    /// What the files hold; by extension unless the job says so.
+    pub format: FileFormat,
+    /// How CSV is written.
+    pub csv: CsvOptions,
+    /// A SQL model over the table `extract`.
+    pub query: Option<String>,
+}
+
+/// The formats of file sources. gzip and zstd are recognised by a file's first bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileFormat {
+    /// Separated values, plain, gzip or zstd.
+    Csv,
+    /// Apache Parquet.
+    Parquet,
+    /// One JSON object per line, plain, gzip or zstd.
+    Ndjson,
+}
+
+/// How CSV is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CsvOptions {
+    /// Whether the first line names the columns; otherwise they are `column_1`, `column_2`, …
+    pub header: bool,
+    /// One ASCII character.
+    pub delimiter: u8,
+    /// One ASCII character, or none: quotes are ordinary text.
+    pub quote: Option<u8>,
+    /// Unquoted spellings of NULL. The empty field is NULL by default (`[""]`).
+    pub null_values: Vec<String>,
+}
+
+/// `[source] kind = "postgres"` and `"mysql"`
+#[derive(Debug, Clone)]
+pub struct DatabaseSource {
+    /// The address. Its password is a reference, so that it may be shown as written.
+    pub url: Templated,
+    /// What is asked of it.
+    pub model: Model,
+    /// How the connection is encrypted; `None`: as the address says, else verified in full unless it stays on this machine.
+    pub tls: Option<Tls>,
+    /// Certificates that the server's must come from, absolute.
+    pub tls_ca: Option<PathBuf>,
+    /// How long the query may take in all.
+    pub timeout: Duration,
+}
+
+/// How a connection is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tls {
+    /// Not at all.
+    Disable,
+    /// If the server can; its certificate is not looked at.
+    Prefer,
+    /// Always; the certificate is not looked at.
+    Require,
+    /// Always, with a certificate of a trusted authority.
+    VerifyCa,
+    /// Always, with a certificate of a trusted authority for this host.
+    VerifyFull,
+}
+
+/// `[source] kind = "sqlite"`
+#[derive(Debug, Clone)]
+pub struct SqliteSource {
+    /// The path as written.
+    pub written: String,
+    /// The same, absolute.
+    pub path: PathBuf,
+    /// What is asked of it.
+    pub model: Model,
+    /// How long the query may take in all.
+    pub timeout: Duration,
+}
+
+/// The rows of a database: what is asked of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Model {
+    /// SQL in the job file.
+    Query(String),
+    /// SQL in a file of its own.
+    QueryFile {
+        /// As written.
+        written: String,
+        /// Absolute.
+        path: PathBuf,
+    },
+    /// All rows of a table or view.
+    Table {
+        /// The parts of its name, outermost first, such as schema and table. None is empty.
+        name: Vec<String>,
+    },
+    /// What dbt has compiled of a model.
+    Dbt {
+        /// The project's folder as written.
+        written: String,
+        /// The project's folder, absolute; its `target/manifest.json` is read.
+        project: PathBuf,
+        /// The model's name, or `PACKAGE.NAME`.
+        model: String,
+    },
+}
