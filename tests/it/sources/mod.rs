@@ -12,12 +12,13 @@ mod without_copy;
 
 use crate::support::{Home, job_file};
 use arrow::array::{Array, RecordBatch};
-use arrow::datatypes::SchemaRef;
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, SchemaRef};
 use arrow::util::display::array_value_to_string;
 use nightmark::job::load_job;
 use nightmark::source::{self, Ask, KIND_KEY, Source, SourceError, Stream};
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// A database that is asked. Each engine has its own SQL for the same questions.
@@ -166,9 +167,18 @@ impl Table {
         let mut all = Vec::new();
         for batch in &self.batches {
             let column = batch.column_by_name(name).unwrap_or_else(|| panic!("no `{name}` in {:?}", batch.schema()));
-            all.extend((0..column.len()).map(|row| match column.is_null(row) {
+            // Arrow shows no zone by its name.
+            let (shown, zone) = match column.data_type() {
+                DataType::Timestamp(unit, Some(zone)) => {
+                    assert_eq!(zone.as_ref(), "UTC");
+                    (cast(column, &DataType::Timestamp(*unit, None)).unwrap(), "Z")
+                }
+                _ => (Arc::clone(column), ""),
+            };
+            let nulls = column.logical_nulls();
+            all.extend((0..column.len()).map(|row| match nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
                 true => "NULL".to_owned(),
-                false => array_value_to_string(column, row).unwrap(),
+                false => array_value_to_string(&shown, row).unwrap() + zone,
             }));
         }
         all

@@ -101,11 +101,11 @@ impl Engine for OfPostgres {
             ("ROW(1, 'x')::seat", "composite", "Utf8View json", "{\"no\":1,\"name\":\"x\"}"),
         ];
         let values: Vec<String> = columns.iter().map(|(value, name, ..)| format!("{value} AS \"{name}\"")).collect();
+        self.sql(&format!("CREATE TABLE t AS SELECT 1 AS one, {}; GRANT SELECT ON t TO {USER}", values.join(", ")));
         let names: Vec<String> = columns.iter().map(|(_, name, ..)| format!("\"{name}\"")).collect();
         let query = format!(
-            "SELECT {} FROM (VALUES (1), (2)) AS k(k) LEFT JOIN (SELECT 1 AS one, {}) AS v ON v.one = k.k ORDER BY k.k",
-            names.join(", "),
-            values.join(", ")
+            "SELECT {} FROM (VALUES (1), (2)) AS k(k) LEFT JOIN t ON t.one = k.k ORDER BY k.k",
+            names.join(", ")
         );
         Types { query, columns: columns.into_iter().map(|(_, name, of, value)| (name, of, value)).collect() }
     }
@@ -245,30 +245,31 @@ fn what_is_wrong_with_the_address_is_said_without_it() {
 #[test]
 fn numerics_are_numbers_whatever_their_scale() {
     let engine = OfPostgres::new();
-    let table = engine
-        .case(
-            "SELECT 1 AS workspace_id, sum(x)::numeric(20, 4) AS fixed, sum(x) AS free, avg(x) AS mean, 10::numeric ^ 50 AS large \
-             FROM (VALUES (1.5::numeric(8, 2)), (2.25)) AS v(x)",
-        )
-        .read()
-        .unwrap();
-    assert_eq!(
-        (table.type_of("fixed"), table.column("fixed")),
-        ("Decimal128(20, 4)".to_owned(), vec!["3.7500".to_owned()])
-    );
-    assert_eq!((table.type_of("free"), table.column("free")), ("Utf8View json".to_owned(), vec!["3.75".to_owned()]));
-    assert_eq!(table.column("mean"), ["1.8750000000000000"]);
-    assert!(
-        table.column("large")[0].starts_with("100000000000000000000000000000000000000000000000000."),
-        "{:?}",
-        table.column("large")
-    );
-    let error = engine.case("SELECT 'NaN'::numeric(5, 2) AS odd").error();
-    assert!(
-        error.message.contains("`odd` has the value NaN") && error.hint.is_some_and(|h| h.contains("NULLIF")),
-        "{}",
-        error.message
-    );
+    engine.sql(&format!(
+        "CREATE TABLE v (x numeric(8, 2)); INSERT INTO v VALUES (1.5), (2.25); \
+         CREATE VIEW totals AS SELECT sum(x)::numeric(20, 4) AS fixed, sum(x) AS free FROM v; \
+         CREATE TABLE odd (a numeric(5, 2), b numeric); INSERT INTO odd VALUES ('NaN', 'NaN'); \
+         GRANT SELECT ON v, totals, odd TO {USER}"
+    ));
+    let query = "SELECT t.*, avg(v.x) AS mean, max(v.x) AS most, 10::numeric ^ 50 AS large FROM totals t, v GROUP BY t.fixed, t.free";
+    let table = engine.case(query).read().unwrap();
+    let json = "Utf8View json";
+    for (name, of, value) in [
+        ("fixed", "Decimal128(20, 4)", "3.7500"),
+        ("free", json, "3.75"),
+        ("mean", json, "1.8750000000000000"),
+        ("most", json, "2.25"),
+    ] {
+        assert_eq!((table.type_of(name), table.column(name)), (of.to_owned(), vec![value.to_owned()]), "{name}");
+    }
+    let fifty = format!("1{}", "0".repeat(50));
+    assert!(table.column("large")[0].starts_with(&fifty), "{:?}", table.column("large"));
+    assert_eq!(engine.case("SELECT x FROM v ORDER BY x").read().unwrap().type_of("x"), "Decimal128(8, 2)");
+    let error = engine.case("SELECT a FROM odd").error();
+    assert!(error.message.contains("`a` has the value NaN"), "{error:?}");
+    assert!(error.hint.is_some_and(|hint| hint.contains("NULLIF(\"a\", 'NaN')")));
+    // No number of JSON: it is rejected with its row.
+    assert_eq!(engine.case("SELECT b FROM odd").read().unwrap().column("b"), ["NaN"]);
 }
 
 #[test]

@@ -11,7 +11,9 @@ use arrow::datatypes::SchemaRef;
 use futures_util::TryStreamExt;
 use sqlx::mysql::{MySqlArguments, MySqlConnection, MySqlRow};
 use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, Column as _, ConnectOptions, Connection, Executor, MySql, Row, SqlSafeStr, Statement};
+use sqlx::{
+    AssertSqlSafe, Column as _, ConnectOptions, Connection, Decode, Executor, MySql, Row, SqlSafeStr, Statement,
+};
 use std::cell::Cell as Flag;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -230,7 +232,8 @@ fn pack(row: &MySqlRow, kept: &[usize], tuples: &mut Tuples) -> Result<(), sqlx:
     // MySQL has at most 4,096 columns.
     tuples.row(kept.len() as u16);
     for &index in kept {
-        tuples.field(row.try_get_unchecked::<Option<&[u8]>, _>(index)?);
+        // The driver takes a date of zeros for NULL; its bytes are there all the same, and those of a NULL are not.
+        tuples.field(<&[u8] as Decode<MySql>>::decode(row.try_get_raw(index)?).ok());
     }
     Ok(())
 }

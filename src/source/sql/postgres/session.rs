@@ -108,10 +108,13 @@ impl Session<'_> {
         process: &Flag<Option<i32>>,
         chosen: oneshot::Receiver<Vec<usize>>,
     ) -> Result<(), Ended> {
-        let id = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut *connection).await;
-        // Without it, the query cannot be ended before its time.
-        process.set(id.ok());
         let copies = copies(connection).await && self.settle(connection).await;
+        if !copies {
+            // After a COPY that was refused, the driver does not know where it is.
+            *connection = self.asked.server.options.connect().await.map_err(|e| self.failed(e))?;
+        }
+        // Without it, the query cannot be ended before its time.
+        process.set(sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut *connection).await.ok());
         let columns = self.columns(connection, copies).await?;
         let schema = schema(columns.iter().map(Column::field).collect())?;
         let estimate = if copies { estimate(connection, &self.asked.settled).await } else { 0 };
@@ -156,14 +159,13 @@ impl Session<'_> {
             let error = self.told.error("the query yields no rows with columns");
             return Err(error.hint("write one SELECT, with one row per org").into());
         }
-        let is_numeric = |column: &sqlx::postgres::PgColumn| column.type_info().oid().is_some_and(|oid| oid.0 == 1700);
-        let known = match copies && described.iter().any(is_numeric) {
-            true => scales(connection, &self.asked.settled).await.filter(|known| known.len() == described.len()),
-            false => None,
+        // What comes as text is no decimal.
+        let known = match copies {
+            true => scales(connection, described).await,
+            false => vec![None; described.len()],
         };
         let (mut columns, mut unfit) = (Vec::new(), Vec::new());
-        for (index, described) in described.iter().enumerate() {
-            let scale = known.as_ref().and_then(|known| known[index]);
+        for (described, scale) in described.iter().zip(known) {
             match column(described.name(), described.type_info(), scale) {
                 Ok(column) => columns.push(column),
                 Err(refused) => unfit.push(refused),
