@@ -22,6 +22,7 @@ mod parameters;
 pub use environment::Environment;
 pub use parameters::{Bound, Parameter, Parameters, bind};
 
+use crate::job::since::asks_since;
 use crate::job::spec;
 use crate::row::Schema;
 use arrow::array::RecordBatch;
@@ -141,6 +142,13 @@ pub fn open(source: &spec::Source, _environment: &Arc<Environment>) -> Box<dyn S
     match source {
         spec::Source::Files(files) => Box::new(files::Files::new(files.clone())),
     }
+}
+
+/// Whether the source's query asks for `{{last_success}}`, so that an extract has only some of the orgs. False also for a query that cannot be
+/// read, which is an error where the source is opened.
+pub fn is_partial(source: &spec::Source) -> bool {
+    let query = source.model().and_then(|model| model::query(model, model::Quotes::Double).ok());
+    query.is_some_and(|query| asks_since(&query))
 }
 
 /// A source that reads exactly these Parquet files, in this order: a private copy of an extract.

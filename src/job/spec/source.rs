@@ -9,6 +9,15 @@ pub enum Source {
     Files(FilesSource),
 }
 
+impl Source {
+    /// What is asked of a database; `None` for sources that are none.
+    pub fn model(&self) -> Option<&Model> {
+        match self {
+            Source::Files(_) => None,
+        }
+    }
+}
+
 /// `[source] kind = "files"`
 #[derive(Debug, Clone)]
 pub struct FilesSource {
