@@ -18,6 +18,7 @@ mod environment;
 pub mod files;
 pub mod model;
 mod parameters;
+pub mod sql;
 
 pub use environment::Environment;
 pub use parameters::{Bound, Parameter, Parameters, bind};
@@ -138,9 +139,12 @@ impl SourceError {
 }
 
 /// The registry: which adapter serves which kind.
-pub fn open(source: &spec::Source, _environment: &Arc<Environment>) -> Box<dyn Source> {
+pub fn open(source: &spec::Source, environment: &Arc<Environment>) -> Box<dyn Source> {
     match source {
         spec::Source::Files(files) => Box::new(files::Files::new(files.clone())),
+        spec::Source::Postgres(database) => Box::new(sql::Postgres::new(database.clone(), Arc::clone(environment))),
+        spec::Source::Mysql(database) => Box::new(sql::Mysql::new(database.clone(), Arc::clone(environment))),
+        spec::Source::Sqlite(file) => Box::new(sql::Sqlite::new(file.clone(), Arc::clone(environment))),
     }
 }
 

@@ -100,7 +100,7 @@ const IMPURE: &[&str] = &[
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("polars", &["source/files"]),
     ("reqwest", &["deliver"]),
-    ("sqlx", &["store/sqlite", "store/postgres", "store/database.rs", "store/schema.rs"]),
+    ("sqlx", &["store/sqlite", "store/postgres", "store/database.rs", "store/schema.rs", "source/sql"]),
     ("axum", &["receiver", "server", "web"]),
     ("hyper", &["server"]),
     ("tokio_rustls", &["server"]),

@@ -8,7 +8,7 @@ pub use destination::{
     Rate, Retry, Route,
 };
 
-pub use source::{CsvOptions, FileFormat, FilesSource, Model, Source};
+pub use source::{CsvOptions, DatabaseSource, FileFormat, FilesSource, Model, Source, SqliteSource, Tls};
 
 use crate::mapping::PayloadTemplate;
 use crate::row;
