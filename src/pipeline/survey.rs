@@ -47,7 +47,7 @@ pub struct Survey {
     /// The first rows as text, a value for each column; `None`: NULL.
     pub first: Vec<Vec<Option<String>>>,
     /// A hash of each value, by column and row.
-    prints: Vec<Vec<u64>>,
+    pub(crate) prints: Vec<Vec<u64>>,
 }
 
 /// A column of a survey.

@@ -121,7 +121,13 @@ mod tests {
             empty: 0,
             distinct: *distinct,
         };
-        Survey { rows, columns: columns.iter().map(column).collect(), ..Survey::default() }
+        Survey {
+            rows,
+            columns: columns.iter().map(column).collect(),
+            is_whole: true,
+            first: Vec::new(),
+            prints: Vec::new(),
+        }
     }
 
     #[test]

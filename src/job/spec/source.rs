@@ -22,6 +22,8 @@ impl Source {
     pub fn model(&self) -> Option<&Model> {
         match self {
             Source::Files(_) => None,
+            Source::Postgres(of) | Source::Mysql(of) => Some(&of.model),
+            Source::Sqlite(of) => Some(&of.model),
         }
     }
 }
