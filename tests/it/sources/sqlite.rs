@@ -91,7 +91,7 @@ impl Engine for OfSqlite {
 
     fn wide(&self, count: u64, bytes: usize) -> String {
         format!(
-            "SELECT 'ws_' || n AS workspace_id, printf('%.{bytes}c', 'x') AS payload \
+            "SELECT 'ws_' || n AS workspace_id, replace(hex(zeroblob({bytes} / 2)), '0', 'x') AS payload \
              FROM (WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s LIMIT {count}) SELECT n FROM s)"
         )
     }

@@ -28,7 +28,7 @@ use super::tuples::Tuples;
 use crate::job::spec::DatabaseSource;
 use crate::source::model::{self, Quotes};
 use crate::source::{Ask, Environment, Parameter, Source, SourceError, Stream, Typing, bind};
-use session::{Asked, Head};
+use session::Asked;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
