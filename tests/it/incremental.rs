@@ -26,11 +26,12 @@ impl Crm {
     }
 
     fn section(&self, rows: &str, diff: &str, more: &str) {
+        let removed = if diff.contains("removed") { "[destination.removed]\nmethod = \"DELETE\"\n" } else { "" };
         // No org may go missing: what the query leaves out is not gone.
         let text = format!(
             "version = 1\n{more}\n[source]\nkind = \"sqlite\"\npath = \"crm.db\"\n{rows}\n[diff]\nkey = \"workspace_id\"\n{diff}\n[guard]\nmax_removed = \
              {{ share = 0.0, floor = 0 }}\nmax_changed = {{ share = 0.5, floor = 1 }}\n[destination]\nkind = \"http\"\nurl = \"http://{}/\"\n\
-             dead_letter_after = 2\n[payload]\npreset = \"flat\"\n",
+             dead_letter_after = 2\n[payload]\npreset = \"flat\"\n{removed}",
             self.destination.address
         );
         self.home.write("jobs/orgs.toml", &text);
@@ -204,7 +205,7 @@ fn the_date_is_that_of_the_jobs_zone() {
     let day = |zone: &str| {
         crm.job("SELECT workspace_id, {{run_date}} AS day FROM orgs LIMIT 1", "", &format!("timezone = \"{zone}\""));
         let preview = crm.home.run(&["preview", "orgs", "--json"]).expect(0).json();
-        preview["changes"][0]["after"]["day"].as_str().unwrap_or_else(|| panic!("{preview}")).to_owned()
+        preview["changes"][0]["body"]["day"].as_str().unwrap_or_else(|| panic!("{preview}")).to_owned()
     };
     // They are 25 hours apart.
     let (east, west) = (day("Pacific/Kiritimati"), day("Pacific/Niue"));
