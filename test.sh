@@ -75,6 +75,13 @@ if ! cmp -s tests/python/requirements.txt "$tools/venv/.sdks"; then
   cp tests/python/requirements.txt "$tools/venv/.sdks"
 fi
 export NIGHTMARK_TEST_PYTHON=$tools/venv/bin/python
+if ! cmp -s tests/python/dbt.txt "$tools/dbt/.installed"; then
+  step "installing dbt (it compiles a model in a test)"
+  python3 -m venv "$tools/dbt"
+  "$tools/dbt/bin/pip" install --quiet --disable-pip-version-check --no-compile -r tests/python/dbt.txt
+  cp tests/python/dbt.txt "$tools/dbt/.installed"
+fi
+export NIGHTMARK_TEST_DBT=$tools/dbt/bin/dbt
 
 # npm packages: what our templates are compared with, and what talks to us. Installed anew whenever the lock file changes.
 js=$PWD/tests/js

@@ -25,6 +25,8 @@ pub struct Job {
     pub file: PathBuf,
     /// When it is to run; `None`: only by hand.
     pub schedule: Option<Schedule>,
+    /// The zone of the job's days: `{{run_date}}` is the date there.
+    pub timezone: Tz,
     /// Where rows come from.
     pub source: Source,
     /// What is compared.

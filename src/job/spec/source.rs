@@ -17,6 +17,17 @@ pub enum Source {
     Sqlite(SqliteSource),
 }
 
+impl Source {
+    /// What is asked of a database; `None` for sources that are none.
+    pub fn model(&self) -> Option<&Model> {
+        match self {
+            Source::Files(_) => None,
+            Source::Postgres(of) | Source::Mysql(of) => Some(&of.model),
+            Source::Sqlite(of) => Some(&of.model),
+        }
+    }
+}
+
 /// `[source] kind = "files"`
 #[derive(Debug, Clone)]
 pub struct FilesSource {
