@@ -62,7 +62,9 @@ const PURE: &[&str] = &[
     "receipt",
     "store/orgs",
     "job/raw",
+    "job/redact.rs",
     "job/spec",
+    "job/spell.rs",
     "job/templated.rs",
     "deliver/encode.rs",
     "deliver/grants.rs",
@@ -77,7 +79,6 @@ const PURE: &[&str] = &[
     "deliver/remedy.rs",
     "deliver/retry.rs",
     "deliver/sign.rs",
-    "deliver/spell.rs",
     "deliver/verdict.rs",
 ];
 const IMPURE: &[&str] = &[
