@@ -14,6 +14,8 @@
 //!
 //! A new source is a folder here with one [`Source`], one line in [`open`], one page in docs/, one conformance line.
 
+pub mod adbc;
+mod caught;
 mod environment;
 pub mod files;
 pub mod model;
@@ -137,9 +139,10 @@ impl SourceError {
 }
 
 /// The registry: which adapter serves which kind.
-pub fn open(source: &spec::Source, _environment: &Arc<Environment>) -> Box<dyn Source> {
+pub fn open(source: &spec::Source, environment: &Arc<Environment>) -> Box<dyn Source> {
     match source {
         spec::Source::Files(files) => Box::new(files::Files::new(files.clone())),
+        spec::Source::Adbc(adbc) => Box::new(adbc::Adbc::new(adbc.clone(), Arc::clone(environment))),
     }
 }
 

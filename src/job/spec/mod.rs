@@ -8,7 +8,7 @@ pub use destination::{
     Rate, Retry, Route,
 };
 
-pub use source::{CsvOptions, FileFormat, FilesSource, Model, Source};
+pub use source::{AdbcSource, CsvOptions, FileFormat, FilesSource, Library, Model, Placeholder, Source};
 
 use crate::mapping::PayloadTemplate;
 use crate::row;

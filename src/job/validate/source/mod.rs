@@ -1,5 +1,6 @@
 //! `[source]`
 
+mod adbc;
 mod files;
 mod model;
 
@@ -11,5 +12,6 @@ use std::path::Path;
 pub(super) fn check(doc: &mut Document<'_>, raw: RawSource, home: &Path) -> Option<Source> {
     match raw {
         RawSource::Files(raw) => files::files(doc, raw, home).map(Source::Files),
+        RawSource::Adbc(raw) => adbc::adbc(doc, raw, home).map(Source::Adbc),
     }
 }
