@@ -66,6 +66,7 @@ const PURE: &[&str] = &[
     "job/spec",
     "job/spell.rs",
     "job/templated.rs",
+    "source/adbc/columns/types.rs",
     "deliver/encode.rs",
     "deliver/grants.rs",
     "deliver/limits/breaker.rs",
@@ -99,6 +100,8 @@ const IMPURE: &[&str] = &[
 
 /// Only these folders may name these crates.
 const ONLY_IN: &[(&str, &[&str])] = &[
+    ("adbc_core", &["source/adbc"]),
+    ("adbc_driver_manager", &["source/adbc"]),
     ("polars", &["source/files"]),
     ("reqwest", &["deliver"]),
     ("sqlx", &["store/sqlite", "store/postgres", "store/database.rs", "store/schema.rs"]),

@@ -42,16 +42,20 @@ impl Columns {
                         kept.push((index, carried));
                     }
                 }
-                Err(remedy) => {
-                    refused.push(format!("`{}` ({}): {remedy}", field.name(), types::shown(field)));
+                Err(refusal) => {
+                    refused.push((
+                        format!("`{}` ({})", field.name(), types::shown(field)),
+                        refusal.remedy(&spec.driver, spec.backticks, field.name()),
+                    ));
                 }
             }
         }
         check_names(spec, found)?;
         if !refused.is_empty() {
-            let what = if refused.len() == 1 { "a column" } else { "columns" };
-            let message = format!("{}: the query has {what} that cannot be sent: {}", spec.driver, refused.join("; "));
-            return Err(SourceError::new(message).hint("change the query, or leave the column out of it"));
+            let (columns, remedies): (Vec<String>, Vec<String>) = refused.into_iter().unzip();
+            let message = format!("{}: these columns cannot be sent: {}", spec.driver, columns.join(", "));
+            return Err(SourceError::new(message)
+                .hint(format!("leave them out of the query, or write there: {}", remedies.join(", "))));
         }
         Ok(Columns { driver: spec.driver.clone(), schema: Arc::new(Schema::new(fields)), wanted: kept })
     }

@@ -156,8 +156,8 @@ impl Reading {
             false => "the driver did not react to being cancelled, and the query may still be running in the database",
         };
         let (driver, timeout) = (&self.driver, self.timeout);
-        SourceError::new(format!("{driver}: the extract was not complete after {timeout:?} (source.timeout); {end}"))
-            .hint("make the query faster, or source.timeout longer")
+        SourceError::new(format!("{driver}: the query and its rows took longer than {timeout:?}; {end}"))
+            .hint("make the query faster, or set `timeout` higher in [source]")
     }
 
     /// Tells the session to end and waits a little for it. Whether it has ended.

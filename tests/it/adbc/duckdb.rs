@@ -39,10 +39,9 @@ fn every_type() {
 #[test]
 fn types_that_cannot_be_sent_are_told_all_at_once_and_the_casts_help() {
     in_memory("SELECT 'a'::BLOB AS x, INTERVAL 1 DAY AS y, 1 AS z, ['a'::BLOB] AS w").check_error(&[
-        "columns that cannot be sent",
-        "`x` (Binary): write `hex(x)`",
-        "`y` (Interval(MonthDayNano)): write `CAST(x AS VARCHAR)`",
-        "`w` (List(",
+        "these columns cannot be sent: `x` (Binary), `y` (Interval(MonthDayNano)), `w` (List(",
+        "hex(\"x\") AS \"x\"",
+        "CAST(\"y\" AS VARCHAR) AS \"y\"",
     ]);
     in_memory("SELECT hex('a'::BLOB) AS x, CAST(INTERVAL 1 DAY AS VARCHAR) AS y")
         .check(&["x: text", "y: text"], &["61|1 day"]);
@@ -55,7 +54,7 @@ fn columns_of_one_name_and_json_by_name() {
     in_memory(text).check(&["j: text"], &["{\"b\": 1.0, \"a\": 2}"]);
     Case::query(&duckdb(), "json = [\"j\"]", text).check(&["j: json"], &["{\"a\":2,\"b\":1}"]);
     Case::query(&duckdb(), "json = [\"k\"]", text).check_error(&["source.json", "no column k"]);
-    Case::query(&duckdb(), "json = [\"n\"]", "SELECT 1 AS n").check_error(&["`n` (Int32): source.json names it"]);
+    Case::query(&duckdb(), "json = [\"n\"]", "SELECT 1 AS n").check_error(&["`n` (Int32)", "source.json"]);
 }
 
 #[test]

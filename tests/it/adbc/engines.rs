@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// A library in a Python package.
-fn in_python(package: &str, library: &str) -> PathBuf {
+pub fn in_python(package: &str, library: &str) -> PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
         let found = python().args(["-c", "import sysconfig; print(sysconfig.get_path('platlib'))"]).output().unwrap();

@@ -6,6 +6,7 @@ mod foreign;
 mod loading;
 mod pages;
 mod postgres;
+mod proxy;
 mod runs;
 mod spark;
 mod sqlite;

@@ -1,6 +1,6 @@
 //! Which types of drivers are carried, and as what. Pure.
 //!
-//! The same types as `normalise` has a kind for; what it refuses is refused here already, with the cast to write, and all of it at once.
+//! The same types as `normalise` has a kind for; what it refuses is refused here already, with what to write instead, and all of it at once.
 
 use arrow::datatypes::{DataType, Field, FieldRef};
 use std::sync::Arc;
@@ -15,28 +15,57 @@ pub(super) enum Carried {
     Uuid,
 }
 
-const HEX: &str = "write `hex(x)` (PostgreSQL: `encode(x, 'hex')`, Snowflake: `HEX_ENCODE(x)`, BigQuery: `TO_HEX(x)`)";
-const TEXT: &str = "write `CAST(x AS VARCHAR)` (Spark, BigQuery: `CAST(x AS STRING)`)";
-const NO_JSON: &str = "source.json names it, and it is not text";
+/// Why a column is not carried, and so what to write instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Bytes.
+    Bytes,
+    /// No form in JSON, but one as text.
+    Text,
+    /// `source.json` names it.
+    NotText,
+}
+
+impl Refusal {
+    /// What to write instead of the column, in the dialect that the driver's name stands for.
+    pub(super) fn remedy(self, driver: &str, backticks: bool, name: &str) -> String {
+        let driver = driver.to_ascii_lowercase();
+        let column = match backticks {
+            true => format!("`{name}`"),
+            false => format!("\"{name}\""),
+        };
+        match self {
+            Refusal::Bytes if driver.contains("postgres") || driver.contains("redshift") => {
+                format!("encode({column}, 'hex') AS {column}")
+            }
+            Refusal::Bytes if driver.contains("snowflake") => format!("HEX_ENCODE({column}) AS {column}"),
+            Refusal::Bytes if driver.contains("bigquery") => format!("TO_HEX({column}) AS {column}"),
+            Refusal::Bytes => format!("hex({column}) AS {column}"),
+            Refusal::Text if backticks => format!("CAST({column} AS STRING) AS {column}"),
+            Refusal::Text => format!("CAST({column} AS VARCHAR) AS {column}"),
+            Refusal::NotText => format!("{column} without its name in source.json, which is for text"),
+        }
+    }
+}
 
 /// The type that a column has in our schema, how its arrays become that, and whether its text is JSON.
 ///
 /// # Errors
 /// What to write instead.
-pub(super) fn carried(field: &Field, named_json: bool) -> Result<(DataType, Carried, bool), &'static str> {
+pub(super) fn carried(field: &Field, named_json: bool) -> Result<(DataType, Carried, bool), Refusal> {
     let found = field.data_type();
     let extension = metadata(field, "ARROW:extension:name");
     if extension == "arrow.uuid" && *found == DataType::FixedSizeBinary(16) {
-        return if named_json { Err(NO_JSON) } else { Ok((DataType::Utf8View, Carried::Uuid, false)) };
+        return if named_json { Err(Refusal::NotText) } else { Ok((DataType::Utf8View, Carried::Uuid, false)) };
     }
     let is_text = is_text(found);
     if named_json && !is_text {
-        return Err(NO_JSON);
+        return Err(Refusal::NotText);
     }
     refusal(found)?;
     // An extension that is none of ours says that the bytes beneath mean something else.
     if extension == "arrow.opaque" && !is_text {
-        return Err(TEXT);
+        return Err(Refusal::Text);
     }
     let json = named_json || (is_text && is_json(field, extension));
     Ok(match found {
@@ -72,10 +101,12 @@ fn is_json(field: &Field, extension: &str) -> bool {
         || matches!(metadata(field, "logicalType"), "VARIANT" | "OBJECT" | "ARRAY")
 }
 
-fn refusal(data_type: &DataType) -> Result<(), &'static str> {
+fn refusal(data_type: &DataType) -> Result<(), Refusal> {
     match data_type {
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => Err(HEX),
-        DataType::Duration(_) | DataType::Interval(_) | DataType::Union(_, _) => Err(TEXT),
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+            Err(Refusal::Bytes)
+        }
+        DataType::Duration(_) | DataType::Interval(_) | DataType::Union(_, _) => Err(Refusal::Text),
         DataType::Dictionary(_, values) => refusal(values),
         DataType::RunEndEncoded(_, values) => refusal(values.data_type()),
         DataType::List(item)
@@ -200,12 +231,26 @@ mod tests {
             assert_eq!(check(DataType::Utf8, key, value, false), Ok((DataType::Utf8, Carried::AsIs, true)), "{value}");
         }
         assert_eq!(check(DataType::Utf8, "", "", true), Ok((DataType::Utf8, Carried::AsIs, true)));
-        assert_eq!(check(DataType::Int64, "", "", true), Err(NO_JSON));
+        assert_eq!(check(DataType::Int64, "", "", true), Err(Refusal::NotText));
         assert_eq!(check(DataType::Utf8, "logicalType", "TEXT", false), Ok((DataType::Utf8, Carried::AsIs, false)));
         let uuid = check(DataType::FixedSizeBinary(16), "ARROW:extension:name", "arrow.uuid", false);
         assert_eq!(uuid, Ok((DataType::Utf8View, Carried::Uuid, false)));
-        assert_eq!(check(DataType::FixedSizeBinary(16), "", "", false), Err(HEX));
-        assert_eq!(check(DataType::Int64, "ARROW:extension:name", "arrow.opaque", false), Err(TEXT));
+        assert_eq!(check(DataType::FixedSizeBinary(16), "", "", false), Err(Refusal::Bytes));
+        assert_eq!(check(DataType::Int64, "ARROW:extension:name", "arrow.opaque", false), Err(Refusal::Text));
+    }
+
+    #[test]
+    fn remedies_are_in_the_database_s_own_words() {
+        for (refusal, driver, backticks, expected) in [
+            (Refusal::Bytes, "/lib/libduckdb.so", false, "hex(\"x\") AS \"x\""),
+            (Refusal::Bytes, "libadbc_driver_postgresql.so", false, "encode(\"x\", 'hex') AS \"x\""),
+            (Refusal::Bytes, "bigquery", true, "TO_HEX(`x`) AS `x`"),
+            (Refusal::Bytes, "snowflake", false, "HEX_ENCODE(\"x\") AS \"x\""),
+            (Refusal::Text, "spark", true, "CAST(`x` AS STRING) AS `x`"),
+            (Refusal::Text, "libduckdb.so", false, "CAST(\"x\" AS VARCHAR) AS \"x\""),
+        ] {
+            assert_eq!(refusal.remedy(driver, backticks, "x"), expected);
+        }
     }
 
     #[test]
