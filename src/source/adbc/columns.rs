@@ -2,6 +2,7 @@
 
 mod types;
 
+use super::request::INVALID;
 use crate::job::spec::AdbcSource;
 use crate::source::caught::{caught, panic_text};
 use crate::source::{KIND_JSON, KIND_KEY, SourceError};
@@ -72,7 +73,7 @@ impl Columns {
             Err(panic) => panic_text(&*panic).to_owned(),
         };
         Err(SourceError::new(format!("{}: what the driver handed over is not valid: {text}", self.driver))
-            .hint("this is a fault of the driver: update it, or report it to its makers"))
+            .hint(INVALID))
     }
 
     fn shape(&self, batch: &RecordBatch) -> Result<RecordBatch, String> {

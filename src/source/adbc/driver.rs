@@ -13,6 +13,7 @@ use std::path::Path;
 pub(super) fn load(request: &Request) -> Result<ManagedDriver, SourceError> {
     if let Library::Path(path) = &request.library
         && !path.is_file()
+        && !path.with_extension("toml").is_file()
     {
         let message = format!("source.driver: there is no file {}", path.display());
         return Err(

@@ -36,9 +36,13 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// `false`: nobody listens any more.
+    /// `false`: nobody listens any more, and the query has been cancelled.
     pub(super) fn say(&self, said: Result<Said, SourceError>) -> bool {
-        self.sender.send(said).is_ok()
+        let is_heard = self.sender.send(said).is_ok();
+        if !is_heard {
+            self.cancel();
+        }
+        is_heard
     }
 
     pub(super) fn is_stopped(&self) -> bool {
@@ -112,11 +116,7 @@ impl Reading {
             let _ended = Ended(Arc::clone(&line.control));
             let failed = match caught(|| session::run(&request, &line)) {
                 Ok(done) => done.err(),
-                Err(panic) => Some(
-                    request
-                        .error(&format!("what the driver handed over is not valid: {}", panic_text(&*panic)))
-                        .hint("this is a fault of the driver: update it, or report it to its makers"),
-                ),
+                Err(panic) => Some(request.invalid(panic_text(&*panic))),
             };
             if let Some(error) = failed {
                 line.say(Err(error));

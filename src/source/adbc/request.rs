@@ -93,16 +93,26 @@ impl Request {
         }
     }
 
-    /// What an error of a driver's stream means.
+    /// What an error of a driver's stream means: what the driver says, or what is wrong with what it handed over.
     pub(super) fn broke_off(&self, error: &ArrowError) -> SourceError {
         let text = error.to_string();
         let text = text.strip_prefix("C Data interface error: ").unwrap_or(&text);
-        // What the driver itself says comes last.
+        if !text.starts_with("Cannot get next batch") {
+            return self.invalid(text);
+        }
         let said = text.split_once("Producer error: ").map_or(text, |(_, said)| said);
         self.error(&format!("reading the rows failed: {}", said.trim()))
             .hint("nothing of this extract was used; a run reads it anew from its beginning")
     }
+
+    /// An error about something that is not as the interface says.
+    pub(super) fn invalid(&self, what: &str) -> SourceError {
+        self.error(&format!("what the driver handed over is not valid: {what}")).hint(INVALID)
+    }
 }
+
+/// What helps against a driver's faults.
+pub(super) const INVALID: &str = "this is a fault of the driver: update it, or report it to its makers";
 
 fn sqlstate(error: &Error) -> String {
     let state: String = error.sqlstate.iter().map(|c| char::from(*c as u8)).collect();

@@ -138,8 +138,6 @@ static int get_next(struct Stream *stream, struct Array *out) {
   if (is("text that is not UTF-8")) text[9] = (char)0xff;
   if (is("offsets that go back")) offset[5] = offset[4] - 100;
   if (is("an offset beyond the text")) offset[5] = offset[ROWS] + 100;
-  if (is("null count of its own")) ids->null_count = 5;
-  if (is("rows that are null")) { out->null_count = -1; uint8_t *bits = calloc(1, ROWS / 8 + 1); bits[0] = 1; out->buffers[0] = bits; }
   sent += ROWS;
   return 0;
 }

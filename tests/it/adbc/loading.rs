@@ -45,6 +45,7 @@ fn a_manifest_says_where_the_library_is() {
     let case = case("drivers/mine", "");
     let manifest = format!("manifest_version = 1\n[Driver]\nshared = {:?}\n", engines::sqlite().display().to_string());
     super::file(&case.home, "drivers/mine.toml", &manifest);
+    case.check(&["1: int"], &["1"]);
     let by_file = Case { source: case.source.replace("drivers/mine", "drivers/mine.toml"), ..case };
     by_file.check(&["1: int"], &["1"]);
 }
