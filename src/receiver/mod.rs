@@ -5,13 +5,14 @@
 //! for what the key's template passes over.
 //! In: `POST /v1/group`, `/v1/batch` and the other calls of an SDK (`sdk/`). Out: the group events stored, the others counted.
 //! The way of a request: `server` → `webhook` or `sdk` → `access` (by `keys`, within `limits`) → `body` (within `memory`) → `mapping` (by the
-//! key's payload template; of many events by `events`) → `writer` → store → `answer`.
+//! key's payload template; of many events by `events`) → `writer` → store (watched by `writable`) → `answer`.
 //! Always holds: the answer is sent after the commit; what one request says is stored in one transaction; a repeat (`called`) within a week
 //! (`forget`) gets the first answer and does nothing; nothing is written with a key that has changed since it was looked up; nothing of a
 //! refused body is stored; unknown, mistyped, revoked and expired keys, wrong secrets
 //! and wrong signatures get one and the same answer; our own trouble is 503 with Retry-After and never a 4xx; a key or secret
 //! is never logged, which is why no request line is; no more of a body is held than its limit, packed or not, and no more of all together
-//! than there is memory for; a good key is never refused for others' bad ones.
+//! than there is memory for; a good key is never refused for others' bad ones (one that was not used since the start may have to come again, 503, while
+//! strangers' keys are looked up).
 //! Deliberately absent: what a sender does (`deliver`), what a payload means (`mapping`), the state's form (`store`); connections, time-outs
 //! and TLS (`server`).
 
@@ -31,6 +32,7 @@ mod memory;
 pub mod openapi;
 mod sdk;
 mod webhook;
+mod writable;
 mod writer;
 
 pub use crate::mapping::PayloadTemplate;
@@ -55,6 +57,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use writable::Watched;
 use writer::{OrgWriter, WriteError};
 
 /// What the receiver holds to beyond what its server does. The default is WIRE.md's table.
@@ -94,6 +97,7 @@ impl Options {
 pub struct ReceiverState {
     access: Arc<Access>,
     writer: OrgWriter,
+    writable: watch::Receiver<bool>,
     clock: Arc<dyn Clock>,
 }
 
@@ -117,7 +121,8 @@ impl ReceiverState {
         secrets: Secrets,
         options: Options,
     ) -> ReceiverState {
-        Self::writing(OrgWriter::start(orgs, options.queue), keys, clock, secrets, options)
+        let (orgs, writable) = Watched::over(orgs, writable::PROBE);
+        Self::writing(OrgWriter::start(orgs, options.queue), writable, keys, clock, secrets, options)
     }
 
     /// Stores nothing and answers as if it had. For benches/receiver: what a request costs without the store.
@@ -128,17 +133,23 @@ impl ReceiverState {
         secrets: Secrets,
         options: Options,
     ) -> ReceiverState {
-        Self::writing(OrgWriter::nowhere(), keys, clock, secrets, options)
+        Self::writing(OrgWriter::nowhere(), watch::channel(true).1, keys, clock, secrets, options)
     }
 
     fn writing(
         writer: OrgWriter,
+        writable: watch::Receiver<bool>,
         keys: Arc<dyn KeyStore>,
         clock: Arc<dyn Clock>,
         secrets: Secrets,
         options: Options,
     ) -> ReceiverState {
-        ReceiverState { access: Arc::new(Access::start(keys, secrets, &options)), writer, clock }
+        ReceiverState { access: Arc::new(Access::start(keys, secrets, &options)), writer, writable, clock }
+    }
+
+    /// Whether the store can be written, as far as is known.
+    pub fn writable(&self) -> watch::Receiver<bool> {
+        self.writable.clone()
     }
 
     /// Stores what one request says, in one transaction. One answer for each, in their order. `share`: of the memory for bodies, held
@@ -160,7 +171,7 @@ impl ReceiverState {
         };
         match self.writer.write(updates.into_iter().map(upsert).collect(), Arc::clone(&share)).await {
             Err(WriteError::KeyChanged(upserts)) => self.store_again(admitted, upserts, share).await,
-            done => done.map_err(|error| unavailable(&error)),
+            done => done.map_err(not_written),
         }
     }
 
@@ -174,12 +185,23 @@ impl ReceiverState {
         let key = self.access.again(admitted).await?.key();
         upserts.iter_mut().for_each(|upsert| upsert.key.clone_from(&key));
         // Changed twice within one request: its sender comes again.
-        self.writer.write(upserts, share).await.map_err(|error| unavailable(&error))
+        self.writer.write(upserts, share).await.map_err(not_written)
     }
 
     async fn store_one(&self, admitted: &Admitted, update: Update, share: Arc<Share>) -> Result<Upserted, Refusal> {
         let done = self.store_many(admitted, vec![admitted.caller.called.one(update)], share).await?;
         done.first().copied().ok_or(Refusal::Unavailable)
+    }
+}
+
+/// What a sender is told whose updates were not written.
+fn not_written(error: WriteError) -> Refusal {
+    match error {
+        WriteError::Refused(reason) => {
+            tracing::error!(reason, "an update was answered 503, and will be each time: the store does not take it");
+            Refusal::Unstorable
+        }
+        error => unavailable(&error),
     }
 }
 
