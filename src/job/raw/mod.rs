@@ -2,6 +2,7 @@
 //! shows. Keys that must be there are options all the same, so that a file that lacks one can still be searched for
 //! other mistakes; the schema says that they are required, and that is checked first.
 
+mod adbc;
 mod conforms;
 mod destination;
 mod source;
@@ -12,7 +13,8 @@ pub use destination::{
     RawRudderstack, RawSegment, RawSending, RawSigning, RawTrailspark,
 };
 
-pub use source::{RawAdbc, RawDbt, RawFiles, RawFormat, RawPlaceholder, RawQuotes, RawSource};
+pub use adbc::{RawAdbc, RawPlaceholder, RawQuotes};
+pub use source::{RawDbt, RawFiles, RawFormat, RawSource};
 
 use schemars::JsonSchema;
 use serde::de::{MapAccess, Visitor};

@@ -1,5 +1,6 @@
 //! A job as the rest of the program sees it: validated, every default filled in, no IO done.
 
+mod adbc;
 mod destination;
 mod source;
 
@@ -8,7 +9,8 @@ pub use destination::{
     Rate, Retry, Route,
 };
 
-pub use source::{AdbcSource, CsvOptions, FileFormat, FilesSource, Library, Model, Placeholder, Source};
+pub use adbc::{AdbcSource, Library, Placeholder};
+pub use source::{CsvOptions, FileFormat, FilesSource, Model, Source};
 
 use crate::mapping::PayloadTemplate;
 use crate::row;

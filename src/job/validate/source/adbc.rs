@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-const TIMEOUT: Duration = Duration::from_secs(3600);
+const TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 pub(super) fn adbc(doc: &mut Document<'_>, raw: RawAdbc, home: &Path) -> Option<AdbcSource> {
     let driver = raw.driver.as_deref().map(str::trim).unwrap_or_default().to_owned();
