@@ -4,6 +4,7 @@ mod duckdb;
 mod engines;
 mod foreign;
 mod loading;
+mod memory;
 mod pages;
 mod postgres;
 mod proxy;

@@ -72,7 +72,7 @@ fn case_at(port: u16, lines: &str, query: &str) -> Case {
     Case::query(&engines::spark(), &format!("{lines}\n[source.options]\nuri = \"sc://127.0.0.1:{port}\""), query)
 }
 
-fn case(query: &str) -> Case {
+pub fn case(query: &str) -> Case {
     case_at(shared().port, "", query)
 }
 
