@@ -20,6 +20,7 @@ mod environment;
 pub mod files;
 pub mod model;
 mod parameters;
+pub mod sql;
 
 pub use environment::Environment;
 pub use parameters::{Bound, Parameter, Parameters, bind};
@@ -143,6 +144,9 @@ pub fn open(source: &spec::Source, environment: &Arc<Environment>) -> Box<dyn So
     match source {
         spec::Source::Files(files) => Box::new(files::Files::new(files.clone())),
         spec::Source::Adbc(adbc) => Box::new(adbc::Adbc::new(adbc.clone(), Arc::clone(environment))),
+        spec::Source::Postgres(database) => Box::new(sql::Postgres::new(database.clone(), Arc::clone(environment))),
+        spec::Source::Mysql(database) => Box::new(sql::Mysql::new(database.clone(), Arc::clone(environment))),
+        spec::Source::Sqlite(file) => Box::new(sql::Sqlite::new(file.clone(), Arc::clone(environment))),
     }
 }
 

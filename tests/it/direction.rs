@@ -104,7 +104,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("adbc_driver_manager", &["source/adbc"]),
     ("polars", &["source/files"]),
     ("reqwest", &["deliver"]),
-    ("sqlx", &["store/sqlite", "store/postgres", "store/database.rs", "store/schema.rs"]),
+    ("sqlx", &["store/sqlite", "store/postgres", "store/database.rs", "store/schema.rs", "source/sql"]),
     ("axum", &["receiver", "server", "web"]),
     ("hyper", &["server"]),
     ("tokio_rustls", &["server"]),

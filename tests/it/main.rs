@@ -31,6 +31,7 @@ mod redaction;
 mod reference_bodies;
 mod snapshot_model;
 mod snapshots;
+mod sources;
 mod store;
 mod support;
 mod values;

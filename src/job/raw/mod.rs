@@ -14,7 +14,7 @@ pub use destination::{
 };
 
 pub use adbc::{RawAdbc, RawPlaceholder, RawQuotes};
-pub use source::{RawDbt, RawFiles, RawFormat, RawSource};
+pub use source::{RawDatabase, RawDbt, RawFiles, RawFormat, RawSource, RawSqlite, RawTls};
 
 use schemars::JsonSchema;
 use serde::de::{MapAccess, Visitor};

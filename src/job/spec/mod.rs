@@ -10,7 +10,7 @@ pub use destination::{
 };
 
 pub use adbc::{AdbcSource, Library, Placeholder};
-pub use source::{CsvOptions, FileFormat, FilesSource, Model, Source};
+pub use source::{CsvOptions, DatabaseSource, FileFormat, FilesSource, Model, Source, SqliteSource, Tls};
 
 use crate::mapping::PayloadTemplate;
 use crate::row;

@@ -88,7 +88,7 @@ impl Columns {
                 Carried::Cast(data_type) => cast(array, data_type).map_err(named)?,
                 Carried::Uuid => uuids(array),
             };
-            fields.push(Field::new(field.name(), array.data_type().clone(), true));
+            fields.push(field.clone().with_data_type(array.data_type().clone()));
             columns.push(array);
         }
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));

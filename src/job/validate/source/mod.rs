@@ -1,8 +1,10 @@
 //! `[source]`
 
 mod adbc;
+mod database;
 mod files;
 mod model;
+mod sqlite;
 
 use crate::job::document::Document;
 use crate::job::raw::RawSource;
@@ -13,5 +15,8 @@ pub(super) fn check(doc: &mut Document<'_>, raw: RawSource, home: &Path) -> Opti
     match raw {
         RawSource::Files(raw) => files::files(doc, raw, home).map(Source::Files),
         RawSource::Adbc(raw) => adbc::adbc(doc, raw, home).map(Source::Adbc),
+        RawSource::Postgres(raw) => database::database(doc, raw, home, &database::POSTGRES).map(Source::Postgres),
+        RawSource::Mysql(raw) => database::database(doc, raw, home, &database::MYSQL).map(Source::Mysql),
+        RawSource::Sqlite(raw) => sqlite::sqlite(doc, raw, home).map(Source::Sqlite),
     }
 }
