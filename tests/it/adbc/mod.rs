@@ -1,15 +1,14 @@
 //! The adbc source against real drivers: DuckDB, SQLite, PostgreSQL and Spark, and one of our own that misbehaves.
 
 mod duckdb;
-mod engines;
+pub mod engines;
 mod foreign;
 mod loading;
-mod memory;
 mod pages;
 mod postgres;
-mod proxy;
+pub mod proxy;
 mod runs;
-mod spark;
+pub mod spark;
 mod sqlite;
 
 use crate::support::environment;

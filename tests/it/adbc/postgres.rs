@@ -5,7 +5,7 @@ use super::{Case, count};
 use crate::support::postgres::{Cluster, Database, PASSWORD, USER};
 use std::time::{Duration, Instant};
 
-pub fn case(database: &Database, lines: &str, query: &str) -> Case {
+fn case(database: &Database, lines: &str, query: &str) -> Case {
     let options = format!(
         "{lines}\n[source.options]\nuri = \"postgresql://{USER}:${{file:password}}@127.0.0.1:{}/{}\"",
         database.port, database.name

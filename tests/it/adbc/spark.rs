@@ -68,11 +68,16 @@ fn shared() -> &'static Spark {
     })
 }
 
+/// Where it is.
+pub fn port() -> u16 {
+    shared().port
+}
+
 fn case_at(port: u16, lines: &str, query: &str) -> Case {
     Case::query(&engines::spark(), &format!("{lines}\n[source.options]\nuri = \"sc://127.0.0.1:{port}\""), query)
 }
 
-pub fn case(query: &str) -> Case {
+fn case(query: &str) -> Case {
     case_at(shared().port, "", query)
 }
 
