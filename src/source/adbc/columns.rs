@@ -7,15 +7,19 @@ use crate::job::spec::AdbcSource;
 use crate::source::caught::{caught, panic_text};
 use crate::source::{KIND_JSON, KIND_KEY, SourceError};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, StringViewBuilder};
-use arrow::compute::cast;
+use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use arrow::error::ArrowError;
+use arrow::util::display::FormatOptions;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use types::Carried;
 
 /// Rows of a batch that is handed on, at most: some drivers make one of all rows.
 const ROWS: usize = 64 << 10;
+
+/// A value that does not fit is an error, and no NULL.
+const EXACT: CastOptions<'static> = CastOptions { safe: false, format_options: FormatOptions::new() };
 
 /// The columns of an extract.
 pub(super) struct Columns {
@@ -85,7 +89,7 @@ impl Columns {
             array.to_data().validate_full().map_err(named)?;
             let array = match carried {
                 Carried::AsIs => Arc::clone(array),
-                Carried::Cast(data_type) => cast(array, data_type).map_err(named)?,
+                Carried::Cast(data_type) => cast_with_options(array, data_type, &EXACT).map_err(named)?,
                 Carried::Uuid => uuids(array),
             };
             fields.push(field.clone().with_data_type(array.data_type().clone()));

@@ -63,8 +63,8 @@ pub(super) fn carried(field: &Field, named_json: bool) -> Result<(DataType, Carr
         return Err(Refusal::NotText);
     }
     refusal(found)?;
-    // An extension that is none of ours says that the bytes beneath mean something else.
-    if extension == "arrow.opaque" && !is_text {
+    // What lies beneath means something else: an extension that is none of ours; cents; an unsigned number in a signed one.
+    if (extension == "arrow.opaque" && !is_text) || matches!(metadata(field, POSTGRES), "money" | "oid") {
         return Err(Refusal::Text);
     }
     let json = named_json || (is_text && is_json(field, extension));
@@ -80,6 +80,9 @@ pub(super) fn carried(field: &Field, named_json: bool) -> Result<(DataType, Carr
         },
     })
 }
+
+/// PostgreSQL's driver says here what a column is to the database.
+const POSTGRES: &str = "POSTGRESQL:type";
 
 fn metadata<'f>(field: &'f Field, key: &str) -> &'f str {
     field.metadata().get(key).map_or("", String::as_str)
@@ -97,7 +100,7 @@ fn is_text(data_type: &DataType) -> bool {
 /// without a scale; as JSON it is compared by number and sent as one.
 fn is_json(field: &Field, extension: &str) -> bool {
     matches!(extension, "arrow.json" | "google:sqlType:json")
-        || matches!(metadata(field, "ADBC:postgresql:typname"), "json" | "jsonb" | "numeric")
+        || matches!(metadata(field, POSTGRES), "json" | "jsonb" | "numeric")
         || matches!(metadata(field, "logicalType"), "VARIANT" | "OBJECT" | "ARRAY")
 }
 
@@ -140,7 +143,7 @@ fn plain(data_type: &DataType) -> DataType {
 
 /// A column's type as messages call it: as its database does, where the driver says that.
 pub(super) fn shown(field: &Field) -> String {
-    match metadata(field, "ADBC:postgresql:typname") {
+    match metadata(field, POSTGRES) {
         "" => field.data_type().to_string(),
         name => name.to_owned(),
     }
@@ -224,8 +227,8 @@ mod tests {
         };
         for (key, value) in [
             ("ARROW:extension:name", "arrow.json"),
-            ("ADBC:postgresql:typname", "jsonb"),
-            ("ADBC:postgresql:typname", "numeric"),
+            (POSTGRES, "jsonb"),
+            (POSTGRES, "numeric"),
             ("logicalType", "VARIANT"),
         ] {
             assert_eq!(check(DataType::Utf8, key, value, false), Ok((DataType::Utf8, Carried::AsIs, true)), "{value}");
@@ -233,6 +236,8 @@ mod tests {
         assert_eq!(check(DataType::Utf8, "", "", true), Ok((DataType::Utf8, Carried::AsIs, true)));
         assert_eq!(check(DataType::Int64, "", "", true), Err(Refusal::NotText));
         assert_eq!(check(DataType::Utf8, "logicalType", "TEXT", false), Ok((DataType::Utf8, Carried::AsIs, false)));
+        assert_eq!(check(DataType::Int64, POSTGRES, "money", false), Err(Refusal::Text));
+        assert_eq!(check(DataType::Int64, POSTGRES, "int8", false), Ok((DataType::Int64, Carried::AsIs, false)));
         let uuid = check(DataType::FixedSizeBinary(16), "ARROW:extension:name", "arrow.uuid", false);
         assert_eq!(uuid, Ok((DataType::Utf8View, Carried::Uuid, false)));
         assert_eq!(check(DataType::FixedSizeBinary(16), "", "", false), Err(Refusal::Bytes));

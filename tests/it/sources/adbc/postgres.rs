@@ -45,6 +45,12 @@ impl Engine for OfPostgres {
             ("'v'::varchar(9)", "varchar", "Utf8", "v"),
             ("'{\"b\": 1,  \"a\": [1.0]}'::json", "json", "Utf8 json", "{\"b\": 1,  \"a\": [1.0]}"),
             ("'{\"b\": 1,  \"a\": [1.0]}'::jsonb", "jsonb", "Utf8 json", "{\"a\": [1.0], \"b\": 1}"),
+            (
+                "'6BA7B810-9dad-11d1-80b4-00c04fd430c8'::uuid",
+                "uuid",
+                "Utf8View",
+                "6ba7b810-9dad-11d1-80b4-00c04fd430c8",
+            ),
             ("'1969-07-20'::date", "date", "Date32", "1969-07-20"),
             ("'23:59:59.999999'::time", "time", "Time64(µs)", "23:59:59.999999"),
             ("'2026-11-27 01:02:03.000004'::timestamp", "timestamp", "Timestamp(µs)", "2026-11-27T01:02:03.000004"),
@@ -60,8 +66,14 @@ impl Engine for OfPostgres {
     }
 
     fn unfit(&self) -> (String, Vec<(&'static str, &'static str)>) {
-        let query = "SELECT '\\x00'::bytea AS a, '1 day'::interval AS \"B b\", 1 AS ok";
-        let casts = vec![("a", "encode(\"a\", 'hex') AS \"a\""), ("B b", "CAST(\"B b\" AS VARCHAR) AS \"B b\"")];
+        let query =
+            "SELECT '\\x00'::bytea AS a, '1 day'::interval AS \"B b\", '1'::money AS c, '10.0.0.1'::inet AS d, 1 AS ok";
+        let casts = vec![
+            ("a", "encode(\"a\", 'hex') AS \"a\""),
+            ("B b", "CAST(\"B b\" AS VARCHAR) AS \"B b\""),
+            ("c", "CAST(\"c\" AS VARCHAR)"),
+            ("d", "CAST(\"d\" AS VARCHAR)"),
+        ];
         (query.to_owned(), casts)
     }
 
