@@ -14,6 +14,8 @@
 //!
 //! A new source is a folder here with one [`Source`], one line in [`open`], one page in docs/, one conformance line.
 
+pub mod adbc;
+mod caught;
 mod environment;
 pub mod files;
 pub mod model;
@@ -142,6 +144,7 @@ impl SourceError {
 pub fn open(source: &spec::Source, environment: &Arc<Environment>) -> Box<dyn Source> {
     match source {
         spec::Source::Files(files) => Box::new(files::Files::new(files.clone())),
+        spec::Source::Adbc(adbc) => Box::new(adbc::Adbc::new(adbc.clone(), Arc::clone(environment))),
         spec::Source::Postgres(database) => Box::new(sql::Postgres::new(database.clone(), Arc::clone(environment))),
         spec::Source::Mysql(database) => Box::new(sql::Mysql::new(database.clone(), Arc::clone(environment))),
         spec::Source::Sqlite(file) => Box::new(sql::Sqlite::new(file.clone(), Arc::clone(environment))),

@@ -62,8 +62,11 @@ const PURE: &[&str] = &[
     "receipt",
     "store/orgs",
     "job/raw",
+    "job/redact.rs",
     "job/spec",
+    "job/spell.rs",
     "job/templated.rs",
+    "source/adbc/columns/types.rs",
     "deliver/encode.rs",
     "deliver/grants.rs",
     "deliver/limits/breaker.rs",
@@ -77,7 +80,6 @@ const PURE: &[&str] = &[
     "deliver/remedy.rs",
     "deliver/retry.rs",
     "deliver/sign.rs",
-    "deliver/spell.rs",
     "deliver/verdict.rs",
 ];
 const IMPURE: &[&str] = &[
@@ -98,6 +100,8 @@ const IMPURE: &[&str] = &[
 
 /// Only these folders may name these crates.
 const ONLY_IN: &[(&str, &[&str])] = &[
+    ("adbc_core", &["source/adbc"]),
+    ("adbc_driver_manager", &["source/adbc"]),
     ("polars", &["source/files"]),
     ("reqwest", &["deliver"]),
     ("sqlx", &["store/sqlite", "store/postgres", "store/database.rs", "store/schema.rs", "source/sql"]),

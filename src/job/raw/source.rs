@@ -1,5 +1,6 @@
 //! `[source]`
 
+use super::RawAdbc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub enum RawSource {
     /// Local files.
     Files(RawFiles),
+    /// A warehouse or database by its ADBC driver.
+    Adbc(RawAdbc),
     /// A PostgreSQL database, or a server that speaks its protocol, such as Redshift.
     Postgres(RawDatabase),
     /// A MySQL or MariaDB database.

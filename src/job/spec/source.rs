@@ -1,6 +1,6 @@
 //! `[source]`: where rows come from.
 
-use super::Templated;
+use super::{AdbcSource, Templated};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +9,8 @@ use std::time::Duration;
 pub enum Source {
     /// Local files.
     Files(FilesSource),
+    /// Whatever has an ADBC driver.
+    Adbc(AdbcSource),
     /// PostgreSQL, or what speaks its protocol.
     Postgres(DatabaseSource),
     /// MySQL or MariaDB.
@@ -24,6 +26,7 @@ impl Source {
             Source::Files(_) => None,
             Source::Postgres(of) | Source::Mysql(of) => Some(&of.model),
             Source::Sqlite(of) => Some(&of.model),
+            Source::Adbc(of) => Some(&of.model),
         }
     }
 }
