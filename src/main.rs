@@ -3,6 +3,10 @@
 use nightmark::cli;
 use std::process::ExitCode;
 
+// Requests and rows are taken apart by one thread and freed by another, which the C library's allocator is slow at (docs/BENCHMARKS.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     match cli::main().await {

@@ -88,9 +88,9 @@ class Server:
     def said(self, *args):
         return subprocess.run([TARGET / "nightmark", "--home", self.folder, *args], check=True, capture_output=True, text=True).stdout
 
-    def wrk(self, connections, seconds, orgs="new", pause=0, threads=2):
+    def wrk(self, connections, seconds, orgs="new", pause=0, threads=2, plain=False):
         command = ["wrk", "-t", str(threads), "-c", str(connections), "-d", f"{seconds}s", "--timeout", "10s", "-s", HERE / "wrk.lua",
-                   f"http://127.0.0.1:{self.port}", "--", self.key, str(orgs), secrets.token_hex(4), str(pause)]
+                   f"http://127.0.0.1:{self.port}", "--", self.key, str(orgs), secrets.token_hex(4), str(pause), "plain" if plain else "ids"]
         said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         found = json.loads(re.search(r"RESULT (.*)", said)[1])
         if found["bad"] or found["broken"]:
@@ -133,10 +133,10 @@ def lines(label, found):
               f"{median(turns, 'p99_ms'):.1f} ms | {tail:.2f} |", flush=True)
 
 
-def compared(args, servers, orgs):
+def compared(args, servers, orgs, plain=False):
     for connections in map(int, args.connections.split(",")):
         before = {server.kind: server.stored() for server in servers if server.kind != "no-op"}
-        found = alternate(servers, args.turns, lambda server: server.wrk(connections, args.seconds, orgs))
+        found = alternate(servers, args.turns, lambda server: server.wrk(connections, args.seconds, orgs, plain=plain))
         for server in servers:
             if server.kind == "no-op":
                 continue
@@ -145,7 +145,8 @@ def compared(args, servers, orgs):
             stored = server.stored() - before[server.kind]
             if not sent <= stored <= sent + connections * args.turns:
                 raise SystemExit(f"{server.kind}: {sent} answered, {stored} stored")
-        lines(f"{'new orgs' if orgs == 'new' else 'updates'}, {connections} connections", found)
+        kind = "new orgs" if orgs == "new" else "updates"
+        lines(f"{kind}{' without ids of their own' if plain else ''}, {connections} connections", found)
 
 
 HEAD = "| load | store | upserts/s | of the no-op | p50 | p99 | of the no-op's |\n|---|---|---|---|---|---|---|"
@@ -155,6 +156,7 @@ def throughput(work, args, extra):
     servers = [Server(work / "noop", "no-op"), Server(work / "sqlite", "SQLite")]
     servers += [Server(work / f"{kind}-new", kind, store) for kind, store in extra("new")]
     compared(args, servers, "new")
+    compared(args, servers, "new", plain=True)
     for server in servers:
         server.stop()
 
@@ -228,6 +230,8 @@ def main():
     parts = args.only.split(",")
     with tempfile.TemporaryDirectory(prefix="nightmark-bench-", dir=args.folder) as folder:
         work = pathlib.Path(folder)
+        # Another user's server may have to pass through it.
+        work.chmod(0o711)
         machine(work)
         extra = lambda name: []  # noqa: E731
         server = None

@@ -9,6 +9,9 @@ use serde::Serialize;
 use std::time::Duration;
 use utoipa::ToSchema;
 
+/// Seconds after which an update may be sent again that needs somebody's help first.
+const UNSTORABLE: u64 = 300;
+
 /// An update was stored. The fields stand in the order of the guide's example.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -116,6 +119,8 @@ pub(super) enum Refusal {
     TooManyRequests(Duration),
     /// 503: more bodies are under way than may be held.
     Overloaded,
+    /// 503: these updates cannot be written, which somebody has to look into here. There is no point in sending them again at once.
+    Unstorable,
     /// 503: our own trouble. Never another 4xx: senders give up on those for good.
     Unavailable,
 }
@@ -153,7 +158,7 @@ impl Refusal {
             Refusal::TooLarge(_) | Refusal::TooMany(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Refusal::NotJson(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Refusal::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
-            Refusal::Overloaded | Refusal::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::Overloaded | Refusal::Unstorable | Refusal::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -174,6 +179,10 @@ impl Refusal {
             Refusal::TooMany(limit) => format!("The body has more than {limit} events"),
             Refusal::TooManyRequests(_) => "There are too many requests; send it again later".to_owned(),
             Refusal::Overloaded => "There are too many requests under way; send it again".to_owned(),
+            Refusal::Unstorable => {
+                "The update could not be stored, and will not be until somebody has looked into it here; the log has the reason"
+                    .to_owned()
+            }
             Refusal::Unavailable => "The update could not be stored now; send it again".to_owned(),
         }
     }
@@ -202,6 +211,7 @@ impl Refusal {
         match self {
             Refusal::TooManyRequests(wait) => Some(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)),
             Refusal::Overloaded | Refusal::Unavailable => Some(1),
+            Refusal::Unstorable => Some(UNSTORABLE),
             _ => None,
         }
     }
@@ -220,6 +230,7 @@ impl Refusal {
             Refusal::NotJson(_) => "not_json",
             Refusal::TooManyRequests(_) => "too_many_requests",
             Refusal::Overloaded => "overloaded",
+            Refusal::Unstorable => "unstorable",
             Refusal::Unavailable => "unavailable",
         }
     }

@@ -7,8 +7,10 @@
 use super::answer::Refusal;
 use super::body::MAX_BODY;
 use crate::mapping::json;
+use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use std::fmt;
 
 /// Events of one body at most. Segment's batches have 2,500, and none of a sender's usual size has this many in 4 MB.
 pub const MAX_EVENTS: usize = 10_000;
@@ -18,15 +20,53 @@ pub const MAX_EVENTS: usize = 10_000;
 /// # Errors
 /// 400 if it is no JSON array, 413 for more than [`MAX_EVENTS`].
 pub(super) fn split(body: &[u8]) -> Result<Vec<&RawValue>, Refusal> {
-    let events: Vec<&RawValue> = serde_json::from_slice(body).map_err(bad_json)?;
-    bounded(events)
+    serde_json::from_slice::<Elements>(body).map_err(bad_json)?.all()
 }
 
-/// The same for elements that are at hand.
-pub(super) fn bounded(events: Vec<&RawValue>) -> Result<Vec<&RawValue>, Refusal> {
-    match events.len() > MAX_EVENTS {
-        true => Err(Refusal::TooMany(MAX_EVENTS)),
-        false => Ok(events),
+/// The elements of an array, unread, and of more than [`MAX_EVENTS`] the first: `[0,0,…]` of 4 MB has two million, each of which would
+/// take eight times the room that it has in the body.
+pub(super) struct Elements<'a> {
+    first: Vec<&'a RawValue>,
+    /// Whether there are more. They were looked at all the same: what is no JSON is 400 however long it is.
+    more: bool,
+}
+
+impl<'a> Elements<'a> {
+    /// # Errors
+    /// 413 for more than [`MAX_EVENTS`].
+    pub(super) fn all(self) -> Result<Vec<&'a RawValue>, Refusal> {
+        match self.more {
+            true => Err(Refusal::TooMany(MAX_EVENTS)),
+            false => Ok(self.first),
+        }
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Elements<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Collector)
+    }
+}
+
+struct Collector;
+
+impl<'de> Visitor<'de> for Collector {
+    type Value = Elements<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // As a Vec says it.
+        f.write_str("a sequence")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut events: A) -> Result<Elements<'de>, A::Error> {
+        let mut elements = Elements { first: Vec::new(), more: false };
+        while let Some(event) = events.next_element()? {
+            match elements.first.len() < MAX_EVENTS {
+                true => elements.first.push(event),
+                false => elements.more = true,
+            }
+        }
+        Ok(elements)
     }
 }
 
@@ -83,5 +123,15 @@ mod tests {
             split(many(MAX_EVENTS + 1).as_bytes()).map(|events| events.len()),
             Err(Refusal::TooMany(MAX_EVENTS))
         );
+    }
+
+    #[test]
+    fn no_more_are_held_than_may_be() {
+        let body = |end: &str| format!("[{}0{end}", "0,".repeat(super::super::MAX_BATCH_BODY / 2 - 2));
+        let whole = body("]");
+        let elements: Elements = serde_json::from_str(&whole).expect("JSON");
+        assert!(elements.more && elements.first.capacity() <= 2 * MAX_EVENTS, "{}", elements.first.capacity());
+        assert_eq!(split(whole.as_bytes()).err(), Some(Refusal::TooMany(MAX_EVENTS)));
+        assert!(matches!(split(body(",]").as_bytes()), Err(Refusal::Bad(_))), "what is no JSON stays 400");
     }
 }

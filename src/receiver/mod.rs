@@ -11,7 +11,8 @@
 //! refused body is stored; unknown, mistyped, revoked and expired keys, wrong secrets
 //! and wrong signatures get one and the same answer; our own trouble is 503 with Retry-After and never a 4xx; a key or secret
 //! is never logged, which is why no request line is; no more of a body is held than its limit, packed or not, and no more of all together
-//! than there is memory for; a good key is never refused for others' bad ones.
+//! than there is memory for; a good key is never refused for others' bad ones (one that was not used since the start may have to come again, 503, while
+//! strangers' keys are looked up).
 //! Deliberately absent: what a sender does (`deliver`), what a payload means (`mapping`), the state's form (`store`); connections, time-outs
 //! and TLS (`server`).
 
@@ -160,7 +161,7 @@ impl ReceiverState {
         };
         match self.writer.write(updates.into_iter().map(upsert).collect(), Arc::clone(&share)).await {
             Err(WriteError::KeyChanged(upserts)) => self.store_again(admitted, upserts, share).await,
-            done => done.map_err(|error| unavailable(&error)),
+            done => done.map_err(not_written),
         }
     }
 
@@ -174,12 +175,23 @@ impl ReceiverState {
         let key = self.access.again(admitted).await?.key();
         upserts.iter_mut().for_each(|upsert| upsert.key.clone_from(&key));
         // Changed twice within one request: its sender comes again.
-        self.writer.write(upserts, share).await.map_err(|error| unavailable(&error))
+        self.writer.write(upserts, share).await.map_err(not_written)
     }
 
     async fn store_one(&self, admitted: &Admitted, update: Update, share: Arc<Share>) -> Result<Upserted, Refusal> {
         let done = self.store_many(admitted, vec![admitted.caller.called.one(update)], share).await?;
         done.first().copied().ok_or(Refusal::Unavailable)
+    }
+}
+
+/// What a sender is told whose updates were not written.
+fn not_written(error: WriteError) -> Refusal {
+    match error {
+        WriteError::Refused(reason) => {
+            tracing::error!(reason, "an update was answered 503, and will be each time: the store does not take it");
+            Refusal::Unstorable
+        }
+        error => unavailable(&error),
     }
 }
 

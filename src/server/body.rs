@@ -1,4 +1,7 @@
 //! A request's body on its way in: counted, and held to the request's time.
+//!
+//! Only the time in which the client is waited for counts. What we do before or between (looking a key up in a database that is slow) is
+//! no reason for a 408, which tells the client that it was too slow.
 
 use axum::body::{Body, Bytes};
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
@@ -6,6 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
 /// The body did not arrive in the time that a request has. To be answered 408.
@@ -41,17 +45,48 @@ impl Meter {
 
 struct Metered {
     inner: Incoming,
-    deadline: Instant,
-    /// Made when the body first waits: most are there with their head.
-    timer: Option<Pin<Box<Sleep>>>,
+    patience: Patience,
     meter: Arc<Meter>,
 }
 
-/// The body, and where it is counted.
-pub(super) fn metered(inner: Incoming, deadline: Instant) -> (Body, Arc<Meter>) {
+/// The body, and where it is counted. `left`: how long its bytes may be waited for, all together.
+pub(super) fn metered(inner: Incoming, left: Duration) -> (Body, Arc<Meter>) {
     let meter = Arc::new(Meter { bytes: AtomicU64::new(0), ended: AtomicBool::new(inner.is_end_stream()) });
-    let body = Metered { inner, deadline, timer: None, meter: Arc::clone(&meter) };
+    let patience = Patience { left, waiting: None, timer: None };
+    let body = Metered { inner, patience, meter: Arc::clone(&meter) };
     (Body::new(body), meter)
+}
+
+/// How long something may still be waited for.
+struct Patience {
+    left: Duration,
+    /// Since when it is.
+    waiting: Option<Instant>,
+    /// Made when it is first waited for: most bodies are there with their head.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Patience {
+    /// Ready once it is over.
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.waiting.is_none() {
+            let now = Instant::now();
+            self.waiting = Some(now);
+            let until = now + self.left;
+            match &mut self.timer {
+                Some(timer) => timer.as_mut().reset(until),
+                None => self.timer = Some(Box::pin(tokio::time::sleep_until(until))),
+            }
+        }
+        self.timer.as_mut().map_or(Poll::Pending, |timer| timer.as_mut().poll(cx))
+    }
+
+    /// It has come.
+    fn pause(&mut self) {
+        if let Some(since) = self.waiting.take() {
+            self.left = self.left.saturating_sub(since.elapsed());
+        }
+    }
 }
 
 impl hyper::body::Body for Metered {
@@ -63,7 +98,11 @@ impl hyper::body::Body for Metered {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::BoxError>>> {
         let this = &mut *self;
-        match Pin::new(&mut this.inner).poll_frame(cx) {
+        let frame = Pin::new(&mut this.inner).poll_frame(cx);
+        if frame.is_ready() {
+            this.patience.pause();
+        }
+        match frame {
             Poll::Ready(Some(Ok(frame))) => {
                 let bytes = frame.data_ref().map_or(0, Bytes::len);
                 this.meter.bytes.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Ordering::Relaxed);
@@ -75,10 +114,7 @@ impl hyper::body::Body for Metered {
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
-            Poll::Pending => {
-                let timer = this.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(this.deadline)));
-                timer.as_mut().poll(cx).map(|()| Some(Err(Late.into())))
-            }
+            Poll::Pending => this.patience.poll_over(cx).map(|()| Some(Err(Late.into()))),
         }
     }
 
@@ -88,5 +124,30 @@ impl hyper::body::Body for Metered {
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use tokio::time::{advance, timeout};
+
+    #[tokio::test(start_paused = true)]
+    async fn only_waiting_counts() {
+        let second = Duration::from_secs(1);
+        let mut patience = Patience { left: 10 * second, waiting: None, timer: None };
+        advance(60 * second).await;
+        for _ in 0..3 {
+            let waited = timeout(3 * second, poll_fn(|cx| patience.poll_over(cx))).await;
+            assert!(waited.is_err(), "9 s of 10");
+            patience.pause();
+            // Whatever we do with what has come.
+            advance(60 * second).await;
+        }
+        let since = Instant::now();
+        poll_fn(|cx| patience.poll_over(cx)).await;
+        let waited = since.elapsed();
+        assert!(waited >= second && waited < 2 * second, "{waited:?}");
     }
 }

@@ -21,7 +21,7 @@ pub struct Options {
     pub trusted_proxies: Vec<IpNet>,
     /// How long a request's head may take from its first byte on, the first byte of a connection, and a TLS handshake.
     pub head: Duration,
-    /// How long a request may take to arrive from its first byte on; also how long a client may leave an answer unread.
+    /// How long a request may take to arrive from its first byte on, without the time in which we do not read on; also how long a client may leave an answer unread.
     pub request: Duration,
     /// How long a request may take from its first byte on until there is an answer.
     pub answer: Duration,

@@ -45,7 +45,7 @@ impl Connection {
         let line = Line::new(id.clone(), client, &parts.method, began);
         parts.extensions.insert(id);
         parts.extensions.insert(ClientAddress(client));
-        let (body, meter) = metered(body, began + options.request);
+        let (body, meter) = metered(body, (began + options.request).saturating_duration_since(Instant::now()));
         let answer = match self.stop.turns_away(began) {
             true => our_trouble("stopping"),
             false => self.routed(&line, Request::from_parts(parts, body), began + options.answer).await,

@@ -13,7 +13,10 @@ impl From<sqlx::Error> for StoreError {
             (None, sqlx::Error::PoolTimedOut) => StoreError::Database(
                 "the database server cannot be reached, or has no connection free for this process".to_owned(),
             ),
-            (None, _) => StoreError::Database(sqlite::words(&error)),
+            // Neither database was asked, or a column has something that no version of ours writes.
+            (None, sqlx::Error::Encode(_)) => StoreError::Refused(error.to_string()),
+            (None, sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. }) => StoreError::Corrupt(error.to_string()),
+            (None, _) => sqlite::said(&error),
         }
     }
 }

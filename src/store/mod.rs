@@ -127,6 +127,9 @@ pub enum StoreError {
     /// It got in the way of another transaction, time and again.
     #[error("the state store is busy: {0}")]
     Busy(String),
+    /// The database does not take a value, or so much at once. The same again would fail again, and anything else may not.
+    #[error("the state store does not take what it was given: {0}")]
+    Refused(String),
     /// A record that cannot be read back, which a newer or damaged store would have.
     #[error("the state store holds something this version cannot read: {0}")]
     Corrupt(String),

@@ -22,6 +22,17 @@ struct Entry {
     since: Instant,
 }
 
+/// What is known of a key.
+#[derive(Debug)]
+pub(in crate::receiver) enum Cached {
+    /// What it was a moment ago.
+    Fresh(Arc<Known>),
+    /// There was such a key. Whoever is told so looks it up.
+    Stale,
+    /// Nothing: it may be made up.
+    Unknown,
+}
+
 /// Keys by the hash of their text.
 #[derive(Debug, Default)]
 pub(in crate::receiver) struct Cache(Mutex<HashMap<Hash, Entry>>);
@@ -32,17 +43,17 @@ impl Cache {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `None`: it must be looked up. Of many requests that come with a key whose second is over, one is told so; the
-    /// others go on with what was known until it has come back.
-    pub(in crate::receiver) fn get(&self, key: &Hash) -> Option<Arc<Known>> {
+    /// Of many requests that come with a key whose second is over, one is told so; the others go on with what was known until it has
+    /// come back.
+    pub(in crate::receiver) fn get(&self, key: &Hash) -> Cached {
         let now = Instant::now();
         let mut entries = self.entries();
-        let entry = entries.get_mut(key)?;
+        let Some(entry) = entries.get_mut(key) else { return Cached::Unknown };
         if now.duration_since(entry.since) < FRESH {
-            return Some(Arc::clone(&entry.known));
+            return Cached::Fresh(Arc::clone(&entry.known));
         }
         entry.since = now;
-        None
+        Cached::Stale
     }
 
     pub(in crate::receiver) fn put(&self, key: Hash, known: Arc<Known>) {
@@ -75,18 +86,22 @@ mod tests {
         Arc::new(Known::new(record(), &secrets))
     }
 
+    fn is_fresh(cache: &Cache, key: [u8; 32]) -> bool {
+        matches!(cache.get(&key), Cached::Fresh(_))
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_key_is_known_for_a_second() {
         let (cache, known) = (Cache::default(), known());
-        assert!(cache.get(&[1; 32]).is_none());
+        assert!(matches!(cache.get(&[1; 32]), Cached::Unknown));
         cache.put([1; 32], Arc::clone(&known));
         tokio::time::advance(FRESH - Duration::from_millis(1)).await;
-        assert!(cache.get(&[1; 32]).is_some() && cache.get(&[2; 32]).is_none());
+        assert!(is_fresh(&cache, [1; 32]) && matches!(cache.get(&[2; 32]), Cached::Unknown));
         tokio::time::advance(Duration::from_millis(1)).await;
-        assert!(cache.get(&[1; 32]).is_none(), "one looks it up");
-        assert!(cache.get(&[1; 32]).is_some(), "the others do not wait for it");
+        assert!(matches!(cache.get(&[1; 32]), Cached::Stale), "one looks it up");
+        assert!(is_fresh(&cache, [1; 32]), "the others do not wait for it");
         cache.forget(&[1; 32]);
-        assert!(cache.get(&[1; 32]).is_none());
+        assert!(matches!(cache.get(&[1; 32]), Cached::Unknown));
     }
 
     #[tokio::test(start_paused = true)]
@@ -99,7 +114,7 @@ mod tests {
         };
         (0..CAPACITY + 5).for_each(|number| cache.put(key(number), Arc::clone(&known)));
         assert_eq!(cache.entries().len(), CAPACITY);
-        assert!(cache.get(&key(CAPACITY)).is_none() && cache.get(&key(0)).is_some());
+        assert!(!is_fresh(&cache, key(CAPACITY)) && is_fresh(&cache, key(0)));
         tokio::time::advance(FRESH).await;
         cache.put(key(CAPACITY), known);
         assert_eq!(cache.entries().len(), 1, "those whose second is over make room");

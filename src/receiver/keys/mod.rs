@@ -15,7 +15,7 @@ mod signature;
 mod text;
 mod uses;
 
-pub(super) use cache::Cache;
+pub(super) use cache::{Cache, Cached};
 pub use known::check_reference;
 pub(super) use known::{Credentials, Known, Unsigned, compare_with_nothing};
 pub use make::{CreatedKey, KeyError, MAX_OVERLAP, NewKey, Purpose, Rotation, create, rotate};

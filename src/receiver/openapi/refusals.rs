@@ -30,7 +30,8 @@ fn all() -> Vec<(Refusal, &'static str)> {
             "Too many requests with this key, or too many with bad keys from this address.",
         ),
         (Refusal::Unavailable, "Our own trouble: the store is busy or fails."),
-        (Refusal::Overloaded, "More bodies are under way than may be held."),
+        (Refusal::Unstorable, "The store does not take these updates; our operator's log has the reason."),
+        (Refusal::Overloaded, "More bodies are under way than may be held, or more new keys than may be looked up."),
     ]
 }
 

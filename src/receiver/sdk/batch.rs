@@ -16,7 +16,6 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::error::Category;
-use serde_json::value::RawValue;
 use std::sync::Arc;
 
 /// Many events
@@ -61,7 +60,7 @@ fn sort(template: &PayloadTemplate, body: &[u8]) -> Result<Sorted, Refusal> {
     #[derive(Deserialize)]
     struct Batch<'a> {
         #[serde(borrow)]
-        batch: Vec<&'a RawValue>,
+        batch: events::Elements<'a>,
     }
     // Serde would take an array for the fields of a struct in their order.
     if body::first(body) == Some(b'[') {
@@ -75,7 +74,7 @@ fn sort(template: &PayloadTemplate, body: &[u8]) -> Result<Sorted, Refusal> {
         _ => events::bad_json(error),
     })?;
     let mut sorted = Sorted::default();
-    for (index, event) in events::bounded(batch.batch)?.into_iter().enumerate() {
+    for (index, event) in batch.batch.all()?.into_iter().enumerate() {
         match event::of_batch(template, index, events::read(event)) {
             Ok(Reading::Update(update)) => sorted.updates.push((index, update)),
             Ok(Reading::Ignored) => sorted.ignored += 1,

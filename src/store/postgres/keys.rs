@@ -1,4 +1,8 @@
 //! API keys. A change is one statement that looks at what it changes; counts are kept apart (migration 0002).
+//!
+//! Updates of orgs hold their key against changes for as long as they take. Postgres lets a row lock that is shared be joined past whoever waits
+//! to change the row, so under the load of several receivers a revocation would wait for ever. Its advisory locks are served in their order:
+//! updates share that of their key ([`orgs`](super::orgs)), a change has it for itself, and whoever comes later waits behind it.
 
 use super::columns::Moment;
 use super::{PostgresStore, before_nul, retried};
@@ -6,8 +10,8 @@ use crate::store::columns::signed;
 use crate::store::{Hash, KeyRecord, KeyStore, KeyUses, StoreError, records};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sqlx::Postgres;
 use sqlx::postgres::PgArguments;
+use sqlx::{Postgres, Transaction};
 
 type Query<'q> = sqlx::query::Query<'q, Postgres, PgArguments>;
 
@@ -35,6 +39,10 @@ const CHANGE: &str = "
 const REVOKE: &str =
     "UPDATE api_keys SET revision = revision + 1, revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
 
+/// Before a change: waits for the updates that are being written with the key. Its statement must be of its own, so that the next one
+/// sees what they have done.
+const GATE: &str = "SELECT pg_advisory_xact_lock(hashtext('nightmark key'), hashtext($1))";
+
 // Several keys in the order of their ids, so that two processes do not hold what the other needs.
 const COUNT: &str = "
     INSERT INTO api_key_uses (key_id, slot, stored, ignored, rejected, last_used_at)
@@ -50,7 +58,7 @@ const COUNT: &str = "
 impl KeyStore for PostgresStore {
     async fn put_key(&self, key: &KeyRecord) -> Result<(), StoreError> {
         retried!(self, {
-            let mut transaction = self.begin().await?;
+            let mut transaction = self.begin_change(&key.id).await?;
             bind(sqlx::query(PUT), key)
                 .bind(Moment(key.created_at))
                 .bind(key.last_used_at.map(Moment))
@@ -84,14 +92,20 @@ impl KeyStore for PostgresStore {
     }
 
     async fn change_key(&self, key: &KeyRecord) -> Result<bool, StoreError> {
-        retried!(self, { Ok(bind(sqlx::query(CHANGE), key).execute(&self.pool).await?.rows_affected() > 0) })
+        retried!(self, {
+            let mut transaction = self.begin_change(&key.id).await?;
+            let changed = bind(sqlx::query(CHANGE), key).execute(&mut *transaction).await?.rows_affected() > 0;
+            transaction.commit().await?;
+            Ok(changed)
+        })
     }
 
     async fn revoke_key(&self, id: &str, at: DateTime<Utc>) -> Result<Option<KeyRecord>, StoreError> {
         let Ok(id) = before_nul(id) else { return Ok(None) };
         retried!(self, {
-            sqlx::query(REVOKE).bind(id).bind(Moment(at)).execute(&self.pool).await?;
-            Ok(())
+            let mut transaction = self.begin_change(id).await?;
+            sqlx::query(REVOKE).bind(id).bind(Moment(at)).execute(&mut *transaction).await?;
+            Ok(transaction.commit().await?)
         })?;
         self.key(id).await
     }
@@ -110,6 +124,15 @@ impl KeyStore for PostgresStore {
                 .await?;
             Ok(())
         })
+    }
+}
+
+impl PostgresStore {
+    /// A transaction in which nobody else changes the key or writes with it.
+    async fn begin_change(&self, id: &str) -> Result<Transaction<'static, Postgres>, StoreError> {
+        let mut transaction = self.begin().await?;
+        sqlx::query(GATE).bind(id).execute(&mut *transaction).await?;
+        Ok(transaction)
     }
 }
 

@@ -6,7 +6,8 @@
 //! `synchronous_commit = off`). What is read to be written anew is locked first: rows by `FOR UPDATE` in the order of their
 //! ids, or the run that they belong to, so that READ COMMITTED, in which each statement sees what was committed before it,
 //! loses no update of another process. Rows that do not exist yet cannot be locked: who inserts one that another process has
-//! inserted meanwhile begins anew and finds it. Deadlocks and serialization failures are tried again a few times
+//! inserted meanwhile begins anew and finds it. Keys are changed behind an advisory lock that writers of orgs share (`keys`), because row locks that
+//! overlap without end would never let a change through. Deadlocks and serialization failures are tried again a few times
 //! ([`Tries`]); what takes too long ends as an error. A broken connection is one failed call; the pool makes another.
 //! Every statement's text is constant, and a batch of any size is one statement (UNNEST).
 //! Deliberately absent: who may write what, and when; anything that only works on a session of its own, but for the settings
@@ -50,11 +51,14 @@ use retried;
 #[derive(Debug, Clone)]
 pub struct PostgresStore {
     pool: PgPool,
+    /// For orgs, and nothing else.
+    writing: PgPool,
 }
 
 impl PostgresStore {
     /// Closes the connections. A store that is dropped instead loses nothing.
     pub async fn close(&self) {
+        self.writing.close().await;
         self.pool.close().await;
     }
 
@@ -102,11 +106,17 @@ pub(super) fn said(error: &PgDatabaseError) -> StoreError {
     let message = error.message();
     match error.code() {
         "40001" | "40P01" => StoreError::Busy(message.to_owned()),
+        code if is_about_the_value(code) => StoreError::Refused(message.to_owned()),
         code => StoreError::Database(match remedy(code) {
             Some(remedy) => format!("{message}; {remedy}"),
             None => message.to_owned(),
         }),
     }
+}
+
+/// Data exceptions, broken constraints, and what is more than the server can do: 22, 23, 54.
+fn is_about_the_value(code: &str) -> bool {
+    ["22", "23", "54"].iter().any(|class| code.starts_with(class))
 }
 
 /// What to do about an error, by its SQLSTATE (Postgres's manual, appendix "PostgreSQL Error Codes").

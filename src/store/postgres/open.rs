@@ -23,8 +23,11 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
     migrations
 });
 
-/// Connections of a process at most.
-const CONNECTIONS: u32 = 8;
+/// Connections of a process at most, without those by which orgs are written.
+const CONNECTIONS: u32 = 6;
+/// Connections by which orgs are written: whatever else asks, look-ups of keys that strangers make up above all, takes none of them.
+/// The second is for the time in which the first is found to be broken.
+const WRITING: u32 = 2;
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(5);
 /// A connection that was idle for longer is tried before it is used.
@@ -116,7 +119,10 @@ impl PostgresStore {
             migrate(&mut connection, &server.schema).await.map_err(|reason| server.cannot_open(reason))?;
         }
         close(connection).await;
-        Ok(PostgresStore { pool: server.pool(Access::Write) })
+        Ok(PostgresStore {
+            pool: server.pool(Access::Write, CONNECTIONS),
+            writing: server.pool(Access::Write, WRITING),
+        })
     }
 
     /// Opens the store for reading only: the server itself refuses writes. Nothing is made or migrated. `None`: nothing has
@@ -128,7 +134,10 @@ impl PostgresStore {
         let (connection, found) = server.look(Access::Read).await?;
         close(connection).await;
         let found = as_known(&server.shown, found, newest(&MIGRATIONS))?;
-        Ok(found.map(|_| PostgresStore { pool: server.pool(Access::Read) }))
+        Ok(found.map(|_| {
+            let pool = server.pool(Access::Read, CONNECTIONS);
+            PostgresStore { writing: pool.clone(), pool }
+        }))
     }
 }
 
@@ -153,10 +162,10 @@ impl Server {
         looked.map_err(|error| self.cannot_open(without_preface(error.into())))
     }
 
-    fn pool(&self, access: Access) -> PgPool {
+    fn pool(&self, access: Access, connections: u32) -> PgPool {
         let schema = self.schema.clone();
         PgPoolOptions::new()
-            .max_connections(CONNECTIONS)
+            .max_connections(connections)
             .acquire_timeout(CONNECT)
             .test_before_acquire(false)
             .after_connect(move |connection, _| {
@@ -173,6 +182,14 @@ impl Server {
                     Ok(true)
                 })
             })
+            // sqlx asks a connection that comes back whether it is well, and waits for as long as that takes: one whose server is gone without
+            // a word would keep its place for a quarter of an hour, and with it whoever writes.
+            .after_release(|connection, _| {
+                Box::pin(async move {
+                    let well = tokio::time::timeout(CONNECT, connection.ping()).await;
+                    well.map_err(|_| sqlx::Error::PoolTimedOut)?.map(|()| true)
+                })
+            })
             .connect_lazy_with(self.options.clone())
     }
 
@@ -184,7 +201,7 @@ impl Server {
 /// What went wrong, without that it was the store.
 fn without_preface(error: StoreError) -> String {
     match error {
-        StoreError::Database(said) | StoreError::Busy(said) => said,
+        StoreError::Database(said) | StoreError::Busy(said) | StoreError::Refused(said) => said,
         other => other.to_string(),
     }
 }

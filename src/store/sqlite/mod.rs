@@ -42,8 +42,16 @@ impl SqliteStore {
     }
 }
 
+/// What SQLite's words mean for us.
+pub(super) fn said(error: &sqlx::Error) -> StoreError {
+    match code(error) {
+        Some(TOO_BIG | CONSTRAINT | MISMATCH) => StoreError::Refused(words(error)),
+        _ => StoreError::Database(words(error)),
+    }
+}
+
 /// What went wrong and, where SQLite's own words do not say it, what to do.
-pub(super) fn words(error: &sqlx::Error) -> String {
+fn words(error: &sqlx::Error) -> String {
     // Only the database's own words: sqlx puts "error returned from database" before them.
     let said = error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
     match code(error).and_then(remedy) {
@@ -63,6 +71,9 @@ const IO_ERROR: u32 = 10;
 const CORRUPT: u32 = 11;
 const FULL: u32 = 13;
 const CANNOT_OPEN: u32 = 14;
+const TOO_BIG: u32 = 18;
+const CONSTRAINT: u32 = 19;
+const MISMATCH: u32 = 20;
 const NOT_A_DATABASE: u32 = 26;
 
 /// What to do about an error, where SQLite's words do not say it.

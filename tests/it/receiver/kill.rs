@@ -1,16 +1,17 @@
 //! A receiver that is killed in the middle of a batch has stored all of it or nothing, and all of it once it has said so. One that is
 //! killed at any time, under load, has everything that it has acknowledged, once, and still knows what it has answered.
 
+use crate::support::postgres::{Cluster, Database, PASSWORD};
 use crate::support::{Home, Served, number};
 use futures_util::future::join_all;
-use nightmark::store::sqlite::SqliteStore;
-use nightmark::store::{OrgChange, OrgStore};
+use nightmark::store::{OrgChange, Place, StateStore};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The marks in the code that a request comes past.
 pub const RECEIVER_MARKS: [&str; 2] = ["orgs.written", "orgs.committed"];
@@ -57,9 +58,16 @@ fn org_of(number: i64) -> String {
     }
 }
 
+/// Where a receiver keeps its state.
+enum State {
+    Sqlite,
+    Postgres(Database),
+}
+
 /// A receiver's home, and what it has answered.
 struct Life {
     home: Home,
+    state: State,
     client: reqwest::Client,
     key: String,
     next: AtomicI64,
@@ -78,6 +86,34 @@ async fn send(life: &Life, address: &str, number: i64, request: &str) -> Option<
 }
 
 impl Life {
+    fn new(state: State) -> Life {
+        let home = Home::new();
+        let store = match &state {
+            State::Sqlite => String::new(),
+            State::Postgres(database) => database.setting(),
+        };
+        home.write("nightmark.toml", &format!("[receiver]\nrate = 1000000\n{store}"));
+        let mut create = home.command(&["keys", "create", "--json", "--name", "k", "--template", "flat"]);
+        let created = crate::support::ran(create.env("PG_PASSWORD", PASSWORD).output().unwrap()).expect(0).json();
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let key = created["key"].as_str().unwrap().to_owned();
+        Life { home, state, client, key, next: AtomicI64::new(1) }
+    }
+
+    fn serve(&self) -> Served {
+        Served::start_with(&self.home, &[("PG_PASSWORD", PASSWORD)])
+    }
+
+    /// A look at what is stored, from beside.
+    async fn store(&self) -> Arc<dyn StateStore> {
+        let place = match &self.state {
+            State::Sqlite => Place::File(self.home.path("nightmark.db")),
+            State::Postgres(database) => Place::Postgres(Box::new(database.server())),
+        };
+        place.look().await.unwrap().unwrap()
+    }
+
     /// Load until the process is killed: what was sent, with the answer if one came.
     async fn live(&self, served: Served, rng: &mut StdRng) -> BTreeMap<i64, Option<String>> {
         let address = served.receiver.clone();
@@ -103,14 +139,14 @@ impl Life {
 
     /// Everything that was acknowledged is there with its history, and nothing twice.
     async fn check_stored(&self, sent: &BTreeMap<i64, Option<String>>) {
-        let store = SqliteStore::open_existing_readonly(&self.home.path("nightmark.db")).await.unwrap().unwrap();
+        let store = self.store().await;
         for (number, answer) in sent {
             let Some(answer) = answer else { continue };
             let id = org_of(*number);
             let org = store.org(&id).await.unwrap().unwrap_or_else(|| panic!("{id} was acknowledged"));
             let target = format!("\"targetOrgId\":{},", org.target_org_id);
             assert!(answer.contains(&target), "{answer}: {target}");
-            let made = changes_of(&store, &id, *number).await;
+            let made = changes_of(store.as_ref(), &id, *number).await;
             assert_eq!(made.len(), 1, "{id}: update {number} is in its history once");
             assert_eq!(made[0].fields["mrr"]["after"], json!(number));
         }
@@ -133,45 +169,51 @@ impl Life {
 }
 
 /// What an update did to its org, under whichever of its request ids.
-async fn changes_of(store: &SqliteStore, id: &str, number: i64) -> Vec<OrgChange> {
+async fn changes_of(store: &dyn StateStore, id: &str, number: i64) -> Vec<OrgChange> {
     let ids = [format!("first_{number}"), format!("again_{number}")];
     let changes = store.history(id, None, 1_000_000).await.unwrap();
     changes.into_iter().filter(|change| ids.contains(&change.request_id)).collect()
 }
 
 /// 50 kills. Every update that was sent in any life is there in the end, once, and each history leads to the org as it is.
-#[tokio::test]
-async fn what_was_acknowledged_survives_every_kill() {
+async fn survives_every_kill(state: State) {
     let seed = number("NIGHTMARK_CRASH_SEED").unwrap_or_else(rand::random);
     let kills = number("NIGHTMARK_RECEIVER_KILLS").unwrap_or(50);
     println!("NIGHTMARK_CRASH_SEED={seed}");
     let mut rng = StdRng::seed_from_u64(seed);
-    let home = Home::new();
-    home.write("nightmark.toml", "[receiver]\nrate = 1000000\n");
-    let key = home.run(&["keys", "create", "--json", "--name", "k", "--template", "flat"]).expect(0).json();
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let key = key["key"].as_str().unwrap().to_owned();
-    let life = Life { home, client, key, next: AtomicI64::new(1) };
+    let begun = Instant::now();
+    let life = Life::new(state);
     let (mut last, mut acknowledged) = (BTreeMap::new(), 0);
     for _ in 0..kills {
-        let served = Served::start(&life.home);
+        let served = life.serve();
         life.check_repeats(&served.receiver, &last).await;
         last = life.live(served, &mut rng).await;
         acknowledged += last.values().flatten().count();
         life.check_stored(&last).await;
     }
-    let served = Served::start(&life.home);
+    let served = life.serve();
     life.check_repeats(&served.receiver, &last).await;
     assert_eq!(served.stop(), 0);
     let sent = life.next.load(Ordering::Relaxed) - 1;
-    println!("{kills} kills, {sent} updates sent, {acknowledged} acknowledged before a kill");
+    let took = begun.elapsed().as_secs();
+    println!("{kills} kills, {sent} updates sent, {acknowledged} acknowledged before a kill, {took} s");
     assert!(acknowledged > kills as usize, "the kills came under load");
     check_all(&life, sent).await;
 }
 
+#[tokio::test]
+async fn what_was_acknowledged_survives_every_kill() {
+    survives_every_kill(State::Sqlite).await;
+}
+
+/// The server lives on, with whatever the killed process had begun.
+#[tokio::test]
+async fn what_was_acknowledged_survives_every_kill_on_postgres() {
+    survives_every_kill(State::Postgres(Cluster::shared().database())).await;
+}
+
 async fn check_all(life: &Life, sent: i64) {
-    let store = SqliteStore::open_existing_readonly(&life.home.path("nightmark.db")).await.unwrap().unwrap();
+    let store = life.store().await;
     let mut seen = vec![0; usize::try_from(sent).unwrap() + 1];
     let mut targets = Vec::new();
     for org in store.orgs(None, u32::MAX).await.unwrap() {

@@ -301,6 +301,42 @@ async fn a_store_that_fails_is_503() {
     assert_eq!(answer.retry_after.as_deref(), Some("1"));
 }
 
+/// Something done to the state from outside, as no version of ours would.
+async fn tamper(server: &Server, sql: &'static str) {
+    use sqlx::{ConnectOptions, Connection};
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(server.dir.path().join("nightmark.db"));
+    let mut connection = options.connect().await.unwrap();
+    sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+/// It is no sender's fault and does not pass by itself: no 4xx, and no repeat every second. Others are not held up.
+#[tokio::test]
+async fn what_the_store_does_not_take_is_503_for_long_and_fails_alone() {
+    let server = Server::start().await;
+    let key = server.flat_key().await;
+    tamper(
+        &server,
+        "CREATE TRIGGER refuse BEFORE INSERT ON orgs WHEN new.product_org_id = 'refused' BEGIN SELECT RAISE(ABORT, 'no'); END",
+    )
+    .await;
+    let post = async |number: i32| {
+        let id = if number == 7 { "refused".to_owned() } else { format!("ws_{number}") };
+        (id.clone(), server.post(&key, json!({"workspace_id": id}).to_string()).await)
+    };
+    for (id, answer) in join_all((0..20).map(post)).await {
+        match id == "refused" {
+            true => assert_eq!(answer.expect(503, "somebody has looked into it").retry_after.as_deref(), Some("300")),
+            false => drop(answer.expect(200, "\"success\":true")),
+        }
+        assert_eq!(server.store.org(&id).await.unwrap().is_some(), id != "refused");
+    }
+    // One request is one transaction, here too.
+    let array = json!([{"workspace_id": "beside"}, {"workspace_id": "refused"}]).to_string();
+    assert_eq!(server.post(&key, array).await.expect(503, "looked into").retry_after.as_deref(), Some("300"));
+    assert!(server.store.org("beside").await.unwrap().is_none());
+}
+
 #[tokio::test]
 async fn stopping_finishes_what_was_begun() {
     let server = Server::start().await;

@@ -1,11 +1,18 @@
 //! Postgres: the conformance suite, and what only a server that others use too can do wrong.
 
-use super::{at, conforms, run};
+use super::orgs::upsert;
+use super::{at, conforms, key, run};
 use crate::delivery::pki::Ca;
 use crate::support::postgres::{Cluster, PASSWORD, USER};
 use nightmark::store::postgres::{PostgresStore, Server};
-use nightmark::store::{KeyStore, OrgStore, RefusalStore, RunState, RunStore, StoreError};
-use secrecy::SecretString;
+use nightmark::store::{
+    KeyRecord, KeyStore, OrgStore, Patch, RefusalStore, RunState, RunStore, StoreError, UpsertOutcome,
+};
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::Connection;
+use std::time::{Duration, Instant};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 #[tokio::test]
 async fn postgres_conforms_and_reopening_keeps_all() {
@@ -100,6 +107,114 @@ fn an_address_that_cannot_be_used_is_not_repeated() {
         let error = Server::parse(&SecretString::from(url), schema).unwrap_err().to_string();
         assert!(error.contains(part) && !error.contains("planted"), "{url}: {error}");
     }
+}
+
+/// The way to a server, on which connections that were made before [`cut`](Way::cut) hang: nothing comes through, and nobody is told.
+struct Way {
+    port: u16,
+    cuts: watch::Sender<u32>,
+}
+
+impl Way {
+    async fn to(port: u16) -> Way {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let way = Way { port: listener.local_addr().unwrap().port(), cuts: watch::Sender::new(0) };
+        let cuts = way.cuts.subscribe();
+        tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                let mut cuts = cuts.clone();
+                tokio::spawn(async move {
+                    let made = *cuts.borrow_and_update();
+                    let mut far = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                    let cut = async { cuts.wait_for(|cut| *cut > made).await.map(drop) };
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                        // Both ends stay open.
+                        Ok(()) = cut => std::future::pending().await,
+                    }
+                });
+            }
+        });
+        way
+    }
+
+    fn cut(&self) {
+        self.cuts.send_modify(|cut| *cut += 1);
+    }
+}
+
+/// A network that swallows everything, as in a failover: what was on the way is given up, and so are the connections.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_hang_keep_no_place() {
+    let database = Cluster::shared().database();
+    let way = Way::to(database.port).await;
+    let url = database.url().replace(&format!(":{}/", database.port), &format!(":{}/", way.port));
+    let store = PostgresStore::open(&Server::parse(&SecretString::from(url), "nightmark").unwrap()).await.unwrap();
+    store.put_key(&KeyRecord { expires_at: None, ..key("orgs_1", 1) }).await.unwrap();
+    let write = async |org: &str| store.upsert_orgs(&[upsert(org, 1, |_| {})]).await;
+    let both = async || tokio::join!(write("a"), write("b"));
+    let (one, two) = both().await;
+    one.and(two).unwrap();
+    way.cut();
+    let (one, two) = both().await;
+    assert!(one.is_err() || two.is_err(), "nothing hangs");
+    let begun = Instant::now();
+    while let Err(error) = write("c").await {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{error}");
+    }
+    let (one, two) = both().await;
+    one.and(two).unwrap();
+}
+
+/// Whatever waits for the store, and be it look-ups of keys that strangers make up, orgs are written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn orgs_are_written_however_many_calls_wait() {
+    let database = Cluster::shared().database();
+    let store = database.open().await;
+    store.put_key(&KeyRecord { expires_at: None, ..key("orgs_1", 1) }).await.unwrap();
+    let url = SecretString::from(database.url());
+    let mut lock = sqlx::PgConnection::connect(url.expose_secret()).await.unwrap();
+    sqlx::raw_sql("BEGIN; LOCK TABLE nightmark.runs IN ACCESS EXCLUSIVE MODE").execute(&mut lock).await.unwrap();
+    let waiting: Vec<_> = (0..50)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move { store.runs(None, 1).await })
+        })
+        .collect();
+    // As many as may have come to the lock.
+    let locked =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while Cluster::shared().sql(&database.name, locked).parse::<usize>().unwrap() < 6 {}
+    let written = store.upsert_orgs(&[upsert("a", 1, |_| {})]).await;
+    assert!(matches!(written.unwrap()[..], [UpsertOutcome::Done(_)]));
+    let still = Cluster::shared().sql(&database.name, locked);
+    assert_eq!(still, "6", "they wait all the while, and hold no more connections than they may");
+    waiting.iter().for_each(tokio::task::JoinHandle::abort);
+    lock.close().await.unwrap();
+}
+
+/// What the database refuses of an update, and what it holds that cannot be read, is told from its being away.
+#[tokio::test]
+async fn what_is_wrong_with_one_update_is_told_from_other_trouble() {
+    let (cluster, database) = (Cluster::shared(), Cluster::shared().database());
+    let store = database.open().await;
+    store.put_key(&KeyRecord { expires_at: None, ..key("orgs_1", 1) }).await.unwrap();
+    let store_org = async |id: &str, name: &str| {
+        let named = upsert(id, 1, |patch| patch.name = Patch::Set(name.to_owned()));
+        store.upsert_orgs(&[named]).await
+    };
+    let nul = store_org("nul", "a\0b").await.unwrap_err();
+    assert!(matches!(nul, StoreError::Refused(_)), "{nul}");
+    store_org("short", "a").await.unwrap();
+    cluster.sql(&database.name, "UPDATE nightmark.orgs SET changes = 0 WHERE product_org_id = 'short'");
+    let short = store_org("short", "b").await.unwrap_err();
+    assert!(matches!(short, StoreError::Corrupt(_)), "its history goes further than it says: {short}");
+    cluster.sql(&database.name, "ALTER TABLE nightmark.orgs ALTER mrr TYPE text USING 'x'");
+    let typed = store.org("short").await.unwrap_err();
+    assert!(matches!(typed, StoreError::Corrupt(_)), "{typed}");
+    cluster.sql(&database.name, "ALTER TABLE nightmark.orgs RENAME TO elsewhere");
+    let gone = store_org("gone", "a").await.unwrap_err();
+    assert!(matches!(gone, StoreError::Database(_)), "{gone}");
 }
 
 /// With `synchronous_commit = off`, and a server that is slow to write its log, what was answered last would be lost.

@@ -12,6 +12,8 @@ use nightmark::store::{
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 /// Two processes that deliver different rows of one run: neither takes the other's word back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -171,6 +173,41 @@ async fn nothing_is_written_with_a_key_that_was_revoked_elsewhere() {
         let (written, there) = tokio::join!(write, revoke);
         assert_eq!(there, written, "what was written was there when the key was said to be revoked");
     }
+}
+
+/// Updates with a key that overlap without a gap, of several receivers: whoever revokes the key waits for those that have begun and no more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_is_revoked_under_constant_load() {
+    let (cluster, database) = (Cluster::shared(), Cluster::shared().database());
+    let stores = [database.open().await, database.open().await, database.open().await, database.open().await];
+    stores[0].put_key(&KeyRecord { expires_at: None, ..key("orgs_1", 1) }).await.unwrap();
+    // Each update takes a while, and none as long as another.
+    let slow = "CREATE FUNCTION nightmark.slow() RETURNS trigger LANGUAGE plpgsql AS \
+                $$ BEGIN PERFORM pg_sleep(0.05 + random() * 0.1); RETURN NULL; END $$; \
+                CREATE TRIGGER slow AFTER INSERT ON nightmark.orgs FOR EACH STATEMENT EXECUTE FUNCTION nightmark.slow()";
+    cluster.sql(&database.name, slow);
+    let written = AtomicUsize::new(0);
+    let write = async |who: usize| {
+        for number in 0.. {
+            let sent = [upsert(&format!("{who}_{number}"), 1, |_| {})];
+            if stores[who % stores.len()].upsert_orgs(&sent).await.unwrap() == [UpsertOutcome::KeyChanged] {
+                return;
+            }
+            written.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    let revoke = async {
+        while written.load(Ordering::Relaxed) < 20 {
+            tokio::task::yield_now().await;
+        }
+        let begun = Instant::now();
+        let revoked = stores[3].revoke_key("orgs_1", at(5)).await.unwrap().unwrap();
+        assert!(revoked.revoked_at.is_some());
+        // Some 0.15 s; without its turn, the 10 s after which a lock is given up.
+        assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    };
+    let writes = futures_util::future::join_all((0..8).map(write));
+    tokio::join!(writes, revoke);
 }
 
 /// Connections of a store at most.

@@ -1,7 +1,7 @@
 //! Received orgs: what a batch concerns is read and locked, [`plan`] decides, and what it says is written, in one transaction of
 //! four round trips (begin, [`read`], [`write`], commit), whatever the batch's size.
 //!
-//! Keys are locked first and against changes only, then the orgs that exist, in the order of their ids. Two processes that both
+//! Keys are locked first and against changes only (twice: why, `keys` says), then the orgs that exist, in the order of their ids. Two processes that both
 //! take an org for new, or an update for its first sending, meet at a unique index: the second begins anew and finds it.
 
 mod read;
@@ -31,7 +31,7 @@ impl OrgStore for PostgresStore {
             return Ok(Vec::new());
         }
         retried!(self, {
-            let mut transaction = self.begin().await?;
+            let mut transaction = self.writing.begin().await?;
             let (known, mut numbers) = read::known(&mut transaction, batch).await?;
             // There is one for each org that is not known, which is all that are asked for.
             let plan = plan(batch, known, || numbers.next().unwrap_or_default());

@@ -9,11 +9,17 @@ use std::collections::{BTreeSet, HashMap};
 /// Rows of four kinds, in one answer: the batch's keys, its orgs that exist, what those of its updates were answered that were
 /// done before, and a number for each org that does not exist. The branches run in this order, and with them the locks are taken.
 ///
+/// `gate` is a lock for each key that whoever changes the key waits for, and who comes later waits behind. All processes take them in the same
+/// order, before any other lock. What was committed during that wait counts: row locks are given on the newest version of a row.
+///
 /// An answer that another process is writing while the org is waited for is not seen; the write then fails on it and the batch
 /// is done anew. The answers are looked up one by one (LATERAL … LIMIT keeps Postgres from reading all of them for a join).
 const KNOWN: &str = "
-    WITH k AS MATERIALIZED (
-        SELECT id, revision, revoked_at, expires_at FROM api_keys WHERE id = ANY($1) ORDER BY id FOR SHARE
+    WITH gate AS MATERIALIZED (
+        SELECT pg_advisory_xact_lock_shared(hashtext('nightmark key'), hashtext(id)) FROM unnest($1::text[]) AS id
+    ), k AS MATERIALIZED (
+        SELECT id, revision, revoked_at, expires_at FROM api_keys
+        WHERE id = ANY($1) AND (SELECT count(*) FROM gate) > 0 ORDER BY id FOR SHARE
     ), o AS MATERIALIZED (
         SELECT * FROM orgs WHERE product_org_id = ANY($2) ORDER BY product_org_id FOR UPDATE
     )

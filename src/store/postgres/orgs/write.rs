@@ -47,7 +47,8 @@ const WRITE: &str = "
         last_used_at = greatest(api_key_uses.last_used_at, excluded.last_used_at)";
 
 /// # Errors
-/// [`StoreError::Busy`] where another process has made one of the orgs, or done one of the updates, meanwhile.
+/// [`StoreError::Busy`] where another process has made one of the orgs, or done one of the updates, meanwhile. [`StoreError::Corrupt`] for
+/// an org whose history goes further than it says itself: no other process can have written that, for the org is locked.
 pub(super) async fn plan(connection: &mut PgConnection, plan: &Plan<'_>) -> Result<(), StoreError> {
     let mut orgs: Vec<&OrgRecord> = plan.orgs.iter().collect();
     // New ones too are made in the order of their ids: two processes that make the same ones wait for each other in turn.
@@ -57,10 +58,13 @@ pub(super) async fn plan(connection: &mut PgConnection, plan: &Plan<'_>) -> Resu
     let query = bind_uses(bind_answers(query, &plan.answers), &plan.uses);
     match query.execute(connection).await {
         Ok(_) => Ok(()),
-        Err(error) if error.as_database_error().is_some_and(|said| said.is_unique_violation()) => {
-            Err(StoreError::Busy("another process has stored the same org meanwhile".to_owned()))
-        }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(match error.as_database_error().filter(|said| said.is_unique_violation()) {
+            Some(said) if said.constraint() == Some("org_history_pkey") => {
+                StoreError::Corrupt("an org has more history than it says".to_owned())
+            }
+            Some(_) => StoreError::Busy("another process has stored the same org meanwhile".to_owned()),
+            None => error.into(),
+        }),
     }
 }
 

@@ -1,9 +1,16 @@
 //! A thousand slow clients, and one good one.
 
-use super::{good, server};
+use super::{SHORT, good, server};
 use crate::receiver::raw::{Raw, post, update};
-use nightmark::server::Options;
+use axum::Router;
+use axum::body::Body;
+use axum::http::StatusCode;
+use axum::routing::post as to;
+use futures_util::StreamExt;
+use nightmark::clock::SystemClock;
+use nightmark::server::{Late, Options, Server};
 use nightmark::store::OrgStore;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long the slow ones are held: longer than a busy machine takes to let a thousand in.
@@ -74,4 +81,38 @@ async fn an_answer_that_nobody_reads_is_not_kept() {
     };
     tokio::time::timeout(Duration::from_secs(30), room).await.expect("room");
     assert!(server.store.org("a").await.unwrap().is_some(), "it was stored all the same");
+}
+
+/// A look-up of ours that takes longer than a request may is not the client's fault: its body has waited for us.
+#[tokio::test]
+async fn time_that_we_take_ourselves_is_none_of_the_clients() {
+    let read = async |body: Body| {
+        // What the handler does before it reads: the key.
+        tokio::time::sleep(SHORT + SHORT / 2).await;
+        let mut bytes = 0;
+        let mut chunks = body.into_data_stream();
+        while let Some(chunk) = chunks.next().await {
+            match chunk {
+                Ok(chunk) => bytes += chunk.len(),
+                Err(error) if Late::is_cause_of(&error) => return (StatusCode::REQUEST_TIMEOUT, "late".to_owned()),
+                Err(error) => return (StatusCode::BAD_REQUEST, error.to_string()),
+            }
+        }
+        (StatusCode::OK, bytes.to_string())
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (_stop, stopped) = tokio::sync::watch::channel(false);
+    let options = Options { request: SHORT, ..Options::default() };
+    let router = Router::new().route("/", to(read));
+    let _serving = tokio::spawn(Server::new(router, options, Arc::new(SystemClock)).run(listener, stopped));
+    // More than is read ahead.
+    const BYTES: usize = 200_000;
+    let request = |bytes: usize| {
+        format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {BYTES}\r\n\r\n{}", "x".repeat(bytes)).into_bytes()
+    };
+    let (mut whole, mut half) = (Raw::connect(address).await, Raw::connect(address).await);
+    tokio::join!(whole.send(request(BYTES)), half.send(request(BYTES / 2)));
+    whole.expect(200, &BYTES.to_string()).await;
+    half.expect(408, "late").await;
 }
