@@ -18,6 +18,8 @@ mod environment;
 pub mod files;
 pub mod model;
 mod parameters;
+pub mod pick;
+mod remote;
 
 pub use environment::Environment;
 pub use parameters::{Bound, Parameter, Parameters, bind};
@@ -84,6 +86,11 @@ pub trait Rows: Send + Sync {
 
     /// About how many rows there are; exact where known.
     fn estimate(&self) -> u64;
+
+    /// Why the run should be held although the extract can be read, such as its age; in words. Empty: nothing speaks against it.
+    fn held(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Some consecutive rows.
@@ -137,9 +144,15 @@ impl SourceError {
 }
 
 /// The registry: which adapter serves which kind.
-pub fn open(source: &spec::Source, _environment: &Arc<Environment>) -> Box<dyn Source> {
+pub fn open(source: &spec::Source, environment: &Arc<Environment>) -> Box<dyn Source> {
     match source {
-        spec::Source::Files(files) => Box::new(files::Files::new(files.clone())),
+        spec::Source::Files(files) => match &files.remote {
+            None => Box::new(files::Files::new(files.clone()).at(environment.at)),
+            Some(remote) => {
+                let read = |files, root, paths| -> Box<dyn Source> { Box::new(files::Files::of(files, root, paths)) };
+                Box::new(remote::RemoteFiles::new(files.clone(), remote.clone(), Arc::clone(environment), read))
+            }
+        },
     }
 }
 

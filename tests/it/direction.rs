@@ -13,7 +13,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("config", &["job"]),
     ("import", &["job"]),
     ("job", &["config", "mapping", "row"]),
-    ("source", &["job", "row"]),
+    ("objects", &[]),
+    ("source", &["config", "job", "objects", "row"]),
     ("normalise", &["row", "source"]),
     ("diff", &["job", "row"]),
     ("guard", &["job"]),
@@ -60,6 +61,7 @@ const PURE: &[&str] = &[
     "guard",
     "template",
     "receipt",
+    "source/pick",
     "store/orgs",
     "job/raw",
     "job/spec",
@@ -99,7 +101,10 @@ const IMPURE: &[&str] = &[
 /// Only these folders may name these crates.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("polars", &["source/files"]),
+    ("object_store", &["objects", "source/remote/bucket.rs"]),
     ("reqwest", &["deliver"]),
+    ("russh", &["source/remote/sftp"]),
+    ("russh_sftp", &["source/remote/sftp"]),
     ("sqlx", &["store/sqlite", "store/postgres", "store/database.rs", "store/schema.rs"]),
     ("axum", &["receiver", "server", "web"]),
     ("hyper", &["server"]),

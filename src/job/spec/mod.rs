@@ -8,7 +8,7 @@ pub use destination::{
     Rate, Retry, Route,
 };
 
-pub use source::{CsvOptions, FileFormat, FilesSource, Model, Source};
+pub use source::{Choice, CsvOptions, FileFormat, FilesSource, Latest, Model, Remote, Scheme, Source};
 
 use crate::mapping::PayloadTemplate;
 use crate::row;

@@ -1,7 +1,9 @@
 //! `[source]`
 
+mod choice;
 mod files;
 mod model;
+mod place;
 
 use crate::job::document::Document;
 use crate::job::raw::RawSource;
