@@ -45,6 +45,8 @@ need python3 python3
 need node nodejs
 need npm npm
 need nginx nginx
+need ssh-keygen openssh-client
+[ -x /usr/sbin/sshd ] || install openssh-server
 need sqlite3 sqlite3
 node -e 'process.exit(parseInt(process.versions.node) >= 20 ? 0 : 1)' || { echo "Node 20 or later is needed (Segment's SDK asks for it); this is $(node --version)" >&2; exit 1; }
 # The state store is tested on a real Postgres, which the tests start for themselves: the system's own cluster is not wanted.

@@ -177,7 +177,9 @@ impl Source for Files {
                 let (options, partitions) = (self.spec.csv.clone(), self.partitions(&paths)?);
                 csv::stream(csv::Input { paths, partitions, options, block: self.block, limit: ask.limit }, ask)?
             }
-            FileFormat::Parquet if self.spec.query.is_none() => parquet::stream(&paths, &self.partitions(&paths)?, ask)?,
+            FileFormat::Parquet if self.spec.query.is_none() => {
+                parquet::stream(&paths, &self.partitions(&paths)?, ask)?
+            }
             _ => memory::stream(self.whole(&paths, ask)?),
         };
         Ok(choose::held(stream, held))

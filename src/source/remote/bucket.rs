@@ -42,7 +42,14 @@ fn error(what: &str, fault: &Fault) -> SourceError {
 fn found(meta: ObjectMeta) -> Found {
     // A server that does not say when has the beginning of 1970.
     let modified = Some(meta.last_modified).filter(|at| at.timestamp() != 0);
-    Found { name: meta.location.as_ref().to_owned(), length: meta.size, modified, tag: meta.e_tag }
+    let tag = meta.e_tag.map(|tag| quoted(&tag));
+    Found { name: meta.location.as_ref().to_owned(), length: meta.size, modified, tag }
+}
+
+/// Some servers' lists leave out the quotes that belong to a tag.
+fn quoted(tag: &str) -> String {
+    let is_quoted = tag.starts_with('"') || tag.starts_with("W/");
+    if is_quoted { tag.to_owned() } else { format!("\"{tag}\"") }
 }
 
 impl Place for Bucket {

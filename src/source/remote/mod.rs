@@ -140,7 +140,9 @@ impl Source for RemoteFiles {
         let copies = self.copy(&*place, &decided.files, &folder)?;
         let names = rows::Names { folder: folder.path().to_owned(), place: place.shown("") };
         drop(place);
-        let stream = (self.read)(self.files.clone(), folder.path().to_owned(), copies).stream(ask).map_err(|error| names.put_right(error))?;
+        let stream = (self.read)(self.files.clone(), folder.path().to_owned(), copies)
+            .stream(ask)
+            .map_err(|error| names.put_right(error))?;
         Ok(rows::keep(stream, folder, names, decided.held))
     }
 

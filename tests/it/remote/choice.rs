@@ -3,6 +3,7 @@
 use super::servers::{KEY_ID, SECRET, Server, age};
 use super::{Nights, csv};
 use crate::support::says;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// Files here, or in a bucket.
@@ -37,7 +38,7 @@ impl Case {
     }
 
     /// A file that was written so many hours ago.
-    fn write(&self, name: &str, content: &str, hours: u64) {
+    fn write(&self, name: &str, content: impl AsRef<[u8]>, hours: u64) {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, content).unwrap();
@@ -48,15 +49,15 @@ impl Case {
 #[test]
 fn only_the_latest_is_read() {
     both("orgs_*.csv", "pick = \"latest\"", |case| {
-        case.write("orgs_c.csv", &csv(&["old"]), 48);
-        case.write("orgs_a.csv", &csv(&["new"]), 1);
+        case.write("orgs_c.csv", csv(&["old"]), 48);
+        case.write("orgs_a.csv", csv(&["new"]), 1);
         assert_eq!(case.nights.night(), ["new"]);
-        case.write("orgs_b.csv", &csv(&["newer"]), 0);
+        case.write("orgs_b.csv", csv(&["newer"]), 0);
         assert_eq!(case.nights.night(), ["newer"]);
     });
     both("orgs_*.csv", "pick = \"latest\"\nlatest_by = \"name\"", |case| {
-        case.write("orgs_9.csv", &csv(&["nine"]), 1);
-        case.write("orgs_10.csv", &csv(&["ten"]), 48);
+        case.write("orgs_9.csv", csv(&["nine"]), 1);
+        case.write("orgs_10.csv", csv(&["ten"]), 48);
         assert_eq!(case.nights.night(), ["ten"]);
     });
 }
@@ -64,17 +65,17 @@ fn only_the_latest_is_read() {
 #[test]
 fn an_extract_without_its_marker_is_not_read() {
     both("*/orgs_*.csv", "done_marker = \"_SUCCESS\"", |case| {
-        case.write("1/orgs_a.csv", &csv(&["a"]), 0);
+        case.write("1/orgs_a.csv", csv(&["a"]), 0);
         case.nights.fails(&["the extract is not complete", "`_SUCCESS`", "orgs_a.csv"]);
         case.write("1/_SUCCESS", "", 0);
         assert_eq!(case.nights.night(), ["a"]);
     });
     both("orgs_*", "format = \"csv\"\npick = \"latest\"\ndone_marker = \"{name}.done\"", |case| {
-        case.write("orgs_1.csv", &csv(&["a"]), 5);
+        case.write("orgs_1.csv", csv(&["a"]), 5);
         case.write("orgs_1.csv.done", "", 5);
         case.write("orgs_2.csv", "workspace_id,na", 0);
         assert_eq!(case.nights.night(), ["a"]);
-        case.write("orgs_2.csv", &csv(&["b"]), 0);
+        case.write("orgs_2.csv", csv(&["b"]), 0);
         case.write("orgs_2.csv.done", "", 0);
         assert_eq!(case.nights.night(), ["b"]);
     });
@@ -83,7 +84,7 @@ fn an_extract_without_its_marker_is_not_read() {
 #[test]
 fn an_old_extract_holds_the_run_until_it_is_approved() {
     both("orgs.csv", "max_age = \"36h\"", |case| {
-        case.write("orgs.csv", &csv(&["a"]), 80);
+        case.write("orgs.csv", csv(&["a"]), 80);
         let held = case.nights.run(&["run", "orgs"]).expect(3);
         says(
             &held,
@@ -95,28 +96,28 @@ fn an_old_extract_holds_the_run_until_it_is_approved() {
         says(&preview, &["the extract is 3 days old"]);
         case.nights.run(&["run", "orgs", "--approve"]).expect(0);
         assert_eq!(case.nights.destination.take_orgs(), ["a"]);
-        case.write("orgs.csv", &csv(&["a", "b"]), 35);
+        case.write("orgs.csv", csv(&["a", "b"]), 35);
         assert_eq!(case.nights.night(), ["b"]);
     });
+}
+
+/// A Parquet file with these orgs.
+fn parquet(orgs: &[&str]) -> Vec<u8> {
+    use arrow::array::{ArrayRef, RecordBatch, StringArray};
+    let ids: ArrayRef = std::sync::Arc::new(StringArray::from(orgs.to_vec()));
+    let batch = RecordBatch::try_from_iter([("workspace_id", ids)]).unwrap();
+    let mut bytes = Vec::new();
+    let mut writer = ::parquet::arrow::ArrowWriter::try_new(&mut bytes, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    bytes
 }
 
 /// Also of Parquet, whose files the run copies and opens again.
 #[test]
 fn an_old_parquet_extract_holds_the_run() {
-    use arrow::array::{ArrayRef, RecordBatch, StringArray};
-    let ids: ArrayRef = std::sync::Arc::new(StringArray::from(vec!["a"]));
-    let batch = RecordBatch::try_from_iter([("workspace_id", ids)]).unwrap();
-    let mut bytes = Vec::new();
-    let mut writer = parquet::arrow::ArrowWriter::try_new(&mut bytes, batch.schema(), None).unwrap();
-    writer.write(&batch).unwrap();
-    writer.close().unwrap();
     both("orgs.parquet", "max_age = \"36h\"", |case| {
-        std::fs::write(case.path("orgs.parquet"), &bytes)
-            .or_else(|_| {
-                std::fs::create_dir_all(case.path("")).and_then(|()| std::fs::write(case.path("orgs.parquet"), &bytes))
-            })
-            .unwrap();
-        age(&case.path("orgs.parquet"), 80);
+        case.write("orgs.parquet", parquet(&["a"]), 80);
         says(&case.nights.run(&["run", "orgs"]).expect(3), &["the extract is 3 days old"]);
         case.nights.run(&["run", "orgs", "--approve"]).expect(0);
         assert_eq!(case.nights.destination.take_orgs(), ["a"]);
@@ -127,7 +128,7 @@ fn an_old_parquet_extract_holds_the_run() {
 #[test]
 fn a_file_that_is_still_written_is_waited_for() {
     both("orgs.csv", "settled = \"3s\"", |case| {
-        case.write("orgs.csv", &csv(&["a"]), 0);
+        case.write("orgs.csv", csv(&["a"]), 0);
         let path = case.path("orgs.csv");
         let writing = std::thread::spawn(move || {
             std::thread::sleep(std::time::Duration::from_secs(1));
@@ -160,4 +161,57 @@ fn what_contradicts_itself_is_refused_at_once() {
     nights.refuses(&["files cannot be had by `ftp://`"]);
     nights.source("path = \"orgs.csv\"\npick = \"latest\"\nlatest_by = [\"dt\"]");
     nights.refuses(&["without `hive = true` there are no partition columns"]);
+}
+
+/// The folders' columns stand behind the files' own, in every format, with a model and without.
+#[test]
+fn folders_of_partitions_are_columns() {
+    let day = |org: &str, dt: Value, region: &str| json!({"workspace_id": org, "dt": dt, "region": region});
+    let expected = [
+        day("a", json!("2026-01-14"), "eu"),
+        day("b", json!("2026-01-15"), "eu"),
+        day("c", json!("2026-01-15"), "S\u{e3}o Paulo/BR"),
+        day("n", Value::Null, "eu"),
+    ];
+    let files = [
+        ("dt=2026-01-14/region=eu", "a"),
+        ("dt=2026-01-15/region=eu", "b"),
+        ("dt=2026-01-15/region=S%C3%A3o Paulo%2FBR", "c"),
+        ("dt=__HIVE_DEFAULT_PARTITION__/region=eu", "n"),
+    ];
+    for extension in ["csv", "parquet", "ndjson"] {
+        let content = |org: &str| match extension {
+            "csv" => format!("workspace_id\n{org}\n").into_bytes(),
+            "ndjson" => format!("{{\"workspace_id\": \"{org}\"}}\n").into_bytes(),
+            _ => parquet(&[org]),
+        };
+        for model in ["", "\nquery = \"SELECT * FROM extract WHERE dt IS NULL OR dt >= '2026'\""] {
+            both(&format!("dt=*/*/part-*.{extension}"), &format!("hive = true{model}"), |case| {
+                for (folder, org) in files {
+                    case.write(&format!("{folder}/part-0.{extension}"), content(org), 0);
+                    case.write(&format!("{folder}/_part-0.{extension}"), "no data", 0);
+                }
+                assert_eq!(case.nights.bodies(), expected, "{extension} {model}");
+            });
+        }
+        both(&format!("**/part-*.{extension}"), "hive = true\npick = \"latest\"\nlatest_by = \"dt\"", |case| {
+            for (folder, org) in files {
+                case.write(&format!("{folder}/part-0.{extension}"), content(org), 0);
+            }
+            assert_eq!(case.nights.bodies(), expected[1..3], "{extension}");
+        });
+    }
+}
+
+/// A column that the files have themselves stays theirs.
+#[test]
+fn a_files_own_column_counts_before_its_folders() {
+    both("dt=*/orgs.csv", "hive = true", |case| {
+        case.write("dt=1/orgs.csv", "workspace_id,dt\na,own\n", 0);
+        assert_eq!(case.nights.bodies(), [json!({"workspace_id": "a", "dt": "own"})]);
+    });
+    both("*/orgs.csv", "hive = true", |case| {
+        case.write("plain/orgs.csv", csv(&["a"]), 0);
+        case.nights.fails(&["plain/orgs.csv stands in no folder of a partition"]);
+    });
 }

@@ -2,6 +2,7 @@
 
 mod choice;
 mod http;
+mod page;
 mod s3;
 mod servers;
 mod sftp;

@@ -88,11 +88,6 @@ impl Server {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, content).unwrap();
     }
-
-    /// Makes a file seem to have been written so long ago.
-    pub fn age(&self, name: &str, hours: u64) {
-        age(&self.path(name), hours);
-    }
 }
 
 /// Makes a file seem to have been written so long ago.
