@@ -55,6 +55,8 @@ if ! ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && ! command -v postg
   [ -e /etc/postgresql-common/createcluster.conf ] || echo 'create_main_cluster = false' | as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
   install postgresql
 fi
+# The source `mysql` is tested on a real MariaDB.
+[ -x /usr/sbin/mariadbd ] || command -v mariadbd >/dev/null || install mariadb-server
 # Postgres does not run as root; the tests step down to its own user.
 need setpriv util-linux
 # Full and read-only disks are made in a mount namespace.
@@ -75,6 +77,13 @@ if ! cmp -s tests/python/requirements.txt "$tools/venv/.sdks"; then
   cp tests/python/requirements.txt "$tools/venv/.sdks"
 fi
 export NIGHTMARK_TEST_PYTHON=$tools/venv/bin/python
+if ! cmp -s tests/python/dbt.txt "$tools/dbt/.installed"; then
+  step "installing dbt (it compiles a model in a test)"
+  python3 -m venv "$tools/dbt"
+  "$tools/dbt/bin/pip" install --quiet --disable-pip-version-check --no-compile -r tests/python/dbt.txt
+  cp tests/python/dbt.txt "$tools/dbt/.installed"
+fi
+export NIGHTMARK_TEST_DBT=$tools/dbt/bin/dbt
 
 # npm packages: what our templates are compared with, and what talks to us. Installed anew whenever the lock file changes.
 js=$PWD/tests/js

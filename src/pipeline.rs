@@ -14,6 +14,7 @@ mod compare;
 mod course;
 mod explain;
 mod extract;
+mod faults;
 mod messages;
 mod outbox;
 mod peeked;
@@ -25,7 +26,9 @@ mod scan;
 mod seen;
 mod send;
 mod service;
+mod since;
 mod spill;
+mod survey;
 mod tally;
 mod texts;
 mod tidy;
@@ -38,6 +41,8 @@ pub use plan::{Purpose, Resources, plan_blocking};
 pub use planned::{PlanInput, Planned};
 pub use sample::{Answering, Sample, sample};
 pub use send::{SendProgress, check_destination, missing_secrets};
+pub use since::Reach;
+pub use survey::{Asked, Observed, Survey, Surveyed, survey, survey_of_job};
 
 use crate::clock::Clock;
 use crate::config::{Home, Settings};
@@ -68,6 +73,9 @@ pub enum PipelineError {
         /// Why.
         source: SourceError,
     },
+    /// Several of the others, for `check`.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Several(Vec<PipelineError>),
     /// Columns that the job names and the extract lacks, reserved names, unsupported types.
     #[error("{}", .0.join("\n"))]
     Columns(Vec<String>),
@@ -218,11 +226,13 @@ pub struct How {
     pub approved: bool,
     /// Send what is published; else it stays pending.
     pub sends: bool,
+    /// Which orgs a query that asks for `{{last_success}}` is to give.
+    pub reach: Reach,
 }
 
 impl Default for How {
     fn default() -> Self {
-        How { approved: false, sends: true }
+        How { approved: false, sends: true, reach: Reach::default() }
     }
 }
 
@@ -291,7 +301,8 @@ impl Runner {
         let course = Course::begin(self, record, dir).await?;
         // Secrets are looked up first: a missing one should be known before an hour of extraction.
         let delivery = send::client(self, job)?;
-        let input = PlanInput::new(Arc::clone(job), &self.home, run.clone(), started_at);
+        let since = since::last_success(dir, Some(&*self.store), started_at, how.reach).await?;
+        let input = PlanInput::new(Arc::clone(job), &self.home, run.clone(), started_at, since);
         let planned = plan::plan(input, Some(&*self.store), &self.clock, self.resources, plan::Purpose::Run).await;
         let planned = match planned {
             Err(PipelineError::Drift(drift)) => {
@@ -376,8 +387,11 @@ pub async fn preview(
     store: Option<&dyn RunStore>,
     clock: &Arc<dyn Clock>,
     resources: Resources,
+    reach: Reach,
 ) -> Result<Planned, PipelineError> {
-    let input = PlanInput::new(job, home, clock.run_id(), clock.now());
+    let at = clock.now();
+    let since = since::last_success(&home.snapshots(&job.name), store, at, reach).await?;
+    let input = PlanInput::new(job, home, clock.run_id(), at, since);
     plan::plan(input, store, clock, resources, plan::Purpose::Preview).await
 }
 

@@ -3,10 +3,12 @@
 use super::report::{grouped, plural};
 use super::table::shown;
 use super::{Context, Exit};
+use crate::diff::BadKeys;
 use crate::job::load::{JobError, load_all, load_job};
 use crate::job::secrets::Secrets;
 use crate::job::spec::{Job, Payload};
-use crate::pipeline::{self, Answering};
+use crate::pipeline::{self, Answering, PipelineError};
+use crate::store::RunStore;
 use crate::template::RenderError;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -35,12 +37,18 @@ struct Checked {
 /// Only what keeps the check itself from being done.
 pub async fn run(context: &Context, args: CheckArgs) -> anyhow::Result<Exit> {
     let (jobs, mut checked) = load(context, &args);
+    // What a query may ask for is known from it; that it cannot be looked into is no problem of a job.
+    let store = if args.syntax { None } else { context.look_into_store().await.ok().flatten() };
+    let state = store.as_deref().map(|s| s as &dyn RunStore);
     for job in jobs {
         let result = match args.syntax {
             true => Checked { name: job.name, problems: Vec::new(), notes: Vec::new(), body: None },
-            false => check(context, Arc::new(job)).await,
+            false => check(context, Arc::new(job), state).await,
         };
         checked.push(result);
+    }
+    if let Some(store) = &store {
+        store.close().await;
     }
     if checked.is_empty() {
         anyhow::bail!("there are no job files in {}", context.home.jobs().display());
@@ -86,15 +94,37 @@ fn problem_text(error: &JobError) -> String {
 /// Rows that are read of each extract.
 const SAMPLE: usize = 1000;
 
-async fn check(context: &Context, job: Arc<Job>) -> Checked {
+/// What there is against a job but for secrets that are not there yet.
+pub(super) async fn problems_besides_secrets(context: &Context, job: Arc<Job>) -> Vec<String> {
+    let store = context.look_into_store().await.ok().flatten();
+    let mut checked = Checked { name: job.name.clone(), problems: Vec::new(), notes: Vec::new(), body: None };
+    look(context, job, store.as_deref().map(|s| s as &dyn RunStore), &mut checked).await;
+    if let Some(store) = &store {
+        store.close().await;
+    }
+    checked.problems
+}
+
+async fn check(context: &Context, job: Arc<Job>, store: Option<&dyn RunStore>) -> Checked {
     let mut checked = Checked { name: job.name.clone(), problems: Vec::new(), notes: Vec::new(), body: None };
     checked.problems.extend(secret_problems(context, &job));
-    match pipeline::sample(Arc::clone(&job), &context.home, &context.clock, SAMPLE).await {
+    look(context, job, store, &mut checked).await;
+    checked
+}
+
+/// Looks at the beginning of the extract.
+async fn look(context: &Context, job: Arc<Job>, store: Option<&dyn RunStore>, checked: &mut Checked) {
+    match pipeline::sample(Arc::clone(&job), &context.home, store, &context.clock, SAMPLE).await {
         Ok(sample) => {
             let columns = sample.columns.iter().map(|(name, kind, purpose)| format!("{name} ({kind}, {purpose})"));
             let columns = columns.collect::<Vec<_>>().join(", ");
             checked.notes.push(shown(&format!("{} read; columns: {columns}", plural(sample.rows, "row"))));
             checked.notes.extend(sample.rejects.listed().iter().map(super::report::reject_line));
+            let bad_keys = bad_keys(&job, &sample.bad_keys, sample.rows);
+            match job.diff.quarantine_bad_keys {
+                true => checked.notes.extend(bad_keys),
+                false => checked.problems.extend(bad_keys),
+            }
             let answering = sample.conformance.unwrap_or_default();
             checked.problems.extend(refused(&answering, sample.rows));
             match sample.body {
@@ -120,9 +150,35 @@ async fn check(context: &Context, job: Arc<Job>) -> Checked {
                 Payload::Flat { .. } | Payload::Group { .. } => checked.problems.extend(unanswered),
             }
         }
+        Err(PipelineError::Several(errors)) => {
+            checked.problems.extend(errors.iter().map(|error| shown_lines(&error.to_string())));
+        }
         Err(error) => checked.problems.push(shown_lines(&error.to_string())),
     }
-    checked
+}
+
+/// What is wrong with the keys of the sample.
+fn bad_keys(job: &Job, bad: &BadKeys, rows: u64) -> Option<String> {
+    if bad.count == 0 {
+        return None;
+    }
+    let mut lines = vec![format!(
+        "diff.key = {} is no key: {} in the first {}",
+        job.diff.key.join(", "),
+        plural(bad.count, "bad value"),
+        plural(rows, "row")
+    )];
+    lines.extend(bad.listed.iter().map(|bad| format!("  {bad}")));
+    let more = bad.count - bad.listed.len() as u64;
+    lines.extend((more > 0).then(|| format!("  … and {} more", grouped(more))));
+    lines.push(match job.diff.quarantine_bad_keys {
+        true => "  these orgs are left out (diff.on_bad_key)".to_owned(),
+        false => {
+            "  hint: one row per org is needed; mend the extract or its query, or set diff.on_bad_key = \"quarantine\""
+                .to_owned()
+        }
+    });
+    Some(shown_lines(&lines.join("\n")))
 }
 
 /// The rows of the sample that the destination's key would refuse.

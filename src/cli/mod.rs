@@ -10,7 +10,9 @@ pub mod dead_letters;
 pub mod demo;
 pub mod destinations;
 pub mod explain;
+pub mod first_look;
 pub mod import;
+pub mod init;
 pub mod keys;
 pub mod orgs;
 pub mod out;
@@ -87,6 +89,8 @@ enum Command {
     Keys(keys::KeysArgs),
     /// Show the orgs that the receiver holds
     Orgs(orgs::OrgsArgs),
+    /// Make a job file by questions: where the orgs are, what identifies them, who takes the webhooks
+    Init(Box<init::InitArgs>),
     /// Make a job file of another tool's files
     Import(import::ImportArgs),
     /// Try a payload template: what would a receiver take out of a body?
@@ -171,6 +175,7 @@ async fn command(cli: Cli) -> anyhow::Result<Exit> {
         Command::Serve(args) => serve::run(&context, args).await,
         Command::Keys(args) => keys::run(&context, args).await,
         Command::Orgs(args) => orgs::run(&context, args).await,
+        Command::Init(args) => init::run(&context, *args).await,
         Command::Import(args) => import::run(&context, args).await,
         Command::Template(args) => template::run(&context, args).await,
     }

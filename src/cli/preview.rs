@@ -1,15 +1,17 @@
 //! `nightmark preview JOB`: what a run would send. Sends nothing, changes nothing.
 
+use super::first_look::{FirstLook, LookArgs};
 use super::report::{self, clipped, grouped, plural};
 use super::resources::ResourceArgs;
 use super::table::{shown, table};
 use super::{Context, Exit, columns};
 use crate::diff::Operation;
 use crate::job::load::load_job;
-use crate::pipeline::{self, Planned};
+use crate::job::spec::Job;
+use crate::pipeline::{self, PipelineError, Planned, Reach};
 use crate::receipt::Counts;
 use crate::row::key_text;
-use crate::snapshot::ChangeBatch;
+use crate::snapshot::{ChangeBatch, Manifest};
 use crate::store::RunStore;
 use anyhow::Context as _;
 use serde_json::{Value, json};
@@ -28,6 +30,12 @@ pub struct PreviewArgs {
     /// Write the whole change set, with before and after, to this file as Parquet; bodies are not tried
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Read all orgs, also if the query asks for those that have changed: {{last_success}} is 1970-01-01
+    #[arg(long)]
+    pub full: bool,
+    /// How often the rows are looked at.
+    #[command(flatten)]
+    pub look: LookArgs,
     /// How much it may take.
     #[command(flatten)]
     pub resources: ResourceArgs,
@@ -42,17 +50,16 @@ pub async fn run(context: &Context, args: PreviewArgs) -> anyhow::Result<Exit> {
     let job = Arc::new(load_job(&context.home, &args.job)?);
     let store = context.look_into_store().await?;
     let state = store.as_deref().map(|s| s as &dyn RunStore);
-    let outcome =
-        pipeline::preview(Arc::clone(&job), &context.home, state, &context.clock, args.resources.resources()).await;
+    let reach = if args.full { Reach::All } else { Reach::SinceLastSuccess };
+    let (home, resources) = (&context.home, args.resources.resources());
+    let look = look(context, &job, state, &args).await;
+    let outcome = pipeline::preview(Arc::clone(&job), home, state, &context.clock, resources, reach).await;
     if let Some(store) = &store {
         store.close().await;
     }
     let planned = match outcome {
         Ok(planned) => planned,
-        Err(error) => match report::held_by(&job.name, &error) {
-            Some(reasons) => return Ok(held_without_plan(context, &job.name, &reasons, started)),
-            None => return Err(error.into()),
-        },
+        Err(error) => return not_planned(context, &job, look.as_ref(), error, started),
     };
     let elapsed = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     if let Some(file) = &args.output {
@@ -60,8 +67,12 @@ pub async fn run(context: &Context, args: PreviewArgs) -> anyhow::Result<Exit> {
     }
     let unsendable = unsendable(&planned)?;
     if context.json {
-        print_json(&planned, &report::first_changes(&planned, args.limit.unwrap_or(usize::MAX))?, elapsed);
+        let sample = look.map(|look| look.json(&job, &planned.bad_keys));
+        print_json(&planned, &report::first_changes(&planned, args.limit.unwrap_or(usize::MAX))?, elapsed, sample);
     } else {
+        if let Some(look) = look {
+            look.print(&job, &planned.bad_keys, Some(planned.counts.extracted));
+        }
         print_text(&planned, &report::first_changes(&planned, args.limit.unwrap_or(20))?, elapsed, unsendable);
     }
     Ok(match (planned.held.is_empty(), unsendable) {
@@ -69,6 +80,44 @@ pub async fn run(context: &Context, args: PreviewArgs) -> anyhow::Result<Exit> {
         (true, 0) => Exit::Done,
         (true, _) => Exit::SomeFailed,
     })
+}
+
+/// What the extract looks like, where there is nothing yet to compare it with, or where it is asked for. An extract that cannot be read is told
+/// by the comparison.
+async fn look(
+    context: &Context,
+    job: &Arc<Job>,
+    store: Option<&dyn RunStore>,
+    args: &PreviewArgs,
+) -> Option<FirstLook> {
+    let manifest = Manifest::load(&context.home.snapshots(&job.name)).ok()?;
+    if args.output.is_some() || (manifest.is_some() && !args.look.twice) {
+        return None;
+    }
+    FirstLook::take(context, job, store, &args.look, manifest.is_none()).await.ok()
+}
+
+/// A held run, or none at all: keys that are none are part of the first look.
+fn not_planned(
+    context: &Context,
+    job: &Job,
+    look: Option<&FirstLook>,
+    error: PipelineError,
+    started: Instant,
+) -> anyhow::Result<Exit> {
+    if let Some(reasons) = report::held_by(&job.name, &error) {
+        return Ok(held_without_plan(context, &job.name, &reasons, started));
+    }
+    if let (PipelineError::BadKeys { bad, .. }, Some(look)) = (&error, look) {
+        if context.json {
+            let sample = look.json(job, bad);
+            eprintln!("error: {error}");
+            crate::say!("{}", json!({ "state": "failed", "error": error.to_string(), "sample": sample }));
+            return Ok(Exit::CouldNotRun);
+        }
+        look.print(job, bad, None);
+    }
+    Err(error.into())
 }
 
 /// The change set as a file, for whoever wants to look at all of it.
@@ -113,7 +162,7 @@ fn held_without_plan(context: &Context, job: &str, reasons: &[String], started: 
     Exit::Held
 }
 
-fn print_json(planned: &Planned, first: &[ChangeBatch], elapsed: u64) {
+fn print_json(planned: &Planned, first: &[ChangeBatch], elapsed: u64, sample: Option<Value>) {
     let mut object = report::counts_json(None, &planned.of.job.name, &planned.counts, elapsed);
     object.insert("suppressed".into(), json!(planned.suppressed));
     object.insert("held".into(), json!(planned.held));
@@ -123,6 +172,7 @@ fn print_json(planned: &Planned, first: &[ChangeBatch], elapsed: u64) {
     object.insert("columns".into(), columns::object(&planned.compared(), &planned.stats));
     let changes = first.iter().flat_map(|batch| (0..batch.len()).map(|at| report::change_json(planned, batch, at)));
     object.insert("changes".into(), changes.collect());
+    object.extend(sample.map(|sample| ("sample".to_owned(), sample)));
     crate::say!("{}", Value::Object(object));
 }
 

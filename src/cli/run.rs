@@ -7,7 +7,7 @@ use super::{Context, Exit, columns};
 use crate::deliver::{Http, Summary};
 use crate::job::load::load_job;
 use crate::job::spec::Job;
-use crate::pipeline::{How, PipelineError, RunReport, Runner, SendProgress};
+use crate::pipeline::{How, PipelineError, Reach, RunReport, Runner, SendProgress};
 use crate::receipt::Outcome;
 use crate::store::RunState;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -28,6 +28,9 @@ pub struct RunArgs {
     /// Publish the change set and send nothing: every change stays pending, and the next run sends it
     #[arg(long)]
     pub no_send: bool,
+    /// Read all orgs, also if the query asks for those that have changed: {{last_success}} is 1970-01-01
+    #[arg(long)]
+    pub full: bool,
     /// How much it may take.
     #[command(flatten)]
     pub resources: ResourceArgs,
@@ -38,7 +41,8 @@ pub struct RunArgs {
 /// # Errors
 /// Whatever kept the job from being done; its record in `nightmark runs` has the reason too.
 pub async fn run(context: &Context, args: RunArgs) -> anyhow::Result<Exit> {
-    let how = How { approved: args.approve, sends: !args.no_send };
+    let reach = if args.full { Reach::All } else { Reach::SinceLastSuccess };
+    let how = How { approved: args.approve, sends: !args.no_send, reach };
     work(context, &args.job, args.resources, async |runner, job| runner.run(job, how).await).await
 }
 

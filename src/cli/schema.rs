@@ -4,6 +4,7 @@ use super::table::{shown, table};
 use super::{Context, Exit};
 use crate::job::load::load_job;
 use crate::pipeline::{self, PinnedColumn, Pinning, Standing};
+use crate::store::RunStore;
 use anyhow::bail;
 use clap::ValueEnum;
 use serde_json::{Value, json};
@@ -35,10 +36,16 @@ pub enum Action {
 pub async fn run(context: &Context, args: SchemaArgs) -> anyhow::Result<Exit> {
     let job = Arc::new(load_job(&context.home, &args.job)?);
     let name = job.name.clone();
+    let store = context.look_into_store().await?;
+    let state = store.as_deref().map(|s| s as &dyn RunStore);
     let found = match args.action {
-        Action::Show => pipeline::pinning(job, &context.home, &context.clock).await?,
-        Action::Accept => pipeline::accept_schema(job, &context.home, &context.clock).await?,
+        Action::Show => pipeline::pinning(job, &context.home, state, &context.clock).await,
+        Action::Accept => pipeline::accept_schema(job, &context.home, state, &context.clock).await,
     };
+    if let Some(store) = &store {
+        store.close().await;
+    }
+    let found = found?;
     let Some(pinning) = found else {
         bail!("job `{name}` has no snapshot yet, so that nothing is pinned; `nightmark run {name}` pins the schema");
     };

@@ -11,7 +11,7 @@ use crate::server::{self, Server, Tls, TlsFiles};
 use crate::web::{self, Access, AdminState};
 use anyhow::Context as _;
 use serde_json::json;
-use signal::Signal;
+use signal::{Hangup, Signal};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -50,10 +50,11 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
         remove_stale(file)?;
     }
     // Before anything else is started, so that an early signal also ends in order.
-    let signal = Signal::new()?;
+    let (signal, hangup) = (Signal::new()?, Hangup::new()?);
     let receiver = bind(args.receiver.unwrap_or(context.settings.receiver.address), "--receiver")?;
     let access = access(context, &args)?;
     let tls = tls(context)?;
+    tokio::spawn(hangup.follow(tls.clone()));
     let admin = bind(args.admin.unwrap_or(context.settings.admin.address), "--admin")?;
     let store = context.store().await?;
     announce(context, &args, tls.is_some(), receiver.local_addr()?, admin.local_addr()?)?;
@@ -63,13 +64,6 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
     let (stop, stopping) = watch::channel(false);
     let (end, ending) = watch::channel(false);
     let settings = &context.settings.receiver;
-    let admin_state = AdminState::over(
-        Arc::clone(&store) as _,
-        Arc::clone(&store) as _,
-        Arc::clone(&context.clock),
-        stopping.clone(),
-    );
-    let admin_server = Server::new(web::router(admin_state, access), admin_options(), Arc::clone(&context.clock));
     let state = ReceiverState::start_with(
         Arc::clone(&store) as _,
         Arc::clone(&store) as _,
@@ -77,6 +71,14 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
         Secrets::new(&context.home),
         receiver_options(settings),
     );
+    let admin_state = AdminState::over(
+        Arc::clone(&store) as _,
+        Arc::clone(&store) as _,
+        Arc::clone(&context.clock),
+        stopping.clone(),
+    )
+    .with_writable(state.writable());
+    let admin_server = Server::new(web::router(admin_state, access), admin_options(), Arc::clone(&context.clock));
     let received = async {
         receiver::serve(receiver, state, server_options(settings), tls, stopping).await;
         let _ = end.send(true);
@@ -106,7 +108,6 @@ fn tls(context: &Context) -> anyhow::Result<Option<Arc<Tls>>> {
     let path = |written: &Path| context.home.dir().join(written);
     let files = TlsFiles { certificate: path(&settings.certificate), key: path(&settings.key) };
     let tls = Arc::new(Tls::load(files)?);
-    signal::reload_on_hangup(Arc::clone(&tls))?;
     tokio::spawn(Arc::clone(&tls).follow(LOOK));
     Ok(Some(tls))
 }

@@ -1,10 +1,14 @@
-//! Names the columns that make most orgs change every night, with the line of the job file to change.
+//! Names the columns that make most orgs change every night, with the line of the job file to change: after a comparison ([`notes`]), and before
+//! there is anything to compare with ([`suspects`]).
+
+pub mod names;
 
 use super::columns::by_column;
 use super::report::{grouped, plural};
 use crate::diff::ColumnStats;
 use crate::job::spec::Job;
-use crate::pipeline::Planned;
+use crate::pipeline::{Observed, Planned, Survey};
+use serde_json::{Value, json};
 
 /// Changed orgs below which nothing is said: a few orgs may well change alike.
 const FEW: u64 = 20;
@@ -57,6 +61,56 @@ fn remedy(job: &Job, name: &str) -> String {
         format!("add it to `ignore` in {}", place(lines.ignore))
     } else {
         format!("write `ignore = [{name:?}]` below [diff] in {}", place(lines.table))
+    }
+}
+
+/// A compared column that may make orgs change every night.
+pub struct Suspect {
+    name: String,
+    /// Orgs in which it has changed between two looks, and those that both have; `None`: nobody looked twice, or it has not changed.
+    changed: Option<(u64, u64)>,
+    by_name: bool,
+    remedy: String,
+}
+
+/// The compared columns that have changed between two looks, most first, then those whose names say that they will.
+pub fn suspects(job: &Job, survey: &Survey, observed: Option<&Observed>) -> Vec<Suspect> {
+    let mut suspects = Vec::new();
+    for column in survey.columns.iter().filter(|column| column.purpose == "compared") {
+        let changed = observed.and_then(|observed| {
+            observed.changed.iter().find(|(name, _)| *name == column.name).map(|(_, changed)| (*changed, observed.orgs))
+        });
+        let by_name = names::moves(&column.name);
+        if changed.is_some() || by_name {
+            let (name, remedy) = (column.name.clone(), remedy(job, &column.name));
+            suspects.push(Suspect { name, changed, by_name, remedy });
+        }
+    }
+    suspects.sort_by_key(|suspect| std::cmp::Reverse(suspect.changed));
+    suspects
+}
+
+impl Suspect {
+    /// One line.
+    pub fn text(&self) -> String {
+        let why = match (self.changed, self.by_name) {
+            (Some((changed, orgs)), true) => {
+                format!("has changed in {} of {}, as its name says", grouped(changed), plural(orgs, "org"))
+            }
+            (Some((changed, orgs)), false) => format!("has changed in {} of {}", grouped(changed), plural(orgs, "org")),
+            (None, _) => "moves by itself, as its name says".to_owned(),
+        };
+        format!("`{}` {why}. If it does not matter for scoring, {}", self.name, self.remedy)
+    }
+
+    /// The same for `--json`.
+    pub fn json(&self) -> Value {
+        json!({
+            "column": self.name,
+            "changed": self.changed.map(|(changed, _)| changed),
+            "by_name": self.by_name,
+            "remedy": self.remedy,
+        })
     }
 }
 

@@ -24,7 +24,7 @@ impl Default for Dialect {
 impl Dialect {
     /// That of a job's extract, if it is CSV: what is written can then be read by the same job.
     pub fn of(source: &Source) -> Self {
-        let Source::Files(files) = source;
+        let Source::Files(files) = source else { return Dialect::default() };
         if files.format != FileFormat::Csv {
             return Dialect::default();
         }

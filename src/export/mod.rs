@@ -1,7 +1,8 @@
 //! Rows as a file that other programs, and our own file source, read.
 //!
 //! In: canonical batches of one schema. Out: a CSV, Parquet or NDJSON file, or the same on a stream such as stdout.
-//! Always holds: a file appears whole or not at all, under its name; read back as an extract under the same pinned kinds,
+//! Always holds: a file appears whole or not at all, under its name, and is on the disk by then; on unix its owner alone may read it, whatever
+//! was there before; read back as an extract under the same pinned kinds,
 //! every value is the same value. NULL differs from the empty text in every format.
 //! Deliberately absent: which rows these are.
 
@@ -74,11 +75,58 @@ enum Rows {
     Parquet(Box<parquet::ParquetRows<Out>>),
 }
 
+/// A file that has not got its name yet. Dropped, it is gone.
+struct Draft {
+    path: PathBuf,
+    file: File,
+}
+
+impl Draft {
+    /// Beside the file that it will be.
+    fn create(of: &Path) -> io::Result<Draft> {
+        let mut path = of.as_os_str().to_owned();
+        path.push(format!(".{}.part", std::process::id()));
+        let path = PathBuf::from(path);
+        // Of another process that had our id and was killed; its rights would be kept.
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut options = File::options();
+        options.write(true).create_new(true);
+        // What orgs pay is nobody else's business.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(&path)?;
+        Ok(Draft { path, file })
+    }
+
+    /// Gives it its name, durably.
+    fn rename(&self, to: &Path) -> io::Result<()> {
+        self.file.sync_all()?;
+        std::fs::rename(&self.path, to)?;
+        // The name is durable only once the folder is.
+        #[cfg(unix)]
+        {
+            let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
+            File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // After `rename` there is none.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
 /// What rows are written to.
 pub struct Export {
     path: PathBuf,
     /// The file until it has its name; `None`: it is a stream.
-    draft: Option<PathBuf>,
+    draft: Option<Draft>,
     rows: Option<Rows>,
 }
 
@@ -107,11 +155,9 @@ impl Export {
     /// # Errors
     /// A file that cannot be created.
     pub fn create_as(path: &Path, format: Format, schema: &Schema, dialect: &Dialect) -> Result<Self, ExportError> {
-        let mut draft = path.as_os_str().to_owned();
-        draft.push(format!(".{}.part", std::process::id()));
-        let draft = PathBuf::from(draft);
         let mut export = Export { path: path.to_owned(), draft: None, rows: None };
-        let file = File::create(&draft).map_err(|e| export.failed(e))?;
+        let draft = Draft::create(path).map_err(|e| export.failed(e))?;
+        let file = draft.file.try_clone().map_err(|e| export.failed(e))?;
         export.draft = Some(draft);
         export.rows = Some(Rows::new(Box::new(file), format, schema, dialect).map_err(|e| export.failed(e))?);
         Ok(export)
@@ -161,21 +207,12 @@ impl Export {
             Some(Rows::Parquet(rows)) => rows.finish(),
             None => Ok(()),
         };
-        let named = || self.draft.as_ref().map_or(Ok(()), |draft| std::fs::rename(draft, &self.path));
+        let named = || self.draft.as_ref().map_or(Ok(()), |draft| draft.rename(&self.path));
         finished.and_then(|()| named()).map_err(|e| self.failed(e))
     }
 
     fn failed(&self, source: io::Error) -> ExportError {
         ExportError::Io { path: self.path.clone(), source }
-    }
-}
-
-impl Drop for Export {
-    fn drop(&mut self) {
-        // After `finish` there is none.
-        if let Some(draft) = &self.draft {
-            let _ = std::fs::remove_file(draft);
-        }
     }
 }
 

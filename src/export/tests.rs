@@ -47,3 +47,26 @@ fn a_name_says_the_format() {
     let error = written("orgs.xlsx", &Dialect::default()).unwrap_err().to_string();
     assert!(error.contains("orgs.xlsx: give the file a name that ends in .csv, .parquet or .ndjson"), "{error}");
 }
+
+#[cfg(unix)]
+#[test]
+fn its_owner_alone_may_read_it() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("orgs.csv");
+    let draft = dir.path().join(format!("orgs.csv.{}.part", std::process::id()));
+    // Whatever was there before, under either name.
+    for file in [&path, &draft] {
+        std::fs::write(file, "before").unwrap();
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    let (schema, batch) = rows();
+    let mut export = Export::create(&path, &schema, &Dialect::default()).unwrap();
+    let mode = |file: &Path| std::fs::metadata(file).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&draft), 0o600, "also while it is written");
+    export.write(&batch).unwrap();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "before");
+    export.finish().unwrap();
+    assert_eq!(mode(&path), 0o600);
+    assert!(!draft.exists());
+}

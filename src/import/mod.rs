@@ -21,7 +21,7 @@ mod sync;
 mod target;
 #[cfg(test)]
 mod tests;
-mod toml;
+pub(crate) mod toml;
 mod write;
 
 pub use notes::Notes;

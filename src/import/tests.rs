@@ -53,7 +53,7 @@ fn everything_that_a_job_has_a_place_for_is_carried_over() {
     assert_eq!((job.name.as_str(), job.diff.key.as_slice()), ("orgs", ["id".to_owned()].as_slice()));
     let schedule = job.schedule.expect("a schedule");
     assert_eq!((schedule.expression.as_str(), schedule.timezone.name()), ("30 2 * * 1-5", "UTC"));
-    let Source::Files(files) = &job.source;
+    let Source::Files(files) = &job.source else { panic!("not files") };
     assert_eq!(
         (files.written.as_str(), files.query.as_deref()),
         ("data/orgs.csv", Some("SELECT id, mrr FROM extract\n"))
@@ -246,7 +246,7 @@ fn models_in_every_form() {
         let mut base = json!({"name": "Orgs", "primary_key": "id"});
         base.as_object_mut().expect("a table").extend(model.as_object().expect("a table").clone());
         let (job, imported) = import(base, sync(config()), &wishes());
-        let Source::Files(files) = job.source;
+        let Source::Files(files) = job.source else { panic!("not files") };
         (files.query, imported)
     };
     assert_eq!(sql(json!({"raw": {"sql": "SELECT a FROM b"}})).0.as_deref(), Some("SELECT a FROM extract\n"));
@@ -273,7 +273,7 @@ fn models_in_every_form() {
 fn an_extract_of_the_result_has_no_query() {
     let wishes = Wishes { is_result: true, adopts: true, source: Some("x/*.parquet".into()), ..wishes() };
     let (job, imported) = import(model(), sync(config()), &wishes);
-    let Source::Files(files) = &job.source;
+    let Source::Files(files) = &job.source else { panic!("not files") };
     assert_eq!((files.query.as_deref(), files.written.as_str()), (None, "x/*.parquet"));
     assert_eq!(job.diff.first_run, Baseline::Adopt);
     assert!(imported.text.contains("#   SELECT id, mrr FROM db.orgs"), "{}", imported.text);

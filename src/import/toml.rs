@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 const WIDTH: usize = 110;
 
 /// A TOML string.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     ::toml::Value::from(text).to_string()
 }
 
@@ -21,7 +21,7 @@ pub(super) fn block(text: &str) -> String {
 }
 
 /// A comment of as many lines as it needs.
-pub(super) fn comment(text: &str, out: &mut String) {
+pub(crate) fn comment(text: &str, out: &mut String) {
     let mut line = "#".to_owned();
     for word in text.split_whitespace() {
         if line.len() > 1 && line.chars().count() + 1 + word.chars().count() > WIDTH {

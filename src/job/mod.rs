@@ -16,6 +16,7 @@ pub mod raw;
 mod schedule;
 pub(crate) mod schema;
 pub mod secrets;
+pub(crate) mod since;
 pub mod spec;
 pub(crate) mod structure;
 mod templated;

@@ -1,6 +1,7 @@
 //! What each column of an extract is for, by the job and by what is pinned.
 
 use super::PipelineError;
+use crate::job::since::NOT_GONE;
 use crate::job::spec::{Baseline, Job};
 use crate::row::{Compared, Schema};
 use crate::snapshot::{Manifest, RESERVED_PREFIX};
@@ -43,8 +44,9 @@ impl Columns<'_> {
         }
     }
 
-    /// All columns that the job names and the extract lacks, at once, and what may not be compared.
-    pub(super) fn check(&self, schema: &Schema) -> Result<(), PipelineError> {
+    /// All columns that the job names and the extract lacks, at once, and what may not be compared. `partial`: whether the extract
+    /// has only the orgs that have changed.
+    pub(super) fn check(&self, schema: &Schema, partial: bool) -> Result<(), PipelineError> {
         let diff = &self.job.diff;
         let formed: Vec<String> = diff.columns.keys().cloned().collect();
         let named = [
@@ -71,6 +73,9 @@ impl Columns<'_> {
                 self.dir.display()
             )
         }));
+        // Said of a query in the job file as soon as that is read; this one stands in another file.
+        problems
+            .extend((partial && diff.on.removed).then(|| format!("{}: diff.on: {NOT_GONE}", self.job.file.display())));
         if problems.is_empty() { Ok(()) } else { Err(PipelineError::Columns(problems)) }
     }
 

@@ -1,9 +1,9 @@
 //! Tonight's extract, opened: what its columns are and are for, and how a batch of it is made ready for comparison.
 
-use super::PipelineError;
 use super::bodies::Bodies;
 use super::columns::Columns;
 use super::planned::PlanInput;
+use super::{PipelineError, since};
 use crate::diff::{BadKey, KeyFault, Slot, faulty_rows};
 use crate::job::spec::{Job, Payload};
 use crate::normalise::{self, BatchError, Misfit, Plan, Role};
@@ -29,6 +29,8 @@ pub(super) struct Extract {
     prints: PrintHasher,
     /// The names of the key columns, then of the compared ones, as `basis.schema` has them.
     hashed: Vec<String>,
+    /// Whether it has only the orgs that have changed since the last success: others are not gone.
+    pub(super) partial: bool,
 }
 
 /// A batch that is ready for comparison.
@@ -80,6 +82,28 @@ pub(super) fn is_wanted(columns: &Columns<'_>, name: &str) -> bool {
         || texts.any(|text| text.is_template() && may_say(&text.written, name))
 }
 
+/// The rows of the job, with what is pinned of them. `files`: private copies to read instead. `limit`: at most so many rows.
+pub(super) fn stream(
+    input: &PlanInput,
+    manifest: Option<&Manifest>,
+    files: Option<Vec<PathBuf>>,
+    limit: Option<usize>,
+) -> Result<Stream, PipelineError> {
+    let job = &input.job;
+    let columns = Columns { job, manifest, dir: &input.dir };
+    let source: Box<dyn Source> = match files {
+        Some(files) => source::parquet_files(files),
+        None => source::open(&job.source, &input.environment),
+    };
+    let ask = Ask {
+        pinned: manifest.map(|m| &m.schema),
+        pinned_input: manifest.and_then(|m| m.input.as_ref()),
+        limit,
+        wanted: &|name| is_wanted(&columns, name),
+    };
+    source.stream(&ask).map_err(|source| source_error(job, source))
+}
+
 impl Extract {
     /// Opens the job's extract. `files`: private copies of its files to read instead. `text`: ignored columns that are kept
     /// as text. `limit`: at most so many rows.
@@ -91,22 +115,24 @@ impl Extract {
         text: &BTreeSet<String>,
         limit: Option<usize>,
     ) -> Result<Self, PipelineError> {
+        let stream = stream(input, manifest, files, limit)?;
+        Extract::of(stream, input, manifest, seed, text)
+    }
+
+    /// Understands the columns of a stream of the job.
+    pub(super) fn of(
+        stream: Stream,
+        input: &PlanInput,
+        manifest: Option<&Manifest>,
+        seed: HashSeed,
+        text: &BTreeSet<String>,
+    ) -> Result<Self, PipelineError> {
         let job = &input.job;
         let columns = Columns { job, manifest, dir: &input.dir };
-        let source: Box<dyn Source> = match files {
-            Some(files) => source::parquet_files(files),
-            None => source::open(&job.source, &input.environment),
-        };
         let pinned = manifest.map(|m| &m.schema);
-        let ask = Ask {
-            pinned,
-            pinned_input: manifest.and_then(|m| m.input.as_ref()),
-            limit,
-            wanted: &|name| is_wanted(&columns, name),
-        };
-        let stream = source.stream(&ask).map_err(|source| source_error(job, source))?;
         let mut plan = Plan::new(&stream.schema, &stream.typing, pinned, &|name| role(&columns, name))?;
-        columns.check(plan.schema())?;
+        let partial = since::is_partial(job);
+        columns.check(plan.schema(), partial)?;
         text.iter().for_each(|column| plan.keep_text(column));
         let schema = plan.schema().clone();
         let bodies = Bodies::compile(job, &schema)?;
@@ -126,6 +152,7 @@ impl Extract {
             bodies,
             stream,
             plan,
+            partial,
         })
     }
 

@@ -5,10 +5,10 @@
 
 mod words;
 
-use super::PipelineError;
 use super::columns::Columns;
 use super::extract::{is_wanted, role, source_error};
 use super::planned::PlanInput;
+use super::{PipelineError, since};
 use crate::clock::Clock;
 use crate::config::Home;
 use crate::job::spec::Job;
@@ -16,6 +16,7 @@ use crate::normalise::{DriftProblem, Plan, PlanError, accepted};
 use crate::row::{Kind, Schema};
 use crate::snapshot::{JobLock, Manifest};
 use crate::source::{self, Ask, SourceError, Stream};
+use crate::store::RunStore;
 use arrow::array::Array;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -85,8 +86,14 @@ pub struct Pinning {
 ///
 /// # Errors
 /// An extract or a manifest that cannot be read.
-pub async fn pinning(job: Arc<Job>, home: &Home, clock: &Arc<dyn Clock>) -> Result<Option<Pinning>, PipelineError> {
-    let input = PlanInput::new(job, home, clock.run_id(), clock.now());
+pub async fn pinning(
+    job: Arc<Job>,
+    home: &Home,
+    store: Option<&dyn RunStore>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Pinning>, PipelineError> {
+    let since = since::now(&home.snapshots(&job.name), store, clock).await?;
+    let input = PlanInput::new(job, home, clock.run_id(), clock.now(), since);
     let looking = tokio::task::spawn_blocking(move || look(&input));
     looking.await.map_err(|e| PipelineError::Internal(e.to_string()))?
 }
@@ -95,8 +102,14 @@ pub async fn pinning(job: Arc<Job>, home: &Home, clock: &Arc<dyn Clock>) -> Resu
 ///
 /// # Errors
 /// As [`pinning`]; also a run of the job that is on, and a disk that cannot be written.
-pub async fn accept(job: Arc<Job>, home: &Home, clock: &Arc<dyn Clock>) -> Result<Option<Pinning>, PipelineError> {
-    let input = PlanInput::new(job, home, clock.run_id(), clock.now());
+pub async fn accept(
+    job: Arc<Job>,
+    home: &Home,
+    store: Option<&dyn RunStore>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Pinning>, PipelineError> {
+    let since = since::now(&home.snapshots(&job.name), store, clock).await?;
+    let input = PlanInput::new(job, home, clock.run_id(), clock.now(), since);
     let accepting = tokio::task::spawn_blocking(move || {
         if Manifest::load(&input.dir)?.is_none() {
             return Ok(None);

@@ -267,7 +267,7 @@ impl Planner {
         failpoint!("changes.written");
         let counts = tally.counts(seen.rows, &written);
         Ok(Planned {
-            held: [extract.held, guard::trips(&tally.facts(&counts), &job.guard)].concat(),
+            held: [extract.held, guard::trips(&tally.facts(&counts, extract.partial), &job.guard)].concat(),
             circumstances: self.circumstances(&extract.basis.schema, progress),
             pinned: self.pinned(&extract.shape.schema, &seen.valued),
             suppressed: tally.suppressed,
@@ -275,6 +275,7 @@ impl Planner {
             known: tally.known,
             of: self.input.clone(),
             first_run: self.manifest.is_none(),
+            partial: extract.partial,
             stats: written.stats,
             bodies: Arc::new(extract.bodies),
             rejects: seen.rejects,

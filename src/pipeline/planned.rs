@@ -11,9 +11,9 @@ use crate::normalise::Rejects;
 use crate::receipt::Counts;
 use crate::row::Schema;
 use crate::snapshot::{ChangeBatch, ChangeSet, Manifest, Publication, Publishing};
-use crate::source::Environment;
+use crate::source::{Environment, Parameters};
 use crate::template::RenderError;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -34,9 +34,17 @@ pub struct PlanInput {
 
 impl PlanInput {
     /// Of a run that starts at `at`, with the snapshot folder of the home folder.
-    pub fn new(job: Arc<Job>, home: &Home, run: String, at: DateTime<Utc>) -> Self {
+    pub fn new(
+        job: Arc<Job>,
+        home: &Home,
+        run: String,
+        at: DateTime<Utc>,
+        last_success: Option<DateTime<Utc>>,
+    ) -> Self {
         let dir = home.snapshots(&job.name);
-        PlanInput { job, dir, run, at, environment: Arc::new(Environment::new(home, at)) }
+        let mut environment = Environment::new(home, at);
+        environment.parameters = Parameters { last_success, run_date: at.with_timezone(&job.timezone).date_naive() };
+        PlanInput { job, dir, run, at, environment: Arc::new(environment) }
     }
 }
 
@@ -69,6 +77,8 @@ pub struct Planned {
     pub pinned: Schema,
     /// Whether the job has no snapshot yet.
     pub first_run: bool,
+    /// Whether the extract has only the orgs that have changed since the last success.
+    pub partial: bool,
     /// What makes tonight different from other nights, in words.
     pub(super) circumstances: Vec<String>,
     pub(super) publishing: Publishing,
@@ -82,7 +92,8 @@ impl Planned {
     /// A full or read-only disk, and a plan that is only shown.
     pub fn publish(&mut self, at: DateTime<Utc>) -> Result<Manifest, PipelineError> {
         let of = &self.publishing;
-        let publication = Publication { job: &self.of.job.name, at, of, pinned: &self.pinned };
+        let since = self.of.environment.parameters.last_success.filter(|_| self.partial);
+        let publication = Publication { job: &self.of.job.name, at, of, pinned: &self.pinned, since };
         match &mut self.place {
             Left::Finished(draft) => Ok(draft.publish(&publication)?),
             Left::Scratch(_) => Err(PipelineError::Internal("a preview cannot be published".to_owned())),
@@ -135,6 +146,7 @@ impl Planned {
     pub fn notes(&self) -> Vec<String> {
         let (spared, keyless) = (self.spared, self.bad_keys.keyless);
         let mut notes = self.circumstances.clone();
+        notes.extend(self.partial.then(|| since_note(self.of.environment.parameters.last_success)));
         if spared == 0 {
             return notes;
         }
@@ -142,5 +154,16 @@ impl Planned {
         let rows = if keyless == 1 { "row has" } else { "rows have" };
         notes.push(format!("{spared} {orgs} not removed, because {keyless} {rows} no usable key"));
         notes
+    }
+}
+
+/// From when on the extract has orgs.
+fn since_note(last_success: Option<DateTime<Utc>>) -> String {
+    match last_success {
+        Some(at) => format!(
+            "the extract has orgs that have changed since {{{{last_success}}}} = {} (--full reads all)",
+            at.to_rfc3339_opts(SecondsFormat::Secs, true)
+        ),
+        None => "the extract has all orgs: {{last_success}} is 1970-01-01".to_owned(),
     }
 }

@@ -1,19 +1,21 @@
-//! A look at the beginning of an extract: what `check` shows. No snapshot rows, no comparison, no uniqueness of keys.
+//! A look at the beginning of an extract: what `check` shows. No snapshot rows, no comparison, no uniqueness of keys beyond the rows read.
 
-use super::PipelineError;
 use super::columns::Columns;
-use super::extract::{Extract, Ready, source_error};
+use super::extract::{self, Extract, Ready, source_error};
 use super::planned::PlanInput;
+use super::{PipelineError, faults, since};
 use crate::clock::Clock;
 use crate::config::Home;
+use crate::diff::{BadKey, BadKeys, Duplicate};
 use crate::job::spec::Job;
 use crate::mapping::{PayloadTemplate, Seen};
 use crate::normalise::Rejects;
-use crate::row::{HashSeed, RowRef};
+use crate::row::{HashSeed, KeyHash, RowRef, key_text};
 use crate::snapshot::Manifest;
+use crate::store::RunStore;
 use crate::template::{Conformance, Meta, RenderError};
 use arrow::array::{RecordBatch, new_null_array};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// What the first rows of an extract look like.
@@ -25,6 +27,8 @@ pub struct Sample {
     pub columns: Vec<(String, String, &'static str)>,
     /// Rows with values that do not fit, of those read.
     pub rejects: Rejects,
+    /// Keys that are missing or stand in several of the rows read.
+    pub bad_keys: BadKeys,
     /// The body that the first row would have if it were sent (empty: its request would have none); `None` for an empty extract.
     pub body: Option<Result<String, RenderError>>,
     /// Why the first row could not be sent as `changed`, or as `removed` with no more than is known of an org that is gone.
@@ -82,8 +86,15 @@ impl Answering {
 ///
 /// # Errors
 /// Whatever would keep a run from being planned, as far as these rows show it.
-pub async fn sample(job: Arc<Job>, home: &Home, clock: &Arc<dyn Clock>, rows: usize) -> Result<Sample, PipelineError> {
-    let input = PlanInput::new(job, home, clock.run_id(), clock.now());
+pub async fn sample(
+    job: Arc<Job>,
+    home: &Home,
+    store: Option<&dyn RunStore>,
+    clock: &Arc<dyn Clock>,
+    rows: usize,
+) -> Result<Sample, PipelineError> {
+    let since = since::now(&home.snapshots(&job.name), store, clock).await?;
+    let input = PlanInput::new(job, home, clock.run_id(), clock.now(), since);
     let sampling = tokio::task::spawn_blocking(move || take(input, rows));
     sampling.await.map_err(|e| PipelineError::Internal(e.to_string()))?
 }
@@ -101,11 +112,21 @@ fn take(input: PlanInput, rows: usize) -> Result<Sample, PipelineError> {
 fn attempt(input: &PlanInput, rows: usize, text: &BTreeSet<String>) -> Result<Sample, PipelineError> {
     let manifest = Manifest::load(&input.dir)?;
     let seed = manifest.as_ref().map_or(HashSeed([0; 16]), |m| m.hash_seed);
-    let extract = Extract::open(input, manifest.as_ref(), seed, None, text, Some(rows))?;
+    let stream = extract::stream(input, manifest.as_ref(), None, Some(rows))?;
+    let mut found = faults::of(input, manifest.as_ref(), &stream);
+    if found.len() > 1 {
+        return Err(PipelineError::Several(found));
+    }
+    if let Some(error) = found.pop() {
+        return Err(error);
+    }
+    let extract = Extract::of(stream, input, manifest.as_ref(), seed, text)?;
+    let mut keys = Keys::default();
     let mut sample = Sample {
         rows: 0,
         columns: Vec::new(),
         rejects: Rejects::default(),
+        bad_keys: BadKeys::default(),
         body: None,
         unsendable: Vec::new(),
         conformance: conforms(input, &extract).map(|_| Answering::default()),
@@ -124,15 +145,57 @@ fn attempt(input: &PlanInput, rows: usize, text: &BTreeSet<String>) -> Result<Sa
                 sample.unsendable = unsendable(input, &extract, &rules, &first)?;
             }
             answer(input, &extract, &ready, &mut sample)?;
+            keys.take(&extract, &ready, sample.rows, &mut sample.bad_keys)?;
             sample.rows += ready.batch.num_rows() as u64;
         }
     }
+    keys.conclude(&mut sample.bad_keys);
     if let (Some(conformance), Some(of)) = (&mut sample.conformance, conforms(input, &extract)) {
         conformance.conclude(of.template());
     }
     let columns = extract.shape.schema.columns.iter();
     sample.columns = columns.map(|c| (c.name.clone(), c.kind.to_string(), rules.purpose(&c.name))).collect();
     Ok(sample)
+}
+
+/// The keys of the rows that were read.
+#[derive(Default)]
+struct Keys {
+    /// Where a key stood first, and in how many rows it stands.
+    seen: HashMap<KeyHash, (u32, u64)>,
+    /// Those that stand in several, with the first of them as text.
+    twice: Vec<(KeyHash, String)>,
+}
+
+impl Keys {
+    /// `first`: the number of the batch's first row.
+    fn take(&mut self, extract: &Extract, ready: &Ready, first: u64, bad: &mut BadKeys) -> Result<(), PipelineError> {
+        for missing in &ready.keyless {
+            bad.keyless(|| BadKey { row: first + missing.row, ..missing.clone() });
+        }
+        let keyless: HashSet<u64> = ready.keyless.iter().map(|bad| bad.row).collect();
+        for (row, key) in (0u32..).zip(&ready.keys).filter(|(row, _)| !keyless.contains(&u64::from(*row))) {
+            let at = u32::try_from(first).unwrap_or(u32::MAX).saturating_add(row);
+            let (_, rows) = *self.seen.entry(*key).and_modify(|(_, rows)| *rows += 1).or_insert((at, 1));
+            if rows == 2 {
+                let of = extract.rows(&ready.batch, vec![row])?;
+                let schema = &extract.shape.schema;
+                self.twice.push((*key, key_text(RowRef { schema, batch: &of, row: 0 }, &extract.shape.key)));
+            }
+        }
+        Ok(())
+    }
+
+    fn conclude(mut self, bad: &mut BadKeys) {
+        let of = |key: &KeyHash| self.seen.get(key).copied().unwrap_or((0, 0));
+        self.twice.sort_by_key(|(key, _)| of(key).0);
+        let mut duplicates = Vec::new();
+        for (key, _) in &self.twice {
+            let (first, rows) = of(key);
+            duplicates.push(Duplicate { key: *key, rows: vec![first; usize::try_from(rows).unwrap_or(usize::MAX)] });
+        }
+        bad.duplicates(&duplicates, self.twice.into_iter().map(|(_, text)| text).collect());
+    }
 }
 
 /// Tries every row that would be sent against what the destination's key takes.

@@ -44,13 +44,15 @@ impl Tally {
         }
     }
 
-    pub(super) fn facts(&self, counts: &Counts) -> Facts {
+    /// `partial`: orgs that the extract does not have are not gone.
+    pub(super) fn facts(&self, counts: &Counts, partial: bool) -> Facts {
         Facts {
+            partial,
             extracted: counts.extracted,
             rejected: counts.rejected,
             known: self.known,
             changed: counts.changed,
-            vanished: self.vanished,
+            vanished: if partial { 0 } else { self.vanished },
         }
     }
 }

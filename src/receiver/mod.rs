@@ -5,7 +5,7 @@
 //! for what the key's template passes over.
 //! In: `POST /v1/group`, `/v1/batch` and the other calls of an SDK (`sdk/`). Out: the group events stored, the others counted.
 //! The way of a request: `server` → `webhook` or `sdk` → `access` (by `keys`, within `limits`) → `body` (within `memory`) → `mapping` (by the
-//! key's payload template; of many events by `events`) → `writer` → store → `answer`.
+//! key's payload template; of many events by `events`) → `writer` → store (watched by `writable`) → `answer`.
 //! Always holds: the answer is sent after the commit; what one request says is stored in one transaction; a repeat (`called`) within a week
 //! (`forget`) gets the first answer and does nothing; nothing is written with a key that has changed since it was looked up; nothing of a
 //! refused body is stored; unknown, mistyped, revoked and expired keys, wrong secrets
@@ -32,6 +32,7 @@ mod memory;
 pub mod openapi;
 mod sdk;
 mod webhook;
+mod writable;
 mod writer;
 
 pub use crate::mapping::PayloadTemplate;
@@ -56,6 +57,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use writable::Watched;
 use writer::{OrgWriter, WriteError};
 
 /// What the receiver holds to beyond what its server does. The default is WIRE.md's table.
@@ -95,6 +97,7 @@ impl Options {
 pub struct ReceiverState {
     access: Arc<Access>,
     writer: OrgWriter,
+    writable: watch::Receiver<bool>,
     clock: Arc<dyn Clock>,
 }
 
@@ -118,7 +121,8 @@ impl ReceiverState {
         secrets: Secrets,
         options: Options,
     ) -> ReceiverState {
-        Self::writing(OrgWriter::start(orgs, options.queue), keys, clock, secrets, options)
+        let (orgs, writable) = Watched::over(orgs, writable::PROBE);
+        Self::writing(OrgWriter::start(orgs, options.queue), writable, keys, clock, secrets, options)
     }
 
     /// Stores nothing and answers as if it had. For benches/receiver: what a request costs without the store.
@@ -129,17 +133,23 @@ impl ReceiverState {
         secrets: Secrets,
         options: Options,
     ) -> ReceiverState {
-        Self::writing(OrgWriter::nowhere(), keys, clock, secrets, options)
+        Self::writing(OrgWriter::nowhere(), watch::channel(true).1, keys, clock, secrets, options)
     }
 
     fn writing(
         writer: OrgWriter,
+        writable: watch::Receiver<bool>,
         keys: Arc<dyn KeyStore>,
         clock: Arc<dyn Clock>,
         secrets: Secrets,
         options: Options,
     ) -> ReceiverState {
-        ReceiverState { access: Arc::new(Access::start(keys, secrets, &options)), writer, clock }
+        ReceiverState { access: Arc::new(Access::start(keys, secrets, &options)), writer, writable, clock }
+    }
+
+    /// Whether the store can be written, as far as is known.
+    pub fn writable(&self) -> watch::Receiver<bool> {
+        self.writable.clone()
     }
 
     /// Stores what one request says, in one transaction. One answer for each, in their order. `share`: of the memory for bodies, held

@@ -321,6 +321,10 @@ mod tests {
         async fn forget_answers(&self, _: DateTime<Utc>, _: u32) -> Result<u64, StoreError> {
             Ok(0)
         }
+
+        async fn probe(&self) -> Result<(), StoreError> {
+            Ok(())
+        }
     }
 
     /// A writer on the test's own thread, so that what is queued first does not depend on the machine.

@@ -29,4 +29,4 @@ pub(crate) use client::block;
 pub(crate) use log::{ErrorClass, note_key, note_route};
 pub use options::Options;
 pub use request::{ClientAddress, RequestId};
-pub use tls::{Tls, TlsError, TlsFiles};
+pub use tls::{Looked, Tls, TlsError, TlsFiles};

@@ -83,7 +83,7 @@ impl Connection {
         let status = answer.status();
         let class = answer.extensions().get::<ErrorClass>().map(|class| class.0).or_else(|| class_of(status));
         line.write(status.as_u16(), meter.bytes(), class);
-        self.progress.end(!meter.ended());
+        self.progress.end(Instant::now(), !meter.ended());
         answer
     }
 }

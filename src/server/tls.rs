@@ -75,7 +75,23 @@ struct Seen {
     judged: Option<Pair>,
     /// Found at the last look and not judged yet: it may be half written.
     fresh: Option<Pair>,
+    /// Looks in a row at which a file could not be read.
+    missing: u32,
 }
+
+/// What a look at the files came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Looked {
+    /// There is nothing new, or it is not certain yet.
+    Same,
+    /// Both files can be read again, after it was said that they cannot.
+    Back,
+    /// What is in the files is in use now.
+    Taken,
+}
+
+/// Looks in a row at which a file is missing before it is said: whoever replaces both may be between the two.
+const MISSING: u32 = 2;
 
 struct Current(RwLock<Arc<CertifiedKey>>);
 
@@ -112,7 +128,7 @@ impl Tls {
         let mut config =
             builder.with_no_client_auth().with_cert_resolver(Arc::clone(&current) as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let seen = Mutex::new(Seen { judged: Some(pair), fresh: None });
+        let seen = Mutex::new(Seen { judged: Some(pair), fresh: None, missing: 0 });
         Ok(Tls { files, config: Arc::new(config), current, seen })
     }
 
@@ -128,31 +144,40 @@ impl Tls {
         let pair = self.files.read()?;
         let certified = self.files.parse(&pair, &default_provider());
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        *seen = Seen { judged: Some(pair), fresh: None };
+        *seen = Seen { judged: Some(pair), fresh: None, missing: 0 };
         *self.current.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(certified?);
         Ok(())
     }
 
-    /// Takes what is in the files once it has changed, and has stayed the same since the last look. Whether it was taken.
+    /// Takes what is in the files once it has changed, and has stayed the same since the last look.
     ///
     /// # Errors
-    /// See [`TlsError`]; the same files are complained of once.
-    pub fn look(&self) -> Result<bool, TlsError> {
+    /// See [`TlsError`]; the same files are complained of once, and one that cannot be read at the second look in a row.
+    pub fn look(&self) -> Result<Looked, TlsError> {
         let pair = self.files.read();
         {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            // A file that is not there is about to be: between the two renames of whoever replaces them.
-            let Ok(pair) = pair else { return Ok(false) };
+            let pair = match pair {
+                Ok(pair) => pair,
+                Err(error) => {
+                    seen.missing = seen.missing.saturating_add(1);
+                    return if seen.missing == MISSING { Err(error) } else { Ok(Looked::Same) };
+                }
+            };
+            let unchanged = match std::mem::take(&mut seen.missing) {
+                MISSING.. => Looked::Back,
+                _ => Looked::Same,
+            };
             if seen.judged.as_ref() == Some(&pair) {
                 seen.fresh = None;
-                return Ok(false);
+                return Ok(unchanged);
             }
             if seen.fresh.as_ref() != Some(&pair) {
                 seen.fresh = Some(pair);
-                return Ok(false);
+                return Ok(unchanged);
             }
         }
-        self.reload().map(|()| true)
+        self.reload().map(|()| Looked::Taken)
     }
 
     /// Looks at the files from time to time, for ever.
@@ -161,8 +186,12 @@ impl Tls {
             tokio::time::sleep(every).await;
             let tls = Arc::clone(&self);
             match tokio::task::spawn_blocking(move || tls.look()).await {
-                Ok(Ok(true)) => tracing::info!("a new certificate is in use"),
-                Ok(Ok(false)) | Err(_) => {}
+                Ok(Ok(Looked::Taken)) => tracing::info!("a new certificate is in use"),
+                Ok(Ok(Looked::Back)) => tracing::warn!("the files of the certificate can be read again"),
+                Ok(Ok(Looked::Same)) | Err(_) => {}
+                Ok(Err(error @ TlsError::Unreadable { .. })) => {
+                    tracing::error!(%error, "a file of the certificate is missing; the certificate in use stays in use")
+                }
                 Ok(Err(error)) => {
                     tracing::error!(%error, "the new certificate cannot be used; the one before stays in use")
                 }
@@ -264,15 +293,15 @@ mod tests {
         let (dir, old, new) = (tempfile::tempdir().expect("a folder"), made(), made());
         let tls = Tls::load(files(&dir, &old.certificate, &old.key.serialize_pem())).expect("usable");
         let before = in_use(&tls);
-        assert!(matches!((tls.look(), tls.look()), (Ok(false), Ok(false))), "nothing has changed");
+        assert!(matches!((tls.look(), tls.look()), (Ok(Looked::Same), Ok(Looked::Same))), "nothing has changed");
         std::fs::write(&tls.files.certificate, &new.certificate).expect("written");
-        assert!(matches!(tls.look(), Ok(false)), "it may be half of a change");
+        assert!(matches!(tls.look(), Ok(Looked::Same)), "it may be half of a change");
         std::fs::write(&tls.files.key, new.key.serialize_pem()).expect("written");
-        assert!(matches!(tls.look(), Ok(false)), "it has changed again");
+        assert!(matches!(tls.look(), Ok(Looked::Same)), "it has changed again");
         assert_eq!(in_use(&tls), before);
-        assert!(matches!(tls.look(), Ok(true)));
+        assert!(matches!(tls.look(), Ok(Looked::Taken)));
         assert_ne!(in_use(&tls), before);
-        assert!(matches!(tls.look(), Ok(false)));
+        assert!(matches!(tls.look(), Ok(Looked::Same)));
     }
 
     #[test]
@@ -281,16 +310,43 @@ mod tests {
         let tls = Tls::load(files(&dir, &old.certificate, &old.key.serialize_pem())).expect("usable");
         let before = in_use(&tls);
         std::fs::write(&tls.files.certificate, &new.certificate).expect("written");
-        assert!(matches!(tls.look(), Ok(false)));
+        assert!(matches!(tls.look(), Ok(Looked::Same)));
         assert!(matches!(tls.look(), Err(TlsError::Mismatch { .. })));
-        assert!(matches!(tls.look(), Ok(false)), "once");
+        assert!(matches!(tls.look(), Ok(Looked::Same)), "once");
         assert!(matches!(tls.reload(), Err(TlsError::Mismatch { .. })), "whoever asks is told");
         std::fs::remove_file(&tls.files.key).expect("removed");
-        assert!(matches!(tls.look(), Ok(false)), "not there for the moment");
+        assert!(matches!(tls.look(), Ok(Looked::Same)), "not there for the moment");
         assert!(matches!(tls.reload(), Err(TlsError::Unreadable { .. })));
         assert_eq!(in_use(&tls), before);
         std::fs::write(&tls.files.key, new.key.serialize_pem()).expect("written");
         tls.reload().expect("usable");
         assert_ne!(in_use(&tls), before);
+    }
+
+    #[test]
+    fn a_file_that_stays_missing_is_complained_of_once() {
+        let (dir, old, new) = (tempfile::tempdir().expect("a folder"), made(), made());
+        let tls = Tls::load(files(&dir, &old.certificate, &old.key.serialize_pem())).expect("usable");
+        let before = in_use(&tls);
+        for _ in 0..2 {
+            std::fs::remove_file(&tls.files.certificate).expect("removed");
+            assert!(matches!(tls.look(), Ok(Looked::Same)), "it may be between two renames");
+            let message = tls.look().expect_err("missing").to_string();
+            assert!(message.contains("cert.pem cannot be read"), "{message}");
+            assert!(matches!((tls.look(), tls.look()), (Ok(Looked::Same), Ok(Looked::Same))), "once");
+            assert_eq!(in_use(&tls), before, "the old one stays in use");
+            std::fs::write(&tls.files.certificate, &old.certificate).expect("written");
+            assert!(matches!((tls.look(), tls.look()), (Ok(Looked::Back), Ok(Looked::Same))));
+        }
+        // Missing for one look, or back with something new.
+        std::fs::remove_file(&tls.files.key).expect("removed");
+        assert!(matches!(tls.look(), Ok(Looked::Same)));
+        files(&dir, &new.certificate, &new.key.serialize_pem());
+        assert!(matches!((tls.look(), tls.look()), (Ok(Looked::Same), Ok(Looked::Taken))));
+        std::fs::remove_file(&tls.files.key).expect("removed");
+        assert!(matches!((tls.look(), tls.look()), (Ok(Looked::Same), Err(TlsError::Unreadable { .. }))));
+        files(&dir, &old.certificate, &old.key.serialize_pem());
+        assert!(matches!((tls.look(), tls.look()), (Ok(Looked::Back), Ok(Looked::Taken))));
+        assert_eq!(in_use(&tls), before);
     }
 }

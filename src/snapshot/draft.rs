@@ -86,6 +86,8 @@ pub struct Publication<'a> {
     pub of: &'a Publishing,
     /// The kinds to pin, payload-only columns included.
     pub pinned: &'a Schema,
+    /// From when on the extract had the orgs that have changed; `None`: it had all.
+    pub since: Option<DateTime<Utc>>,
 }
 
 impl Draft {
@@ -302,6 +304,7 @@ impl Finished {
             changes,
             waiting,
             order: self.order.clone(),
+            since: publication.since,
         };
         self.switch(&manifest)?;
         Ok(manifest)

@@ -45,6 +45,9 @@ pub struct Manifest {
     /// `order.bin`, if the extract seemed worth it; older snapshots have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<FileEntry>,
+    /// The extract had only orgs that have changed since this time (`{{last_success}}` of its query); `None`: it had all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<DateTime<Utc>>,
 }
 
 /// A published file, relative to the job's snapshot folder.
@@ -142,6 +145,7 @@ mod tests {
             changes: file("changes.parquet"),
             waiting: Some(file("waiting.parquet")),
             order: Some(file("order.bin")),
+            since: Some("2026-01-14T10:30:00.000002Z".parse().unwrap()),
         }
     }
 

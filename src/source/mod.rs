@@ -20,10 +20,12 @@ pub mod model;
 mod parameters;
 pub mod pick;
 mod remote;
+pub mod sql;
 
 pub use environment::Environment;
 pub use parameters::{Bound, Parameter, Parameters, bind};
 
+use crate::job::since::asks_since;
 use crate::job::spec;
 use crate::row::Schema;
 use arrow::array::RecordBatch;
@@ -153,7 +155,17 @@ pub fn open(source: &spec::Source, environment: &Arc<Environment>) -> Box<dyn So
                 Box::new(remote::RemoteFiles::new(files.clone(), remote.clone(), Arc::clone(environment), read))
             }
         },
+        spec::Source::Postgres(database) => Box::new(sql::Postgres::new(database.clone(), Arc::clone(environment))),
+        spec::Source::Mysql(database) => Box::new(sql::Mysql::new(database.clone(), Arc::clone(environment))),
+        spec::Source::Sqlite(file) => Box::new(sql::Sqlite::new(file.clone(), Arc::clone(environment))),
     }
+}
+
+/// Whether the source's query asks for `{{last_success}}`, so that an extract has only some of the orgs. False also for a query that cannot be
+/// read, which is an error where the source is opened.
+pub fn is_partial(source: &spec::Source) -> bool {
+    let query = source.model().and_then(|model| model::query(model, model::Quotes::Double).ok());
+    query.is_some_and(|query| asks_since(&query))
 }
 
 /// A source that reads exactly these Parquet files, in this order: a private copy of an extract.

@@ -38,6 +38,8 @@ pub struct AdminState {
     pub clock: Arc<dyn Clock>,
     /// Says true once the process has been told to end.
     pub stopping: watch::Receiver<bool>,
+    /// Says false while the store cannot be written.
+    pub writable: watch::Receiver<bool>,
 }
 
 impl AdminState {
@@ -57,7 +59,13 @@ impl AdminState {
         clock: Arc<dyn Clock>,
         stopping: watch::Receiver<bool>,
     ) -> AdminState {
-        AdminState { keys, orgs, clock, stopping }
+        AdminState { keys, orgs, clock, stopping, writable: watch::channel(true).1 }
+    }
+
+    /// Ready only while `writable` says true; without this, whenever the store can be read.
+    #[must_use]
+    pub fn with_writable(self, writable: watch::Receiver<bool>) -> AdminState {
+        AdminState { writable, ..self }
     }
 }
 

@@ -105,7 +105,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("reqwest", &["deliver"]),
     ("russh", &["source/remote/sftp"]),
     ("russh_sftp", &["source/remote/sftp"]),
-    ("sqlx", &["store/sqlite", "store/postgres", "store/database.rs", "store/schema.rs"]),
+    ("sqlx", &["store/sqlite", "store/postgres", "store/database.rs", "store/schema.rs", "source/sql"]),
     ("axum", &["receiver", "server", "web"]),
     ("hyper", &["server"]),
     ("tokio_rustls", &["server"]),

@@ -60,7 +60,7 @@ fn the_documented_example_loads_with_every_value() {
     assert_eq!((job.name.as_str(), job.file.as_path()), ("workspaces", Path::new("jobs/example.toml")));
     let schedule = job.schedule.unwrap();
     assert_eq!((schedule.expression.as_str(), schedule.timezone.name()), ("30 2 * * *", "America/New_York"));
-    let Source::Files(files) = job.source;
+    let Source::Files(files) = job.source else { panic!("not files") };
     assert_eq!((files.written.as_str(), files.path), ("data/orgs_*.parquet", dir.path().join("data/orgs_*.parquet")));
     assert_eq!(files.format, FileFormat::Parquet);
     assert_eq!(files.query.as_deref(), Some("SELECT * FROM extract WHERE deleted_at IS NULL"));

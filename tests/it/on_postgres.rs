@@ -2,7 +2,7 @@
 //! password is never to be seen.
 
 use crate::support::postgres::{Cluster, Database, PASSWORD};
-use crate::support::{Destination, Home, Ran, Served, job_file, says};
+use crate::support::{Destination, Home, Ran, Served, job_file, says, signal};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -190,4 +190,38 @@ fn a_receiver_outlives_its_server() {
         assert_eq!(sender.post(&served.receiver, key, "revoked").0, 401);
         assert_eq!(served.stop(), 0);
     }
+}
+
+/// A receiver that is stopped in the middle of a transaction, as a machine that is suspended: what it holds is taken from it before others give
+/// up waiting, and what it had begun is not answered as done.
+#[test]
+fn a_receiver_that_stands_still_holds_nobody_up() {
+    let (cluster, database) = (Cluster::shared(), Cluster::shared().database());
+    let homes = [home_on(&database), home_on(&database)];
+    let created = json_of(&homes[0], &["keys", "create", "--name", "k", "--template", "flat"], 0);
+    let key = created["key"].as_str().unwrap().to_owned();
+    let served = homes.each_ref().map(|home| Served::start_with(home, &[("PG_PASSWORD", PASSWORD)]));
+    // Time to stop it in.
+    let slow = "CREATE FUNCTION nightmark.slow() RETURNS trigger LANGUAGE plpgsql AS \
+                $$ BEGIN PERFORM pg_sleep(1); RETURN NULL; END $$; \
+                CREATE TRIGGER slow AFTER INSERT ON nightmark.orgs FOR EACH STATEMENT EXECUTE FUNCTION nightmark.slow()";
+    cluster.sql(&database.name, slow);
+    let (receiver, its) = (served[0].receiver.clone(), key.clone());
+    let sending = std::thread::spawn(move || Sender::new().post(&receiver, &its, "ws"));
+    let asleep = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
+    while cluster.sql(&database.name, asleep) == "0" {
+        assert!(!sending.is_finished(), "nothing was held");
+    }
+    signal(served[0].pid(), "STOP");
+    let (status, _, text) = Sender::new().post(&served[1].receiver, &key, "ws");
+    let revoked = run(&homes[1], &["keys", "revoke", created["id"].as_str().unwrap()]);
+    signal(served[0].pid(), "CONT");
+    assert_eq!(status, 200, "the same org by another receiver: {text}");
+    revoked.expect(0);
+    let (status, again, text) = sending.join().unwrap();
+    assert_eq!((status, again), (503, true), "{text}");
+    let org = json_of(&homes[1], &["orgs", "show", "ws"], 0);
+    assert!(org.to_string().contains("\"mrr\":5"), "{org}");
+    let written = "SELECT count(*) FROM nightmark.org_history";
+    assert_eq!(cluster.sql(&database.name, written), "1", "once, by the one that was answered with 200");
 }

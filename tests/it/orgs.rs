@@ -82,12 +82,16 @@ fn an_export_appears_whole_or_not_at_all() {
     says(&home.run(&["orgs", "export", "--json"]).expect(2), &["--output"]);
     home.write("orgs.csv", "before");
     home.run(&["orgs", "export", "--output", "missing/orgs.csv"]).expect(2);
-    let done = home.run(&["orgs", "export", "--output", "orgs.csv", "--json"]).expect(0).json();
+    let named = ["--custom", "mixed:json,name", "--custom", "projects:int"];
+    let export = |args: &[&str]| home.run(&[&["orgs", "export"][..], &named, args].concat());
+    let done = export(&["--output", "orgs.csv", "--json"]).expect(0).json();
     assert_eq!([&done["orgs"], &done["output"]], [&json!(IDS.len()), &json!("orgs.csv")]);
     let columns = done["columns"].as_array().unwrap();
     let custom: Vec<&str> = columns[13..].iter().filter_map(Value::as_str).collect();
-    assert_eq!(custom, ["mixed", "custom.name", "projects"], "in the order of their names, and none twice");
-    let printed = home.run(&["orgs", "export"]).expect(0).stdout;
+    assert_eq!(custom, ["custom", "mixed", "custom.name", "projects"], "as they were named, and none twice");
+    says(&home.run(&["orgs", "export", "--custom", "mixed:int"]).expect(2), &["`mixed` of org", "mixed:json"]);
+    says(&home.run(&["orgs", "export", "--custom", "mixed,mixed"]).expect(2), &["name each field once"]);
+    let printed = export(&[]).expect(0).stdout;
     assert_eq!(printed, std::fs::read_to_string(home.path("orgs.csv")).unwrap(), "the same on stdout");
     let lines = home.run(&["orgs", "export", "--format", "ndjson"]).expect(0).stdout;
     let ids: Vec<String> = lines
@@ -104,7 +108,8 @@ fn an_export_appears_whole_or_not_at_all() {
 /// What a job makes of the exported orgs, by id, as the destination sees them.
 fn sent_by_a_job(home: &Home, format: &str) -> Vec<Value> {
     let file = format!("orgs.{format}");
-    home.run(&["orgs", "export", "--output", &file]).expect(0);
+    let export = ["orgs", "export", "--output", &file, "--custom", "projects:int,mixed:json"];
+    home.run(&export).expect(0);
     let destination = Destination::start();
     let template = "template = '''{\"workspace_id\": \"{{ row.product_org_id }}\", \"name\": {{ row.name | json }}, \"plan\": \
         {{ row.plan_id | json }}, \"users\": {{ row.user_count }}, \"mrr\": {{ row.mrr | json }}, \"trial\": {{ row.trial_status | json }}, \
@@ -118,7 +123,7 @@ fn sent_by_a_job(home: &Home, format: &str) -> Vec<Value> {
     let report = home.job(&name, 0);
     assert_eq!(report["acknowledged"], json!(IDS.len()), "{report}");
     // Nothing has changed: nothing is sent.
-    home.run(&["orgs", "export", "--output", &file]).expect(0);
+    home.run(&export).expect(0);
     let sent = destination.take().into_iter().map(|seen| seen.body).collect();
     assert_eq!(home.job(&name, 0)["acknowledged"], json!(0));
     sent
@@ -145,7 +150,8 @@ fn an_export_is_an_extract_in_every_format() {
 fn parquet_has_the_types() {
     let home = Home::new();
     received(&home, &odd_orgs());
-    home.run(&["orgs", "export", "--format", "parquet", "--output", "orgs.bin"]).expect(0);
+    let custom = "projects:int,name,mixed:json";
+    home.run(&["orgs", "export", "--format", "parquet", "--output", "orgs.bin", "--custom", custom]).expect(0);
     let file = std::fs::File::open(home.path("orgs.bin")).unwrap();
     let builder = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
     let batch = builder.build().unwrap().next().unwrap().unwrap();
@@ -160,6 +166,51 @@ fn parquet_has_the_types() {
     assert_eq!(serde_json::from_str::<Value>(flags.value(row)).unwrap(), json!({"sso": true, "b": {"a": [1, null]}}));
     let mixed = batch.column_by_name("mixed").unwrap().as_string::<i32>();
     assert_eq!(mixed.value(row), "\"text\"", "JSON where it is mixed");
+    let all = batch.column_by_name("custom").unwrap().as_string::<i32>();
+    assert_eq!(all.value(row), r#"{"mixed":"text","name":"own 0","projects":0}"#);
+}
+
+/// A custom field that no org has any more, or one that was not there yesterday, does not hold a job.
+#[test]
+fn an_exports_columns_do_not_come_and_go() {
+    let home = Home::new();
+    let destination = Destination::start();
+    let template = "template = '''{\"workspace_id\": \"{{ row.product_org_id }}\", \"projects\": {{ row.projects | json }}, \
+        \"custom\": {{ row.custom | json }}}'''";
+    let body = |fields: &Value| {
+        let mut body = json!({"id": "ws"});
+        body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        body
+    };
+    let nights = [
+        (json!({}), json!(null), json!({})),
+        (json!({"projects": 3}), json!(3), json!({"projects": 3})),
+        (json!({"mixed": [1]}), json!(3), json!({"mixed": [1], "projects": 3})),
+        (json!({"projects": null, "mixed": "text"}), json!(null), json!({"mixed": "text"})),
+        (json!({"mixed": null, "plan": "p"}), json!(null), json!({})),
+    ];
+    for format in ["parquet", "ndjson"] {
+        let url = format!("url = \"http://{}/\"", destination.address);
+        let job = job_file("ignore = [\"updated_at\"]", &url, template);
+        let file = format!("orgs.{format}");
+        let job = job.replace("orgs.csv", &file).replace("key = \"workspace_id\"", "key = \"product_org_id\"");
+        home.write(&format!("jobs/{format}.toml"), &job);
+        let mut columns = Vec::new();
+        for (fields, projects, custom) in &nights {
+            received(&home, &[body(fields)]);
+            let export = ["orgs", "export", "--output", &file, "--custom", "projects:int", "--json"];
+            columns.push(home.run(&export).expect(0).json()["columns"].clone());
+            home.job(format, 0);
+            let seen = destination.take();
+            let seen = seen.last().unwrap_or_else(|| panic!("{format}: {fields} was not sent"));
+            assert_eq!(&seen.body["projects"], projects, "{format} {fields}");
+            let sent = &seen.body["custom"];
+            let sent = sent.as_str().map_or_else(|| sent.clone(), |text| serde_json::from_str(text).unwrap());
+            assert_eq!(&sent, custom, "{format} {fields}");
+        }
+        columns.dedup();
+        assert_eq!(columns.len(), 1, "{columns:?}");
+    }
 }
 
 /// Our receiver says something of each row, and our sender hears all of it: a large batch is one request.

@@ -81,7 +81,10 @@ fn orgs_that_are_not_removed_are_counted_in_a_note() {
         let (config, job, clock, runtime) = library(&home);
         let resources = pipeline::Resources { memory: 1 << 30, threads: 2 };
         // Without the state store there is a note about that too; another test has it.
-        let notes = runtime.block_on(pipeline::preview(job, &config, None, &clock, resources)).unwrap().notes();
+        let notes = runtime
+            .block_on(pipeline::preview(job, &config, None, &clock, resources, Default::default()))
+            .unwrap()
+            .notes();
         notes.into_iter().filter(|note| !note.contains("state store")).collect::<Vec<_>>()
     };
     night(&home, &destination, HEAD, &["ws_1,free", "ws_2,pro", "ws_3,pro"], 0);
@@ -260,7 +263,7 @@ fn a_sample_reads_the_beginning_and_shows_a_body() {
     // The third row has a key that a run would refuse; a sample of two does not get there.
     extract(&home, head, &["ws_1,free,1,2026-01-01", "ws_2,pro,2,2026-01-02", ",pro,x,2026-01-03"]);
     let (config, job, clock, runtime) = library(&home);
-    let sample = runtime.block_on(pipeline::sample(job, &config, &clock, 2)).unwrap();
+    let sample = runtime.block_on(pipeline::sample(job, &config, None, &clock, 2)).unwrap();
     assert_eq!((sample.rows, sample.rejects.count()), (2, 0));
     let columns: Vec<_> = sample.columns.iter().map(|(n, k, p)| format!("{n} {k} {p}")).collect();
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use super::super::Context;
 use super::super::report::plural;
-use super::columns::Custom;
+use super::columns::{Columns, Named};
 use crate::export::{Dialect, Export, ExportError, Format};
 use crate::store::{OrgRecord, OrgStore};
 use anyhow::{anyhow, bail};
@@ -14,18 +14,19 @@ use std::path::PathBuf;
 /// Orgs that are held at a time.
 const PAGE: u32 = 1000;
 
-/// How often it is begun anew because what the orgs have changed meanwhile.
-const ATTEMPTS: u32 = 5;
-
 /// Arguments of `nightmark orgs export`.
 #[derive(Debug, Args)]
 pub(super) struct ExportArgs {
     /// What to write [default: what the file's name ends in, or csv]
     #[arg(long, value_name = "FORMAT")]
     format: Option<Choice>,
-    /// The file, which appears whole or not at all [default: stdout]
+    /// The file, which appears whole or not at all, and which its owner alone may read [default: stdout]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Custom fields that have a column of their own besides `custom`, which has all of them as JSON; KIND is text, int, float, bool or
+    /// json [default: text]
+    #[arg(long, value_name = "NAME[:KIND]", value_delimiter = ',')]
+    custom: Vec<Named>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -70,14 +71,18 @@ fn is_closed(error: &anyhow::Error) -> bool {
 
 /// Writes all orgs. How many, and under which columns.
 async fn all(store: Option<&dyn OrgStore>, format: Format, args: &ExportArgs) -> anyhow::Result<(u64, Vec<String>)> {
-    let mut custom = Custom::default();
-    survey(store, &mut custom).await?;
-    for _ in 0..ATTEMPTS {
-        if let Some(orgs) = write(store, &mut custom, format, args).await? {
-            return Ok((orgs, custom.schema().names()));
-        }
+    let (columns, dialect) = (Columns::new(&args.custom)?, Dialect::default());
+    let mut export = match &args.output {
+        Some(output) => Export::create_as(output, format, columns.schema(), &dialect)?,
+        None => Export::on(std::io::stdout(), "stdout", format, columns.schema(), &dialect)?,
+    };
+    let (mut pages, mut written) = (Pages::of(store), 0);
+    while let Some(orgs) = pages.next().await? {
+        export.write(&columns.rows(&orgs)?)?;
+        written += orgs.len() as u64;
     }
-    bail!("custom fields keep being added and changing their kind while they are exported; try again later")
+    export.finish()?;
+    Ok((written, columns.schema().names()))
 }
 
 fn format(args: &ExportArgs) -> anyhow::Result<Format> {
@@ -87,49 +92,6 @@ fn format(args: &ExportArgs) -> anyhow::Result<Format> {
         (None, Some(output)) => Format::of(output)
             .ok_or_else(|| anyhow!("{}: end the name in .csv, .parquet or .ndjson, or say --format", output.display())),
     }
-}
-
-/// Which custom fields there are.
-async fn survey(store: Option<&dyn OrgStore>, custom: &mut Custom) -> anyhow::Result<()> {
-    let mut pages = Pages::of(store);
-    while let Some(orgs) = pages.next().await? {
-        for org in &orgs {
-            custom.see(org);
-        }
-    }
-    Ok(())
-}
-
-/// Writes all orgs. `None`: one that has changed since does not fit the columns, and nothing was written; `custom` now fits it.
-async fn write(
-    store: Option<&dyn OrgStore>,
-    custom: &mut Custom,
-    format: Format,
-    args: &ExportArgs,
-) -> anyhow::Result<Option<u64>> {
-    let (schema, dialect) = (custom.schema(), Dialect::default());
-    let mut export = match &args.output {
-        Some(output) => Export::create_as(output, format, &schema, &dialect)?,
-        None => Export::on(std::io::stdout(), "stdout", format, &schema, &dialect)?,
-    };
-    let (mut pages, mut written) = (Pages::of(store), 0);
-    while let Some(orgs) = pages.next().await? {
-        let mut changed = false;
-        orgs.iter().for_each(|org| changed |= custom.see(org));
-        if changed {
-            // What was written to stdout cannot be taken back.
-            return match args.output {
-                Some(_) => Ok(None),
-                None => bail!(
-                    "a custom field was added or changed its kind while it was exported: export again, or to a file"
-                ),
-            };
-        }
-        export.write(&custom.rows(&orgs)?)?;
-        written += orgs.len() as u64;
-    }
-    export.finish()?;
-    Ok(Some(written))
 }
 
 /// All orgs, some at a time.

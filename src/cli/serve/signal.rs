@@ -40,28 +40,44 @@ impl Signal {
     }
 }
 
-/// Reads the certificate again on each SIGHUP. Without TLS, SIGHUP ends the process as ever.
-///
-/// # Errors
-/// A signal that cannot be caught.
-#[cfg(unix)]
-pub(super) fn reload_on_hangup(tls: Arc<Tls>) -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut hangup = signal(SignalKind::hangup())?;
-    tokio::spawn(async move {
-        while hangup.recv().await.is_some() {
-            let tls = Arc::clone(&tls);
+/// SIGHUP, caught from the moment this is made: what is told to all daemons must not end this one.
+pub(super) struct Hangup {
+    #[cfg(unix)]
+    signal: tokio::signal::unix::Signal,
+}
+
+impl Hangup {
+    /// # Errors
+    /// A signal that cannot be caught.
+    #[cfg(unix)]
+    pub(super) fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Hangup { signal: signal(SignalKind::hangup())? })
+    }
+
+    /// Reads the certificate again on each, if there is one, for ever.
+    #[cfg(unix)]
+    pub(super) async fn follow(mut self, tls: Option<Arc<Tls>>) {
+        while self.signal.recv().await.is_some() {
+            let Some(tls) = tls.clone() else {
+                tracing::info!(
+                    "SIGHUP: there is nothing to read again; settings are read at the start, and there is no [receiver.tls]"
+                );
+                continue;
+            };
             match tokio::task::spawn_blocking(move || tls.reload()).await {
                 Ok(Ok(())) => tracing::info!("SIGHUP: the certificate was read again and is in use"),
                 Ok(Err(error)) => tracing::error!(%error, "SIGHUP: the certificate in use stays in use"),
                 Err(error) => tracing::error!(%error, "SIGHUP"),
             }
         }
-    });
-    Ok(())
-}
+    }
 
-#[cfg(not(unix))]
-pub(super) fn reload_on_hangup(_: Arc<Tls>) -> std::io::Result<()> {
-    Ok(())
+    #[cfg(not(unix))]
+    pub(super) fn new() -> std::io::Result<Self> {
+        Ok(Hangup {})
+    }
+
+    #[cfg(not(unix))]
+    pub(super) async fn follow(self, _: Option<Arc<Tls>>) {}
 }

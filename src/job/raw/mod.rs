@@ -12,7 +12,7 @@ pub use destination::{
     RawRudderstack, RawSegment, RawSending, RawSigning, RawTrailspark,
 };
 
-pub use source::{RawDbt, RawFiles, RawFormat, RawPick, RawSource};
+pub use source::{RawDatabase, RawDbt, RawFiles, RawFormat, RawPick, RawSource, RawSqlite, RawTls};
 
 use schemars::JsonSchema;
 use serde::de::{MapAccess, Visitor};

@@ -11,6 +11,12 @@ use std::collections::BTreeMap;
 pub enum RawSource {
     /// Files on this machine, in an object store, behind HTTP or SFTP.
     Files(RawFiles),
+    /// A PostgreSQL database, or a server that speaks its protocol, such as Redshift.
+    Postgres(RawDatabase),
+    /// A MySQL or MariaDB database.
+    Mysql(RawDatabase),
+    /// A SQLite file.
+    Sqlite(RawSqlite),
 }
 
 /// CSV, Parquet or NDJSON files.
@@ -76,6 +82,72 @@ pub enum RawFormat {
     Parquet,
     /// One JSON object per line.
     Ndjson,
+}
+
+/// A database server. One of `query`, `query_file`, `table` and `dbt` says which rows are read.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawDatabase {
+    /// The database, such as `postgres://nightmark:${PG_PASSWORD}@db.example:5432/crm` or
+    /// `mysql://nightmark:${MYSQL_PASSWORD}@db.example:3306/crm`; all of it may be a reference. A password is always one.
+    #[schemars(required, length(min = 1))]
+    pub url: Option<String>,
+    /// A query with one row per org. It may ask for `{{last_success}}` and `{{run_date}}`, which are bound as values.
+    #[schemars(length(min = 1))]
+    pub query: Option<String>,
+    /// A file with such a query, relative to the home folder.
+    #[schemars(length(min = 1))]
+    pub query_file: Option<String>,
+    /// All rows of a table or view, such as `public.orgs`.
+    #[schemars(length(min = 1))]
+    pub table: Option<String>,
+    /// A compiled model of a dbt project.
+    pub dbt: Option<RawDbt>,
+    /// How the connection is encrypted. Default: `verify-full`, and for this machine itself (loopback, sockets) `prefer`.
+    pub tls: Option<RawTls>,
+    /// Certificates (PEM) that the server's must come from, relative to the home folder. Default: those of the system.
+    #[schemars(length(min = 1))]
+    pub tls_ca: Option<String>,
+    /// How long the query may take in all, such as `30m` (default) or `2h`.
+    pub timeout: Option<String>,
+}
+
+/// How a connection is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RawTls {
+    /// Not at all.
+    Disable,
+    /// If the server can; its certificate is not looked at.
+    Prefer,
+    /// Always; the certificate is not looked at.
+    Require,
+    /// Always, with a certificate of a trusted authority.
+    VerifyCa,
+    /// Always, with a certificate of a trusted authority for this host.
+    VerifyFull,
+}
+
+/// A SQLite file. One of `query`, `query_file`, `table` and `dbt` says which rows are read.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawSqlite {
+    /// The file, relative to the home folder. It is only read.
+    #[schemars(required, length(min = 1))]
+    pub path: Option<String>,
+    /// A query with one row per org. It may ask for `{{last_success}}` and `{{run_date}}`, which are bound as values.
+    #[schemars(length(min = 1))]
+    pub query: Option<String>,
+    /// A file with such a query, relative to the home folder.
+    #[schemars(length(min = 1))]
+    pub query_file: Option<String>,
+    /// All rows of a table or view.
+    #[schemars(length(min = 1))]
+    pub table: Option<String>,
+    /// A compiled model of a dbt project.
+    pub dbt: Option<RawDbt>,
+    /// How long the query may take in all, such as `30m` (default) or `2h`.
+    pub timeout: Option<String>,
 }
 
 /// A model of a dbt project, as `dbt compile`, `dbt run` or `dbt build` has left it in `target/manifest.json`.

@@ -8,7 +8,10 @@ pub use destination::{
     Rate, Retry, Route,
 };
 
-pub use source::{Choice, CsvOptions, FileFormat, FilesSource, Latest, Model, Remote, Scheme, Source};
+pub use source::{
+    Choice, CsvOptions, DatabaseSource, FileFormat, FilesSource, Latest, Model, Remote, Scheme, Source, SqliteSource,
+    Tls,
+};
 
 use crate::mapping::PayloadTemplate;
 use crate::row;
@@ -25,6 +28,8 @@ pub struct Job {
     pub file: PathBuf,
     /// When it is to run; `None`: only by hand.
     pub schedule: Option<Schedule>,
+    /// The zone of the job's days: `{{run_date}}` is the date there.
+    pub timezone: Tz,
     /// Where rows come from.
     pub source: Source,
     /// What is compared.

@@ -10,6 +10,23 @@ use std::time::Duration;
 pub enum Source {
     /// Files, here or at a distance.
     Files(FilesSource),
+    /// PostgreSQL, or what speaks its protocol.
+    Postgres(DatabaseSource),
+    /// MySQL or MariaDB.
+    Mysql(DatabaseSource),
+    /// A SQLite file.
+    Sqlite(SqliteSource),
+}
+
+impl Source {
+    /// What is asked of a database; `None` for sources that are none.
+    pub fn model(&self) -> Option<&Model> {
+        match self {
+            Source::Files(_) => None,
+            Source::Postgres(of) | Source::Mysql(of) => Some(&of.model),
+            Source::Sqlite(of) => Some(&of.model),
+        }
+    }
 }
 
 /// `[source] kind = "files"`
@@ -105,6 +122,49 @@ pub struct CsvOptions {
     pub quote: Option<u8>,
     /// Unquoted spellings of NULL. The empty field is NULL by default (`[""]`).
     pub null_values: Vec<String>,
+}
+
+/// `[source] kind = "postgres"` and `"mysql"`
+#[derive(Debug, Clone)]
+pub struct DatabaseSource {
+    /// The address. Its password is a reference, so that it may be shown as written.
+    pub url: Templated,
+    /// What is asked of it.
+    pub model: Model,
+    /// How the connection is encrypted; `None`: as the address says, else verified in full unless it stays on this machine.
+    pub tls: Option<Tls>,
+    /// Certificates that the server's must come from, absolute.
+    pub tls_ca: Option<PathBuf>,
+    /// How long the query may take in all.
+    pub timeout: Duration,
+}
+
+/// How a connection is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tls {
+    /// Not at all.
+    Disable,
+    /// If the server can; its certificate is not looked at.
+    Prefer,
+    /// Always; the certificate is not looked at.
+    Require,
+    /// Always, with a certificate of a trusted authority.
+    VerifyCa,
+    /// Always, with a certificate of a trusted authority for this host.
+    VerifyFull,
+}
+
+/// `[source] kind = "sqlite"`
+#[derive(Debug, Clone)]
+pub struct SqliteSource {
+    /// The path as written.
+    pub written: String,
+    /// The same, absolute.
+    pub path: PathBuf,
+    /// What is asked of it.
+    pub model: Model,
+    /// How long the query may take in all.
+    pub timeout: Duration,
 }
 
 /// The rows of a database: what is asked of it.

@@ -15,8 +15,10 @@ use super::problem::{Fault, Problem};
 use super::raw::{RawDestination, RawGuard, RawPayload, RawThreshold, utc};
 use super::schedule;
 use super::schema::job_schema;
-use super::spec::{Guard, Job, Schedule, Threshold};
+use super::since::{NOT_GONE, asks_since};
+use super::spec::{Diff, Guard, Job, Model, Schedule, Source, Threshold};
 use super::structure::Required;
+use chrono_tz::Tz;
 use std::path::Path;
 
 /// Reads the text of a job file. `file` is how the file is shown; its stem is the default name. `home` is absolute;
@@ -38,7 +40,8 @@ pub fn parse(text: &str, file: &Path, home: &Path) -> Result<Job, Vec<Problem>> 
 fn build(doc: &mut Document<'_>, home: &Path) -> Option<Job> {
     version(doc);
     let name = name(doc);
-    let schedule = schedule(doc);
+    let timezone = timezone(doc);
+    let schedule = schedule(doc, timezone);
     let (source, diff) = (doc.take("source"), doc.take("diff"));
     let destination: Option<RawDestination> = doc.take("destination");
     let payload = doc.take("payload");
@@ -52,11 +55,13 @@ fn build(doc: &mut Document<'_>, home: &Path) -> Option<Job> {
     let source = source.and_then(|raw| source::check(doc, raw, home));
     let destination = destination.and_then(|raw| destination::check(doc, raw, diff.as_ref(), home));
     let diff = diff.and_then(|raw| diff::check(doc, raw));
+    not_gone(doc, source.as_ref(), diff.as_ref());
     let payloads = payloads?;
     Some(Job {
         name: name?,
         file: doc.file().to_owned(),
         schedule: schedule?,
+        timezone: timezone?,
         source: source?,
         diff: diff?,
         destination: destination?,
@@ -98,12 +103,23 @@ fn name(doc: &mut Document<'_>) -> Option<String> {
 }
 
 /// The outer `None`: reported. The inner: run only by hand.
-fn schedule(doc: &mut Document<'_>) -> Option<Option<Schedule>> {
-    let zone: String = doc.take("timezone").unwrap_or_else(utc);
-    let zone = doc.accept("timezone", schedule::timezone(&zone));
+fn schedule(doc: &mut Document<'_>, zone: Option<Tz>) -> Option<Option<Schedule>> {
     let Some(expression) = doc.take::<String>("schedule") else { return Some(None) };
     let cron = doc.accept("schedule", schedule::cron(&expression))?;
     Some(Some(Schedule { expression, cron, timezone: zone? }))
+}
+
+fn timezone(doc: &mut Document<'_>) -> Option<Tz> {
+    let zone: String = doc.take("timezone").unwrap_or_else(utc);
+    doc.accept("timezone", schedule::timezone(&zone))
+}
+
+/// Of an org that a query leaves out because it has not changed, it cannot be said that it is gone.
+fn not_gone(doc: &mut Document<'_>, source: Option<&Source>, diff: Option<&Diff>) {
+    let Some(Model::Query(query)) = source.and_then(Source::model) else { return };
+    if diff.is_some_and(|diff| diff.on.removed) && asks_since(query) {
+        doc.report("diff.on", Fault::new(NOT_GONE));
+    }
 }
 
 fn guard(raw: &RawGuard) -> Guard {

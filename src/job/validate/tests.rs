@@ -42,7 +42,7 @@ fn every_default_is_as_documented() {
     let job = job("", "").unwrap();
     assert_eq!((job.name.as_str(), job.file.as_path()), ("x", Path::new("jobs/x.toml")));
     assert!(job.schedule.is_none());
-    let Source::Files(files) = &job.source;
+    let Source::Files(files) = &job.source else { panic!("not files") };
     assert_eq!((files.written.as_str(), files.path.as_path()), ("orgs.csv", Path::new("/home/nm/orgs.csv")));
     assert_eq!((files.format, files.query.as_deref()), (FileFormat::Csv, None));
     assert!(files.csv.header);
@@ -117,7 +117,7 @@ max_rejected = { floor = 3 }
     assert_eq!(job.name, "orgs-eu_1");
     let schedule = job.schedule.unwrap();
     assert_eq!((schedule.expression.as_str(), schedule.timezone), ("15 30 2 * * 1-5", chrono_tz::Europe::Berlin));
-    let Source::Files(files) = job.source;
+    let Source::Files(files) = job.source else { panic!("not files") };
     assert_eq!((files.path, files.format), (PathBuf::from("/data/*.txt"), FileFormat::Csv));
     assert_eq!((files.csv.header, files.csv.delimiter, files.csv.quote), (false, b'\t', None));
     assert_eq!(
@@ -239,7 +239,10 @@ fn heads() {
 #[test]
 fn formats_come_from_extensions() {
     let format = |path: &str, extra: &str| {
-        let Source::Files(files) = job("", &format!("[source]\nkind = \"files\"\npath = \"{path}\"\n{extra}"))?.source;
+        let Source::Files(files) = job("", &format!("[source]\nkind = \"files\"\npath = \"{path}\"\n{extra}"))?.source
+        else {
+            panic!("not files")
+        };
         Ok::<_, Vec<Problem>>((files.format, files.csv.delimiter))
     };
     for path in ["a.csv", "d/*.csv", "a.csv.gz", "a.csv.zst", "A.CSV", "2026.01.csv"] {

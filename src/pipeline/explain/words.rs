@@ -123,6 +123,10 @@ fn missing(org: &Org<'_>) -> (Fate, Vec<String>) {
             Fate::NotSent,
             "neither the extract nor the destination has an org of this key (a key is compared exactly)",
         ),
+        (true, _) if org.extract.partial => said(
+            Fate::NotSent,
+            "the query gives only orgs that have changed since {{last_success}}, and not this one: it keeps its place",
+        ),
         (true, _) if !on.removed => said(
             Fate::NotSent,
             "it is not in the extract, and diff.on leaves `removed` out: it keeps its place, and is compared again when it is back",

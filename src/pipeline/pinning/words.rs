@@ -64,7 +64,7 @@ pub(super) fn consequences(
     }));
     // What the job file says of columns that are gone must be taken out of it by hand.
     let names = stream.schema.fields().iter().map(|f| Column { name: f.name().clone(), kind: Kind::Text });
-    match columns.check(&Schema { columns: names.collect() }) {
+    match columns.check(&Schema { columns: names.collect() }, false) {
         Err(PipelineError::Columns(problems)) => words.extend(problems),
         other => other?,
     }

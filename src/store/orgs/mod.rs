@@ -137,4 +137,6 @@ pub trait OrgStore: Send + Sync {
     /// Forgets what repeats of updates from before a time would be answered, the oldest first, at most `limit` of them. Returns
     /// how many.
     async fn forget_answers(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError>;
+    /// Writes something of no meaning, as durably as an update: whether updates could be stored now.
+    async fn probe(&self) -> Result<(), StoreError>;
 }

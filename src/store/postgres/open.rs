@@ -30,8 +30,8 @@ const CONNECTIONS: u32 = 6;
 const WRITING: u32 = 2;
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(5);
-/// A connection that was idle for longer is tried before it is used.
-const STALE: Duration = Duration::from_secs(1);
+/// A connection for writing orgs that was idle for longer is tried before it is used; any other is each time.
+const STALE: Duration = Duration::from_millis(50);
 
 /// What may stand behind the `?` of the address. Anything else is a mistake, or could take away what the store promises.
 const PARAMETERS: [&str; 7] = ["sslmode", "sslrootcert", "sslcert", "sslkey", "host", "port", "user"];
@@ -120,8 +120,8 @@ impl PostgresStore {
         }
         close(connection).await;
         Ok(PostgresStore {
-            pool: server.pool(Access::Write, CONNECTIONS),
-            writing: server.pool(Access::Write, WRITING),
+            pool: server.pool(Access::Write, CONNECTIONS, Duration::ZERO),
+            writing: server.pool(Access::Write, WRITING, STALE),
         })
     }
 
@@ -135,7 +135,7 @@ impl PostgresStore {
         close(connection).await;
         let found = as_known(&server.shown, found, newest(&MIGRATIONS))?;
         Ok(found.map(|_| {
-            let pool = server.pool(Access::Read, CONNECTIONS);
+            let pool = server.pool(Access::Read, CONNECTIONS, Duration::ZERO);
             PostgresStore { writing: pool.clone(), pool }
         }))
     }
@@ -162,7 +162,7 @@ impl Server {
         looked.map_err(|error| self.cannot_open(without_preface(error.into())))
     }
 
-    fn pool(&self, access: Access, connections: u32) -> PgPool {
+    fn pool(&self, access: Access, connections: u32, stale: Duration) -> PgPool {
         let schema = self.schema.clone();
         PgPoolOptions::new()
             .max_connections(connections)
@@ -172,11 +172,11 @@ impl Server {
                 let schema = schema.clone();
                 Box::pin(async move { prepare(connection, &schema, access).await })
             })
-            // A server that was started anew has closed what was idle meanwhile. Under load nothing is that idle, and a look
-            // before each use would double the way to the server and back.
-            .before_acquire(|connection, about| {
+            // A server that was started anew has closed what was idle meanwhile. Whoever writes orgs under load leaves nothing idle for that
+            // long, and a look before each use would double the way to the server and back.
+            .before_acquire(move |connection, about| {
                 Box::pin(async move {
-                    if about.idle_for > STALE {
+                    if about.idle_for >= stale {
                         connection.ping().await?;
                     }
                     Ok(true)
@@ -213,7 +213,8 @@ async fn close(connection: PgConnection) {
 
 /// What every statement of this module takes for granted. `synchronous_commit` stays as the server has it, but for `off`,
 /// with which a commit that was answered could be lost. Plans are kept with the connection: one that was made while a table was
-/// small would read all of it for each batch once it has a million rows, so that only indexes are used where there is one.
+/// small would read all of it for each batch once it has a million rows, so that only indexes are used where there is one. A process that
+/// stands still in the midst of a transaction loses it before others give up waiting for what it holds.
 const PREPARE: &str = "
     SELECT set_config('search_path', $1, false),
         set_config('default_transaction_read_only', $2, false),
@@ -221,7 +222,7 @@ const PREPARE: &str = "
         set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), false),
         set_config('statement_timeout', '25s', false),
         set_config('lock_timeout', '10s', false),
-        set_config('idle_in_transaction_session_timeout', '60s', false),
+        set_config('idle_in_transaction_session_timeout', '6s', false),
         set_config('enable_seqscan', 'off', false),
         set_config('jit', 'off', false)";
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 struct Served {
     child: Child,
     address: String,
+    admin: String,
 }
 
 impl Served {
@@ -22,10 +23,11 @@ impl Served {
         command.args(["--ready-file"]).arg(&ready_file);
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         // From here on it is killed whatever happens.
-        let mut served = Served { child, address: String::new() };
+        let mut served = Served { child, address: String::new(), admin: String::new() };
         for _ in 0..3000 {
             if let Ok(text) = std::fs::read_to_string(&ready_file) {
                 let addresses: serde_json::Value = serde_json::from_str(&text).unwrap();
+                served.admin = addresses["admin"].as_str().unwrap().to_owned();
                 served.address = addresses["receiver"].as_str().unwrap().to_owned();
                 return served;
             }
@@ -53,6 +55,8 @@ async fn a_full_disk_is_503_until_there_is_room() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let url = format!("http://{}/api/product-orgs/webhook/{}", served.address, created["key"].as_str().unwrap());
+    let ready = format!("http://{}/readyz", served.admin);
+    let ready = async || client.get(&ready).send().await.unwrap().status().as_u16();
     let mut acknowledged = Vec::new();
     let mut next = 0;
     let mut post = async |acknowledged: &mut Vec<String>| {
@@ -83,7 +87,16 @@ async fn a_full_disk_is_503_until_there_is_room() {
             }
         }
         assert_eq!(refused, 20, "round {round}: the disk is full");
+        assert_eq!(ready().await, 503, "round {round}: no updates are to be sent here");
         disk.writable();
+        // Nobody sends any, and it finds out all the same.
+        for _ in 0..600 {
+            match ready().await {
+                200 => break,
+                _ => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
+        assert_eq!(ready().await, 200, "round {round}: there is room again");
         let mut answers = Vec::new();
         for _ in 0..3 {
             answers.push(post(&mut acknowledged).await.0);

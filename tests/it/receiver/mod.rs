@@ -372,7 +372,9 @@ async fn the_admin_address_tells_alive_from_ready() {
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = watch::channel(false);
     let access = Access::new(address, None).unwrap();
+    let (writable, seen) = watch::channel(true);
     let state = AdminState::new(Arc::clone(&server.store), Arc::clone(&server.clock) as Arc<dyn Clock>, stopped);
+    let state = state.with_writable(seen);
     let router = web::router(state, access);
     let (_end, stopped) = watch::channel(false);
     let clock = Arc::clone(&server.clock) as Arc<dyn Clock>;
@@ -382,6 +384,10 @@ async fn the_admin_address_tells_alive_from_ready() {
     stop.send(true).unwrap();
     assert_eq!((status("/healthz").await, status("/readyz").await), (200, 503), "stopping");
     stop.send(false).unwrap();
+    assert_eq!(status("/readyz").await, 200);
+    writable.send(false).unwrap();
+    assert_eq!((status("/healthz").await, status("/readyz").await), (200, 503), "the disk is full");
+    writable.send(true).unwrap();
     assert_eq!(status("/readyz").await, 200);
     server.store.close().await;
     assert_eq!((status("/healthz").await, status("/readyz").await), (200, 503));

@@ -65,6 +65,47 @@ async fn what_was_begun_is_finished_and_what_comes_later_is_turned_away() {
 }
 
 #[tokio::test]
+async fn a_head_under_way_on_a_kept_connection_has_its_time() {
+    let options = Options {
+        head: Duration::from_secs(60),
+        notice: Duration::from_millis(300),
+        grace: Duration::from_secs(60),
+        ..Options::default()
+    };
+    let server = Server::start_with(receiver::Options::default().without_rates(), options, None).await;
+    let key = server.flat_key().await;
+    let whole = post(&key.key, &update("first"));
+    let second = |org: &str| post(&key.key, &update(org));
+    let at = 60;
+    let mut idle = Raw::connect(server.address).await;
+    idle.send(&whole).await;
+    idle.expect(200, "").await;
+    // A part of the second request's head: on its own, and together with the first request.
+    let mut apart = Raw::connect(server.address).await;
+    apart.send(&whole).await;
+    apart.expect(200, "").await;
+    apart.send(&second("apart")[..at]).await;
+    let mut together = Raw::connect(server.address).await;
+    together.send(format!("{whole}{}", &second("together")[..at])).await;
+    together.expect(200, "").await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+
+    let store = Arc::clone(&server.store);
+    let later = async {
+        idle.expect_close().await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        for (client, org) in [(&mut apart, "apart"), (&mut together, "together")] {
+            client.send(&second(org)[at..]).await;
+            let reply = client.expect(200, org).await;
+            assert_eq!(reply.header("connection"), Some("close"));
+            client.expect_close().await;
+        }
+    };
+    let (_dir, ()) = tokio::join!(server.stop(), later);
+    assert!(store.org("apart").await.unwrap().is_some() && store.org("together").await.unwrap().is_some());
+}
+
+#[tokio::test]
 async fn who_never_ends_is_cut_in_the_end() {
     let options = Options {
         request: Duration::from_secs(3600),

@@ -187,25 +187,64 @@ fn curl_is_served_and_a_hangup_reads_the_certificate_again() {
     // A pair that does not fit is told and not taken.
     std::fs::write(home.path("tls/key.pem"), &new.key).unwrap();
     signal(served.pid(), "HUP");
-    let log = || std::fs::read_to_string(home.path("serve.log")).unwrap();
-    let wait = |part: &str| {
-        for _ in 0..3000 {
-            if log().contains(part) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        panic!("{part}\n---\n{}", log());
-    };
-    wait("is not that of the first certificate");
+    wait_for_log(&home, "is not that of the first certificate");
     assert!(call("old.pem").is_ok());
     std::fs::write(home.path("tls/cert.pem"), &new.certificate).unwrap();
     signal(served.pid(), "HUP");
-    wait("was read again and is in use");
+    wait_for_log(&home, "was read again and is in use");
     assert!(call("new.pem").unwrap().contains("\"isNewOrg\":false"));
     assert!(call("old.pem").is_err());
     assert_eq!(served.stop(), 0);
-    assert!(!log().contains(new.key.lines().nth(1).unwrap()));
+    assert!(!home.log().contains(new.key.lines().nth(1).unwrap()));
+}
+
+#[test]
+fn a_hangup_without_tls_does_no_harm() {
+    let home = Home::new();
+    home.write("nightmark.toml", "[log]\nlevel = \"info\"\n");
+    // As from a terminal that is closed, and under nohup, which has it ignored.
+    for script in ["exec \"$0\" \"$@\"", "trap '' HUP; exec \"$0\" \"$@\""] {
+        let served = Served::start_by(&home, &[], script);
+        signal(served.pid(), "HUP");
+        wait_for_log(&home, "SIGHUP: there is nothing to read again");
+        signal(served.pid(), "HUP");
+        let answer = Command::new("curl")
+            .args(["-sS", "--noproxy", "*", &format!("http://{}/healthz", served.receiver)])
+            .output()
+            .unwrap();
+        assert!(String::from_utf8_lossy(&answer.stdout).contains("ok"), "{answer:?}");
+        assert_eq!(served.stop(), 0);
+    }
+}
+
+#[test]
+fn a_certificate_that_is_gone_is_told_and_stays_in_use() {
+    let home = Home::new();
+    let one = made();
+    put(&home.path(""), &one);
+    home.write("trusted.pem", &one.certificate);
+    home.write("nightmark.toml", "[receiver.tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\n");
+    let served = Served::start(&home);
+    std::fs::remove_file(home.path("cert.pem")).unwrap();
+    wait_for_log(&home, "cert.pem cannot be read");
+    wait_for_log(&home, "the certificate in use stays in use");
+    let answer = curl(&home.path(""), &served.receiver, "trusted.pem", "/healthz", "").unwrap();
+    assert!(answer.contains("\"success\":false"), "any answer will do: {answer}");
+    put(&home.path(""), &one);
+    wait_for_log(&home, "can be read again");
+    assert_eq!(served.stop(), 0);
+    assert_eq!(home.log().matches("cannot be read").count(), 1, "{}", home.log());
+}
+
+/// The bound is there only so that a broken build ends.
+fn wait_for_log(home: &Home, part: &str) {
+    for _ in 0..3000 {
+        if home.log().contains(part) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("{part}\n---\n{}", home.log());
 }
 
 #[test]

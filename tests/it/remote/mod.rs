@@ -112,8 +112,8 @@ fn csv(orgs: &[&str]) -> String {
     format!("workspace_id,name\n{rows}")
 }
 
-/// CSV of so many orgs, of about 100 bytes each.
+/// CSV of so many orgs, of about a thousand bytes each.
 fn large(rows: usize) -> String {
-    let row = |n: usize| format!("ws_{n:06},{}\n", format!("{:x}", n * 2_654_435_761).repeat(8));
+    let row = |n: usize| format!("ws_{n:06},{}\n", format!("{:x}", n * 2_654_435_761).repeat(100));
     format!("workspace_id,name\n{}", (0..rows).map(row).collect::<String>())
 }

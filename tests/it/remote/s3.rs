@@ -79,10 +79,10 @@ fn a_server_that_is_not_there_is_told() {
 #[test]
 fn a_copy_goes_on_where_the_connection_broke() {
     let server = Server::s3();
-    server.write("lake/orgs.csv", large(20_000));
+    server.write("lake/orgs.csv", large(2_000));
     let way = Breaking::new(server.address, 300_000, 3);
     let nights = nights(&source("s3://lake/orgs.csv", way.address, ""));
-    assert_eq!(nights.night().len(), 20_000);
+    assert_eq!(nights.night().len(), 2_000);
     assert!(way.connections.load(Ordering::SeqCst) >= 4, "three of them broke");
 }
 
@@ -92,18 +92,18 @@ fn a_connection_that_stays_broken_sends_nothing() {
     server.write("lake/orgs.csv", csv(&["a"]));
     let first = nights(&source("s3://lake/orgs.csv", server.address, ""));
     assert_eq!(first.night(), ["a"]);
-    server.write("lake/orgs.csv", large(20_000));
+    server.write("lake/orgs.csv", large(2_000));
     let way = Breaking::new(server.address, 30_000, usize::MAX);
     first.source(&source("s3://lake/orgs.csv", way.address, ""));
     first.fails(&["s3://lake/orgs.csv", "bytes; nothing was read of it"]);
     first.source(&source("s3://lake/orgs.csv", server.address, ""));
-    assert_eq!(first.night().len(), 20_000, "the snapshot is what it was");
+    assert_eq!(first.night().len(), 2_000, "the snapshot is what it was");
 }
 
 #[test]
 fn a_full_disk_is_told() {
     let server = Server::s3();
-    server.write("lake/orgs.csv", large(20_000));
+    server.write("lake/orgs.csv", large(2_000));
     let disk = Disk::new();
     disk.resize(512 << 10);
     let full = disk.seen().display().to_string();

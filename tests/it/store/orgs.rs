@@ -16,6 +16,7 @@ pub async fn conform(store: &(impl OrgStore + KeyStore)) {
     for (id, hash) in [(KEY, 101), ("orgs_2", 102)] {
         store.put_key(&KeyRecord { expires_at: Some(at(1000)), ..key(id, hash) }).await.unwrap();
     }
+    store.probe().await.unwrap();
     orgs_are_kept(store).await;
     a_batch_applies_in_its_order(store).await;
     orgs_come_in_pages(store).await;
@@ -26,6 +27,9 @@ pub async fn conform(store: &(impl OrgStore + KeyStore)) {
     a_changed_key_writes_nothing(store).await;
     uses_are_counted_with_the_orgs(store).await;
     large_batches_are_written_whole(store).await;
+    let before = json!(store.orgs(None, 1000).await.unwrap());
+    store.probe().await.unwrap();
+    assert_eq!(json!(store.orgs(None, 1000).await.unwrap()), before, "a probe changes nothing");
     orgs_model::follows(store, 60).await;
 }
 

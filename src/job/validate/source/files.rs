@@ -43,6 +43,11 @@ pub(super) fn files(doc: &mut Document<'_>, mut raw: RawFiles, home: &Path) -> O
             Fault::new("the query is empty").hint("leave `query` out to take the files as they are"),
         );
     }
+    let plain = raw.query.as_deref().unwrap_or_default().replace(' ', "");
+    if ["{{last_success}}", "{{run_date}}"].iter().any(|parameter| plain.contains(parameter)) {
+        let fault = Fault::new("a query over files has no parameters such as {{last_success}}");
+        doc.report("source.query", fault.hint("files are read whole; databases take them"));
+    }
     let written = raw.path?;
     Some(FilesSource {
         path: home.join(&written),

@@ -1,9 +1,11 @@
 //! `[source]`
 
 mod choice;
+mod database;
 mod files;
 mod model;
 mod place;
+mod sqlite;
 
 use crate::job::document::Document;
 use crate::job::raw::RawSource;
@@ -13,5 +15,8 @@ use std::path::Path;
 pub(super) fn check(doc: &mut Document<'_>, raw: RawSource, home: &Path) -> Option<Source> {
     match raw {
         RawSource::Files(raw) => files::files(doc, raw, home).map(Source::Files),
+        RawSource::Postgres(raw) => database::database(doc, raw, home, &database::POSTGRES).map(Source::Postgres),
+        RawSource::Mysql(raw) => database::database(doc, raw, home, &database::MYSQL).map(Source::Mysql),
+        RawSource::Sqlite(raw) => sqlite::sqlite(doc, raw, home).map(Source::Sqlite),
     }
 }

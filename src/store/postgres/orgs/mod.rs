@@ -76,4 +76,16 @@ impl OrgStore for PostgresStore {
             Ok(query.execute(&self.pool).await?.rows_affected())
         })
     }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        retried!(self, {
+            let mut transaction = self.writing.begin().await?;
+            // Refused by a standby and by a database that was made read-only, though it finds nothing.
+            sqlx::query("DELETE FROM org_answers WHERE false").execute(&mut *transaction).await?;
+            // Takes room in the log, and waits at the commit until it is on the disk.
+            sqlx::query("SELECT pg_logical_emit_message(true, 'nightmark', '')").execute(&mut *transaction).await?;
+            transaction.commit().await?;
+            Ok(())
+        })
+    }
 }

@@ -81,4 +81,11 @@ impl OrgStore for SqliteStore {
         let done = sqlx::query(FORGET).bind(micros(before)).bind(limit).execute(&self.writer).await?;
         Ok(done.rows_affected())
     }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        // The database's first page is written, though the number stays as it is; the store does not use it.
+        sqlx::query("PRAGMA user_version = 0").execute(&mut *transaction).await?;
+        transaction.commit().await
+    }
 }

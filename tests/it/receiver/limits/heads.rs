@@ -92,6 +92,40 @@ async fn a_head_has_its_time() {
 }
 
 #[tokio::test]
+async fn a_head_that_came_with_the_request_before_it_has_the_same() {
+    let server = server(Options { head: SHORT, ..Options::default() }).await;
+    let key = server.flat_key().await;
+    let whole = post(&key.key, &update("a"));
+    let get = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n".to_owned();
+    let chunked = format!(
+        "{}transfer-encoding: chunked\r\n\r\n{:x}\r\n{}\r\n0\r\n\r\n",
+        post(&key.key, "").replacen("content-length: 0\r\n\r\n", "", 1),
+        update("a").len(),
+        update("a")
+    );
+    let begun = std::time::Instant::now();
+    for first in [&whole, &get, &chunked, &whole.repeat(3)] {
+        let mut client = Raw::connect(server.address).await;
+        client.send(format!("{first}POST /")).await;
+        for _ in 0..first.matches("HTTP/1.1").count() {
+            client.expect(200, "").await;
+        }
+        client.expect_close().await;
+    }
+    // Well below the time of an idle connection.
+    assert!(begun.elapsed() < std::time::Duration::from_secs(40), "{:?}", begun.elapsed());
+    // One that is whole in time is served, and line ends are no part of a head.
+    let mut client = Raw::connect(server.address).await;
+    client.send(format!("{whole}{}", &whole[..20])).await;
+    client.expect(200, "").await;
+    client.send(format!("{}\r\n", &whole[20..])).await;
+    client.expect(200, "").await;
+    tokio::time::sleep(2 * SHORT).await;
+    client.send(&whole).await;
+    client.expect(200, "").await;
+}
+
+#[tokio::test]
 async fn an_idle_connection_has_another() {
     let idle = 3 * SHORT;
     let server = server(Options { head: SHORT, idle, ..Options::default() }).await;

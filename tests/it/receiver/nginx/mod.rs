@@ -148,3 +148,16 @@ fn clients_are_told_apart_behind_nginx() {
         assert_eq!(line.map(|line| &line["fields"]["client"]), Some(&json!(client)), "{id}: {log}");
     }
 }
+
+#[test]
+fn a_port_that_another_process_has_is_left_to_it() {
+    let home = Home::new();
+    let served = Served::start(&home);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let nginx = Nginx::start_on(&home, &served.receiver, [taken.local_addr().unwrap().port(), free]);
+    let answer = nginx.post(&format!("/api/product-orgs/webhook/{}", key(&home, "flat")), GUIDE_BODY.as_bytes(), &[]);
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    drop(nginx);
+    assert_eq!(served.stop(), 0);
+}

@@ -11,6 +11,9 @@ const NAME: &str = "nightmark.example.com";
 /// As the guide's commands call it.
 const GUIDE_NAME: &str = "acme.trailspark.ai";
 
+/// What nginx says when another process has the port.
+const TAKEN: &str = "Address already in use";
+
 pub struct Nginx {
     child: Child,
     port: u16,
@@ -60,27 +63,48 @@ fn around(dir: &Path) -> String {
 impl Nginx {
     /// In front of `receiver`.
     pub fn start(home: &Home, receiver: &str) -> Nginx {
+        // Ports that were free a moment ago: another process may be quicker.
+        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Nginx::start_on(home, receiver, std::iter::repeat_with(free).take(20))
+    }
+
+    /// On the first of the ports that nobody else has.
+    pub fn start_on(home: &Home, receiver: &str, ports: impl IntoIterator<Item = u16>) -> Nginx {
         let dir = home.path("nginx");
         std::fs::create_dir_all(dir.join("log")).unwrap();
         let made = rcgen::generate_simple_self_signed([NAME, GUIDE_NAME].map(str::to_owned)).unwrap();
         std::fs::write(dir.join("fullchain.pem"), made.cert.pem()).unwrap();
         std::fs::write(dir.join("privkey.pem"), made.signing_key.serialize_pem()).unwrap();
-        // A port that was free a moment ago.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        std::fs::write(dir.join("receiver.conf"), adapted(receiver, port, &dir)).unwrap();
         std::fs::write(dir.join("nginx.conf"), around(&dir)).unwrap();
-        let checked = nginx(&dir).arg("-t").output().expect("nginx is installed (./test.sh installs it)");
+        ports.into_iter().find_map(|port| Nginx::try_on(&dir, receiver, port)).expect("a free port")
+    }
+
+    /// `None`: another process has the port.
+    fn try_on(dir: &Path, receiver: &str, port: u16) -> Option<Nginx> {
+        std::fs::write(dir.join("receiver.conf"), adapted(receiver, port, dir)).unwrap();
+        // It binds the port as well.
+        let checked = nginx(dir).arg("-t").output().expect("nginx is installed (./test.sh installs it)");
         let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+        if said.contains(TAKEN) {
+            return None;
+        }
         assert!(checked.status.success() && !said.contains("[warn]"), "{said}");
-        let mut child = nginx(&dir).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = nginx(dir).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let log = || std::fs::read_to_string(dir.join("log/start.log")).unwrap_or_default();
         // The bound is there only so that a broken configuration ends.
         for _ in 0..3000 {
-            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return Nginx { child, port, dir };
+            // Written once the port is its own; to connect alone would prove that somebody has it.
+            let is_bound = std::fs::read(dir.join("nginx.pid")).is_ok_and(|pid| !pid.is_empty());
+            if is_bound && TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return Some(Nginx { child, port, dir: dir.to_owned() });
             }
-            assert_eq!(child.try_wait().unwrap(), None, "nginx ended");
+            if child.try_wait().unwrap().is_some() {
+                assert!(log().contains(TAKEN), "nginx ended: {}", log());
+                return None;
+            }
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
+        let _ = child.kill();
         panic!("nginx did not become ready");
     }
 

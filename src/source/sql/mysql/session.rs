@@ -1,0 +1,239 @@
+//! One extract: connect, describe, read, and end the query if nobody wants its rows.
+
+use super::connect::Server;
+use super::errors::Told;
+use super::types::{Cell, Column, column, quoted};
+use crate::source::sql::feed::{Ended, Outlet};
+use crate::source::sql::tuples::Tuples;
+use crate::source::sql::{refused, schema};
+use crate::source::{Bound, Parameter, Parameters};
+use arrow::datatypes::SchemaRef;
+use futures_util::TryStreamExt;
+use sqlx::mysql::{MySqlArguments, MySqlConnection, MySqlRow};
+use sqlx::query::Query;
+use sqlx::{
+    AssertSqlSafe, Column as _, ConnectOptions, Connection, Decode, Executor, MySql, Row, SqlSafeStr, Statement,
+};
+use std::cell::Cell as Flag;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+/// How long a connection may take to come about.
+const CONNECT: Duration = Duration::from_secs(15);
+/// How much longer than the server we wait: it ends the query itself.
+const GRACE: Duration = Duration::from_secs(15);
+/// How long it may take to tell the server that the query is not wanted.
+const CANCEL: Duration = Duration::from_secs(5);
+
+/// What an extract is asked with.
+pub(super) struct Asked {
+    pub(super) server: Server,
+    pub(super) bound: Bound,
+    pub(super) values: Parameters,
+    pub(super) timeout: Duration,
+    pub(super) limit: Option<usize>,
+}
+
+/// What is known before the first row.
+pub(super) struct Head {
+    pub(super) schema: SchemaRef,
+    pub(super) columns: Vec<Column>,
+    /// About how many rows there are, as the server plans; 0 if it does not say.
+    pub(super) estimate: u64,
+}
+
+/// Hands the rows to the outlet. `chosen`: which columns are wanted.
+pub(super) async fn extract(
+    asked: Asked,
+    outlet: Outlet<Head, Tuples>,
+    chosen: oneshot::Receiver<Vec<usize>>,
+) -> Result<(), Ended> {
+    let told = Told::new(&asked.server.shown, &asked.server.options, asked.timeout);
+    let begin = Instant::now();
+    let connecting = async { asked.server.options.connect().await.map_err(|e| told.connecting(e).into()) };
+    let mut connection = outlet.unless(begin + CONNECT, || told.silent(CONNECT), connecting).await?;
+    let process: Flag<Option<u64>> = Flag::new(None);
+    let late = Flag::new(false);
+    let is_late = || {
+        late.set(true);
+        told.late()
+    };
+    let session = Session { asked: &asked, told: &told, outlet: &outlet };
+    let work = session.read(&mut connection, &process, chosen);
+    let done = outlet.unless(begin + asked.timeout + GRACE, is_late, work).await;
+    match (&done, process.get()) {
+        (Err(Ended::Dropped), Some(process)) => cancel(&asked.server, process).await,
+        (Err(_), Some(process)) if late.get() => cancel(&asked.server, process).await,
+        (Err(_), _) => {}
+        // All rows are here. What the server says to the farewell does not matter.
+        (Ok(()), _) => drop(tokio::time::timeout(CANCEL, connection.close()).await),
+    }
+    done
+}
+
+/// Tells the server that a query is not wanted. It would find out by itself only when it next sends a row.
+async fn cancel(server: &Server, process: u64) {
+    let cancelling = async {
+        let mut connection = server.options.connect().await?;
+        // A number of the server's own.
+        sqlx::raw_sql(AssertSqlSafe(format!("KILL QUERY {process}"))).execute(&mut connection).await?;
+        connection.close().await
+    };
+    // If it cannot be told, it finds out, or ends at its time-out.
+    let _ = tokio::time::timeout(CANCEL, cancelling).await;
+}
+
+struct Session<'a> {
+    asked: &'a Asked,
+    told: &'a Told,
+    outlet: &'a Outlet<Head, Tuples>,
+}
+
+impl Session<'_> {
+    fn failed(&self, error: sqlx::Error) -> Ended {
+        self.told.failed(error).into()
+    }
+
+    async fn read(
+        &self,
+        connection: &mut MySqlConnection,
+        process: &Flag<Option<u64>>,
+        chosen: oneshot::Receiver<Vec<usize>>,
+    ) -> Result<(), Ended> {
+        let hello: (u64, String) = sqlx::query_as("SELECT CAST(connection_id() AS UNSIGNED), version()")
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(|e| self.failed(e))?;
+        process.set(Some(hello.0));
+        self.begin(connection, hello.1.contains("MariaDB")).await?;
+        let columns = self.columns(connection).await?;
+        let schema = schema(columns.iter().map(Column::field).collect())?;
+        let estimate = self.estimate(connection).await;
+        let estimate = self.asked.limit.map_or(estimate, |limit| estimate.min(limit as u64));
+        self.outlet.head(Head { schema, columns, estimate })?;
+        // Who does not choose does not want it.
+        let kept = chosen.await.map_err(|_| Ended::Dropped)?;
+        self.rows(connection, &kept).await
+    }
+
+    /// Begins the transaction that the rows are read in.
+    async fn begin(&self, connection: &mut MySqlConnection, is_mariadb: bool) -> Result<(), Ended> {
+        let timeout = self.asked.timeout;
+        let limit = match is_mariadb {
+            true => format!("SET SESSION max_statement_time = {}", timeout.as_secs_f64()),
+            false => format!("SET SESSION max_execution_time = {}", timeout.as_millis()),
+        };
+        // Rows that are waited for are not a client that is gone.
+        let patience = format!("SET SESSION net_write_timeout = {}", timeout.as_secs().max(60));
+        for statement in [
+            limit,
+            patience,
+            "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ".to_owned(),
+            "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY".to_owned(),
+        ] {
+            sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *connection).await.map_err(|e| self.failed(e))?;
+        }
+        Ok(())
+    }
+
+    /// The query's columns, as the server describes them.
+    async fn columns(&self, connection: &mut MySqlConnection) -> Result<Vec<Column>, Ended> {
+        let sql = AssertSqlSafe(self.asked.bound.sql.clone()).into_sql_str();
+        let statement = (&mut *connection).prepare(sql).await.map_err(|e| self.failed(e))?;
+        if statement.columns().is_empty() {
+            let error = self.told.error("the query yields no rows with columns");
+            return Err(error.hint("write one SELECT, with one row per org").into());
+        }
+        let (mut columns, mut unfit) = (Vec::new(), Vec::new());
+        for described in statement.columns() {
+            match column(described.name(), described.type_info()) {
+                Ok(column) => columns.push(column),
+                Err(refused) => unfit.push(refused),
+            }
+        }
+        if !unfit.is_empty() {
+            return Err(refused(&unfit).into());
+        }
+        // Two of one name could not be asked for apart.
+        schema(columns.iter().map(Column::field).collect())?;
+        self.scales(connection, &mut columns).await;
+        Ok(columns)
+    }
+
+    /// Finds the scales of decimals: a zero that has to share a column with each of them is written with its scale. Nothing is read
+    /// for it. If the server does not take the statement, they stay numbers without a scale.
+    async fn scales(&self, connection: &mut MySqlConnection, columns: &mut [Column]) {
+        let mut decimals: Vec<&mut Column> = columns.iter_mut().filter(|column| column.cell == Cell::Number).collect();
+        if decimals.is_empty() {
+            return;
+        }
+        let names: Vec<String> = decimals.iter().map(|column| format!("q.{}", quoted(&column.name))).collect();
+        let zeros = vec!["0"; names.len()];
+        let sql = format!(
+            "SELECT {} FROM (\n{}\n) AS q WHERE 1 = 0 UNION SELECT {}",
+            names.join(", "),
+            self.asked.bound.sql,
+            zeros.join(", ")
+        );
+        let Ok(row) = self.bound(sql).fetch_one(connection).await else { return };
+        for (index, column) in decimals.iter_mut().enumerate() {
+            let Ok(zero) = row.try_get_unchecked::<&[u8], _>(index) else { continue };
+            let places = zero.iter().position(|byte| *byte == b'.').map_or(0, |point| zero.len() - point - 1);
+            if let Some(scale) = i8::try_from(places).ok().filter(|scale| *scale <= 38) {
+                column.cell = Cell::Decimal { scale };
+            }
+        }
+    }
+
+    async fn rows(&self, connection: &mut MySqlConnection, kept: &[usize]) -> Result<(), Ended> {
+        let sql = &self.asked.bound.sql;
+        let sql = match self.asked.limit {
+            Some(limit) => format!("SELECT * FROM (\n{sql}\n) AS q LIMIT {limit}"),
+            None => sql.clone(),
+        };
+        let mut rows = self.bound(sql).fetch(connection);
+        let mut next = rows.try_next().await.map_err(|e| self.failed(e))?;
+        self.outlet.ready()?;
+        let mut tuples = Tuples::default();
+        while let Some(row) = next {
+            pack(&row, kept, &mut tuples).map_err(|e| self.failed(e))?;
+            if tuples.is_full() {
+                self.outlet.raw(std::mem::take(&mut tuples))?;
+            }
+            next = rows.try_next().await.map_err(|e| self.failed(e))?;
+        }
+        if tuples.rows == 0 { Ok(()) } else { self.outlet.raw(tuples) }
+    }
+
+    fn bound(&self, sql: String) -> Query<'static, MySql, MySqlArguments> {
+        let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
+        for parameter in &self.asked.bound.parameters {
+            query = match parameter {
+                Parameter::LastSuccess => query.bind(self.asked.values.last_success().naive_utc()),
+                Parameter::RunDate => query.bind(self.asked.values.run_date),
+            };
+        }
+        query
+    }
+
+    /// About how many rows the query has: what the server expects of its first table.
+    async fn estimate(&self, connection: &mut MySqlConnection) -> u64 {
+        let explain = self.bound(format!("EXPLAIN {}", self.asked.bound.sql));
+        let Ok(row) = explain.fetch_one(connection).await else { return 0 };
+        row.try_get_unchecked::<&[u8], _>("rows").map_or(0, |bytes| match bytes.try_into() {
+            Ok(number) => u64::from_le_bytes(number),
+            Err(_) => 0,
+        })
+    }
+}
+
+fn pack(row: &MySqlRow, kept: &[usize], tuples: &mut Tuples) -> Result<(), sqlx::Error> {
+    // MySQL has at most 4,096 columns.
+    tuples.row(kept.len() as u16);
+    for &index in kept {
+        // The driver takes a date of zeros for NULL; its bytes are there all the same, and those of a NULL are not.
+        tuples.field(<&[u8] as Decode<MySql>>::decode(row.try_get_raw(index)?).ok());
+    }
+    Ok(())
+}

@@ -1,0 +1,345 @@
+//! One extract: connect, describe, read, and end the query if nobody wants its rows.
+
+use super::connect::Server;
+use super::errors::Told;
+use super::scale::scales;
+use super::types::{Column, Made, column};
+use crate::source::sql::feed::{Ended, Outlet};
+use crate::source::sql::tuples::Tuples;
+use crate::source::sql::{refused, schema};
+use crate::source::{Bound, Parameter, Parameters};
+use arrow::datatypes::SchemaRef;
+use futures_util::TryStreamExt;
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, Column as _, ConnectOptions, Connection, Executor, Row, Statement, ValueRef};
+use std::cell::Cell as Flag;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+/// The settings of the session that have the parameters.
+pub(super) const LAST_SUCCESS: &str = "nightmark.last_success";
+pub(super) const RUN_DATE: &str = "nightmark.run_date";
+
+/// How long a connection may take to come about.
+const CONNECT: Duration = Duration::from_secs(15);
+/// How much longer than the server we wait: it ends the query itself.
+const GRACE: Duration = Duration::from_secs(15);
+/// How long it may take to tell the server that the query is not wanted.
+const CANCEL: Duration = Duration::from_secs(5);
+
+/// What an extract is asked with.
+pub(super) struct Asked {
+    pub(super) server: Server,
+    /// The query with placeholders.
+    pub(super) bound: Bound,
+    /// The query that reads its parameters from settings.
+    pub(super) settled: String,
+    pub(super) values: Parameters,
+    pub(super) timeout: Duration,
+    pub(super) limit: Option<usize>,
+}
+
+/// What is known before the first row.
+pub(super) struct Head {
+    pub(super) schema: SchemaRef,
+    pub(super) columns: Vec<Column>,
+    /// About how many rows there are, as the server plans; 0 if it does not say.
+    pub(super) estimate: u64,
+    /// Whether fields come as text.
+    pub(super) is_text: bool,
+}
+
+/// Hands the rows to the outlet. `chosen`: which columns are wanted.
+pub(super) async fn extract(
+    asked: Asked,
+    outlet: Outlet<Head, Tuples>,
+    chosen: oneshot::Receiver<Vec<usize>>,
+) -> Result<(), Ended> {
+    let told = Told::new(&asked.server.shown, &asked.server.options, asked.timeout);
+    let begin = Instant::now();
+    let connecting = async { asked.server.options.connect().await.map_err(|e| told.connecting(e).into()) };
+    let mut connection = outlet.unless(begin + CONNECT, || told.silent(CONNECT), connecting).await?;
+    let process: Flag<Option<i32>> = Flag::new(None);
+    let late = Flag::new(false);
+    let is_late = || {
+        late.set(true);
+        told.late()
+    };
+    let session = Session { asked: &asked, told: &told, outlet: &outlet };
+    let work = session.read(&mut connection, &process, chosen);
+    let done = outlet.unless(begin + asked.timeout + GRACE, is_late, work).await;
+    match (&done, process.get()) {
+        (Err(Ended::Dropped), Some(process)) => cancel(&asked.server, process).await,
+        (Err(_), Some(process)) if late.get() => cancel(&asked.server, process).await,
+        (Err(_), _) => {}
+        // All rows are here. What the server says to the farewell does not matter.
+        (Ok(()), _) => drop(tokio::time::timeout(CANCEL, connection.close()).await),
+    }
+    done
+}
+
+/// Tells the server that a query is not wanted. It would find out by itself only when it next sends a row. The connection is still
+/// open, so that the process is still ours.
+async fn cancel(server: &Server, process: i32) {
+    let cancelling = async {
+        let mut connection = server.options.connect().await?;
+        sqlx::query("SELECT pg_cancel_backend($1)").bind(process).execute(&mut connection).await?;
+        connection.close().await
+    };
+    // If it cannot be told, it finds out, or ends at its time-out.
+    let _ = tokio::time::timeout(CANCEL, cancelling).await;
+}
+
+struct Session<'a> {
+    asked: &'a Asked,
+    told: &'a Told,
+    outlet: &'a Outlet<Head, Tuples>,
+}
+
+impl Session<'_> {
+    fn failed(&self, error: sqlx::Error) -> Ended {
+        self.told.failed(error, None).into()
+    }
+
+    async fn read(
+        &self,
+        connection: &mut PgConnection,
+        process: &Flag<Option<i32>>,
+        chosen: oneshot::Receiver<Vec<usize>>,
+    ) -> Result<(), Ended> {
+        let copies = copies(connection).await && self.settle(connection).await;
+        if !copies {
+            // After a COPY that was refused, the driver does not know where it is.
+            *connection = self.asked.server.options.connect().await.map_err(|e| self.failed(e))?;
+        }
+        // Without it, the query cannot be ended before its time.
+        process.set(sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut *connection).await.ok());
+        let columns = self.columns(connection, copies).await?;
+        let schema = schema(columns.iter().map(Column::field).collect())?;
+        let estimate = if copies { estimate(connection, &self.asked.settled).await } else { 0 };
+        let estimate = self.asked.limit.map_or(estimate, |limit| estimate.min(limit as u64));
+        self.outlet.head(Head { schema, columns: columns.clone(), estimate, is_text: !copies })?;
+        // Who does not choose does not want it.
+        let kept = chosen.await.map_err(|_| Ended::Dropped)?;
+        self.begin(connection).await?;
+        if copies {
+            self.copy(connection, &columns, &kept).await
+        } else {
+            self.fetch(connection, &columns, &kept).await
+        }
+    }
+
+    /// Puts the parameters into settings of the session, and has it only read. `false`: this server has no such settings.
+    async fn settle(&self, connection: &mut PgConnection) -> bool {
+        let only_read = "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY";
+        if sqlx::raw_sql(only_read).execute(&mut *connection).await.is_err() {
+            return false;
+        }
+        if self.asked.bound.parameters.is_empty() {
+            return true;
+        }
+        let values = &self.asked.values;
+        let last_success = values.last_success().to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
+        let set = sqlx::query("SELECT set_config($1, $2, false), set_config($3, $4, false)")
+            .bind(LAST_SUCCESS)
+            .bind(last_success)
+            .bind(RUN_DATE)
+            .bind(values.run_date.to_string());
+        set.execute(connection).await.is_ok()
+    }
+
+    /// The query's columns, as the server describes them.
+    async fn columns(&self, connection: &mut PgConnection, copies: bool) -> Result<Vec<Column>, Ended> {
+        let sql = &self.asked.bound.sql;
+        let prepared = (&mut *connection).prepare(sqlx::SqlSafeStr::into_sql_str(AssertSqlSafe(sql.clone()))).await;
+        let statement = prepared.map_err(|e| self.told.failed(e, Some(sql)))?;
+        let described = statement.columns();
+        if described.is_empty() {
+            let error = self.told.error("the query yields no rows with columns");
+            return Err(error.hint("write one SELECT, with one row per org").into());
+        }
+        // What comes as text is no decimal.
+        let known = match copies {
+            true => scales(connection, described).await,
+            false => vec![None; described.len()],
+        };
+        let (mut columns, mut unfit) = (Vec::new(), Vec::new());
+        for (described, scale) in described.iter().zip(known) {
+            match column(described.name(), described.type_info(), scale) {
+                Ok(column) => columns.push(column),
+                Err(refused) => unfit.push(refused),
+            }
+        }
+        if unfit.is_empty() { Ok(columns) } else { Err(refused(&unfit).into()) }
+    }
+
+    /// Begins the transaction that the rows are read in. The order of its words is the one that Redshift takes as well.
+    async fn begin(&self, connection: &mut PgConnection) -> Result<(), Ended> {
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        sqlx::raw_sql(begin).execute(&mut *connection).await.map_err(|e| self.failed(e))?;
+        let timeout = format!("SET LOCAL statement_timeout = {}", self.asked.timeout.as_millis());
+        sqlx::raw_sql(AssertSqlSafe(timeout)).execute(connection).await.map_err(|e| self.failed(e))?;
+        Ok(())
+    }
+
+    /// The statement that yields the wanted columns: the query itself, where it needs nothing around it.
+    fn statement(&self, sql: &str, columns: &[Column], kept: &[usize], of: impl Fn(&Column) -> String) -> String {
+        let wanted: Vec<String> = kept.iter().map(|&index| of(&columns[index])).collect();
+        let limit = self.asked.limit.map(|limit| format!(" LIMIT {limit}")).unwrap_or_default();
+        // The line break ends a comment in the query's last line.
+        format!("SELECT {} FROM (\n{sql}\n) AS q{limit}", wanted.join(", "))
+    }
+
+    async fn copy(&self, connection: &mut PgConnection, columns: &[Column], kept: &[usize]) -> Result<(), Ended> {
+        let sql = &self.asked.settled;
+        let is_plain = self.asked.limit.is_none()
+            && kept.len() == columns.len()
+            && columns.iter().all(|column| column.made == Made::Nothing);
+        let query = if is_plain { sql.clone() } else { self.statement(sql, columns, kept, Column::expression) };
+        let copy = format!("COPY (\n{query}\n) TO STDOUT (FORMAT BINARY)");
+        let mut messages = connection.copy_out_raw(&copy).await.map_err(|e| self.failed(e))?;
+        self.outlet.ready()?;
+        let mut reading = Copy { tuples: Tuples::with_room(), state: CopyState::Begun };
+        while let Some(message) = messages.try_next().await.map_err(|e| self.failed(e))? {
+            reading.take(&message).ok_or_else(|| self.told.error("what the server sends is no binary COPY"))?;
+            if reading.tuples.is_full() {
+                self.outlet.raw(std::mem::replace(&mut reading.tuples, Tuples::with_room()))?;
+            }
+        }
+        if reading.state != CopyState::Ended {
+            return Err(self.told.error("the server has ended the rows without saying that these are all").into());
+        }
+        self.rest(reading.tuples)
+    }
+
+    async fn fetch(&self, connection: &mut PgConnection, columns: &[Column], kept: &[usize]) -> Result<(), Ended> {
+        let sql = self.statement(&self.asked.bound.sql, columns, kept, Column::as_text);
+        let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
+        for parameter in &self.asked.bound.parameters {
+            query = match parameter {
+                Parameter::LastSuccess => query.bind(self.asked.values.last_success()),
+                Parameter::RunDate => query.bind(self.asked.values.run_date),
+            };
+        }
+        let mut rows = query.fetch(connection);
+        let mut next = rows.try_next().await.map_err(|e| self.failed(e))?;
+        self.outlet.ready()?;
+        let mut tuples = Tuples::default();
+        while let Some(row) = next {
+            pack(&row, &mut tuples).map_err(|e| self.failed(e))?;
+            if tuples.is_full() {
+                self.outlet.raw(std::mem::take(&mut tuples))?;
+            }
+            next = rows.try_next().await.map_err(|e| self.failed(e))?;
+        }
+        self.rest(tuples)
+    }
+
+    fn rest(&self, tuples: Tuples) -> Result<(), Ended> {
+        if tuples.rows == 0 { Ok(()) } else { self.outlet.raw(tuples) }
+    }
+}
+
+fn pack(row: &PgRow, tuples: &mut Tuples) -> Result<(), sqlx::Error> {
+    // No server has that many columns.
+    tuples.row(u16::try_from(row.len()).unwrap_or(u16::MAX));
+    for index in 0..row.len() {
+        let value = row.try_get_raw(index)?;
+        let bytes = if value.is_null() { None } else { Some(value.as_bytes().map_err(sqlx::Error::Decode)?) };
+        tuples.field(bytes);
+    }
+    Ok(())
+}
+
+/// Whether the server has the COPY that we use.
+async fn copies(connection: &mut PgConnection) -> bool {
+    let probe = "COPY (SELECT 1) TO STDOUT (FORMAT BINARY)";
+    match connection.copy_out_raw(probe).await {
+        Ok(messages) => messages.try_for_each(|_| std::future::ready(Ok(()))).await.is_ok(),
+        Err(_) => false,
+    }
+}
+
+/// About how many rows a query has, as the server plans it.
+async fn estimate(connection: &mut PgConnection, sql: &str) -> u64 {
+    let explain = sqlx::raw_sql(AssertSqlSafe(format!("EXPLAIN {sql}")));
+    let Ok(row) = explain.fetch_one(connection).await else { return 0 };
+    let line: String = row.try_get(0).unwrap_or_default();
+    let rows = line.split_once("rows=").map_or("", |(_, after)| after);
+    rows.split(' ').next().and_then(|rows| rows.parse().ok()).unwrap_or(0)
+}
+
+/// The messages of a COPY: a head, rows, an end.
+struct Copy {
+    tuples: Tuples,
+    state: CopyState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CopyState {
+    Begun,
+    Rows,
+    Ended,
+}
+
+impl Copy {
+    const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
+
+    /// A message has one row; the first has the head before that. `None`: it is no COPY.
+    fn take(&mut self, message: &[u8]) -> Option<()> {
+        let row = match self.state {
+            CopyState::Ended => return None,
+            CopyState::Rows => message,
+            CopyState::Begun => {
+                self.state = CopyState::Rows;
+                let (flags, rest) = message.strip_prefix(Self::SIGNATURE)?.split_first_chunk::<4>()?;
+                let (extension, rest) = rest.split_first_chunk::<4>()?;
+                // With OIDs in the rows, which no server has had for long.
+                let is_plain = u32::from_be_bytes(*flags) & 0xffff_0000 == 0;
+                rest.get(u32::from_be_bytes(*extension) as usize..).filter(|_| is_plain)?
+            }
+        };
+        match row {
+            [] => {}
+            [0xff, 0xff] => self.state = CopyState::Ended,
+            row => {
+                self.tuples.bytes.extend_from_slice(row);
+                self.tuples.rows += 1;
+            }
+        }
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::types::Cell;
+    use super::*;
+
+    fn column(name: &str, cell: Cell) -> Column {
+        Column { name: name.into(), cell, made: Made::Nothing }
+    }
+
+    #[test]
+    fn a_copy_has_a_head_rows_and_an_end() {
+        let head = [Copy::SIGNATURE, &[0; 8]].concat();
+        let mut copy = Copy { tuples: Tuples::default(), state: CopyState::Begun };
+        assert!(copy.take(&[head.as_slice(), &[0, 0]].concat()).is_some());
+        assert!(copy.take(&[0, 0]).is_some() && copy.take(&[0xff, 0xff]).is_some());
+        assert_eq!((copy.tuples.rows, copy.state), (2, CopyState::Ended));
+        assert!(copy.take(&[0, 0]).is_none(), "nothing comes after the end");
+        for wrong in [&b"PGCOPY"[..], b"1\tx\n", &[Copy::SIGNATURE, &[0, 1, 0, 0, 0, 0, 0, 0]].concat()] {
+            let mut copy = Copy { tuples: Tuples::default(), state: CopyState::Begun };
+            assert!(copy.take(wrong).is_none(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_quoted_and_booleans_are_text_everywhere() {
+        assert_eq!(column("a\"b", Cell::Int32).expression(), "q.\"a\"\"b\"");
+        assert_eq!(column("a", Cell::Int32).as_text(), "q.\"a\"::text AS \"a\"");
+        assert_eq!(column("a", Cell::Text).as_text(), "q.\"a\"");
+        assert!(column("a", Cell::Bool).as_text().starts_with("CASE WHEN q.\"a\" THEN 't'"));
+    }
+}

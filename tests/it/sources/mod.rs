@@ -1,0 +1,226 @@
+//! Every source that asks a database, against a real engine: one list of cases, run for each ([`conformance`]).
+//!
+//! A new engine implements [`Engine`] and adds one line, `conformance!(…)`.
+
+mod cases;
+mod docs;
+mod memory;
+mod mysql;
+mod postgres;
+mod sqlite;
+mod without_copy;
+
+use crate::support::{Home, job_file};
+use arrow::array::{Array, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, SchemaRef};
+use arrow::util::display::array_value_to_string;
+use nightmark::job::load_job;
+use nightmark::source::{self, Ask, KIND_KEY, Source, SourceError, Stream};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// A database that is asked. Each engine has its own SQL for the same questions.
+pub trait Engine {
+    /// `kind` and address of `[source]`, as lines of TOML, with the password in the file `password` of the home folder. What is asked
+    /// follows.
+    fn source(&self) -> String;
+    /// The password, written to that file.
+    fn password(&self) -> String;
+    /// Every type that the engine has, and what becomes of it.
+    fn types(&self) -> Types;
+    /// A query of columns that cannot be carried: the query, the columns, and for each a part of the cast to write.
+    fn unfit(&self) -> (String, Vec<(&'static str, &'static str)>);
+    /// So many rows: `workspace_id` (text, `ws_1`, …), `n` (an integer from 1, ascending), `plan` (one of few texts), `mrr` (a decimal of
+    /// two places, n / 100).
+    fn rows(&self, count: u64) -> String;
+    /// How many of [`rows`](Engine::rows) take several seconds.
+    fn many(&self) -> u64 {
+        20_000_000
+    }
+    /// So many rows: `workspace_id`, and `payload`, a text of so many bytes.
+    fn wide(&self, count: u64, bytes: usize) -> String;
+    /// A query that does not end by itself within a minute, and yields nothing before.
+    fn endless(&self) -> String;
+    /// A query whose one row has the parameters: `since` (text, `YYYY-MM-DD HH:MM:SS` in UTC) and `day` (text, `YYYY-MM-DD`).
+    fn parameters(&self) -> String;
+    /// How many queries of ours the engine is at work for; `None` if it cannot say.
+    fn running(&self) -> Option<usize>;
+    /// Takes the database away from under the extracts that are being read.
+    fn cut(&self);
+}
+
+/// A query of one row with a value of every type, and then one of NULLs.
+pub struct Types {
+    pub query: String,
+    /// Name, Arrow type (with ` json` behind it, where it is text that holds JSON), and the value as Arrow shows it.
+    pub columns: Vec<(&'static str, &'static str, &'static str)>,
+}
+
+/// A job over an engine.
+pub struct Case {
+    pub home: Home,
+    pub source: Box<dyn Source>,
+}
+
+/// What stands in `[source]` for a query.
+pub fn asking(engine: &dyn Engine, query: &str) -> String {
+    format!("{}query = '''{query}'''\n", engine.source())
+}
+
+impl Case {
+    /// `query`: what is asked. `more`: further lines of `[source]`.
+    #[track_caller]
+    pub fn new(engine: &dyn Engine, query: &str, more: &str) -> Self {
+        Case::of(&engine.password(), &format!("{}{more}", asking(engine, query)))
+    }
+
+    /// The same from the lines of `[source]`.
+    #[track_caller]
+    pub fn of(password: &str, section: &str) -> Self {
+        let home = Home::new();
+        home.write("password", password);
+        write_job(&home, section, "http://127.0.0.1:9/");
+        let source = open(&home.path(""));
+        Case { home, source }
+    }
+
+    pub fn stream(&self, limit: Option<usize>) -> Result<Stream, SourceError> {
+        self.source.stream(&Ask { pinned: None, pinned_input: None, limit, wanted: &|_| true })
+    }
+
+    /// The whole extract.
+    pub fn read(&self) -> Result<Table, SourceError> {
+        self.stream(None).and_then(collect)
+    }
+
+    /// The error of an extract that cannot be read.
+    #[track_caller]
+    pub fn error(&self) -> SourceError {
+        match self.read() {
+            Ok(table) => panic!("{} rows", table.len()),
+            Err(error) => error,
+        }
+    }
+}
+
+/// Writes `jobs/orgs.toml`.
+pub fn write_job(home: &Home, section: &str, url: &str) {
+    let job = job_file("", &format!("url = \"{url}\""), "preset = \"flat\"");
+    let files = "[source]\nkind = \"files\"\npath = \"orgs.csv\"\n";
+    assert!(job.contains(files), "{job}");
+    home.write("jobs/orgs.toml", &job.replace(files, &format!("[source]\n{section}")));
+}
+
+/// The source of a home's job, as the program opens it.
+#[track_caller]
+pub fn open(home: &Path) -> Box<dyn Source> {
+    let environment = crate::support::environment(home);
+    let home = nightmark::config::Home::new(home).unwrap();
+    let job = load_job(&home, "orgs").unwrap_or_else(|error| panic!("{error}"));
+    source::open(&job.source, &environment)
+}
+
+/// An extract in memory.
+pub struct Table {
+    pub schema: SchemaRef,
+    pub batches: Vec<RecordBatch>,
+}
+
+/// Reads a stream by two threads.
+pub fn collect(stream: Stream) -> Result<Table, SourceError> {
+    let (pieces, failed) = (Mutex::new(Vec::new()), Mutex::new(None));
+    let work = || -> Result<(), SourceError> {
+        while let Some(piece) = stream.rows.next()? {
+            let batches = piece.batches.collect::<Result<Vec<_>, _>>()?;
+            pieces.lock().unwrap().push((piece.number, batches));
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                if let Err(error) = work() {
+                    failed.lock().unwrap().get_or_insert(error);
+                }
+            });
+        }
+    });
+    if let Some(error) = failed.into_inner().unwrap() {
+        return Err(error);
+    }
+    let mut pieces = pieces.into_inner().unwrap();
+    pieces.sort_by_key(|(number, _)| *number);
+    assert!(pieces.iter().map(|(number, _)| *number).eq(0..pieces.len() as u64), "numbers run from 0");
+    let batches = pieces.into_iter().flat_map(|(_, batches)| batches).collect();
+    Ok(Table { schema: stream.schema, batches })
+}
+
+impl Table {
+    pub fn len(&self) -> usize {
+        self.batches.iter().map(RecordBatch::num_rows).sum()
+    }
+
+    /// The values of a column as text; `NULL` for NULL.
+    pub fn column(&self, name: &str) -> Vec<String> {
+        let mut all = Vec::new();
+        for batch in &self.batches {
+            let column = batch.column_by_name(name).unwrap_or_else(|| panic!("no `{name}` in {:?}", batch.schema()));
+            // Arrow shows no zone by its name.
+            let (shown, zone) = match column.data_type() {
+                DataType::Timestamp(unit, Some(zone)) => {
+                    assert_eq!(zone.as_ref(), "UTC");
+                    (cast(column, &DataType::Timestamp(*unit, None)).unwrap(), "Z")
+                }
+                _ => (Arc::clone(column), ""),
+            };
+            let nulls = column.logical_nulls();
+            all.extend((0..column.len()).map(|row| match nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
+                true => "NULL".to_owned(),
+                false => array_value_to_string(&shown, row).unwrap() + zone,
+            }));
+        }
+        all
+    }
+
+    /// The type of a column, as [`Types`] writes it.
+    pub fn type_of(&self, name: &str) -> String {
+        let field = self.schema.field_with_name(name).unwrap();
+        let json = if field.metadata().get(KIND_KEY).is_some_and(|kind| kind == "json") { " json" } else { "" };
+        assert!(field.is_nullable(), "{name}");
+        format!("{}{json}", field.data_type())
+    }
+}
+
+/// Waits until something holds. The bound is there only so that a broken build ends.
+#[track_caller]
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..6000 {
+        if holds() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("not within a minute: {what}");
+}
+
+/// One test for each case.
+macro_rules! conformance {
+    ($engine:expr) => {
+        mod conformance {
+            use super::*;
+
+            crate::sources::conformance!(@cases $engine;
+                types, unfit, empty, nulls, names_twice, parameters, limit, wanted, several_times, in_order, wide,
+                cancelled, lost, time_out, lost_in_a_run, memory);
+        }
+    };
+    (@cases $engine:expr; $($case:ident),*) => {
+        $(#[test]
+        fn $case() {
+            crate::sources::cases::$case(&$engine);
+        })*
+    };
+}
+pub(crate) use conformance;
