@@ -45,6 +45,8 @@ need python3 python3
 need node nodejs
 need npm npm
 need nginx nginx
+need ssh-keygen openssh-client
+[ -x /usr/sbin/sshd ] || install openssh-server
 need sqlite3 sqlite3
 # Spark, which a source is tested on, is in a Python package but for its Java.
 need java openjdk-17-jre-headless

@@ -14,6 +14,8 @@ mod failpoint;
 pub mod job;
 pub mod source;
 
+pub mod objects;
+
 pub mod row;
 
 pub mod mapping;

@@ -20,6 +20,8 @@ use std::sync::Arc;
 pub(super) struct Extract {
     plan: Plan,
     pub(super) stream: Stream,
+    /// Why the run should be held, by what the source says.
+    pub(super) held: Vec<String>,
     pub(super) bodies: Bodies,
     pub(super) shape: Arc<Shape>,
     pub(super) basis: Basis,
@@ -141,6 +143,7 @@ impl Extract {
         let forms = compared.iter().map(|c| c.form.clone()).collect();
         let basis = Basis { seed, schema: before.clone(), key: key.len(), compared, adopted };
         Ok(Extract {
+            held: stream.rows.held(),
             keys: basis.keys(),
             prints: basis.prints(),
             hashed: before.names(),

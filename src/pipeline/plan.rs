@@ -204,7 +204,9 @@ impl Planner {
             && Draft::can_take_in(&files, &extract.basis.schema)
         {
             let copied = draft.take_in(&files)?;
+            let held = std::mem::take(&mut extract.held);
             extract = open(Some(copied.clone()))?;
+            extract.held = held;
             copies = Some(copied);
         }
         let (extract, in_order) = if astray { (extract, false) } else { in_order(extract, snapshot.as_ref())? };
@@ -265,7 +267,7 @@ impl Planner {
         failpoint!("changes.written");
         let counts = tally.counts(seen.rows, &written);
         Ok(Planned {
-            held: guard::trips(&tally.facts(&counts, extract.partial), &job.guard),
+            held: [extract.held, guard::trips(&tally.facts(&counts, extract.partial), &job.guard)].concat(),
             circumstances: self.circumstances(&extract.basis.schema, progress),
             pinned: self.pinned(&extract.shape.schema, &seen.valued),
             suppressed: tally.suppressed,

@@ -12,6 +12,8 @@ pub struct Environment {
     home: PathBuf,
     /// Where `${…}` is looked up.
     pub secrets: Secrets,
+    /// When the run started.
+    pub at: DateTime<Utc>,
     /// What a query may ask for.
     pub parameters: Parameters,
 }
@@ -20,7 +22,7 @@ impl Environment {
     /// Of a run that starts at `at`, of a job that has never succeeded, in UTC.
     pub fn new(home: &Home, at: DateTime<Utc>) -> Self {
         let parameters = Parameters { last_success: None, run_date: at.date_naive() };
-        Environment { home: home.dir().to_owned(), secrets: Secrets::new(home), parameters }
+        Environment { home: home.dir().to_owned(), at, secrets: Secrets::new(home), parameters }
     }
 
     /// The home folder, absolute.

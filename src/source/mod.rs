@@ -20,6 +20,8 @@ mod environment;
 pub mod files;
 pub mod model;
 mod parameters;
+pub mod pick;
+mod remote;
 pub mod sql;
 
 pub use environment::Environment;
@@ -88,6 +90,11 @@ pub trait Rows: Send + Sync {
 
     /// About how many rows there are; exact where known.
     fn estimate(&self) -> u64;
+
+    /// Why the run should be held although the extract can be read, such as its age; in words. Empty: nothing speaks against it.
+    fn held(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Some consecutive rows.
@@ -143,7 +150,13 @@ impl SourceError {
 /// The registry: which adapter serves which kind.
 pub fn open(source: &spec::Source, environment: &Arc<Environment>) -> Box<dyn Source> {
     match source {
-        spec::Source::Files(files) => Box::new(files::Files::new(files.clone())),
+        spec::Source::Files(files) => match &files.remote {
+            None => Box::new(files::Files::new(files.clone()).at(environment.at)),
+            Some(remote) => {
+                let read = |files, root, paths| -> Box<dyn Source> { Box::new(files::Files::of(files, root, paths)) };
+                Box::new(remote::RemoteFiles::new(files.clone(), remote.clone(), Arc::clone(environment), read))
+            }
+        },
         spec::Source::Adbc(adbc) => Box::new(adbc::Adbc::new(adbc.clone(), Arc::clone(environment))),
         spec::Source::Postgres(database) => Box::new(sql::Postgres::new(database.clone(), Arc::clone(environment))),
         spec::Source::Mysql(database) => Box::new(sql::Mysql::new(database.clone(), Arc::clone(environment))),

@@ -33,6 +33,7 @@ mod protocol;
 mod receiver;
 mod redaction;
 mod reference_bodies;
+mod remote;
 mod snapshot_model;
 mod snapshots;
 mod sources;

@@ -14,7 +14,7 @@ pub use destination::{
 };
 
 pub use adbc::{RawAdbc, RawPlaceholder, RawQuotes};
-pub use source::{RawDatabase, RawDbt, RawFiles, RawFormat, RawSource, RawSqlite, RawTls};
+pub use source::{RawDatabase, RawDbt, RawFiles, RawFormat, RawPick, RawSource, RawSqlite, RawTls};
 
 use schemars::JsonSchema;
 use serde::de::{MapAccess, Visitor};

@@ -1,14 +1,15 @@
 //! `[source]`
 
-use super::RawAdbc;
+use super::{OneOrMany, RawAdbc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Where rows come from, one per org.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum RawSource {
-    /// Local files.
+    /// Files on this machine, in an object store, behind HTTP or SFTP.
     Files(RawFiles),
     /// A warehouse or database by its ADBC driver.
     Adbc(RawAdbc),
@@ -24,9 +25,27 @@ pub enum RawSource {
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawFiles {
-    /// A file or a glob such as `data/orgs_*.parquet`, relative to the home folder.
+    /// A file or a glob such as `data/orgs_*.parquet`, relative to the home folder; or at a distance: `s3://BUCKET/…`, `gs://BUCKET/…`,
+    /// `az://CONTAINER/…`, `abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/…`, `https://HOST/…`, `sftp://USER@HOST/…`.
     #[schemars(required, length(min = 1))]
     pub path: Option<String>,
+    /// Which of the files that match are the extract: `all` (default) or only the `latest`.
+    pub pick: Option<RawPick>,
+    /// What makes a file the latest: `modified`, the time of its last change (default), `name`, or the partition columns that say
+    /// it (default with `hive`: all of them).
+    pub latest_by: Option<OneOrMany>,
+    /// The name of a file that says that the extract is complete, in the same folder: `_SUCCESS`, or `{name}.done` for one beside
+    /// each file.
+    #[schemars(length(min = 1))]
+    pub done_marker: Option<String>,
+    /// A file is read only once it has been the same for so long, such as `1m`: it may still be being written before.
+    pub settled: Option<String>,
+    /// How old the extract may be, such as `36h` or `2d`; the run of an older one is held.
+    pub max_age: Option<String>,
+    /// Whether folders such as `dt=2026-01-15` are columns (default false).
+    pub hive: Option<bool>,
+    /// How to reach files at a distance, such as `aws_region`; values may have `${ENV}` or `${file:PATH}` in them.
+    pub options: Option<BTreeMap<String, String>>,
     /// What the files hold. Default: by extension (.csv .tsv .parquet .ndjson .jsonl; text formats also .gz or .zst).
     pub format: Option<RawFormat>,
     /// A SQL model over the table `extract`, such as `SELECT * FROM extract WHERE deleted_at IS NULL`. A number that is
@@ -41,6 +60,16 @@ pub struct RawFiles {
     pub quote: Option<String>,
     /// CSV: unquoted spellings of NULL. Default: only the empty field, `[""]`.
     pub null_values: Option<Vec<String>>,
+}
+
+/// Which of several files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RawPick {
+    /// All of them are one table.
+    All,
+    /// Only the latest.
+    Latest,
 }
 
 /// What files hold.

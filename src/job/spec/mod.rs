@@ -10,7 +10,10 @@ pub use destination::{
 };
 
 pub use adbc::{AdbcSource, Library, Placeholder};
-pub use source::{CsvOptions, DatabaseSource, FileFormat, FilesSource, Model, Source, SqliteSource, Tls};
+pub use source::{
+    Choice, CsvOptions, DatabaseSource, FileFormat, FilesSource, Latest, Model, Remote, Scheme, Source, SqliteSource,
+    Tls,
+};
 
 use crate::mapping::PayloadTemplate;
 use crate::row;

@@ -1,13 +1,14 @@
 //! `[source]`: where rows come from.
 
 use super::{AdbcSource, Templated};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// Where rows come from.
 #[derive(Debug, Clone)]
 pub enum Source {
-    /// Local files.
+    /// Files, here or at a distance.
     Files(FilesSource),
     /// Whatever has an ADBC driver.
     Adbc(AdbcSource),
@@ -36,14 +37,70 @@ impl Source {
 pub struct FilesSource {
     /// The path or glob as written.
     pub written: String,
-    /// The same, absolute.
+    /// The same, absolute; of files at a distance it means nothing.
     pub path: PathBuf,
+    /// Where they are, if not on this machine.
+    pub remote: Option<Remote>,
+    /// Which of the files that match are the extract.
+    pub choice: Choice,
     /// What the files hold; by extension unless the job says so.
     pub format: FileFormat,
     /// How CSV is written.
     pub csv: CsvOptions,
     /// A SQL model over the table `extract`.
     pub query: Option<String>,
+}
+
+/// Files at a distance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remote {
+    /// The address or pattern, such as `s3://bucket/orgs_*.parquet`. Only that of HTTP is percent-encoded.
+    pub address: Templated,
+    /// How to go there.
+    pub scheme: Scheme,
+    /// Settings, among them secrets; each is one that the scheme has.
+    pub options: BTreeMap<String, Templated>,
+}
+
+/// Ways to files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// `s3://`, `s3a://`
+    S3,
+    /// `gs://`
+    Google,
+    /// `az://`, `abfs://`, `abfss://`
+    Azure,
+    /// `http://`, `https://`: single files, since there is no list of them.
+    Http,
+    /// `sftp://`
+    Sftp,
+}
+
+/// Which of the files that match are the extract, and when it may be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// Only the latest; `None`: all.
+    pub latest: Option<Latest>,
+    /// The name of the file that says that another is complete, in the same folder; `{name}` stands for the other's name.
+    pub done_marker: Option<String>,
+    /// So long a file has to be the same.
+    pub settled: Option<Duration>,
+    /// Beyond this age the run is held.
+    pub max_age: Option<Duration>,
+    /// Whether folders such as `dt=2026-01-15` are columns.
+    pub hive: bool,
+}
+
+/// What makes files the latest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Latest {
+    /// The time of the last change, then the name.
+    Modified,
+    /// The name; numbers in it count as numbers.
+    Name,
+    /// The values of these partition columns, the first one first; of all of them if none is named.
+    Partition(Vec<String>),
 }
 
 /// The formats of file sources. gzip and zstd are recognised by a file's first bytes.

@@ -43,6 +43,12 @@ fn expand(spec: &FilesSource) -> Result<Vec<PathBuf>, SourceError> {
     Ok(found)
 }
 
+/// The folder that is not the user's own words, below which folders may say partitions.
+pub fn root(spec: &FilesSource) -> PathBuf {
+    let absolute = spec.path.to_string_lossy();
+    absolute.strip_suffix(&spec.written).map_or_else(PathBuf::new, PathBuf::from)
+}
+
 /// The absolute pattern. Only what the user wrote is a pattern; the folder before it may have `[` in its name.
 fn pattern(spec: &FilesSource) -> String {
     let absolute = spec.path.to_string_lossy();

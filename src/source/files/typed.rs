@@ -19,7 +19,7 @@ pub const REMEDY: &str = "the model's input types are pinned with the job's firs
 
 /// The columns as the pinned kinds, or as their guess where none is pinned; and the kinds to pin ([`to_pin`]).
 pub fn apply(table: CsvTable, pinned: Option<&Schema>) -> Result<(DataFrame, Schema), SourceError> {
-    let CsvTable { frame, origin } = table;
+    let CsvTable { frame, origin, .. } = table;
     let mut misfits = Misfits { origin: &origin, shown: Vec::new(), total: 0 };
     let (mut columns, mut used) = (Vec::new(), Vec::new());
     for column in frame.columns() {

@@ -10,7 +10,7 @@
 
 mod damage;
 mod database;
-mod disk;
+pub mod disk;
 mod full;
 mod receiver;
 

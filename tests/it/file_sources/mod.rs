@@ -15,7 +15,7 @@ use ::parquet::file::properties::WriterProperties;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, Schema as ArrowSchema, SchemaRef};
-use nightmark::job::spec::{CsvOptions, FileFormat, FilesSource};
+use nightmark::job::spec::{Choice, CsvOptions, FileFormat, FilesSource};
 use nightmark::row::{Column, Kind, Schema};
 use nightmark::source::files::Files;
 use nightmark::source::{Ask, Source, SourceError, Stream, Typing};
@@ -36,7 +36,8 @@ impl Case {
         let folder = tempfile::tempdir().unwrap();
         let csv = CsvOptions { header: true, delimiter: b',', quote: Some(b'"'), null_values: vec![String::new()] };
         let path = folder.path().join(written);
-        let spec = FilesSource { written: written.to_owned(), path, format, csv, query: None };
+        let (written, choice) = (written.to_owned(), Choice::default());
+        let spec = FilesSource { written, path, remote: None, choice, format, csv, query: None };
         Case { folder, spec, pinned: None, limit: None }
     }
 

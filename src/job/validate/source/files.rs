@@ -1,12 +1,15 @@
 //! `[source] kind = "files"`
 
+use super::{choice, place};
 use crate::job::document::Document;
 use crate::job::problem::Fault;
 use crate::job::raw::{RawFiles, RawFormat};
 use crate::job::spec::{CsvOptions, FileFormat, FilesSource};
 use std::path::Path;
 
-pub(super) fn files(doc: &mut Document<'_>, raw: RawFiles, home: &Path) -> Option<FilesSource> {
+pub(super) fn files(doc: &mut Document<'_>, mut raw: RawFiles, home: &Path) -> Option<FilesSource> {
+    let choice = choice::choice(doc, &mut raw);
+    let remote = place::remote(doc, &mut raw);
     let format = match (raw.format, &raw.path) {
         (Some(format), _) => Some(format),
         // In a section with other mistakes, `format` may be there under a misspelt name.
@@ -48,6 +51,8 @@ pub(super) fn files(doc: &mut Document<'_>, raw: RawFiles, home: &Path) -> Optio
     let written = raw.path?;
     Some(FilesSource {
         path: home.join(&written),
+        remote: remote?,
+        choice: choice?,
         written,
         format: match format? {
             RawFormat::Csv | RawFormat::Tsv => FileFormat::Csv,
@@ -65,6 +70,11 @@ pub(super) fn files(doc: &mut Document<'_>, raw: RawFiles, home: &Path) -> Optio
 }
 
 fn by_extension(path: &str) -> Result<RawFormat, Fault> {
+    // Behind HTTP, what follows the `?` is no part of the name.
+    let path = match path.starts_with("http://") || path.starts_with("https://") {
+        true => path.split('?').next().unwrap_or(path),
+        false => path,
+    };
     let name = path.rsplit(['/', '\\']).next().unwrap_or(path).to_ascii_lowercase();
     let packed = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst"));
     let is_packed = packed.is_some();

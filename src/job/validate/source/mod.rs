@@ -1,9 +1,11 @@
 //! `[source]`
 
 mod adbc;
+mod choice;
 mod database;
 mod files;
 mod model;
+mod place;
 mod sqlite;
 
 use crate::job::document::Document;

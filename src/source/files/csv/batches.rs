@@ -3,6 +3,7 @@
 use super::feed::{Block, Input};
 use super::rows::Reading;
 use crate::source::SourceError;
+use crate::source::files::partitions::{Partitions, repeated_text};
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringViewBuilder};
 use arrow::datatypes::SchemaRef;
 use std::sync::Arc;
@@ -19,6 +20,8 @@ pub struct Shape {
     pub schema: SchemaRef,
     /// For each column of the extract, its position in the batches; `None` if it is not wanted.
     pub slots: Vec<Option<usize>>,
+    /// Columns that the files' folders say; they stand behind the extract's own, also in `slots`.
+    pub said: Partitions,
 }
 
 /// The batches of one block.
@@ -52,7 +55,15 @@ impl Batches {
         if rows == 0 {
             return Ok(None);
         }
-        let columns = builders.iter_mut().map(|builder| Arc::new(builder.finish()) as ArrayRef).collect();
+        let mut columns: Vec<ArrayRef> =
+            builders.iter_mut().map(|builder| Arc::new(builder.finish()) as ArrayRef).collect();
+        let said = self.shape.said.values(reading.file()).iter();
+        let behind = self.shape.slots.len() - self.shape.said.names.len();
+        for (value, slot) in said.zip(&self.shape.slots[behind..]) {
+            if let Some(slot) = slot {
+                columns[*slot] = repeated_text(value.as_deref(), rows);
+            }
+        }
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(Arc::clone(&self.shape.schema), columns, &options);
         batch.map(Some).map_err(|e| SourceError::new(format!("putting columns together: {e}")))

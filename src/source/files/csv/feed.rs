@@ -6,6 +6,7 @@ use super::lexer::{Dialect, Lexer, line_breaks};
 use crate::job::spec::CsvOptions;
 use crate::source::SourceError;
 use crate::source::files::columns::same_columns;
+use crate::source::files::partitions::Partitions;
 use crate::source::files::stamp::{Stamp, changed};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,6 +16,8 @@ use std::sync::Arc;
 pub struct Input {
     /// The files in order.
     pub paths: Vec<PathBuf>,
+    /// Columns that their folders say.
+    pub partitions: Partitions,
     /// How they are written.
     pub options: CsvOptions,
     /// The size of blocks in bytes.
@@ -32,6 +35,8 @@ pub struct OfFile {
     pub names: Vec<String>,
     /// For each of its columns, the position in the extract.
     pub places: Vec<usize>,
+    /// Which of the files it is.
+    pub index: usize,
     /// How many of its rows are read at most.
     pub limit: Option<usize>,
 }
@@ -142,6 +147,7 @@ impl Feed {
             Some(_) => {}
             None => self.stamps.push(stamp),
         }
+        let index = self.opened;
         self.opened += 1;
         let Some(opened) = opened else { return Ok(true) };
         let names = opened.head.names.clone();
@@ -149,7 +155,7 @@ impl Feed {
         same_columns((first.as_path(), known.as_slice()), (path, &names))?;
         let places = names.iter().filter_map(|name| known.iter().position(|k| k == name)).collect();
         let line = opened.first.as_ref().map_or(1, |(bytes, start)| 1 + line_breaks(&bytes[..*start]));
-        let file = OfFile { path: path.clone(), names, places, limit: self.left };
+        let file = OfFile { path: path.clone(), names, places, index, limit: self.left };
         self.current = Some((opened, Arc::new(file), line));
         Ok(true)
     }

@@ -6,6 +6,7 @@ use super::rows::Reading;
 use crate::job::spec::CsvOptions;
 use crate::source::SourceError;
 use crate::source::files::engine;
+use crate::source::files::partitions::Partitions;
 use polars::prelude::{DataFrame, IntoColumn, StringChunkedBuilder};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,6 +17,8 @@ pub struct CsvTable {
     pub frame: DataFrame,
     /// Where each row stands, if asked for.
     pub origin: Origin,
+    /// How many rows there are of each file.
+    pub rows: Vec<usize>,
 }
 
 /// Where rows stand.
@@ -46,18 +49,21 @@ pub fn read(
     lines: bool,
     limit: Option<usize>,
 ) -> Result<CsvTable, SourceError> {
-    let input = Arc::new(Input { paths: paths.to_vec(), options: options.clone(), block: BLOCK, limit });
+    let (partitions, options) = (Partitions::default(), options.clone());
+    let input = Arc::new(Input { paths: paths.to_vec(), partitions, options, block: BLOCK, limit });
     let mut feed = Feed::open(Arc::clone(&input), Vec::new(), lines)?;
     let new = |name: &String| StringChunkedBuilder::new(name.as_str().into(), 0);
     let mut columns: Vec<StringChunkedBuilder> = feed.names().iter().map(new).collect();
     let (mut rows, mut origin) = (0, Origin::default());
+    let mut of_files = vec![0; paths.len()];
     while let Some(block) = feed.next()? {
         if origin.files.last().is_none_or(|(path, _)| *path != block.file.path) {
             origin.files.push((block.file.path.clone(), rows));
         }
         let mut reading = Reading::new(&input, block)?;
         let places = reading.places().to_vec();
-        rows += reading.numbered(|line, row| {
+        let file = reading.file();
+        let read = reading.numbered(|line, row| {
             for (index, &place) in places.iter().enumerate() {
                 columns[place].append_option(row.value(index));
             }
@@ -65,8 +71,10 @@ pub fn read(
                 origin.lines.push(line);
             }
         })?;
+        rows += read;
+        of_files[file] += read;
     }
     let columns = columns.into_iter().map(|column| column.finish().into_column()).collect();
     let frame = engine::run("putting columns together", || DataFrame::new(rows, columns))?;
-    Ok(CsvTable { frame, origin })
+    Ok(CsvTable { frame, origin, rows: of_files })
 }

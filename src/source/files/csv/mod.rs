@@ -27,6 +27,7 @@ pub use blocks::BLOCK;
 pub use feed::Input;
 pub use frame::{CsvTable, Origin, read};
 
+use super::partitions::Partitions;
 use super::typed::pinned_kind;
 use crate::row::{Column, Kind, Schema};
 use crate::source::{Ask, Piece, Rows, SourceError, Stream, Typing};
@@ -40,17 +41,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub fn stream(input: Input, ask: &Ask<'_>) -> Result<Stream, SourceError> {
     let input = Arc::new(input);
     let mut feed = Feed::open(Arc::clone(&input), Vec::new(), false)?;
-    let names = feed.names().to_vec();
+    let said = input.partitions.besides(feed.names());
+    let own = feed.names().len();
+    let names = [feed.names(), &said.names].concat();
     let wanted: Vec<bool> = names.iter().map(|name| (ask.wanted)(name)).collect();
     let pinned: Vec<Option<Kind>> = names.iter().map(|name| pinned_kind(ask.pinned, name)).collect();
     let mut estimate = feed.estimate();
     let unknown: Vec<bool> = wanted.iter().zip(&pinned).map(|(wanted, pinned)| *wanted && pinned.is_none()).collect();
     let mut guessed = vec![Kind::Text; names.len()];
+    // What folders say is text.
+    let unknown = &unknown[..own];
     if unknown.contains(&true) {
         let first = Mutex::new(feed);
-        let found = guess::guess(&input, &first, &unknown)?;
+        let found = guess::guess(&input, &first, unknown)?;
         estimate = found.rows.unwrap_or(estimate);
-        guessed = found.kinds;
+        guessed[..own].clone_from_slice(&found.kinds);
         let first = first.into_inner().unwrap_or_else(PoisonError::into_inner);
         feed = Feed::open(Arc::clone(&input), first.stamps(), false)?;
     }
@@ -59,16 +64,16 @@ pub fn stream(input: Input, ask: &Ask<'_>) -> Result<Stream, SourceError> {
     let typing = Typing::Guess(Schema { columns: columns.collect() });
     let fields: Vec<Field> = names.iter().map(|name| Field::new(name, DataType::Utf8View, true)).collect();
     let schema = Arc::new(ArrowSchema::new(fields));
-    let shape = Arc::new(shape(input, &schema, &wanted));
+    let shape = Arc::new(shape(input, &schema, &wanted, said));
     let rows = Box::new(CsvRows { feed: Mutex::new((feed, 0)), shape, estimate });
     Ok(Stream { schema, typing, input: None, rows, files: None })
 }
 
-fn shape(input: Arc<Input>, schema: &ArrowSchema, wanted: &[bool]) -> Shape {
+fn shape(input: Arc<Input>, schema: &ArrowSchema, wanted: &[bool], said: Partitions) -> Shape {
     let kept: Vec<usize> = (0..wanted.len()).filter(|&index| wanted[index]).collect();
     let slots = (0..wanted.len()).map(|index| kept.iter().position(|&k| k == index)).collect();
     let fields: Vec<_> = kept.iter().map(|&index| Arc::clone(&schema.fields()[index])).collect();
-    Shape { input, schema: Arc::new(ArrowSchema::new(fields)), slots }
+    Shape { input, schema: Arc::new(ArrowSchema::new(fields)), slots, said }
 }
 
 struct CsvRows {

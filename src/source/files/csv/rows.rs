@@ -38,6 +38,11 @@ impl Reading {
         &self.block.file.places
     }
 
+    /// Which of the files it is of.
+    pub fn file(&self) -> usize {
+        self.block.file.index
+    }
+
     /// Hands the next rows to `row`, at most `count`. Returns how many there were.
     ///
     /// # Errors

@@ -58,6 +58,8 @@ pub struct NdjsonTable {
     pub frame: DataFrame,
     /// The kinds of the columns that hold a value or are pinned.
     pub kinds: Vec<Column>,
+    /// How many rows there are of each file.
+    pub rows: Vec<usize>,
 }
 
 /// A file's path and bytes.
@@ -76,7 +78,8 @@ pub fn read(paths: &[PathBuf], options: Options<'_>) -> Result<NdjsonTable, Sour
     let mut table = Table::new(names, columns.iter().map(|column| column.1));
     fill(&mut table, &files, options.pinned.map_or(MIXTURE, |_| REMEDY))?;
     let kinds = columns.into_iter().filter_map(|(name, kind)| Some(Column { name, kind: kind? })).collect();
-    Ok(NdjsonTable { frame: table.into_frame(options.members)?, kinds })
+    let rows = files.iter().map(|(_, bytes)| lines(bytes).count()).collect();
+    Ok(NdjsonTable { frame: table.into_frame(options.members)?, kinds, rows })
 }
 
 fn load(paths: &[PathBuf], limit: Option<usize>) -> Result<Vec<File>, SourceError> {

@@ -28,6 +28,8 @@ pub struct ParquetFile {
     pub path: PathBuf,
     /// Its columns with the types that they are read as.
     pub fields: Vec<FieldRef>,
+    /// Columns that its folders say, each with its one value.
+    pub constants: Vec<(String, Option<String>)>,
     metadata: Arc<ParquetMetaData>,
     stamp: Stamp,
 }
@@ -64,7 +66,8 @@ impl ParquetFile {
             let legacy = leaves(columns, field.name()).any(|leaf| columns.column(leaf).physical_type() == Type::INT96);
             fields.push(Arc::new(field.as_ref().clone().with_data_type(types::column(field.data_type(), legacy))));
         }
-        Ok(ParquetFile { path: path.to_owned(), fields, metadata: Arc::clone(found.metadata()), stamp })
+        let (path, constants) = (path.to_owned(), Vec::new());
+        Ok(ParquetFile { path, fields, constants, metadata: Arc::clone(found.metadata()), stamp })
     }
 
     /// The column names in the file's order.

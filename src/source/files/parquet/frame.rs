@@ -11,7 +11,10 @@ use std::path::{Path, PathBuf};
 
 /// Reads the files in order. All must have the first one's columns, in any order, of the same types. Of the row groups and
 /// files after `limit` rows nothing is decoded.
-pub fn read(paths: &[PathBuf], limit: Option<usize>) -> Result<DataFrame, SourceError> {
+///
+/// Returns also how many rows each file has.
+pub fn read(paths: &[PathBuf], limit: Option<usize>) -> Result<(DataFrame, Vec<usize>), SourceError> {
+    let mut rows = Vec::with_capacity(paths.len());
     let mut all: Option<(&Path, DataFrame)> = None;
     for path in paths {
         let left = limit.map(|rows| rows.saturating_sub(all.as_ref().map_or(0, |(_, frame)| frame.height())));
@@ -19,12 +22,13 @@ pub fn read(paths: &[PathBuf], limit: Option<usize>) -> Result<DataFrame, Source
             break;
         }
         let frame = read_file(path, left)?;
+        rows.push(frame.height());
         all = Some(match all {
             None => (path, frame),
             Some((first, sum)) => (first, append(first, sum, path, frame)?),
         });
     }
-    Ok(all.map(|(_, frame)| frame).unwrap_or_default())
+    Ok((all.map(|(_, frame)| frame).unwrap_or_default(), rows))
 }
 
 fn read_file(path: &Path, limit: Option<usize>) -> Result<DataFrame, SourceError> {

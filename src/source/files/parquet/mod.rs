@@ -15,6 +15,7 @@ pub use frame::read;
 
 use super::columns::same_columns;
 use super::engine;
+use super::partitions::{Partitions, repeated};
 use crate::source::{Ask, Piece, Rows, SourceError, Stream, Typing};
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
@@ -26,16 +27,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Opens the files.
-pub fn stream(paths: &[PathBuf], ask: &Ask<'_>) -> Result<Stream, SourceError> {
+/// Opens the files. `partitions`: columns that their folders say.
+pub fn stream(paths: &[PathBuf], partitions: &Partitions, ask: &Ask<'_>) -> Result<Stream, SourceError> {
     let (mut parts, mut left) = (Vec::new(), ask.limit.unwrap_or(usize::MAX));
     let mut files: Vec<Arc<ParquetFile>> = Vec::new();
     let mut fields: Vec<FieldRef> = Vec::new();
-    for path in paths {
+    for (index, path) in paths.iter().enumerate() {
         if left == 0 && !files.is_empty() {
             break;
         }
-        let file = Arc::new(ParquetFile::open(path)?);
+        let mut file = ParquetFile::open(path)?;
+        let said = partitions.besides(&file.names());
+        file.constants = said.names.iter().cloned().zip(said.values(index).iter().cloned()).collect();
+        let file = Arc::new(file);
         match files.first() {
             None => fields = file.fields.iter().map(|f| nullable(f.name(), f.data_type())).collect(),
             Some(first) => align(first, &file, &mut fields)?,
@@ -49,8 +53,11 @@ pub fn stream(paths: &[PathBuf], ask: &Ask<'_>) -> Result<Stream, SourceError> {
         }
         files.push(file);
     }
+    for (name, _) in files.first().iter().flat_map(|file| &file.constants) {
+        fields.push(nullable(name, &DataType::Utf8View));
+    }
     let wanted: Vec<FieldRef> = fields.iter().filter(|field| (ask.wanted)(field.name())).cloned().collect();
-    let files = ask.limit.is_none().then(|| paths.to_vec());
+    let files = (ask.limit.is_none() && partitions.names.is_empty()).then(|| paths.to_vec());
     let rows = Box::new(Groups { parts, next: AtomicUsize::new(0), wanted: wanted.into() });
     Ok(Stream { schema: Arc::new(Schema::new(fields)), typing: Typing::Declared, input: None, rows, files })
 }
@@ -149,7 +156,9 @@ impl Group {
         let (mut fields, mut columns) = (Vec::new(), Vec::<ArrayRef>::new());
         for field in self.wanted.iter() {
             let found = batch.column_by_name(field.name()).filter(|found| !found.data_type().is_null());
+            let said = self.file.constants.iter().find(|(name, _)| name == field.name());
             let column = match found {
+                None if let Some((_, value)) = said => repeated(value.as_deref(), batch.num_rows()),
                 Some(found) => {
                     types::arrives(found.data_type(), field)?;
                     if self.file.unchecked(field) {

@@ -1,0 +1,120 @@
+//! The store of an address.
+
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
+use object_store::http::HttpBuilder;
+use object_store::path::Path;
+use object_store::{ClientConfigKey, ClientOptions, Error, HeaderMap, HeaderValue, ObjectStore, RetryConfig};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// So long a server may say nothing.
+const SILENCE: Duration = Duration::from_secs(60);
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// A store and where in it the address points.
+pub(super) struct Built {
+    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) root: String,
+    pub(super) path: String,
+    pub(super) is_http: bool,
+}
+
+pub(super) fn store(address: &str, settings: &BTreeMap<String, String>) -> Result<Built, Error> {
+    // The library takes the process's choice of cryptography; another part of the program may have made it already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let (scheme, rest) = address.split_once("://").unwrap_or_default();
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let root = format!("{scheme}://{authority}");
+    let store: Arc<dyn ObjectStore> = match scheme {
+        "s3" | "s3a" => s3(&root, settings)?,
+        "gs" => google(&root, settings)?,
+        "az" | "abfs" | "abfss" => azure(&root, settings)?,
+        "http" | "https" => http(&root, path, settings)?,
+        other => return Err(unfit(format!("`{other}://` is not the address of an object store"))),
+    };
+    let is_http = matches!(scheme, "http" | "https");
+    // The library encodes the path itself.
+    let path = match is_http {
+        true => Path::from_url_path(path.split(['?', '#']).next().unwrap_or(path))?.as_ref().to_owned(),
+        false => path.to_owned(),
+    };
+    Ok(Built { store, root, path, is_http })
+}
+
+fn s3(root: &str, settings: &BTreeMap<String, String>) -> Result<Arc<dyn ObjectStore>, Error> {
+    let mut builder = AmazonS3Builder::from_env().with_url(root);
+    for (name, value) in own(settings) {
+        builder = builder.with_config(name.parse()?, value);
+    }
+    let endpoint = [AmazonS3ConfigKey::Endpoint, AmazonS3ConfigKey::S3Endpoint];
+    let plain = endpoint.iter().any(|key| builder.get_config_value(key).is_some_and(|url| is_plain(&url)));
+    Ok(Arc::new(builder.with_client_options(client(settings, plain)).with_retry(retry()).build()?))
+}
+
+fn google(root: &str, settings: &BTreeMap<String, String>) -> Result<Arc<dyn ObjectStore>, Error> {
+    let mut builder = GoogleCloudStorageBuilder::from_env().with_url(root);
+    for (name, value) in own(settings) {
+        builder = builder.with_config(name.parse()?, value);
+    }
+    let plain = builder.get_config_value(&GoogleConfigKey::BaseUrl).is_some_and(|url| is_plain(&url));
+    Ok(Arc::new(builder.with_client_options(client(settings, plain)).with_retry(retry()).build()?))
+}
+
+fn azure(root: &str, settings: &BTreeMap<String, String>) -> Result<Arc<dyn ObjectStore>, Error> {
+    let mut builder = MicrosoftAzureBuilder::from_env().with_url(root);
+    for (name, value) in own(settings) {
+        builder = builder.with_config(name.parse()?, value);
+    }
+    let emulator = builder.get_config_value(&AzureConfigKey::UseEmulator).is_some_and(|value| value == "true");
+    let plain = emulator || builder.get_config_value(&AzureConfigKey::Endpoint).is_some_and(|url| is_plain(&url));
+    Ok(Arc::new(builder.with_client_options(client(settings, plain)).with_retry(retry()).build()?))
+}
+
+fn http(root: &str, path: &str, settings: &BTreeMap<String, String>) -> Result<Arc<dyn ObjectStore>, Error> {
+    let mut options = client(settings, root.starts_with("http:"));
+    if let Some(value) = settings.get("authorization") {
+        let mut value =
+            HeaderValue::from_str(value).map_err(|_| unfit("`authorization` is not the value of a header"))?;
+        value.set_sensitive(true);
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", value);
+        options = options.with_default_headers(headers);
+    }
+    // The query belongs to every request; the path is each request's own.
+    let query = path.split('#').next().and_then(|path| path.split_once('?')).map(|(_, query)| format!("/?{query}"));
+    let url = format!("{root}{}", query.unwrap_or_default());
+    Ok(Arc::new(HttpBuilder::new().with_url(url).with_client_options(options).with_retry(retry()).build()?))
+}
+
+/// The settings that are a store's and not the client's.
+fn own(settings: &BTreeMap<String, String>) -> impl Iterator<Item = (&String, &String)> {
+    settings.iter().filter(|(name, _)| *name != "proxy_url")
+}
+
+fn client(settings: &BTreeMap<String, String>, plain: bool) -> ClientOptions {
+    // A large object takes as long as it takes; what must not last is silence.
+    let options = ClientOptions::new()
+        .with_allow_http(plain)
+        .with_timeout_disabled()
+        .with_read_timeout(SILENCE)
+        .with_connect_timeout(CONNECT);
+    match settings.get("proxy_url") {
+        Some(url) => options.with_config(ClientConfigKey::ProxyUrl, url),
+        None => options,
+    }
+}
+
+fn retry() -> RetryConfig {
+    RetryConfig { max_retries: 4, retry_timeout: Duration::from_secs(30), ..RetryConfig::default() }
+}
+
+fn is_plain(url: &str) -> bool {
+    url.starts_with("http://")
+}
+
+fn unfit(message: impl Into<String>) -> Error {
+    Error::Generic { store: "settings", source: message.into().into() }
+}

@@ -1,0 +1,91 @@
+//! Which of the files on this machine that match are the extract.
+
+use super::{discover, stamp};
+use crate::job::spec::FilesSource;
+use crate::source::pick::{self, Candidate, Found, Waiting};
+use crate::source::{Ask, Piece, Rows, SourceError, Stream};
+use chrono::{DateTime, TimeDelta, Utc};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// The files to read, and why the run should be held.
+pub struct Chosen {
+    /// In order.
+    pub paths: Vec<PathBuf>,
+    /// As [`Rows::held`].
+    pub held: Vec<String>,
+}
+
+/// Chooses. `at`: when the run started.
+pub fn files(spec: &FilesSource, at: DateTime<Utc>, ask: &Ask<'_>) -> Result<Chosen, SourceError> {
+    let waiting = RealTime { at, since: Instant::now() };
+    // A sample is shown at once.
+    let waits = ask.limit.is_none().then_some(&waiting as &dyn Waiting);
+    let decided = pick::decide(&spec.choice, &spec.written, at, &mut || look(spec), waits)?;
+    let paths = decided.files.iter().map(|file| PathBuf::from(&file.name)).collect();
+    Ok(Chosen { paths, held: decided.held })
+}
+
+fn look(spec: &FilesSource) -> Result<Vec<Candidate>, SourceError> {
+    let mut candidates = Vec::new();
+    for path in discover::paths(spec)? {
+        let name = path.to_str().ok_or_else(|| {
+            SourceError::new(format!("{} has a name that is not UTF-8", path.display())).hint("rename it")
+        })?;
+        if pick::is_aside(&spec.choice, name) {
+            continue;
+        }
+        let is_done = pick::marker(&spec.choice, name).is_none_or(|marker| Path::new(&marker).is_file());
+        let metadata = path.metadata().map_err(|e| stamp::unreadable(&path, &e))?;
+        let modified = metadata.modified().ok().map(DateTime::<Utc>::from);
+        let file = Found { name: name.to_owned(), length: metadata.len(), modified, tag: None };
+        candidates.push(Candidate { file, is_done });
+    }
+    if candidates.is_empty() {
+        return Err(SourceError::new(format!("no file matches: \"{}\" has only marker files", spec.written)));
+    }
+    Ok(candidates)
+}
+
+/// The stream, which says why the run should be held.
+pub fn held(stream: Stream, held: Vec<String>) -> Stream {
+    if held.is_empty() {
+        return stream;
+    }
+    Stream { rows: Box::new(Held { rows: stream.rows, held }), ..stream }
+}
+
+struct Held {
+    rows: Box<dyn Rows>,
+    held: Vec<String>,
+}
+
+impl Rows for Held {
+    fn next(&self) -> Result<Option<Piece>, SourceError> {
+        self.rows.next()
+    }
+
+    fn estimate(&self) -> u64 {
+        self.rows.estimate()
+    }
+
+    fn held(&self) -> Vec<String> {
+        self.held.clone()
+    }
+}
+
+/// The run's own time.
+struct RealTime {
+    at: DateTime<Utc>,
+    since: Instant,
+}
+
+impl Waiting for RealTime {
+    fn now(&self) -> DateTime<Utc> {
+        self.at + TimeDelta::from_std(self.since.elapsed()).unwrap_or(TimeDelta::MAX)
+    }
+
+    fn sleep(&self, time: Duration) {
+        std::thread::sleep(time);
+    }
+}

@@ -1,0 +1,168 @@
+//! Files at a distance: object stores, HTTP and SFTP.
+//!
+//! In: a files source whose path is an address. Out: the [`Stream`] that the files source makes of private copies.
+//!
+//! The path of a file: `place` (what is there) → `pick` (which of it) → `copy` (into `folder`, resumed where a connection breaks) →
+//! the files source, which is given the copies and knows nothing of where they are from → `rows` (names in messages; the folder
+//! lives as long as the rows).
+//!
+//! Always holds:
+//! - A copy has exactly the length that the look at its place said, and is of one version of the file: one that is written to meanwhile
+//!   is an error. So are a connection that stays broken and a full disk.
+//! - Memory does not grow with the files; the disk under `TMPDIR` holds them once, readable by nobody else, until they are read.
+//! - Each stream looks and copies anew. No secret stands in a message.
+//!
+//! Deliberately absent: reading parts of remote files, writing, formats.
+
+mod bucket;
+mod copy;
+mod folder;
+mod place;
+mod rows;
+mod sftp;
+
+use super::pick::{self, Candidate, Found, Waiting, walk};
+use super::{Ask, Environment, Source, SourceError, Stream};
+use crate::job::secrets::SecretError;
+use crate::job::spec::{FilesSource, Remote, Scheme};
+use chrono::{DateTime, TimeDelta, Utc};
+use folder::Folder;
+use place::Place;
+use secrecy::ExposeSecret as _;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Makes a source of files of this machine: the folder that they stand in, and they themselves in their order.
+pub type Reader = fn(FilesSource, PathBuf, Vec<PathBuf>) -> Box<dyn Source>;
+
+/// Files at a distance.
+#[derive(Debug)]
+pub struct RemoteFiles {
+    files: FilesSource,
+    remote: Remote,
+    environment: Arc<Environment>,
+    read: Reader,
+}
+
+/// An address with its settings, secrets included.
+struct Resolved {
+    address: String,
+    settings: BTreeMap<String, String>,
+    /// What must not be shown.
+    secrets: Vec<String>,
+}
+
+impl RemoteFiles {
+    /// Nothing is looked at yet.
+    pub fn new(files: FilesSource, remote: Remote, environment: Arc<Environment>, read: Reader) -> Self {
+        RemoteFiles { files, remote, environment, read }
+    }
+
+    fn resolve(&self) -> Result<Resolved, SourceError> {
+        let secrets = &self.environment.secrets;
+        let failed = |error: SecretError| SourceError::new(error.to_string());
+        let address = secrets.resolve("source.path", &self.remote.address).map_err(failed)?;
+        let (mut settings, mut hidden) = (BTreeMap::new(), Vec::new());
+        for (name, written) in &self.remote.options {
+            let value = secrets.resolve(&format!("source.options.{name}"), written).map_err(failed)?;
+            if written.has_reference() {
+                hidden.push(value.expose_secret().to_owned());
+            }
+            settings.insert(name.clone(), value.expose_secret().to_owned());
+        }
+        Ok(Resolved { address: address.expose_secret().to_owned(), settings, secrets: hidden })
+    }
+
+    /// The place, and the path or pattern at it.
+    fn place(&self) -> Result<(Box<dyn Place>, String), SourceError> {
+        let resolved = self.resolve()?;
+        Ok(match self.remote.scheme {
+            Scheme::Sftp => {
+                let (sftp, path) = sftp::Sftp::new(&resolved.address, &resolved.settings, self.environment.home())?;
+                (Box::new(sftp), path)
+            }
+            _ => {
+                let (bucket, path) = bucket::Bucket::open(&resolved.address, &resolved.settings, resolved.secrets)?;
+                (Box::new(bucket), path)
+            }
+        })
+    }
+
+    /// What matches, with the markers that are asked for.
+    fn look(&self, place: &dyn Place, pattern: &str) -> Result<Vec<Candidate>, SourceError> {
+        let choice = &self.files.choice;
+        let is_pattern = self.remote.scheme != Scheme::Http && walk::is_pattern(pattern);
+        let (found, seen) = if is_pattern {
+            let walked = walk::walk(pattern, &mut |folder| place.list(folder))?;
+            (walked.matching, walked.seen)
+        } else {
+            (place.look(pattern)?.into_iter().collect(), BTreeSet::new())
+        };
+        let mut candidates = Vec::new();
+        for file in found.into_iter().filter(|file| !pick::is_aside(choice, &file.name)) {
+            let is_done = match pick::marker(choice, &file.name) {
+                None => true,
+                Some(marker) => seen.contains(&marker) || place.look(&marker)?.is_some(),
+            };
+            candidates.push(Candidate { file, is_done });
+        }
+        if candidates.is_empty() {
+            let what = if is_pattern { "no file matches" } else { "there is no file" };
+            return Err(SourceError::new(format!("{what} {}", place.shown(pattern)))
+                .hint("check source.path; patterns have `*`, `?` and `[…]`, and `**` for any number of folders"));
+        }
+        Ok(candidates)
+    }
+
+    /// Copies the files into the folder.
+    fn copy(&self, place: &dyn Place, files: &[Found], folder: &Folder) -> Result<Vec<PathBuf>, SourceError> {
+        files
+            .iter()
+            .map(|file| {
+                let to = folder.path_of(&file.name)?;
+                copy::copy(place, file, &to).map(|()| to)
+            })
+            .collect()
+    }
+}
+
+impl Source for RemoteFiles {
+    fn stream(&self, ask: &Ask<'_>) -> Result<Stream, SourceError> {
+        let (place, pattern) = self.place()?;
+        let waiting = RealTime { at: self.environment.at, since: Instant::now() };
+        // A sample is shown at once.
+        let waits = ask.limit.is_none().then_some(&waiting as &dyn Waiting);
+        let mut look = || self.look(&*place, &pattern);
+        let decided = pick::decide(&self.files.choice, &pattern, self.environment.at, &mut look, waits)?;
+        let folder = Folder::new()?;
+        let copies = self.copy(&*place, &decided.files, &folder)?;
+        let names = rows::Names { folder: folder.path().to_owned(), place: place.shown("") };
+        drop(place);
+        let stream = (self.read)(self.files.clone(), folder.path().to_owned(), copies)
+            .stream(ask)
+            .map_err(|error| names.put_right(error))?;
+        Ok(rows::keep(stream, folder, names, decided.held))
+    }
+
+    fn describe(&self) -> String {
+        self.files.written.clone()
+    }
+}
+
+/// The run's own time.
+struct RealTime {
+    at: DateTime<Utc>,
+    since: Instant,
+}
+
+impl Waiting for RealTime {
+    fn now(&self) -> DateTime<Utc> {
+        self.at + TimeDelta::from_std(self.since.elapsed()).unwrap_or(TimeDelta::MAX)
+    }
+
+    fn sleep(&self, time: Duration) {
+        std::thread::sleep(time);
+    }
+}

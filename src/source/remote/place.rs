@@ -1,0 +1,43 @@
+//! What a place at a distance can do. Calls block.
+
+use crate::source::SourceError;
+use crate::source::pick::Found;
+use crate::source::pick::walk::Listing;
+
+/// A bucket, a server. Paths are relative to its root, without a `/` at either end.
+pub(super) trait Place {
+    /// A file; `None` if it is not there.
+    ///
+    /// # Errors
+    /// It cannot be looked at.
+    fn look(&self, path: &str) -> Result<Option<Found>, SourceError>;
+
+    /// What stands in a folder; nothing if the folder is not there.
+    ///
+    /// # Errors
+    /// It cannot be listed.
+    fn list(&self, folder: &str) -> Result<Listing, SourceError>;
+
+    /// Hands a file's bytes from `from` on to `sink`, as long as it is the one that was found. It may end early without an error: the
+    /// caller counts.
+    ///
+    /// # Errors
+    /// [`Broken`]
+    fn read(
+        &self,
+        file: &Found,
+        from: u64,
+        sink: &mut dyn FnMut(&[u8]) -> Result<(), SourceError>,
+    ) -> Result<(), Broken>;
+
+    /// How a path reads in messages.
+    fn shown(&self, path: &str) -> String;
+}
+
+/// Why a file was not read to its end.
+pub(super) enum Broken {
+    /// It may be read on.
+    Passing(SourceError),
+    /// It makes no sense to go on.
+    Lasting(SourceError),
+}
