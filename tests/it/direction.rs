@@ -13,7 +13,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("config", &["job"]),
     ("import", &["job"]),
     ("job", &["config", "mapping", "row"]),
-    ("source", &["job", "row"]),
+    ("source", &["config", "job", "row"]),
     ("normalise", &["row", "source"]),
     ("diff", &["job", "row"]),
     ("guard", &["job"]),
