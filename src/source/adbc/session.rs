@@ -88,6 +88,10 @@ fn read(
     let mut left = request.limit.unwrap_or(usize::MAX);
     let (mut number, mut group) = (0, Group::default());
     while left > 0 {
+        // A driver may have been deaf to its being cancelled.
+        if line.is_stopped() {
+            return Ok(());
+        }
         let Some(batch) = rows.next() else { break };
         let batch = batch.map_err(|error| request.broke_off(&error))?;
         let taken = batch.num_rows().min(left);

@@ -93,7 +93,7 @@ fn every_type() {
             "a: int", "b: int", "c: decimal(2)", "d: float", "e: text", "f: bool", "g: date", "h: timestamp", "i: local timestamp", "j: json",
             "k: json", "l: json", "m: text", "n: decimal(0)",
         ],
-        &["1|2|1.50|0.5|x|true|2026-01-02|2026-01-02T08:00:00.000Z|2026-01-02T10:00:00.000|[1,2]|{\"p\":1}|{\"k\":1}|NULL|1"],
+        &["1|2|1.5|0.5|x|true|2026-01-02|2026-01-02T08:00:00.000Z|2026-01-02T10:00:00.000|[1,2]|{\"p\":1}|{\"k\":1}|NULL|1"],
     );
 }
 

@@ -62,11 +62,11 @@ pub(super) fn carried(field: &Field, named_json: bool) -> Result<(DataType, Carr
     if named_json && !is_text {
         return Err(Refusal::NotText);
     }
-    refusal(found)?;
     // What lies beneath means something else: an extension that is none of ours; cents; an unsigned number in a signed one.
     if (extension == "arrow.opaque" && !is_text) || matches!(metadata(field, POSTGRES), "money" | "oid") {
         return Err(Refusal::Text);
     }
+    refusal(found)?;
     let json = named_json || (is_text && is_json(field, extension));
     Ok(match found {
         DataType::Dictionary(_, values) if self::is_text(values) => {
