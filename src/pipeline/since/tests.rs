@@ -97,6 +97,8 @@ struct Folder {
     left: BTreeMap<usize, u32>,
     /// Orgs of earlier change sets that were not acknowledged and that no later extract could judge.
     waiting: BTreeSet<usize>,
+    /// Orgs that a run has judged, as they were since then.
+    judged: BTreeMap<usize, i64>,
 }
 
 struct World {
@@ -134,7 +136,13 @@ impl World {
 
     fn hide_or_show(&mut self) {
         let org = self.below(self.source.len() as u64) as usize;
-        self.source[org].2 = !self.source[org].2;
+        let (_, changed, is_given) = &mut self.source[org];
+        *is_given = !*is_given;
+        // What no run has judged comes back as something that has changed: that is the query's part. The rest is ours.
+        if *is_given && self.folder.judged.get(&org) != Some(changed) {
+            self.second += 1;
+            *changed = self.second;
+        }
     }
 
     /// The orgs that the destination may not have as they are.
@@ -177,6 +185,7 @@ impl World {
                 continue;
             }
             waiting.remove(&org);
+            self.folder.judged.insert(org, self.source[org].1);
             if self.differs(org) {
                 counts.changed += 1;
                 changes.insert(org, self.source[org].0);
@@ -184,7 +193,8 @@ impl World {
         }
         let manifest = Manifest { since, ..manifest(&run, None, waiting.len() as u64) };
         let known = std::mem::take(&mut self.folder.known);
-        self.folder = Folder { manifest: Some(manifest), known, left: changes.clone(), changes, waiting };
+        let judged = std::mem::take(&mut self.folder.judged);
+        self.folder = Folder { manifest: Some(manifest), known, left: changes.clone(), changes, waiting, judged };
         self.records.insert(run.clone(), record(&run, started, RunState::Published, counts));
         self.deliver();
     }
