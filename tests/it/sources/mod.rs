@@ -4,7 +4,7 @@
 
 mod cases;
 mod docs;
-mod memory;
+pub mod memory;
 mod mysql;
 mod postgres;
 mod sqlite;
