@@ -48,6 +48,8 @@ need nginx nginx
 need ssh-keygen openssh-client
 [ -x /usr/sbin/sshd ] || install openssh-server
 need sqlite3 sqlite3
+# Spark, which a source is tested on, is in a Python package but for its Java.
+need java openjdk-17-jre-headless
 node -e 'process.exit(parseInt(process.versions.node) >= 20 ? 0 : 1)' || { echo "Node 20 or later is needed (Segment's SDK asks for it); this is $(node --version)" >&2; exit 1; }
 # The state store is tested on a real Postgres, which the tests start for themselves: the system's own cluster is not wanted.
 if ! ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && ! command -v postgres >/dev/null; then
@@ -72,7 +74,7 @@ if ! "$tools/venv/bin/python" -c 'import duckdb' 2>/dev/null; then
   "$tools/venv/bin/pip" install --quiet --disable-pip-version-check 'duckdb==1.*'
 fi
 if ! cmp -s tests/python/requirements.txt "$tools/venv/.sdks"; then
-  step "installing the SDKs of tests/python (they call our receiver in a test)"
+  step "installing the packages of tests/python (SDKs that call our receiver, drivers and a Spark that sources are tested with)"
   "$tools/venv/bin/pip" install --quiet --disable-pip-version-check -r tests/python/requirements.txt
   cp tests/python/requirements.txt "$tools/venv/.sdks"
 fi

@@ -8,8 +8,8 @@
 //!
 //! A message travels engine → parcel (encode) → desk (grants, limits) → attempt → client (request, sign; resolve) → classify →
 //! verdict, shares → desk (retry) or receipts. A [`Parcel`] is one request: a row, or several, each of which has its own outcome.
-//! `address`, `blocked`, `parcel`, `encode`, `sign`, `classify`, `verdict`, `shares`, `remedy`, `words`, `retry`, `grants`, `redact`,
-//! `spell` and the single limits are pure.
+//! `address`, `blocked`, `parcel`, `encode`, `sign`, `classify`, `verdict`, `shares`, `remedy`, `words`, `retry`, `grants`, `redact`
+//! and the single limits are pure.
 
 mod address;
 mod attempt;
@@ -31,7 +31,6 @@ mod resolve;
 pub mod retry;
 mod shares;
 mod sign;
-mod spell;
 mod trust;
 pub mod verdict;
 mod words;
@@ -352,7 +351,7 @@ impl Delivery {
             client: connect.connect(destination, &resolved)?,
             limits: limits::Limits::new(destination),
             peers: destination.routes.try_map(peer)?,
-            redactor: redact::Redactor::new(destination, &resolved),
+            redactor: redact::redactor(destination, &resolved),
             clock,
             destination: destination.clone(),
             options,

@@ -14,6 +14,8 @@
 //!
 //! A new source is a folder here with one [`Source`], one line in [`open`], one page in docs/, one conformance line.
 
+pub mod adbc;
+mod caught;
 mod environment;
 pub mod files;
 pub mod model;
@@ -155,6 +157,7 @@ pub fn open(source: &spec::Source, environment: &Arc<Environment>) -> Box<dyn So
                 Box::new(remote::RemoteFiles::new(files.clone(), remote.clone(), Arc::clone(environment), read))
             }
         },
+        spec::Source::Adbc(adbc) => Box::new(adbc::Adbc::new(adbc.clone(), Arc::clone(environment))),
         spec::Source::Postgres(database) => Box::new(sql::Postgres::new(database.clone(), Arc::clone(environment))),
         spec::Source::Mysql(database) => Box::new(sql::Mysql::new(database.clone(), Arc::clone(environment))),
         spec::Source::Sqlite(file) => Box::new(sql::Sqlite::new(file.clone(), Arc::clone(environment))),

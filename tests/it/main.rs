@@ -1,5 +1,6 @@
 //! The one integration-test binary: every further one would relink everything.
 
+mod adbc;
 mod commands;
 mod conformance;
 mod crash;

@@ -48,13 +48,20 @@ pub fn folder_in_memory() -> tempfile::TempDir {
 
 /// A command that runs a script of `tests/js` in Node, which finds the npm packages there.
 pub fn node(script: &str) -> Command {
-    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/js");
-    let packages =
-        std::env::var_os("NIGHTMARK_TEST_JS").map_or_else(|| scripts.clone(), PathBuf::from).join("node_modules");
-    assert!(packages.is_dir(), "{} is missing; run ./test.sh, which installs it", packages.display());
     let mut command = Command::new("node");
-    command.arg(scripts.join(script)).env("NODE_PATH", packages);
+    command.arg(scripts().join(script)).env("NODE_PATH", packages());
     command
+}
+
+fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/js")
+}
+
+/// Where the npm packages are that `./test.sh` installs.
+pub fn packages() -> PathBuf {
+    let packages = std::env::var_os("NIGHTMARK_TEST_JS").map_or_else(scripts, PathBuf::from).join("node_modules");
+    assert!(packages.is_dir(), "{} is missing; run ./test.sh, which installs it", packages.display());
+    packages
 }
 
 /// Python with the packages that `./test.sh` installs.

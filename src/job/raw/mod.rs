@@ -2,6 +2,7 @@
 //! shows. Keys that must be there are options all the same, so that a file that lacks one can still be searched for
 //! other mistakes; the schema says that they are required, and that is checked first.
 
+mod adbc;
 mod conforms;
 mod destination;
 mod source;
@@ -12,6 +13,7 @@ pub use destination::{
     RawRudderstack, RawSegment, RawSending, RawSigning, RawTrailspark,
 };
 
+pub use adbc::{RawAdbc, RawPlaceholder, RawQuotes};
 pub use source::{RawDatabase, RawDbt, RawFiles, RawFormat, RawPick, RawSource, RawSqlite, RawTls};
 
 use schemars::JsonSchema;

@@ -1,6 +1,6 @@
 //! `[source]`
 
-use super::OneOrMany;
+use super::{OneOrMany, RawAdbc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 pub enum RawSource {
     /// Files on this machine, in an object store, behind HTTP or SFTP.
     Files(RawFiles),
+    /// A warehouse or database by its ADBC driver.
+    Adbc(RawAdbc),
     /// A PostgreSQL database, or a server that speaks its protocol, such as Redshift.
     Postgres(RawDatabase),
     /// A MySQL or MariaDB database.

@@ -1,5 +1,6 @@
 //! A job as the rest of the program sees it: validated, every default filled in, no IO done.
 
+mod adbc;
 mod destination;
 mod source;
 
@@ -8,6 +9,7 @@ pub use destination::{
     Rate, Retry, Route,
 };
 
+pub use adbc::{AdbcSource, Library, Placeholder};
 pub use source::{
     Choice, CsvOptions, DatabaseSource, FileFormat, FilesSource, Latest, Model, Remote, Scheme, Source, SqliteSource,
     Tls,

@@ -1,6 +1,6 @@
 //! `[source]`: where rows come from.
 
-use super::Templated;
+use super::{AdbcSource, Templated};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,6 +10,8 @@ use std::time::Duration;
 pub enum Source {
     /// Files, here or at a distance.
     Files(FilesSource),
+    /// Whatever has an ADBC driver.
+    Adbc(AdbcSource),
     /// PostgreSQL, or what speaks its protocol.
     Postgres(DatabaseSource),
     /// MySQL or MariaDB.
@@ -25,6 +27,7 @@ impl Source {
             Source::Files(_) => None,
             Source::Postgres(of) | Source::Mysql(of) => Some(&of.model),
             Source::Sqlite(of) => Some(&of.model),
+            Source::Adbc(of) => Some(&of.model),
         }
     }
 }

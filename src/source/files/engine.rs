@@ -1,20 +1,9 @@
 //! Calls into polars and the Parquet decoder: their errors and their panics become [`SourceError`]s.
 
 use crate::source::SourceError;
+use crate::source::caught::{caught, panic_text};
 use polars::prelude::PolarsResult;
-use std::any::Any;
-use std::cell::Cell;
 use std::fmt::Display;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
-
-/// Polars' own threads are named `polars-0`, `polars-1`, …; nothing but polars runs on them.
-const THREADS: &str = "polars-";
-
-thread_local! {
-    /// How many calls of [`caught`] this thread is in.
-    static CALLS: Cell<u32> = const { Cell::new(0) };
-}
 
 /// Runs `call`; `what` begins the message of a failure.
 ///
@@ -43,68 +32,15 @@ pub fn decode<T, E: Display>(call: impl FnOnce() -> Result<T, E>) -> Result<T, S
     }
 }
 
-fn caught<T>(call: impl FnOnce() -> T) -> std::thread::Result<T> {
-    install_hook();
-    let _quiet = Quiet::begin();
-    catch_unwind(AssertUnwindSafe(call))
-}
-
 /// The part of an error of polars that a user can act on: it appends query plans and tracing after an empty line.
 pub fn brief(message: &str) -> &str {
     message.split("\n\n").next().unwrap_or(message).trim()
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    if let Some(text) = panic.downcast_ref::<&str>() {
-        text
-    } else if let Some(text) = panic.downcast_ref::<String>() {
-        text
-    } else {
-        "it panicked"
-    }
-}
-
-/// While it lives, panics of this thread are not printed.
-struct Quiet;
-
-impl Quiet {
-    fn begin() -> Self {
-        CALLS.set(CALLS.get() + 1);
-        Quiet
-    }
-}
-
-impl Drop for Quiet {
-    fn drop(&mut self) {
-        CALLS.set(CALLS.get() - 1);
-    }
-}
-
-/// The hook is one for the whole process, so it stays and decides for each panic whose it is. All others go to the hook
-/// that was there before.
-fn install_hook() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let before = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |panic| {
-            if is_ours() {
-                tracing::debug!("a library panicked, which is reported as an error: {panic}");
-            } else {
-                before(panic);
-            }
-        }));
-    });
-}
-
-/// Whether a panic of this thread becomes an error in [`run`] or [`decode`].
-fn is_ours() -> bool {
-    let calling = CALLS.try_with(|calls| calls.get() > 0).unwrap_or(false);
-    calling || std::thread::current().name().is_some_and(|name| name.starts_with(THREADS))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::caught::is_ours;
     use polars::prelude::PolarsError;
 
     #[test]

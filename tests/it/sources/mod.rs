@@ -2,6 +2,7 @@
 //!
 //! A new engine implements [`Engine`] and adds one line, `conformance!(…)`.
 
+mod adbc;
 mod cases;
 mod docs;
 pub mod memory;

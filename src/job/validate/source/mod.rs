@@ -1,5 +1,6 @@
 //! `[source]`
 
+mod adbc;
 mod choice;
 mod database;
 mod files;
@@ -15,6 +16,7 @@ use std::path::Path;
 pub(super) fn check(doc: &mut Document<'_>, raw: RawSource, home: &Path) -> Option<Source> {
     match raw {
         RawSource::Files(raw) => files::files(doc, raw, home).map(Source::Files),
+        RawSource::Adbc(raw) => adbc::adbc(doc, raw, home).map(Source::Adbc),
         RawSource::Postgres(raw) => database::database(doc, raw, home, &database::POSTGRES).map(Source::Postgres),
         RawSource::Mysql(raw) => database::database(doc, raw, home, &database::MYSQL).map(Source::Mysql),
         RawSource::Sqlite(raw) => sqlite::sqlite(doc, raw, home).map(Source::Sqlite),

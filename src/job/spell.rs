@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 /// How the beginning of a text compares with a needle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Spelled {
+pub(crate) enum Spelled {
     /// So many bytes of the text spell the needle.
     Whole(usize),
     /// The text ends after so many signs of the needle.
@@ -17,7 +17,7 @@ pub(super) enum Spelled {
 }
 
 /// Compares the beginning of `text` with `needle`.
-pub(super) fn spelled(text: &str, needle: &str) -> Spelled {
+pub(crate) fn spelled(text: &str, needle: &str) -> Spelled {
     if text.starts_with(needle) {
         return Spelled::Whole(needle.len());
     }
@@ -99,7 +99,7 @@ fn is_cut(rest: &str) -> bool {
 
 /// What of the base64 form of a longer text shows that `text` stands in it, at any of the three offsets and in both
 /// alphabets.
-pub(super) fn in_base64(text: &str) -> Vec<String> {
+pub(crate) fn in_base64(text: &str) -> Vec<String> {
     let mut all = Vec::new();
     for offset in 0..3 {
         let bytes = [&vec![0; offset], text.as_bytes()].concat();
@@ -113,7 +113,7 @@ pub(super) fn in_base64(text: &str) -> Vec<String> {
 }
 
 /// With every sign percent-encoded but letters and digits.
-pub(super) fn percent_encoded(text: &str) -> String {
+pub(crate) fn percent_encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len() * 3);
     for byte in text.bytes() {
         match byte {

@@ -1,0 +1,55 @@
+//! The SQLite driver.
+
+use super::engines::sqlite;
+use super::{Case, count};
+
+fn case(query: &str) -> Case {
+    Case::query(&sqlite(), "", query)
+}
+
+#[test]
+fn every_type() {
+    case("SELECT 1 AS a, 1.5 AS b, 'x' AS c, NULL AS d")
+        .check(&["a: int", "b: float", "c: text", "d: int"], &["1|1.5|x|NULL"]);
+    case("SELECT x'00' AS b, 1 AS a").check_error(&["cannot be sent: `b` (Binary)", "hex(\"b\")"]);
+    case("SELECT hex(x'00ff') AS b").check(&["b: text"], &["00FF"]);
+}
+
+#[test]
+fn a_file_and_parameters() {
+    let mut case = Case::new(&sqlite(), "table = \"orgs\"\n[source.options]\nuri = \"PATH\"");
+    let path = case.home.path().join("orgs.db");
+    let sql = "CREATE TABLE orgs (id INTEGER, seen TEXT); INSERT INTO orgs VALUES (1, '2026-01-01T00:00:00'), (2, '2026-03-01T00:00:00')";
+    assert!(std::process::Command::new("sqlite3").arg(&path).arg(sql).status().unwrap().success());
+    case.source = case.source.replace("PATH", &path.display().to_string());
+    case.check(&["id: int", "seen: text"], &["1|2026-01-01T00:00:00", "2|2026-03-01T00:00:00"]);
+    case.source = case.source.replace(
+        "table = \"orgs\"",
+        "query = \"SELECT id, {{last_success}} AS l, {{run_date}} AS r FROM orgs WHERE seen > {{last_success}}\"",
+    );
+    case.parameters("2026-02-01T00:00:00Z", "2026-03-05")
+        .check(&["id: int", "l: text", "r: text"], &["2|2026-02-01T00:00:00.000000|2026-03-05"]);
+}
+
+#[test]
+fn errors_of_the_database() {
+    case("SELECT * FROM nowhere").check_error(&["no such table: nowhere"]);
+    Case::query(&sqlite(), "[source.options]\nuri = \"/nonexistent/x.db\"", "SELECT 1")
+        .check_error(&["/nonexistent/x.db"]);
+    // The driver takes a column's type from its first rows.
+    case("WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c WHERE x < 3000) SELECT x AS id, CASE WHEN x > 2000 THEN 'text' ELSE x END AS y FROM c")
+        .check_error(&["reading the rows failed", "Type mismatch in column 1"]);
+}
+
+#[test]
+fn a_million_rows_and_a_limit() {
+    let numbers = "WITH RECURSIVE c(x) AS (SELECT 0 UNION ALL SELECT x+1 FROM c WHERE x < 999999) SELECT x AS id, 'org ' || x AS name FROM c";
+    assert_eq!(count(&case(numbers).stream().unwrap()).unwrap(), 1_000_000);
+    assert_eq!(count(&case(numbers).limit(20).stream().unwrap()).unwrap(), 20);
+}
+
+#[test]
+fn a_query_is_cancelled() {
+    let slow = "WITH RECURSIVE c(x) AS (SELECT 0 UNION ALL SELECT x+1 FROM c) SELECT count(*) AS id FROM c";
+    Case::query(&sqlite(), "timeout = \"1s\"", slow).check_error(&["longer than 1s", "`timeout`"]);
+}
