@@ -61,7 +61,7 @@ fn the_latest_by_name_counts_numbers_as_numbers() {
     let by = latest(Latest::Name);
     check(&by, "*", &[("orgs_9.csv", 5), ("orgs_10.csv", 1)], &["orgs_10.csv"]);
     check(&by, "*", &[("orgs_2026-01-09.csv", 5), ("orgs_2026-01-10.csv", 1)], &["orgs_2026-01-10.csv"]);
-    check(&by, "*", &[("a1.csv", 0), ("a01.csv", 0), ("a001.csv", 0)], &["a001.csv"]);
+    check(&by, "*", &[("a1.csv", 0), ("a01.csv", 0), ("a001.csv", 0)], &["a1.csv"]);
     check(&by, "*", &[("20260115T235959.csv", 0), ("20260116T000000.csv", 0)], &["20260116T000000.csv"]);
 }
 

@@ -2,6 +2,7 @@
 
 mod choice;
 mod http;
+mod memory;
 mod page;
 mod s3;
 mod servers;

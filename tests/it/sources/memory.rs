@@ -12,6 +12,11 @@ pub fn peak(engine: &dyn Engine, rows: u64) -> u64 {
     let home = Home::new();
     home.write("password", &engine.password());
     write_job(&home, &asking(engine, &engine.rows(rows)), "http://127.0.0.1:9/");
+    of_home(&home, rows)
+}
+
+/// The same of a home whose job has so many rows.
+pub fn of_home(home: &Home, rows: u64) -> u64 {
     let mut command = home.program(std::env::current_exe().unwrap().to_str().unwrap(), &[]);
     command.args(["--exact", "sources::memory::the_other_process", "--nocapture"]).env(HOME, home.path(""));
     let output = command.output().unwrap();

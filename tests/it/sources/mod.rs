@@ -5,7 +5,7 @@
 mod adbc;
 mod cases;
 mod docs;
-mod memory;
+pub mod memory;
 mod mysql;
 mod postgres;
 mod sqlite;
