@@ -155,20 +155,25 @@ impl<'s> Walk<'s> {
         if !suggestion.is_empty() {
             return fault;
         }
-        match self.home_of(name).filter(|section| *section != path) {
-            Some(section) => fault.hint(format!("`{name}` belongs in [{section}]")),
-            None => fault.hint(format!("known here: {}", quoted(&known))),
+        let homes = self.homes_of(name);
+        // Where this section has it with another kind, that it has not with this one is what helps.
+        match homes.is_empty() || homes.contains(&path) {
+            false => {
+                let homes: Vec<String> = homes.iter().map(|section| format!("[{section}]")).collect();
+                fault.hint(format!("`{name}` belongs in {}", homes.join(" or ")))
+            }
+            true => fault.hint(format!("known here: {}", quoted(&known))),
         }
     }
 
-    /// The section that has a field of this name: a line before its section's header is a common slip.
-    fn home_of(&self, name: &str) -> Option<&'s str> {
-        let sections = self.root["properties"].as_object()?;
+    /// The sections that have a field of this name: a line before its section's header is a common slip.
+    fn homes_of(&self, name: &str) -> Vec<&'s str> {
+        let sections = self.root["properties"].as_object().into_iter().flatten();
         let has = |schema: &Value| {
             let variants = schema.get("oneOf").and_then(Value::as_array).into_iter().flatten();
             std::iter::once(schema).chain(variants).any(|s| s["properties"].get(name).is_some())
         };
-        sections.iter().find(|(_, schema)| has(schema)).map(|(section, _)| section.as_str())
+        sections.filter(|(_, schema)| has(schema)).map(|(section, _)| section.as_str()).collect()
     }
 
     fn missing(&mut self, schema: &Value, table: &DeTable<'_>, at: usize, path: &str) {

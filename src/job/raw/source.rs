@@ -11,14 +11,14 @@ use std::collections::BTreeMap;
 pub enum RawSource {
     /// Files on this machine, in an object store, behind HTTP or SFTP.
     Files(RawFiles),
-    /// A warehouse or database by its ADBC driver.
-    Adbc(RawAdbc),
     /// A PostgreSQL database, or a server that speaks its protocol, such as Redshift.
     Postgres(RawDatabase),
     /// A MySQL or MariaDB database.
     Mysql(RawDatabase),
     /// A SQLite file.
     Sqlite(RawSqlite),
+    /// A warehouse or database by its ADBC driver.
+    Adbc(RawAdbc),
 }
 
 /// CSV, Parquet or NDJSON files.

@@ -157,8 +157,7 @@ fn mistakes_of_every_kind_are_reported_together() {
     jobs/x.toml:2:12: schedule: `26` is not a valid hour
         hint: hour: 0–23
     jobs/x.toml:5:8: source.kind: unknown value `file` (did you mean `files`?)
-        hint: one of `files`
-    jobs/x.toml:6:8: source.path: expected a string, found an integer
+        hint: one of `files`, `postgres`, `mysql`, `sqlite`, `adbc`
     jobs/x.toml:10:1: diff.compair: unknown field (did you mean `compare`?)
     jobs/x.toml:11:11: diff.ignore[0]: `id` is a key column
         hint: a key is never compared: remove it from `ignore`
@@ -181,7 +180,7 @@ fn mistakes_of_every_kind_are_reported_together() {
 #[test]
 fn a_key_in_the_wrong_place_is_shown_the_right_one() {
     one_problem(job("ignore = [\"a\"]", ""), "ignore", "`ignore` belongs in [diff]");
-    one_problem(job("", "[diff]\nkey = \"id\"\nurl = \"x\""), "diff.url", "`url` belongs in [destination]");
+    one_problem(job("", "[diff]\nkey = \"id\"\nurl = \"x\""), "diff.url", "`url` belongs in [source] or [destination]");
     one_problem(job("template = \"{}\"", ""), "template", "`template` belongs in [payload]");
     one_problem(job("bogus = 1", ""), "bogus", "known here: `version`");
 }
@@ -201,7 +200,11 @@ fn what_is_missing_is_named() {
         hint: What a webhook says: a `preset` or a `template`.
     "#);
     one_problem(job("", "[source]\nkind = \"files\"\n"), "source.path", "the key is missing");
-    one_problem(job("", "[source]\npath = \"a.csv\"\n"), "source.kind", "kind = \"files\"");
+    one_problem(
+        job("", "[source]\npath = \"a.csv\"\n"),
+        "source.kind",
+        "one of `files`, `postgres`, `mysql`, `sqlite`, `adbc`",
+    );
     one_problem(job("", "[payload]\n"), "payload", "neither `preset` nor `template`");
     // It is there, under a misspelt name.
     one_problem(job("", "[payload]\ntemplte = \"{}\"\n"), "payload.templte", "did you mean `template`?");

@@ -50,9 +50,10 @@ fn literal_secret(name: &str, shape: &str) -> Option<&'static str> {
 }
 
 fn is_literal(text: &str) -> bool {
-    text.contains(|c: char| c != REFERENCE && !c.is_whitespace())
-        // `Bearer ${TOKEN}`: what is secret is referred to.
-        && !(text.contains(REFERENCE) && text.trim_end_matches(REFERENCE).trim_end().bytes().all(|b| b.is_ascii_alphabetic()))
+    // `Bearer ${TOKEN}`: what is secret is referred to.
+    let scheme = text.strip_suffix(REFERENCE).filter(|before| before.ends_with(' '));
+    let has_scheme = scheme.is_some_and(|scheme| scheme.trim_end().bytes().all(|b| b.is_ascii_alphabetic()));
+    !has_scheme && text.contains(|c: char| c != REFERENCE && !c.is_whitespace())
 }
 
 fn is_path(text: &str) -> bool {
