@@ -240,7 +240,7 @@ fn moment(bytes: &[u8]) -> Result<i64, Wrong> {
 fn time(bytes: &[u8]) -> Result<i64, Wrong> {
     let [sign, days @ .., hours, minutes, seconds] = (match bytes {
         [] => return Ok(0),
-        [all @ ..] if all.len() == 12 => &all[..8],
+        all if all.len() == 12 => &all[..8],
         all => all,
     }) else {
         return Err(Wrong);
