@@ -5,9 +5,12 @@ use crate::source::SourceError;
 /// How a partition without a value is written.
 const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 
-/// The columns of a file's folders, outermost first, with their values; `None` is NULL. Values are percent-decoded, as Hive, Spark and
+/// A partition column and its value; `None` is NULL.
+pub type Partition = (String, Option<String>);
+
+/// The columns of a file's folders, outermost first, with their values. Values are percent-decoded, as Hive, Spark and
 /// the others encode them.
-pub fn columns(name: &str) -> Vec<(String, Option<String>)> {
+pub fn columns(name: &str) -> Vec<Partition> {
     let folders = name.rsplit_once('/').map_or("", |(folders, _)| folders);
     let parts = folders.split('/').filter_map(|folder| folder.split_once('='));
     let named = parts.filter(|(column, _)| !column.is_empty());
@@ -18,10 +21,10 @@ pub fn columns(name: &str) -> Vec<(String, Option<String>)> {
 ///
 /// # Errors
 /// No file has such a folder, or two have different ones; a column twice.
-pub fn of_all(names: &[String]) -> Result<Vec<Vec<(String, Option<String>)>>, SourceError> {
+pub fn of_all(names: &[String]) -> Result<Vec<Vec<Partition>>, SourceError> {
     const FORM: &str = "source.hive reads folders such as `dt=2026-01-15`, the same columns in every path";
-    let all: Vec<Vec<(String, Option<String>)>> = names.iter().map(|name| columns(name)).collect();
-    let only = |columns: &[(String, Option<String>)]| columns.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    let all: Vec<Vec<Partition>> = names.iter().map(|name| columns(name)).collect();
+    let only = |columns: &[Partition]| columns.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
     let shown = |columns: &[String]| match columns.is_empty() {
         true => "no partition column".to_owned(),
         false => columns.join(", "),
