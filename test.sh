@@ -101,6 +101,10 @@ if [ "${1:-}" = --tools ]; then
     step "installing polars (the benchmark compares with it)"
     "$tools/venv/bin/pip" install --quiet --disable-pip-version-check 'polars==2.*'
   fi
+  if ! "$tools/venv/bin/python" -c 'import adbc_driver_postgresql, connectorx, pyarrow' 2>/dev/null; then
+    step "installing connectorx and ADBC's Postgres driver (the benchmark of the sources compares with them)"
+    "$tools/venv/bin/pip" install --quiet --disable-pip-version-check 'connectorx==0.4.6' 'adbc-driver-postgresql==1.*' pyarrow
+  fi
   exit
 fi
 if [ $# -gt 0 ]; then

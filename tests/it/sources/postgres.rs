@@ -359,3 +359,41 @@ fn a_server_that_only_speaks_the_protocol_is_asked_for_text() {
     assert_eq!(of(&engine.rows(50_000)).stream(Some(7)).and_then(super::collect).unwrap().len(), 7);
     says(&of("SELECT 1 / 0 AS a"), &["division by zero"]);
 }
+
+/// The whole way: a number that is written otherwise is the same number, and a change is sent once.
+#[test]
+fn nights_over_a_database() {
+    use crate::support::{Destination, Home};
+    let engine = OfPostgres::new();
+    engine.sql(&format!(
+        "CREATE TABLE orgs (workspace_id text, plan text, mrr numeric(12, 2), seats numeric, tags text[], at timestamptz); \
+         INSERT INTO orgs VALUES ('ws_1', 'free', 49.9, 5, '{{a,b}}', '2026-11-27 01:00+01'), ('ws_2', NULL, NULL, 2.50, NULL, NULL); \
+         GRANT SELECT ON orgs TO {USER}"
+    ));
+    let destination = Destination::start();
+    let home = Home::new();
+    home.write("password", PASSWORD);
+    let section = format!("{}table = \"orgs\"\n", engine.source());
+    super::write_job(&home, &section, &format!("http://{}/", destination.address));
+    assert_eq!(home.job("orgs", 0)["acknowledged"], 2);
+    let seen = destination.take();
+    let first = &seen.iter().find(|seen| seen.org() == "ws_1").unwrap().body;
+    assert_eq!(
+        (&first["plan"], &first["mrr"].to_string(), &first["seats"].to_string()),
+        (&"free".into(), &"49.90".into(), &"5".into())
+    );
+    assert_eq!(first["tags"], serde_json::json!(["a", "b"]));
+    engine.sql("UPDATE orgs SET seats = seats + 0.000, mrr = 49.900, at = at AT TIME ZONE 'Asia/Tokyo' AT TIME ZONE 'Asia/Tokyo'");
+    let night = home.job("orgs", 0);
+    assert_eq!((&night["unchanged"], &night["acknowledged"]), (&2.into(), &0.into()), "{night}");
+    engine.sql("UPDATE orgs SET seats = 2.51 WHERE workspace_id = 'ws_2'");
+    assert_eq!(home.job("orgs", 0)["acknowledged"], 1);
+    assert_eq!(destination.take_orgs(), ["ws_2"]);
+    // `check` says what it sees and what is wrong.
+    crate::support::says(&home.run(&["check", "orgs"]).expect(0), &["mrr", "decimal"]);
+    engine.sql(&format!("REVOKE SELECT ON orgs FROM {USER}"));
+    crate::support::says(
+        &home.run(&["check", "orgs"]),
+        &["permission denied for table orgs", "GRANT SELECT ON orgs TO"],
+    );
+}
