@@ -155,7 +155,7 @@ fn a_query_is_cancelled() {
 #[test]
 fn a_connection_that_is_lost_is_an_error() {
     let proxy = Proxy::to(shared().port);
-    let case = case_at(proxy.port, "", "SELECT id, repeat('x', 1000) AS name FROM range(0, 3000000, 1, 8)");
+    let case = case_at(proxy.port, "", "SELECT id, repeat('x', 1000) AS name FROM range(0, 3000000, 1, 300)");
     let stream = case.stream().unwrap();
     assert!(stream.rows.next().unwrap().is_some());
     proxy.cut();

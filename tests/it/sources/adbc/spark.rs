@@ -57,9 +57,11 @@ impl Engine for OfSpark {
     }
 
     fn rows(&self, count: u64) -> String {
+        // A partition is held whole by the worker that makes it.
+        let partitions = (count / 50_000).max(8);
         format!(
             "SELECT concat('ws_', n) AS workspace_id, n, CASE n % 3 WHEN 0 THEN 'free' WHEN 1 THEN 'pro' ELSE 'team' END AS plan, \
-             CAST(n / 100 AS DECIMAL(12, 2)) AS mrr FROM (SELECT id AS n FROM range(1, {count} + 1, 1, 8)) AS s"
+             CAST(n / 100 AS DECIMAL(12, 2)) AS mrr FROM (SELECT id AS n FROM range(1, {count} + 1, 1, {partitions})) AS s"
         )
     }
 
