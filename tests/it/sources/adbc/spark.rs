@@ -65,6 +65,11 @@ impl Engine for OfSpark {
         )
     }
 
+    /// Two small workers on the machine of the tests.
+    fn many(&self) -> u64 {
+        2_000_000
+    }
+
     fn wide(&self, count: u64, bytes: usize) -> String {
         format!(
             "SELECT concat('ws_', id) AS workspace_id, repeat('x', {bytes}) AS payload FROM range(1, {count} + 1, 1, 8)"
