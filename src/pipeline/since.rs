@@ -72,10 +72,11 @@ fn up_to(manifest: &Manifest, record: Option<&RunRecord>, now: DateTime<Utc>) ->
     started.filter(|at| *at <= now).or(manifest.since).filter(|at| *at <= now)
 }
 
-/// Whether the destination has acknowledged every change that a run found, and the run could judge every row.
+/// Whether the destination has acknowledged every change that a run found, and the run could judge every row. A run that found no row at all proves
+/// nothing: it may have looked while the table was being filled anew, whose rows then are older than its start. To stay where it was costs no row.
 fn has_everything(run: &RunRecord) -> bool {
-    let Counts { acknowledged, rejected, .. } = run.counts;
-    run.state == RunState::Finished && acknowledged == run.counts.planned() && rejected == 0
+    let Counts { extracted, acknowledged, rejected, .. } = run.counts;
+    run.state == RunState::Finished && acknowledged == run.counts.planned() && rejected == 0 && extracted > 0
 }
 
 /// Whether an extract of the job has only some of the orgs. A query that cannot be read is told where the source is opened.

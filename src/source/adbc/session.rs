@@ -88,8 +88,9 @@ fn read(
     let mut left = request.limit.unwrap_or(usize::MAX);
     let (mut number, mut group) = (0, Group::default());
     while left > 0 {
-        // A driver may have been deaf to its being cancelled.
+        // A driver may have been deaf to its being cancelled, or has not been asked yet: this may be seen first.
         if line.is_stopped() {
+            line.cancel();
             return Ok(());
         }
         let Some(batch) = rows.next() else { break };
