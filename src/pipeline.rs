@@ -50,12 +50,13 @@ use crate::deliver::{Connect, DeliverError, Summary};
 use crate::diff::{BadKey, BadKeys, KeyFault};
 use crate::job::secrets::SecretError;
 use crate::job::spec::Job;
-use crate::normalise::{Drift, PlanError};
+use crate::normalise::{BatchError, Drift, PlanError};
 use crate::receipt::Counts;
 use crate::snapshot::{JobLock, Manifest, SnapshotError};
 use crate::source::SourceError;
 use crate::store::{RunRecord, RunState, RunStore, StoreError};
 use crate::template::TemplateError;
+use arrow::error::ArrowError;
 use course::Course;
 use outbox::Outbox;
 use std::path::Path;
@@ -389,9 +390,7 @@ pub async fn preview(
     resources: Resources,
     reach: Reach,
 ) -> Result<Planned, PipelineError> {
-    let at = clock.now();
-    let since = since::last_success(&home.snapshots(&job.name), store, at, reach).await?;
-    let input = PlanInput::new(job, home, clock.run_id(), at, since);
+    let input = PlanInput::to_look(job, home, store, clock, reach).await?;
     plan::plan(input, store, clock, resources, plan::Purpose::Preview).await
 }
 
@@ -405,6 +404,22 @@ pub fn drift_reasons(job: &str, drift: &Drift) -> Vec<String> {
         drift.remedy().replace("schema … accept", &format!("schema {job} accept"))
     ));
     reasons
+}
+
+impl From<BatchError> for PipelineError {
+    fn from(error: BatchError) -> Self {
+        match error {
+            BatchError::Ignored { column } => PipelineError::KeptAsText(column),
+            BatchError::Arrow(error) => error.into(),
+        }
+    }
+}
+
+/// What Arrow refuses of arrays that are our own is a fault of ours.
+impl From<ArrowError> for PipelineError {
+    fn from(error: ArrowError) -> Self {
+        PipelineError::Internal(error.to_string())
+    }
 }
 
 impl From<PlanError> for PipelineError {

@@ -12,7 +12,7 @@ pub use columns::{ExplainedColumn, Position};
 use super::compare::Side;
 use super::extract::Extract;
 use super::planned::PlanInput;
-use super::{PipelineError, since};
+use super::{PipelineError, Reach};
 use crate::clock::Clock;
 use crate::config::Home;
 use crate::diff::{Flags, NOWHERE, Operation, Pending, Rules};
@@ -76,8 +76,7 @@ pub async fn explain(
     threads: usize,
     key: Vec<String>,
 ) -> Result<Explained, PipelineError> {
-    let since = since::now(&home.snapshots(&job.name), store, clock).await?;
-    let input = PlanInput::new(job, home, clock.run_id(), clock.now(), since);
+    let input = PlanInput::to_look(job, home, store, clock, Reach::SinceLastSuccess).await?;
     let progress = match (Manifest::load(&input.dir)?, store) {
         (Some(manifest), Some(store)) => store.progress(&manifest.run).await?,
         _ => Progress::forgotten(),

@@ -6,7 +6,7 @@ use super::planned::PlanInput;
 use super::{PipelineError, since};
 use crate::diff::{BadKey, KeyFault, Slot, faulty_rows};
 use crate::job::spec::{Job, Payload};
-use crate::normalise::{self, BatchError, Misfit, Plan, Role};
+use crate::normalise::{self, Misfit, Plan, Role};
 use crate::row::{HashSeed, KeyHash, KeyHasher, Print, PrintHasher, RowRef, Schema, key_text};
 use crate::snapshot::{Basis, Manifest, Shape};
 use crate::source::{self, Ask, Source, Stream};
@@ -158,11 +158,7 @@ impl Extract {
 
     /// Makes a batch canonical and hashes it. [`PipelineError::KeptAsText`] asks to start over.
     pub(super) fn ready(&self, batch: &RecordBatch) -> Result<Ready, PipelineError> {
-        let internal = |e: arrow::error::ArrowError| PipelineError::Internal(e.to_string());
-        let normalised = self.plan.batch(batch).map_err(|error| match error {
-            BatchError::Ignored { column } => PipelineError::KeptAsText(column),
-            BatchError::Arrow(error) => internal(error),
-        })?;
+        let normalised = self.plan.batch(batch)?;
         let (batch, misfits) = (normalised.batch, normalised.misfits);
         let rows = batch.num_rows();
         let hashed: Vec<ArrayRef> =
@@ -177,7 +173,7 @@ impl Extract {
         let mut rejected: Vec<u32> = misfits.iter().map(|misfit| misfit.row as u32).collect();
         rejected.sort_unstable();
         rejected.dedup();
-        let keyless = self.keyless(key, &misfits).map_err(internal)?;
+        let keyless = self.keyless(key, &misfits)?;
         let valued = self.shape.schema.columns.iter().enumerate().filter(|(_, column)| {
             batch.column_by_name(&column.name).is_some_and(|array| array.logical_null_count() < array.len())
         });
@@ -223,16 +219,15 @@ impl Extract {
 
     /// Some rows of a batch with all columns of the extract; NULL in those that nobody needs.
     pub(super) fn rows(&self, batch: &RecordBatch, rows: Vec<u32>) -> Result<RecordBatch, PipelineError> {
-        let internal = |e: arrow::error::ArrowError| PipelineError::Internal(e.to_string());
         let rows = UInt32Array::from(rows);
         let column = |column: &crate::row::Column| match batch.column_by_name(&column.name) {
             Some(array) => Ok(compact(normalise::plain(&arrow::compute::take(array, &rows, None)?)?)),
             None => Ok(new_null_array(&column.kind.arrow_type(), rows.len())),
         };
         let schema = &self.shape.schema;
-        let columns = schema.columns.iter().map(column).collect::<Result<Vec<_>, _>>().map_err(internal)?;
+        let columns = schema.columns.iter().map(column).collect::<Result<Vec<_>, arrow::error::ArrowError>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
-        RecordBatch::try_new_with_options(schema.arrow(), columns, &options).map_err(internal)
+        Ok(RecordBatch::try_new_with_options(schema.arrow(), columns, &options)?)
     }
 }
 

@@ -8,7 +8,7 @@ mod words;
 use super::columns::Columns;
 use super::extract::{is_wanted, role, source_error};
 use super::planned::PlanInput;
-use super::{PipelineError, since};
+use super::{PipelineError, Reach};
 use crate::clock::Clock;
 use crate::config::Home;
 use crate::job::spec::Job;
@@ -92,8 +92,7 @@ pub async fn pinning(
     store: Option<&dyn RunStore>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Option<Pinning>, PipelineError> {
-    let since = since::now(&home.snapshots(&job.name), store, clock).await?;
-    let input = PlanInput::new(job, home, clock.run_id(), clock.now(), since);
+    let input = PlanInput::to_look(job, home, store, clock, Reach::SinceLastSuccess).await?;
     let looking = tokio::task::spawn_blocking(move || look(&input));
     looking.await.map_err(|e| PipelineError::Internal(e.to_string()))?
 }
@@ -108,8 +107,7 @@ pub async fn accept(
     store: Option<&dyn RunStore>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Option<Pinning>, PipelineError> {
-    let since = since::now(&home.snapshots(&job.name), store, clock).await?;
-    let input = PlanInput::new(job, home, clock.run_id(), clock.now(), since);
+    let input = PlanInput::to_look(job, home, store, clock, Reach::SinceLastSuccess).await?;
     let accepting = tokio::task::spawn_blocking(move || {
         if Manifest::load(&input.dir)?.is_none() {
             return Ok(None);

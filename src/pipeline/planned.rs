@@ -1,9 +1,10 @@
 //! The plan of a run: what would be sent, and why.
 
-use super::PipelineError;
 use super::bodies::Bodies;
 use super::outbox::Outbox;
 use super::plan::Left;
+use super::{PipelineError, Reach, since};
+use crate::clock::Clock;
 use crate::config::Home;
 use crate::diff::{BadKeys, ColumnStats};
 use crate::job::spec::Job;
@@ -12,6 +13,7 @@ use crate::receipt::Counts;
 use crate::row::Schema;
 use crate::snapshot::{ChangeBatch, ChangeSet, Manifest, Publication, Publishing};
 use crate::source::{Environment, Parameters};
+use crate::store::RunStore;
 use crate::template::RenderError;
 use chrono::{DateTime, SecondsFormat, Utc};
 use std::path::PathBuf;
@@ -45,6 +47,22 @@ impl PlanInput {
         let mut environment = Environment::new(home, at);
         environment.parameters = Parameters { last_success, run_date: at.with_timezone(&job.timezone).date_naive() };
         PlanInput { job, dir, run, at, environment: Arc::new(environment) }
+    }
+
+    /// Of commands that only look: what a run that started now would be given.
+    ///
+    /// # Errors
+    /// A manifest or a state store that cannot be read.
+    pub(super) async fn to_look(
+        job: Arc<Job>,
+        home: &Home,
+        store: Option<&dyn RunStore>,
+        clock: &Arc<dyn Clock>,
+        reach: Reach,
+    ) -> Result<Self, PipelineError> {
+        let at = clock.now();
+        let since = since::last_success(&home.snapshots(&job.name), store, at, reach).await?;
+        Ok(PlanInput::new(job, home, clock.run_id(), at, since))
     }
 }
 

@@ -3,7 +3,7 @@
 use super::columns::Columns;
 use super::extract::{self, Extract, Ready, source_error};
 use super::planned::PlanInput;
-use super::{PipelineError, faults, since};
+use super::{PipelineError, Reach, faults};
 use crate::clock::Clock;
 use crate::config::Home;
 use crate::diff::{BadKey, BadKeys, Duplicate};
@@ -93,8 +93,7 @@ pub async fn sample(
     clock: &Arc<dyn Clock>,
     rows: usize,
 ) -> Result<Sample, PipelineError> {
-    let since = since::now(&home.snapshots(&job.name), store, clock).await?;
-    let input = PlanInput::new(job, home, clock.run_id(), clock.now(), since);
+    let input = PlanInput::to_look(job, home, store, clock, Reach::SinceLastSuccess).await?;
     let sampling = tokio::task::spawn_blocking(move || take(input, rows));
     sampling.await.map_err(|e| PipelineError::Internal(e.to_string()))?
 }
@@ -252,7 +251,7 @@ fn known_when_gone(rules: &Columns<'_>, extract: &Extract, rows: &RecordBatch) -
         true => Arc::clone(array),
         false => new_null_array(array.data_type(), array.len()),
     });
-    RecordBatch::try_new(rows.schema(), columns.collect()).map_err(|e| PipelineError::Internal(e.to_string()))
+    Ok(RecordBatch::try_new(rows.schema(), columns.collect())?)
 }
 
 /// The body of a row of an extract.

@@ -16,7 +16,6 @@
 //! Where there is doubt, it is the earlier time: it costs rows, which are compared and not sent.
 
 use super::PipelineError;
-use crate::clock::Clock;
 use crate::job::spec::Job;
 use crate::receipt::Counts;
 use crate::snapshot::Manifest;
@@ -24,7 +23,6 @@ use crate::source;
 use crate::store::{RunRecord, RunState, RunStore};
 use chrono::{DateTime, Utc};
 use std::path::Path;
-use std::sync::Arc;
 
 /// From where on the orgs are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -52,15 +50,6 @@ pub(super) async fn last_success(
         None => None,
     };
     Ok(up_to(&manifest, record.as_ref(), now))
-}
-
-/// The same with the time of a clock, for commands that only look.
-pub(super) async fn now(
-    dir: &Path,
-    store: Option<&dyn RunStore>,
-    clock: &Arc<dyn Clock>,
-) -> Result<Option<DateTime<Utc>>, PipelineError> {
-    last_success(dir, store, clock.now(), Reach::SinceLastSuccess).await
 }
 
 /// `record`: of the manifest's run; `None`: the state store does not know it, so that nothing of it counts as acknowledged.

@@ -6,11 +6,11 @@
 use super::columns::Columns;
 use super::extract::{role, source_error};
 use super::planned::PlanInput;
-use super::{PipelineError, since};
+use super::{PipelineError, Reach};
 use crate::clock::Clock;
 use crate::config::Home;
 use crate::job::spec::{Job, Source};
-use crate::normalise::{self, BatchError, Plan, PlanError, Role};
+use crate::normalise::{self, Plan, Role};
 use crate::row::{Kind, RowRef, Schema, Value};
 use crate::source::{self, Ask, Environment, SourceError};
 use crate::store::RunStore;
@@ -99,8 +99,7 @@ pub async fn survey_of_job(
     clock: &Arc<dyn Clock>,
     asked: Asked,
 ) -> Result<Survey, PipelineError> {
-    let since = since::now(&home.snapshots(&job.name), store, clock).await?;
-    let input = PlanInput::new(job, home, clock.run_id(), clock.now(), since);
+    let input = PlanInput::to_look(job, home, store, clock, Reach::SinceLastSuccess).await?;
     let looking = tokio::task::spawn_blocking(move || {
         let columns = Columns { job: &input.job, manifest: None, dir: &input.dir };
         let (role, purpose) = (|name: &str| role(&columns, name), |name: &str| columns.purpose(name));
@@ -122,17 +121,15 @@ fn look(
     let stream = source::open(source, environment).stream(&ask).map_err(failed)?;
     // Nothing is ignored here: what does not fit is NULL, and no column starts over as text.
     let role = |name: &str| if role(name) == Role::Ignored { Role::Payload } else { role(name) };
-    let plan = Plan::new(&stream.schema, &stream.typing, None, &role).map_err(unsupported)?;
+    let plan = Plan::new(&stream.schema, &stream.typing, None, &role)?;
     let schema = plan.schema();
     let mut survey = Survey::new(schema, purpose);
     let mut distinct = vec![HashSet::new(); schema.columns.len()];
     while let Some(piece) = stream.rows.next().map_err(failed)? {
         for batch in piece.batches {
-            let ready = plan.batch(&batch.map_err(failed)?).map_err(internal)?.batch;
-            let columns = ready.columns().iter().map(normalise::plain).collect::<Result<Vec<_>, _>>();
-            let columns = columns.map_err(|e| PipelineError::Internal(e.to_string()))?;
-            let batch =
-                RecordBatch::try_new(schema.arrow(), columns).map_err(|e| PipelineError::Internal(e.to_string()))?;
+            let ready = plan.batch(&batch.map_err(failed)?)?.batch;
+            let columns = ready.columns().iter().map(normalise::plain).collect::<Result<_, _>>()?;
+            let batch = RecordBatch::try_new(schema.arrow(), columns)?;
             survey.take(schema, &batch, asked, &mut distinct);
         }
     }
@@ -141,17 +138,6 @@ fn look(
         column.distinct = values.len() as u64;
     }
     Ok(survey)
-}
-
-fn unsupported(error: PlanError) -> PipelineError {
-    error.into()
-}
-
-fn internal(error: BatchError) -> PipelineError {
-    match error {
-        BatchError::Ignored { column } => PipelineError::KeptAsText(column),
-        BatchError::Arrow(error) => PipelineError::Internal(error.to_string()),
-    }
 }
 
 impl Survey {

@@ -16,6 +16,7 @@
 
 pub mod adbc;
 mod caught;
+mod chosen;
 mod environment;
 pub mod files;
 pub mod model;

@@ -3,6 +3,8 @@
 pub mod mariadb;
 pub mod postgres;
 
+use arrow::array::RecordBatch;
+use nightmark::source::{Rows, SourceError};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -37,6 +39,34 @@ kind = "http"
 pub fn environment(home: &Path) -> Arc<nightmark::source::Environment> {
     let home = nightmark::config::Home::new(home).unwrap();
     Arc::new(nightmark::source::Environment::new(&home, chrono::DateTime::UNIX_EPOCH))
+}
+
+/// The batches of an extract in their order, read by several threads.
+pub fn batches(rows: &dyn Rows, threads: usize) -> Result<Vec<RecordBatch>, SourceError> {
+    let (pieces, failed) = (Mutex::new(Vec::new()), Mutex::new(None));
+    let work = || -> Result<(), SourceError> {
+        while let Some(piece) = rows.next()? {
+            let batches = piece.batches.collect::<Result<Vec<_>, _>>()?;
+            pieces.lock().unwrap().push((piece.number, batches));
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                if let Err(error) = work() {
+                    failed.lock().unwrap().get_or_insert(error);
+                }
+            });
+        }
+    });
+    if let Some(error) = failed.into_inner().unwrap() {
+        return Err(error);
+    }
+    let mut pieces = pieces.into_inner().unwrap();
+    pieces.sort_by_key(|(number, _)| *number);
+    assert!(pieces.iter().map(|(number, _)| *number).eq(0..pieces.len() as u64), "numbers run from 0");
+    Ok(pieces.into_iter().flat_map(|(_, batches)| batches).collect())
 }
 
 /// A folder of its own, removed at the end; in memory where there is such a place, for tests that fsync tens of thousands of

@@ -2,11 +2,11 @@
 
 use super::{discover, stamp};
 use crate::job::spec::FilesSource;
-use crate::source::pick::{self, Candidate, Found, Waiting};
+use crate::source::chosen;
+use crate::source::pick::{self, Candidate, Found};
 use crate::source::{Ask, Piece, Rows, SourceError, Stream};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 /// The files to read, and why the run should be held.
 pub struct Chosen {
@@ -18,10 +18,7 @@ pub struct Chosen {
 
 /// Chooses. `at`: when the run started.
 pub fn files(spec: &FilesSource, at: DateTime<Utc>, ask: &Ask<'_>) -> Result<Chosen, SourceError> {
-    let waiting = RealTime { at, since: Instant::now() };
-    // A sample is shown at once.
-    let waits = ask.limit.is_none().then_some(&waiting as &dyn Waiting);
-    let decided = pick::decide(&spec.choice, &spec.written, at, &mut || look(spec), waits)?;
+    let decided = chosen::decide(&spec.choice, &spec.written, at, ask, &mut || look(spec))?;
     let paths = decided.files.iter().map(|file| PathBuf::from(&file.name)).collect();
     Ok(Chosen { paths, held: decided.held })
 }
@@ -71,21 +68,5 @@ impl Rows for Held {
 
     fn held(&self) -> Vec<String> {
         self.held.clone()
-    }
-}
-
-/// The run's own time.
-struct RealTime {
-    at: DateTime<Utc>,
-    since: Instant,
-}
-
-impl Waiting for RealTime {
-    fn now(&self) -> DateTime<Utc> {
-        self.at + TimeDelta::from_std(self.since.elapsed()).unwrap_or(TimeDelta::MAX)
-    }
-
-    fn sleep(&self, time: Duration) {
-        std::thread::sleep(time);
     }
 }

@@ -21,18 +21,16 @@ mod place;
 mod rows;
 mod sftp;
 
-use super::pick::{self, Candidate, Found, Waiting, walk};
-use super::{Ask, Environment, Source, SourceError, Stream};
+use super::pick::{self, Candidate, Found, walk};
+use super::{Ask, Environment, Source, SourceError, Stream, chosen};
 use crate::job::secrets::SecretError;
 use crate::job::spec::{FilesSource, Remote, Scheme};
-use chrono::{DateTime, TimeDelta, Utc};
 use folder::Folder;
 use place::Place;
 use secrecy::ExposeSecret as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// Makes a source of files of this machine: the folder that they stand in, and they themselves in their order.
 pub type Reader = fn(FilesSource, PathBuf, Vec<PathBuf>) -> Box<dyn Source>;
@@ -131,11 +129,8 @@ impl RemoteFiles {
 impl Source for RemoteFiles {
     fn stream(&self, ask: &Ask<'_>) -> Result<Stream, SourceError> {
         let (place, pattern) = self.place()?;
-        let waiting = RealTime { at: self.environment.at, since: Instant::now() };
-        // A sample is shown at once.
-        let waits = ask.limit.is_none().then_some(&waiting as &dyn Waiting);
         let mut look = || self.look(&*place, &pattern);
-        let decided = pick::decide(&self.files.choice, &pattern, self.environment.at, &mut look, waits)?;
+        let decided = chosen::decide(&self.files.choice, &pattern, self.environment.at, ask, &mut look)?;
         let folder = Folder::new()?;
         let copies = self.copy(&*place, &decided.files, &folder)?;
         let names = rows::Names { folder: folder.path().to_owned(), place: place.shown("") };
@@ -148,21 +143,5 @@ impl Source for RemoteFiles {
 
     fn describe(&self) -> String {
         self.files.written.clone()
-    }
-}
-
-/// The run's own time.
-struct RealTime {
-    at: DateTime<Utc>,
-    since: Instant,
-}
-
-impl Waiting for RealTime {
-    fn now(&self) -> DateTime<Utc> {
-        self.at + TimeDelta::from_std(self.since.elapsed()).unwrap_or(TimeDelta::MAX)
-    }
-
-    fn sleep(&self, time: Duration) {
-        std::thread::sleep(time);
     }
 }

@@ -4,6 +4,7 @@
 //!
 //! The way of a row: a thread of the extract's own (`feed`) asks the database and packs what comes into `tuples`, bytes as
 //! the protocol has them, up to a MiB at a time; the pipeline's threads make Arrow columns of them (`cells` of each engine).
+//! What servers have in common stands here: `address`, `dialogue` (connect, read, cancel) and `told` (errors in words).
 //!
 //! Always holds:
 //! - The rows are those of one read-only transaction that sees one state of the database.
@@ -15,11 +16,14 @@
 //!
 //! Deliberately absent: writing, connection pools (an extract has one connection), incremental cursors.
 
+mod address;
+mod dialogue;
 mod feed;
 mod mysql;
 mod postgres;
 mod rows;
 mod sqlite;
+mod told;
 mod tuples;
 
 pub use mysql::Mysql;

@@ -104,7 +104,7 @@ fn an_empty_extract_has_its_columns() {
 fn a_million_rows_come_in_order() {
     let case = in_memory("SELECT i AS id, 'org ' || i AS name FROM range(1000000) t(i)");
     let mut expected = 0;
-    for batch in batches(&case.stream().unwrap()).unwrap() {
+    for batch in batches(&*case.stream().unwrap().rows, 2).unwrap() {
         let ids = arrow::array::AsArray::as_primitive::<arrow::datatypes::Int64Type>(batch.column(0));
         assert!(ids.values().iter().copied().eq(expected..expected + ids.len() as i64));
         expected += ids.len() as i64;

@@ -11,7 +11,7 @@ mod runs;
 pub mod spark;
 mod sqlite;
 
-use crate::support::environment;
+use crate::support::{batches, environment};
 use arrow::array::RecordBatch;
 use nightmark::job::spec::{Job, Source as Spec};
 use nightmark::normalise::{Plan, Role, plain};
@@ -19,7 +19,6 @@ use nightmark::row::{RowRef, Value};
 use nightmark::source::adbc::Adbc;
 use nightmark::source::{Ask, Source, SourceError, Stream};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -124,40 +123,12 @@ fn job_text(source: &str) -> String {
     )
 }
 
-/// Every row, read by two threads.
-fn batches(stream: &Stream) -> Result<Vec<RecordBatch>, SourceError> {
-    let (pieces, error) = (Mutex::new(Vec::new()), Mutex::new(None));
-    let work = || -> Result<(), SourceError> {
-        while let Some(piece) = stream.rows.next()? {
-            let batches: Result<Vec<RecordBatch>, SourceError> = piece.batches.collect();
-            pieces.lock().unwrap().push((piece.number, batches?));
-        }
-        Ok(())
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                if let Err(fault) = work() {
-                    error.lock().unwrap().get_or_insert(fault);
-                }
-            });
-        }
-    });
-    if let Some(error) = error.into_inner().unwrap() {
-        return Err(error);
-    }
-    let mut pieces = pieces.into_inner().unwrap();
-    pieces.sort_by_key(|(number, _)| *number);
-    assert!(pieces.iter().map(|(number, _)| *number).eq(0..pieces.len() as u64), "numbers run from 0");
-    Ok(pieces.into_iter().flat_map(|(_, batches)| batches).collect())
-}
-
 /// As the pipeline would have it: normalised.
 fn table(stream: &Stream) -> Result<Table, SourceError> {
     let plan = Plan::new(&stream.schema, &stream.typing, None, &|_| Role::Strict).unwrap();
     let columns = plan.schema().columns.iter().map(|column| format!("{}: {}", column.name, column.kind)).collect();
     let mut rows = Vec::new();
-    for batch in batches(stream)? {
+    for batch in batches(&*stream.rows, 2)? {
         for (field, ours) in stream.schema.fields().iter().zip(batch.schema().fields()) {
             let text = "Dictionary(Int32, Utf8)";
             let fits = field.data_type() == ours.data_type() || ours.data_type().to_string() == text;

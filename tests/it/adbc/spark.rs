@@ -127,7 +127,7 @@ fn parameters_are_bound() {
 fn a_million_rows_of_two_workers_come_in_order() {
     let case = case("SELECT id, concat('org ', id) AS name FROM range(0, 1000000, 1, 8)");
     let mut expected = 0;
-    for batch in batches(&case.stream().unwrap()).unwrap() {
+    for batch in batches(&*case.stream().unwrap().rows, 2).unwrap() {
         let ids = batch.column(0).as_primitive::<Int64Type>();
         assert!(ids.values().iter().copied().eq(expected..expected + ids.len() as i64));
         expected += ids.len() as i64;

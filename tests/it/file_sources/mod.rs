@@ -10,6 +10,7 @@ mod streams;
 
 pub use parquet::far_timestamps;
 
+use crate::support::batches;
 use ::parquet::arrow::ArrowWriter;
 use ::parquet::file::properties::WriterProperties;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions};
@@ -20,7 +21,7 @@ use nightmark::row::{Column, Kind, Schema};
 use nightmark::source::files::Files;
 use nightmark::source::{Ask, Source, SourceError, Stream, Typing};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use tempfile::TempDir;
 
 /// Files in a folder of their own, and a source over them.
@@ -132,31 +133,8 @@ struct Table {
 /// Reads a stream by several threads and puts the pieces in order.
 fn collect(stream: Stream, threads: usize) -> Result<Table, SourceError> {
     let Stream { schema, typing, input, rows, files } = stream;
-    let (pieces, error) = (Mutex::new(Vec::new()), Mutex::new(None));
-    let work = || -> Result<(), SourceError> {
-        while let Some(piece) = rows.next()? {
-            let batches: Result<Vec<RecordBatch>, SourceError> = piece.batches.collect();
-            pieces.lock().unwrap().push((piece.number, batches?));
-        }
-        Ok(())
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                if let Err(fault) = work() {
-                    error.lock().unwrap().get_or_insert(fault);
-                }
-            });
-        }
-    });
-    if let Some(error) = error.into_inner().unwrap() {
-        return Err(error);
-    }
-    let mut pieces = pieces.into_inner().unwrap();
-    pieces.sort_by_key(|(number, _)| *number);
-    assert!(pieces.iter().map(|(number, _)| *number).eq(0..pieces.len() as u64), "numbers run from 0");
-    let batches: Vec<RecordBatch> =
-        pieces.into_iter().flat_map(|(_, batches)| batches).map(|batch| plain(&schema, &batch)).collect();
+    let batches = batches(&*rows, threads)?;
+    let batches: Vec<RecordBatch> = batches.iter().map(|batch| plain(&schema, batch)).collect();
     let kept = batches.first().map_or(Arc::clone(&schema), RecordBatch::schema);
     let batch = concat_batches(&kept, &batches).unwrap();
     Ok(Table { schema, typing, input, files, batch })

@@ -11,7 +11,7 @@ mod postgres;
 mod sqlite;
 mod without_copy;
 
-use crate::support::{Home, job_file};
+use crate::support::{Home, batches, job_file};
 use arrow::array::{Array, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, SchemaRef};
@@ -19,7 +19,7 @@ use arrow::util::display::array_value_to_string;
 use nightmark::job::load_job;
 use nightmark::source::{self, Ask, KIND_KEY, Source, SourceError, Stream};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A database that is asked. Each engine has its own SQL for the same questions.
@@ -57,6 +57,27 @@ pub struct Types {
     pub query: String,
     /// Name, Arrow type (with ` json` behind it, where it is text that holds JSON), and the value as Arrow shows it.
     pub columns: Vec<(&'static str, &'static str, &'static str)>,
+}
+
+impl Types {
+    /// Of columns: expression of the value, name, type, value. `quote` stands around names. `row`: what yields the one row, which also has the
+    /// column `one`, as something to join with; its columns are given.
+    pub fn of(
+        columns: Vec<(&'static str, &'static str, &'static str, &'static str)>,
+        quote: char,
+        row: impl FnOnce(&str) -> String,
+    ) -> Self {
+        let quoted = |name: &str| format!("{quote}{name}{quote}");
+        let values: Vec<String> =
+            columns.iter().map(|(value, name, ..)| format!("{value} AS {}", quoted(name))).collect();
+        let names: Vec<String> = columns.iter().map(|(_, name, ..)| quoted(name)).collect();
+        let query = format!(
+            "SELECT {} FROM (VALUES (1), (2)) AS k(k) LEFT JOIN {} AS v ON v.one = k.k ORDER BY k.k",
+            names.join(", "),
+            row(&format!("1 AS one, {}", values.join(", ")))
+        );
+        Types { query, columns: columns.into_iter().map(|(_, name, of, value)| (name, of, value)).collect() }
+    }
 }
 
 /// A job over an engine.
@@ -131,30 +152,7 @@ pub struct Table {
 
 /// Reads a stream by two threads.
 pub fn collect(stream: Stream) -> Result<Table, SourceError> {
-    let (pieces, failed) = (Mutex::new(Vec::new()), Mutex::new(None));
-    let work = || -> Result<(), SourceError> {
-        while let Some(piece) = stream.rows.next()? {
-            let batches = piece.batches.collect::<Result<Vec<_>, _>>()?;
-            pieces.lock().unwrap().push((piece.number, batches));
-        }
-        Ok(())
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                if let Err(error) = work() {
-                    failed.lock().unwrap().get_or_insert(error);
-                }
-            });
-        }
-    });
-    if let Some(error) = failed.into_inner().unwrap() {
-        return Err(error);
-    }
-    let mut pieces = pieces.into_inner().unwrap();
-    pieces.sort_by_key(|(number, _)| *number);
-    assert!(pieces.iter().map(|(number, _)| *number).eq(0..pieces.len() as u64), "numbers run from 0");
-    let batches = pieces.into_iter().flat_map(|(_, batches)| batches).collect();
+    let batches = batches(&*stream.rows, 2)?;
     Ok(Table { schema: stream.schema, batches })
 }
 

@@ -3,6 +3,32 @@
 use super::{Case, Engine, Types, conformance};
 use crate::support::postgres::{Cluster, Database, PASSWORD, USER};
 
+/// What is asked of any engine in Postgres's own SQL, whoever asks.
+pub mod questions {
+    pub fn rows(count: u64) -> String {
+        format!(
+            "SELECT 'ws_' || n AS workspace_id, n, CASE n % 3 WHEN 0 THEN 'free' WHEN 1 THEN 'pro' ELSE 'team' END AS plan, \
+             (n / 100.0)::numeric(12, 2) AS mrr FROM (SELECT generate_series(1::bigint, {count}) AS n) AS s"
+        )
+    }
+
+    pub fn wide(count: u64, bytes: usize) -> String {
+        format!(
+            "SELECT 'ws_' || n AS workspace_id, repeat('x', {bytes}) AS payload FROM (SELECT generate_series(1, {count}) AS n) AS s"
+        )
+    }
+
+    pub fn endless() -> String {
+        "SELECT 'ws_1' AS workspace_id FROM pg_sleep(120)".to_owned()
+    }
+
+    pub fn parameters() -> String {
+        "SELECT 'ws_1' AS workspace_id, to_char({{last_success}} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') AS since, \
+         to_char({{run_date}}, 'YYYY-MM-DD') AS day WHERE {{ run_date }} < now() AND {{last_success}} < now()"
+            .to_owned()
+    }
+}
+
 /// A database of the shared server.
 pub struct OfPostgres {
     database: Database,
@@ -38,8 +64,7 @@ impl Engine for OfPostgres {
             "CREATE TYPE size AS ENUM ('small', 'large'); CREATE DOMAIN price AS numeric(8, 3); \
              CREATE TYPE seat AS (no integer, name text); CREATE EXTENSION citext",
         );
-        // Expression of the value, name, type, value.
-        let columns: Vec<(&str, &str, &str, &str)> = vec![
+        let columns = vec![
             ("true", "bool", "Boolean", "true"),
             ("'-32768'::int2", "int2", "Int16", "-32768"),
             ("2147483647", "int4", "Int32", "2147483647"),
@@ -100,14 +125,10 @@ impl Engine for OfPostgres {
             ),
             ("ROW(1, 'x')::seat", "composite", "Utf8View json", "{\"no\":1,\"name\":\"x\"}"),
         ];
-        let values: Vec<String> = columns.iter().map(|(value, name, ..)| format!("{value} AS \"{name}\"")).collect();
-        self.sql(&format!("CREATE TABLE t AS SELECT 1 AS one, {}; GRANT SELECT ON t TO {USER}", values.join(", ")));
-        let names: Vec<String> = columns.iter().map(|(_, name, ..)| format!("\"{name}\"")).collect();
-        let query = format!(
-            "SELECT {} FROM (VALUES (1), (2)) AS k(k) LEFT JOIN t ON t.one = k.k ORDER BY k.k",
-            names.join(", ")
-        );
-        Types { query, columns: columns.into_iter().map(|(_, name, of, value)| (name, of, value)).collect() }
+        Types::of(columns, '"', |columns| {
+            self.sql(&format!("CREATE TABLE t AS SELECT {columns}; GRANT SELECT ON t TO {USER}"));
+            "t".to_owned()
+        })
     }
 
     fn unfit(&self) -> (String, Vec<(&'static str, &'static str)>) {
@@ -127,26 +148,19 @@ impl Engine for OfPostgres {
     }
 
     fn rows(&self, count: u64) -> String {
-        format!(
-            "SELECT 'ws_' || n AS workspace_id, n, CASE n % 3 WHEN 0 THEN 'free' WHEN 1 THEN 'pro' ELSE 'team' END AS plan, \
-             (n / 100.0)::numeric(12, 2) AS mrr FROM (SELECT generate_series(1::bigint, {count}) AS n) AS s"
-        )
+        questions::rows(count)
     }
 
     fn wide(&self, count: u64, bytes: usize) -> String {
-        format!(
-            "SELECT 'ws_' || n AS workspace_id, repeat('x', {bytes}) AS payload FROM (SELECT generate_series(1, {count}) AS n) AS s"
-        )
+        questions::wide(count, bytes)
     }
 
     fn endless(&self) -> String {
-        "SELECT 'ws_1' AS workspace_id FROM pg_sleep(120)".to_owned()
+        questions::endless()
     }
 
     fn parameters(&self) -> String {
-        "SELECT 'ws_1' AS workspace_id, to_char({{last_success}} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') AS since, \
-         to_char({{run_date}}, 'YYYY-MM-DD') AS day WHERE {{ run_date }} < now() AND {{last_success}} < now()"
-            .to_owned()
+        questions::parameters()
     }
 
     fn running(&self) -> Option<usize> {

@@ -1,15 +1,18 @@
 //! From the address to the server.
 
 use crate::job::spec::{DatabaseSource, Tls};
+use crate::source::sql::address::{Written, is_loopback};
 use crate::source::{Environment, SourceError};
-use secrecy::ExposeSecret;
 use sqlx::ConnectOptions;
 use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
-use std::net::IpAddr;
-use url::Url;
 
-/// What may stand behind the `?`. Addresses that hosts hand out have `ssl-mode`.
-const PARAMETERS: [&str; 5] = ["ssl-mode", "sslmode", "ssl-ca", "sslca", "socket"];
+/// Addresses that hosts hand out have `ssl-mode`.
+const WRITTEN: Written = Written {
+    schemes: &["mysql", "mariadb"],
+    name: "MySQL",
+    parameters: &["ssl-mode", "sslmode", "ssl-ca", "sslca", "socket"],
+    form: "mysql://user:password@host:3306/database",
+};
 
 /// A server. Never printed: its options have the password.
 pub(super) struct Server {
@@ -23,20 +26,9 @@ pub(super) struct Server {
 /// # Errors
 /// A reference that leads nowhere, an address that is none. The address does not stand in the error.
 pub(super) fn server(spec: &DatabaseSource, environment: &Environment) -> Result<Server, SourceError> {
-    let address = environment.secrets.resolve("source.url", &spec.url).map_err(|e| SourceError::new(e.to_string()))?;
-    let url = Url::parse(address.expose_secret()).map_err(|_| wrong("is not an address"))?;
-    if !matches!(url.scheme(), "mysql" | "mariadb") {
-        return Err(wrong("is not the address of a MySQL database"));
-    }
-    if let Some((name, _)) = url.query_pairs().find(|(name, _)| !PARAMETERS.contains(&name.as_ref())) {
-        // A name, not a value.
-        return Err(wrong(&format!("has the parameter `{name}`, which is none of {}", PARAMETERS.join(", "))));
-    }
-    if url.path().trim_matches('/').is_empty() {
-        return Err(wrong("names no database"));
-    }
+    let url = WRITTEN.resolve(spec, environment)?;
     let has_mode = url.query_pairs().any(|(name, _)| matches!(name.as_ref(), "ssl-mode" | "sslmode"));
-    let mut options: MySqlConnectOptions = url.as_str().parse().map_err(|_| wrong("cannot be read"))?;
+    let mut options: MySqlConnectOptions = url.as_str().parse().map_err(|_| WRITTEN.wrong("cannot be read"))?;
     if let Some(tls) = spec.tls {
         options = options.ssl_mode(mode(tls));
     } else if !has_mode {
@@ -51,11 +43,6 @@ pub(super) fn server(spec: &DatabaseSource, environment: &Environment) -> Result
     Ok(Server { options, shown: spec.url.written.clone() })
 }
 
-fn wrong(why: &str) -> SourceError {
-    SourceError::new(format!("source.url {why}"))
-        .hint("it is written mysql://user:password@host:3306/database, with a percent-encoded password")
-}
-
 fn mode(tls: Tls) -> MySqlSslMode {
     match tls {
         Tls::Disable => MySqlSslMode::Disabled,
@@ -68,8 +55,5 @@ fn mode(tls: Tls) -> MySqlSslMode {
 
 /// Whether nothing leaves this machine: a socket, or loopback.
 fn is_local(options: &MySqlConnectOptions) -> bool {
-    let host = options.get_host().trim_start_matches('[').trim_end_matches(']');
-    options.get_socket().is_some()
-        || host == "localhost"
-        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    options.get_socket().is_some() || is_loopback(options.get_host())
 }

@@ -1,9 +1,11 @@
-//! One extract: connect, describe, read, and end the query if nobody wants its rows.
+//! One extract: describe and read.
 
 use super::connect::Server;
-use super::errors::Told;
+use super::errors::told;
 use super::types::{Cell, Column, column, quoted};
+use crate::source::sql::dialogue::Dialogue;
 use crate::source::sql::feed::{Ended, Outlet};
+use crate::source::sql::told::Told;
 use crate::source::sql::tuples::Tuples;
 use crate::source::sql::{refused, schema};
 use crate::source::{Bound, Parameter, Parameters};
@@ -11,20 +13,10 @@ use arrow::datatypes::SchemaRef;
 use futures_util::TryStreamExt;
 use sqlx::mysql::{MySqlArguments, MySqlConnection, MySqlRow};
 use sqlx::query::Query;
-use sqlx::{
-    AssertSqlSafe, Column as _, ConnectOptions, Connection, Decode, Executor, MySql, Row, SqlSafeStr, Statement,
-};
+use sqlx::{AssertSqlSafe, Column as _, ConnectOptions, Decode, Executor, MySql, Row, SqlSafeStr, Statement};
 use std::cell::Cell as Flag;
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
-
-/// How long a connection may take to come about.
-const CONNECT: Duration = Duration::from_secs(15);
-/// How much longer than the server we wait: it ends the query itself.
-const GRACE: Duration = Duration::from_secs(15);
-/// How long it may take to tell the server that the query is not wanted.
-const CANCEL: Duration = Duration::from_secs(5);
 
 /// What an extract is asked with.
 pub(super) struct Asked {
@@ -43,45 +35,47 @@ pub(super) struct Head {
     pub(super) estimate: u64,
 }
 
-/// Hands the rows to the outlet. `chosen`: which columns are wanted.
-pub(super) async fn extract(
+/// One extract.
+pub(super) struct Talk {
     asked: Asked,
-    outlet: Outlet<Head, Tuples>,
-    chosen: oneshot::Receiver<Vec<usize>>,
-) -> Result<(), Ended> {
-    let told = Told::new(&asked.server.shown, &asked.server.options, asked.timeout);
-    let begin = Instant::now();
-    let connecting = async { asked.server.options.connect().await.map_err(|e| told.connecting(e).into()) };
-    let mut connection = outlet.unless(begin + CONNECT, || told.silent(CONNECT), connecting).await?;
-    let process: Flag<Option<u64>> = Flag::new(None);
-    let late = Flag::new(false);
-    let is_late = || {
-        late.set(true);
-        told.late()
-    };
-    let session = Session { asked: &asked, told: &told, outlet: &outlet };
-    let work = session.read(&mut connection, &process, chosen);
-    let done = outlet.unless(begin + asked.timeout + GRACE, is_late, work).await;
-    match (&done, process.get()) {
-        (Err(Ended::Dropped), Some(process)) => cancel(&asked.server, process).await,
-        (Err(_), Some(process)) if late.get() => cancel(&asked.server, process).await,
-        (Err(_), _) => {}
-        // All rows are here. What the server says to the farewell does not matter.
-        (Ok(()), _) => drop(tokio::time::timeout(CANCEL, connection.close()).await),
-    }
-    done
+    told: Told,
 }
 
-/// Tells the server that a query is not wanted. It would find out by itself only when it next sends a row.
-async fn cancel(server: &Server, process: u64) {
-    let cancelling = async {
-        let mut connection = server.options.connect().await?;
+impl Talk {
+    pub(super) fn new(asked: Asked) -> Self {
+        let told = told(&asked.server.shown, &asked.server.options, asked.timeout);
+        Talk { asked, told }
+    }
+}
+
+impl Dialogue for Talk {
+    type Connection = MySqlConnection;
+    type Process = u64;
+    type Head = Head;
+
+    fn told(&self) -> &Told {
+        &self.told
+    }
+
+    async fn connect(&self) -> Result<MySqlConnection, sqlx::Error> {
+        self.asked.server.options.connect().await
+    }
+
+    async fn read(
+        &self,
+        connection: &mut MySqlConnection,
+        process: &Flag<Option<u64>>,
+        outlet: &Outlet<Head, Tuples>,
+        chosen: oneshot::Receiver<Vec<usize>>,
+    ) -> Result<(), Ended> {
+        Session { asked: &self.asked, told: &self.told, outlet }.read(connection, process, chosen).await
+    }
+
+    async fn cancel(connection: &mut MySqlConnection, process: u64) -> Result<(), sqlx::Error> {
         // A number of the server's own.
-        sqlx::raw_sql(AssertSqlSafe(format!("KILL QUERY {process}"))).execute(&mut connection).await?;
-        connection.close().await
-    };
-    // If it cannot be told, it finds out, or ends at its time-out.
-    let _ = tokio::time::timeout(CANCEL, cancelling).await;
+        let cancel = sqlx::raw_sql(AssertSqlSafe(format!("KILL QUERY {process}")));
+        cancel.execute(connection).await.map(drop)
+    }
 }
 
 struct Session<'a> {
@@ -92,7 +86,7 @@ struct Session<'a> {
 
 impl Session<'_> {
     fn failed(&self, error: sqlx::Error) -> Ended {
-        self.told.failed(error).into()
+        self.told.failed(error, None).into()
     }
 
     async fn read(

@@ -1,15 +1,18 @@
 //! From the address to the server.
 
 use crate::job::spec::{DatabaseSource, Tls};
+use crate::source::sql::address::{Written, is_loopback};
 use crate::source::{Environment, SourceError};
-use secrecy::ExposeSecret;
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
-use std::net::IpAddr;
-use url::Url;
 
-/// What may stand behind the `?`. Addresses that hosts hand out have `sslmode`.
-const PARAMETERS: [&str; 5] = ["sslmode", "sslrootcert", "host", "port", "user"];
+/// Addresses that hosts hand out have `sslmode`.
+const WRITTEN: Written = Written {
+    schemes: &["postgres", "postgresql"],
+    name: "Postgres",
+    parameters: &["sslmode", "sslrootcert", "host", "port", "user"],
+    form: "postgres://user:password@host:5432/database",
+};
 
 /// A server. Never printed: its options have the password.
 pub(super) struct Server {
@@ -23,20 +26,9 @@ pub(super) struct Server {
 /// # Errors
 /// A reference that leads nowhere, an address that is none. The address does not stand in the error.
 pub(super) fn server(spec: &DatabaseSource, environment: &Environment) -> Result<Server, SourceError> {
-    let address = environment.secrets.resolve("source.url", &spec.url).map_err(|e| SourceError::new(e.to_string()))?;
-    let url = Url::parse(address.expose_secret()).map_err(|_| wrong("is not an address"))?;
-    if !matches!(url.scheme(), "postgres" | "postgresql") {
-        return Err(wrong("is not the address of a Postgres database"));
-    }
-    if let Some((name, _)) = url.query_pairs().find(|(name, _)| !PARAMETERS.contains(&name.as_ref())) {
-        // A name, not a value.
-        return Err(wrong(&format!("has the parameter `{name}`, which is none of {}", PARAMETERS.join(", "))));
-    }
-    if url.path().trim_matches('/').is_empty() {
-        return Err(wrong("names no database"));
-    }
+    let url = WRITTEN.resolve(spec, environment)?;
     let has_mode = url.query_pairs().any(|(name, _)| name == "sslmode");
-    let mut options: PgConnectOptions = url.as_str().parse().map_err(|_| wrong("cannot be read"))?;
+    let mut options: PgConnectOptions = url.as_str().parse().map_err(|_| WRITTEN.wrong("cannot be read"))?;
     if let Some(tls) = spec.tls {
         options = options.ssl_mode(mode(tls));
     } else if !has_mode {
@@ -48,11 +40,6 @@ pub(super) fn server(spec: &DatabaseSource, environment: &Environment) -> Result
     }
     let options = options.application_name("nightmark").disable_statement_logging();
     Ok(Server { options, shown: spec.url.written.clone() })
-}
-
-fn wrong(why: &str) -> SourceError {
-    SourceError::new(format!("source.url {why}"))
-        .hint("it is written postgres://user:password@host:5432/database, with a percent-encoded password")
 }
 
 fn mode(tls: Tls) -> PgSslMode {
@@ -67,9 +54,6 @@ fn mode(tls: Tls) -> PgSslMode {
 
 /// Whether nothing leaves this machine: a socket's path, or loopback.
 fn is_local(options: &PgConnectOptions) -> bool {
-    let host = options.get_host().trim_start_matches('[').trim_end_matches(']');
-    options.get_socket().is_some()
-        || host.starts_with('/')
-        || host == "localhost"
-        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    let host = options.get_host();
+    options.get_socket().is_some() || host.starts_with('/') || is_loopback(host)
 }

@@ -22,13 +22,13 @@ mod scale;
 mod session;
 mod types;
 
-use super::feed;
-use super::rows::Extract;
+use super::rows::{self, Extract};
 use super::tuples::Tuples;
+use super::{dialogue, feed};
 use crate::job::spec::DatabaseSource;
 use crate::source::model::{self, Quotes};
 use crate::source::{Ask, Environment, Parameter, Source, SourceError, Stream, Typing, bind};
-use session::Asked;
+use session::{Asked, Talk};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -70,16 +70,8 @@ impl Source for Postgres {
     fn stream(&self, ask: &Ask<'_>) -> Result<Stream, SourceError> {
         let asked = self.asked(ask.limit)?;
         let (choose, chosen) = oneshot::channel();
-        let (head, feed) = feed::open(move |outlet| session::extract(asked, outlet, chosen))?;
-        let wanted = |index: &usize| (ask.wanted)(head.schema.field(*index).name());
-        let mut columns: Vec<usize> = (0..head.schema.fields().len()).filter(wanted).collect();
-        if columns.is_empty() && !head.schema.fields().is_empty() {
-            // Rows are counted by what they have.
-            columns.push(0);
-        }
-        // If the thread is gone, it has said why.
-        let _ = choose.send(columns.clone());
-        feed.ready()?;
+        let (head, feed) = feed::open(move |outlet| dialogue::have(Talk::new(asked), outlet, chosen))?;
+        let columns = rows::choose(&feed, &head.schema, ask, choose)?;
         let decoder = cells::Decoder::new(&head.schema, &head.columns, &columns, head.is_text);
         let schema = Arc::clone(&head.schema);
         let rows = Box::new(Extract::new(feed, move |tuples: &Tuples| decoder.batch(tuples), head.estimate));

@@ -15,7 +15,7 @@ mod cells;
 mod session;
 
 use super::feed;
-use super::rows::Extract;
+use super::rows::{self, Extract};
 use super::tuples::Tuples;
 use crate::job::spec::SqliteSource;
 use crate::source::model::{self, Quotes};
@@ -50,15 +50,7 @@ impl Source for Sqlite {
         };
         let (choose, chosen) = oneshot::channel();
         let (head, feed) = feed::open(move |outlet| session::extract(asked, outlet, chosen))?;
-        let wanted = |index: &usize| (ask.wanted)(head.schema.field(*index).name());
-        let mut columns: Vec<usize> = (0..head.schema.fields().len()).filter(wanted).collect();
-        if columns.is_empty() && !head.schema.fields().is_empty() {
-            // Rows are counted by what they have.
-            columns.push(0);
-        }
-        // If the thread is gone, it has said why.
-        let _ = choose.send(columns.clone());
-        feed.ready()?;
+        let columns = rows::choose(&feed, &head.schema, ask, choose)?;
         let decoder = cells::Decoder::new(&head.schema, &columns);
         let schema = Arc::clone(&head.schema);
         let rows = Box::new(Extract::new(feed, move |tuples: &Tuples| decoder.batch(tuples), head.rows));

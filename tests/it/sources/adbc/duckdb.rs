@@ -15,8 +15,7 @@ impl Engine for OfDuckdb {
     }
 
     fn types(&self) -> Types {
-        // Expression of the value, name, type, value.
-        let columns: Vec<(&str, &str, &str, &str)> = vec![
+        let columns = vec![
             ("true", "bool", "Boolean", "true"),
             ("(-128)::TINYINT", "tinyint", "Int8", "-128"),
             ("(-32768)::SMALLINT", "smallint", "Int16", "-32768"),
@@ -33,14 +32,7 @@ impl Engine for OfDuckdb {
             ("TIME '23:59:59.999999'", "time", "Time64(µs)", "23:59:59.999999"),
             ("TIMESTAMP '2026-11-27 01:02:03.000004'", "timestamp", "Timestamp(µs)", "2026-11-27T01:02:03.000004"),
         ];
-        let values: Vec<String> = columns.iter().map(|(value, name, ..)| format!("{value} AS \"{name}\"")).collect();
-        let names: Vec<String> = columns.iter().map(|(_, name, ..)| format!("\"{name}\"")).collect();
-        let query = format!(
-            "SELECT {} FROM (VALUES (1), (2)) AS k(k) LEFT JOIN (SELECT 1 AS one, {}) AS v ON v.one = k.k ORDER BY k.k",
-            names.join(", "),
-            values.join(", ")
-        );
-        Types { query, columns: columns.into_iter().map(|(_, name, of, value)| (name, of, value)).collect() }
+        Types::of(columns, '"', |columns| format!("(SELECT {columns})"))
     }
 
     fn unfit(&self) -> (String, Vec<(&'static str, &'static str)>) {

@@ -1,6 +1,7 @@
 //! The PostgreSQL driver.
 
 use crate::adbc::engines;
+use crate::sources::postgres::questions;
 use crate::sources::{Engine, Types, conformance};
 use crate::support::postgres::{Cluster, Database, PASSWORD, USER};
 
@@ -32,8 +33,7 @@ impl Engine for OfPostgres {
     }
 
     fn types(&self) -> Types {
-        // Expression of the value, name, type, value.
-        let columns: Vec<(&str, &str, &str, &str)> = vec![
+        let columns = vec![
             ("true", "bool", "Boolean", "true"),
             ("'-32768'::int2", "int2", "Int16", "-32768"),
             ("2147483647", "int4", "Int32", "2147483647"),
@@ -55,14 +55,7 @@ impl Engine for OfPostgres {
             ("'23:59:59.999999'::time", "time", "Time64(µs)", "23:59:59.999999"),
             ("'2026-11-27 01:02:03.000004'::timestamp", "timestamp", "Timestamp(µs)", "2026-11-27T01:02:03.000004"),
         ];
-        let values: Vec<String> = columns.iter().map(|(value, name, ..)| format!("{value} AS \"{name}\"")).collect();
-        let names: Vec<String> = columns.iter().map(|(_, name, ..)| format!("\"{name}\"")).collect();
-        let query = format!(
-            "SELECT {} FROM (VALUES (1), (2)) AS k(k) LEFT JOIN (SELECT 1 AS one, {}) AS v ON v.one = k.k ORDER BY k.k",
-            names.join(", "),
-            values.join(", ")
-        );
-        Types { query, columns: columns.into_iter().map(|(_, name, of, value)| (name, of, value)).collect() }
+        Types::of(columns, '"', |columns| format!("(SELECT {columns})"))
     }
 
     fn unfit(&self) -> (String, Vec<(&'static str, &'static str)>) {
@@ -78,26 +71,19 @@ impl Engine for OfPostgres {
     }
 
     fn rows(&self, count: u64) -> String {
-        format!(
-            "SELECT 'ws_' || n AS workspace_id, n, CASE n % 3 WHEN 0 THEN 'free' WHEN 1 THEN 'pro' ELSE 'team' END AS plan, \
-             (n / 100.0)::numeric(12, 2) AS mrr FROM (SELECT generate_series(1::bigint, {count}) AS n) AS s"
-        )
+        questions::rows(count)
     }
 
     fn wide(&self, count: u64, bytes: usize) -> String {
-        format!(
-            "SELECT 'ws_' || n AS workspace_id, repeat('x', {bytes}) AS payload FROM (SELECT generate_series(1, {count}) AS n) AS s"
-        )
+        questions::wide(count, bytes)
     }
 
     fn endless(&self) -> String {
-        "SELECT 'ws_1' AS workspace_id FROM pg_sleep(120)".to_owned()
+        questions::endless()
     }
 
     fn parameters(&self) -> String {
-        "SELECT 'ws_1' AS workspace_id, to_char({{last_success}} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') AS since, \
-         to_char({{run_date}}, 'YYYY-MM-DD') AS day WHERE {{ run_date }} < now() AND {{last_success}} < now()"
-            .to_owned()
+        questions::parameters()
     }
 
     fn running(&self) -> Option<usize> {

@@ -25,8 +25,7 @@ impl Engine for OfSpark {
     }
 
     fn types(&self) -> Types {
-        // Expression of the value, name, type, value.
-        let columns: Vec<(&str, &str, &str, &str)> = vec![
+        let columns = vec![
             ("true", "bool", "Boolean", "true"),
             ("CAST(-128 AS TINYINT)", "tinyint", "Int8", "-128"),
             ("CAST(-32768 AS SMALLINT)", "smallint", "Int16", "-32768"),
@@ -39,14 +38,7 @@ impl Engine for OfSpark {
             ("DATE '1969-07-20'", "date", "Date32", "1969-07-20"),
             ("TIMESTAMP_NTZ '2026-11-27 01:02:03.000004'", "ntz", "Timestamp(µs)", "2026-11-27T01:02:03.000004"),
         ];
-        let values: Vec<String> = columns.iter().map(|(value, name, ..)| format!("{value} AS `{name}`")).collect();
-        let names: Vec<String> = columns.iter().map(|(_, name, ..)| format!("`{name}`")).collect();
-        let query = format!(
-            "SELECT {} FROM (VALUES (1), (2)) AS k(k) LEFT JOIN (SELECT 1 AS one, {}) AS v ON v.one = k.k ORDER BY k.k",
-            names.join(", "),
-            values.join(", ")
-        );
-        Types { query, columns: columns.into_iter().map(|(_, name, of, value)| (name, of, value)).collect() }
+        Types::of(columns, '`', |columns| format!("(SELECT {columns})"))
     }
 
     fn unfit(&self) -> (String, Vec<(&'static str, &'static str)>) {
