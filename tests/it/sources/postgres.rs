@@ -394,10 +394,10 @@ fn nights_over_a_database() {
     let first = &seen.iter().find(|seen| seen.org() == "ws_1").unwrap().body;
     assert_eq!(
         (&first["plan"], &first["mrr"].to_string(), &first["seats"].to_string()),
-        (&"free".into(), &"49.90".into(), &"5".into())
+        (&"free".into(), &"49.9".into(), &"5".into())
     );
     assert_eq!(first["tags"], serde_json::json!(["a", "b"]));
-    engine.sql("UPDATE orgs SET seats = seats + 0.000, mrr = 49.900, at = at AT TIME ZONE 'Asia/Tokyo' AT TIME ZONE 'Asia/Tokyo'");
+    engine.sql("UPDATE orgs SET seats = seats + 0.000, mrr = 49.900, at = at AT TIME ZONE 'Asia/Tokyo' AT TIME ZONE 'Asia/Tokyo' WHERE workspace_id = 'ws_1'");
     let night = home.job("orgs", 0);
     assert_eq!((&night["unchanged"], &night["acknowledged"]), (&2.into(), &0.into()), "{night}");
     engine.sql("UPDATE orgs SET seats = 2.51 WHERE workspace_id = 'ws_2'");
