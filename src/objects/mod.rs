@@ -7,18 +7,23 @@
 //! failed; what failed on the way is tried again a few times.
 //!
 //! Deliberately absent: which objects, and what becomes of them.
+//!
+//! Reading is here; `write` writes, on condition where two may do so.
 
 mod build;
 mod fault;
+mod runtime;
+mod write;
 
 pub use fault::{Fault, Why};
+pub use write::{Condition, Version};
 
 use futures_util::StreamExt as _;
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore};
 use std::collections::BTreeMap;
+use runtime::Runtime;
 use std::sync::Arc;
-use tokio::runtime::Runtime;
 
 /// A bucket, a container, or a server of HTTP.
 #[derive(Debug)]
@@ -43,8 +48,7 @@ impl Objects {
         secrets: Vec<String>,
     ) -> Result<(Objects, String), Fault> {
         let failed = |message: String| Fault { why: Why::Other, message, hint: None };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|e| failed(format!("cannot be begun: {e}")))?;
+        let runtime = Runtime::new().map_err(|e| failed(format!("cannot be begun: {e}")))?;
         let built = {
             // Clients are made within the runtime that they run on.
             let _inside = runtime.enter();

@@ -10,6 +10,8 @@ mod diff;
 mod payload;
 mod source;
 
+pub(crate) use source::bucket;
+
 use super::document::Document;
 use super::problem::{Fault, Problem};
 use super::raw::{RawDestination, RawGuard, RawPayload, RawThreshold, utc};

@@ -5,7 +5,7 @@ mod http;
 mod memory;
 mod page;
 mod s3;
-mod servers;
+pub mod servers;
 mod sftp;
 
 use crate::support::{Destination, Home, Ran, ran};

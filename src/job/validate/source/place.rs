@@ -76,8 +76,31 @@ pub(super) fn remote(doc: &mut Document<'_>, raw: &mut RawFiles) -> Option<Optio
     };
     let path = raw.path.as_deref().unwrap_or_default();
     let address = doc.accept("source.path", address(scheme, path));
-    let options = options(doc, scheme, written.unwrap_or_default());
+    let options = options(doc, "source.options", scheme, written.unwrap_or_default());
     Some(Some(Remote { address: address?, scheme, options: options? }))
+}
+
+/// A folder of an object store, for [`crate::config`]: `path` and `options` are where the two stand in their file.
+pub(crate) fn bucket(
+    doc: &mut Document<'_>,
+    path: &str,
+    written: &str,
+    options: (&str, BTreeMap<String, String>),
+) -> Option<Remote> {
+    let checked = scheme(written).and_then(|scheme| {
+        let scheme = scheme.filter(|scheme| matches!(scheme, Scheme::S3 | Scheme::Google | Scheme::Azure));
+        let scheme = scheme.ok_or_else(|| {
+            Fault::new("is not the address of an object store").hint("s3://bucket/folder, gs://bucket/folder or az://container/folder")
+        })?;
+        let (_, rest) = written.split_once("://").unwrap_or_default();
+        if rest.split('/').next().unwrap_or_default().is_empty() {
+            return Err(Fault::new("the address names no bucket").hint("such as `s3://bucket/nightmark`"));
+        }
+        Ok((scheme, Templated::parse(written)?))
+    });
+    let (scheme, address) = doc.accept(path, checked)?;
+    let options = self::options(doc, options.0, scheme, options.1)?;
+    Some(Remote { address, scheme, options })
 }
 
 fn scheme(path: &str) -> Result<Option<Scheme>, Fault> {
@@ -174,8 +197,10 @@ fn http(written: &str) -> Result<Templated, Fault> {
     }
 }
 
+/// The settings at `path`.
 fn options(
     doc: &mut Document<'_>,
+    path: &str,
     scheme: Scheme,
     written: BTreeMap<String, String>,
 ) -> Option<BTreeMap<String, Templated>> {
@@ -190,7 +215,7 @@ fn options(
     let mut options = BTreeMap::new();
     for (name, text) in written {
         let checked = option(known, &name, &text);
-        match doc.accept(&join("source.options", &name), checked) {
+        match doc.accept(&join(path, &name), checked) {
             Some(value) => drop(options.insert(name, value)),
             None => sound = false,
         }
