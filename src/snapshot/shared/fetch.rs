@@ -7,6 +7,13 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::Path;
 
+/// Whether a file's name is one in the folder of the run.
+fn is_within(run: &str, path: &str) -> bool {
+    let name = path.strip_prefix(run).and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();
+    let is_name = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\']);
+    is_name && ulid::Ulid::from_string(run).is_ok()
+}
+
 /// How often a file is begun anew whose connection breaks.
 const TRIES: usize = 3;
 
@@ -34,9 +41,7 @@ impl Sharing {
 
     /// A name in a manifest leads to the folder of its run, whoever wrote it.
     fn check_name(&self, run: &str, entry: &FileEntry) -> Result<(), SnapshotError> {
-        let name = entry.path.strip_prefix(run).and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();
-        let is_name = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\']);
-        if is_name && ulid::Ulid::from_string(run).is_ok() {
+        if is_within(run, &entry.path) {
             return Ok(());
         }
         let place = self.shown(&self.path(Manifest::FILE));
@@ -73,6 +78,29 @@ impl Sharing {
             if let Err(error) = fs::remove_dir_all(dir.join(run)) {
                 tracing::warn!(job = self.job, run, %error, "an unpublished snapshot could not be removed");
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_leads_to_the_folder_of_its_run_only() {
+        let run = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
+        for (run, path, is_sound) in [
+            (run, "01ARZ3NDEKTSV4RRFFQ69G5FAV/base.parquet", true),
+            (run, "01ARZ3NDEKTSV4RRFFQ69G5FAV/../../nightmark.db", false),
+            (run, "01ARZ3NDEKTSV4RRFFQ69G5FAV/a/b", false),
+            (run, "01ARZ3NDEKTSV4RRFFQ69G5FAV/", false),
+            (run, "01ARZ3NDEKTSV4RRFFQ69G5FAV/.hidden", false),
+            (run, "01ARZ3NDEKTSV4RRFFQ69G5FAW/base.parquet", false),
+            (run, "/etc/passwd", false),
+            ("..", "../base.parquet", false),
+            ("", "/base.parquet", false),
+        ] {
+            assert_eq!(is_within(run, path), is_sound, "{run} {path}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Files at a distance, through the real binary and real servers on loopback.
 
+mod azure;
 mod choice;
 mod http;
 mod memory;

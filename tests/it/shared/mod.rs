@@ -1,7 +1,9 @@
 //! Snapshots that daemons share in an object store (`[snapshots]`): a real store of the S3 protocol, a real Postgres for what both know of
 //! deliveries, processes that are killed, requests that are held up and answers that are lost.
 
+pub mod azurite;
 mod server;
+mod stores;
 
 use crate::support::postgres::{Cluster, Database, PASSWORD};
 use crate::support::{Destination, Home, Ran, job_file, ran, says};
