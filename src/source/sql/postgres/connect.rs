@@ -21,6 +21,13 @@ pub(super) struct Server {
     pub(super) shown: String,
 }
 
+impl Server {
+    /// The same, where numbers come as text and are to be as exact as they are.
+    pub(super) fn for_text(&self) -> PgConnectOptions {
+        self.options.clone().extra_float_digits(2)
+    }
+}
+
 /// Looks up the references of the address. Nothing is connected yet.
 ///
 /// # Errors
@@ -38,7 +45,10 @@ pub(super) fn server(spec: &DatabaseSource, environment: &Environment) -> Result
     if let Some(path) = &spec.tls_ca {
         options = options.ssl_root_cert(path);
     }
+    // Nothing that lasts longer than a transaction: behind a pooler it would meet others, or not be there. `extra_float_digits` is asked for at
+    // the start of a session, which PgBouncer refuses.
     let options = options.application_name("nightmark").disable_statement_logging();
+    let options = options.extra_float_digits(None);
     Ok(Server { options, shown: spec.url.written.clone() })
 }
 
