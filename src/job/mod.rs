@@ -9,6 +9,7 @@
 //! `validate` (its meaning, section by section) → `spec`.
 
 pub(crate) mod document;
+pub(crate) mod lexis;
 pub mod load;
 pub(crate) mod percent;
 pub mod problem;

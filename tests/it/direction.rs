@@ -64,6 +64,7 @@ const PURE: &[&str] = &[
     "receipt",
     "source/pick",
     "store/orgs",
+    "job/lexis.rs",
     "job/raw",
     "job/redact.rs",
     "job/spec",
