@@ -58,6 +58,12 @@ impl Objects {
         Ok((Objects { runtime, store, root, secrets, is_http }, path))
     }
 
+    /// Whether an object that is written anew goes on to be sent as it was to whoever is reading it: a server of HTTP may send a file that is just
+    /// being written.
+    pub fn keeps_versions(&self) -> bool {
+        !self.is_http
+    }
+
     /// How a path reads in messages.
     pub fn shown(&self, path: &str) -> String {
         format!("{}/{}", self.root, path)
@@ -123,7 +129,8 @@ impl Objects {
             };
             let found = found.map_err(|error| self.fault(&error))?;
             // There are servers that do not look at If-Match.
-            if tag.is_some_and(|tag| found.meta.e_tag.as_deref() != Some(tag)) {
+            let bare = |tag: &str| tag.trim_matches('"').to_owned();
+            if tag.is_some_and(|tag| found.meta.e_tag.as_deref().map(bare) != Some(bare(tag))) {
                 return Err(Fault { why: Why::Changed, message: "has changed".to_owned(), hint: None });
             }
             let mut pieces = found.into_stream();
