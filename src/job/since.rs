@@ -9,7 +9,9 @@ pub(crate) const NOT_GONE: &str = "the query asks for {{last_success}}, so that 
 /// Whether a query asks for `{{last_success}}`.
 pub(crate) fn asks_since(query: &str) -> bool {
     let names = |code: &str| {
-        code.split("{{").skip(1).any(|rest| rest.split_once("}}").is_some_and(|(name, _)| name.trim() == "last_success"))
+        code.split("{{")
+            .skip(1)
+            .any(|rest| rest.split_once("}}").is_some_and(|(name, _)| name.trim() == "last_success"))
     };
     // In a comment it is asked by nobody.
     lexis::parts(query).into_iter().any(|(kind, range)| kind != Kind::Comment && names(&query[range]))

@@ -21,8 +21,8 @@ pub use write::{Condition, Version};
 use futures_util::StreamExt as _;
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore};
-use std::collections::BTreeMap;
 use runtime::Runtime;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A bucket, a container, or a server of HTTP.

@@ -16,7 +16,10 @@ pub struct Version(UpdateVersion);
 impl Version {
     /// One that no object has.
     pub fn none() -> Self {
-        Version(UpdateVersion { e_tag: Some("\"00000000000000000000000000000000\"".to_owned()), version: Some("1".to_owned()) })
+        Version(UpdateVersion {
+            e_tag: Some("\"00000000000000000000000000000000\"".to_owned()),
+            version: Some("1".to_owned()),
+        })
     }
 }
 

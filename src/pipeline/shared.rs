@@ -27,11 +27,7 @@ pub(super) fn begin_blocking(
     Ok(Some(Arc::new(sharing)))
 }
 
-fn bring(
-    home: &Home,
-    settings: &Settings,
-    job: &str,
-) -> Result<Option<Sharing>, PipelineError> {
+fn bring(home: &Home, settings: &Settings, job: &str) -> Result<Option<Sharing>, PipelineError> {
     let Some(shared) = open(home, settings)? else { return Ok(None) };
     Ok(Some(Sharing::begin(shared, job, &home.snapshots(job))?))
 }
@@ -70,9 +66,7 @@ fn open(home: &Home, settings: &Settings) -> Result<Option<Shared>, PipelineErro
         options.insert(name.clone(), value.expose_secret().to_owned());
     }
     let opened = Objects::open(address.expose_secret(), &options, hidden);
-    let (objects, folder) = opened.map_err(|fault| SnapshotError::Shared {
-        place: remote.address.written.clone(),
-        problem: fault.message,
-    })?;
+    let (objects, folder) = opened
+        .map_err(|fault| SnapshotError::Shared { place: remote.address.written.clone(), problem: fault.message })?;
     Ok(Some(Shared::new(objects, &folder)))
 }

@@ -122,7 +122,8 @@ mod tests {
 
     #[test]
     fn comments_and_texts_are_left_alone() {
-        let sql = "SELECT '{{1,2},{3,4}}'::int[] -- don't ask {{last_week}}\n/* nor {{run_date}} */ WHERE a > {{run_date}}";
+        let sql =
+            "SELECT '{{1,2},{3,4}}'::int[] -- don't ask {{last_week}}\n/* nor {{run_date}} */ WHERE a > {{run_date}}";
         let bound = numbered(sql).unwrap();
         assert_eq!(bound.sql, sql.replace("a > {{run_date}}", "a > $1"));
         assert_eq!(bound.parameters, [Parameter::RunDate]);

@@ -20,7 +20,11 @@ const TRIES: usize = 3;
 impl Sharing {
     /// Makes `theirs` the local folder's manifest, once all its files are here. `mine`: what was.
     pub(super) fn fetch(&self, dir: &Path, mine: Option<&Manifest>, theirs: &Manifest) -> Result<(), SnapshotError> {
-        tracing::info!(job = self.job, run = theirs.run, "the shared snapshot is newer than the copy here: it is fetched");
+        tracing::info!(
+            job = self.job,
+            run = theirs.run,
+            "the shared snapshot is newer than the copy here: it is fetched"
+        );
         files::create_dir(&dir.join(&theirs.run))?;
         for entry in theirs.files() {
             self.check_name(&theirs.run, entry)?;

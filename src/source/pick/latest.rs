@@ -63,7 +63,9 @@ fn latest(choice: &Choice, by: &Latest, pattern: &str, found: Vec<Candidate>) ->
     let latest = done.max_by(|a, b| rank(by, a).cmp(&rank(by, b)));
     match latest {
         Some((_, files)) => Ok(files.into_iter().map(|one| one.file).collect()),
-        None => Err(not_done(choice, &all.values().flatten().filter(|one| one.marked != Marked::Done).collect::<Vec<_>>())),
+        None => {
+            Err(not_done(choice, &all.values().flatten().filter(|one| one.marked != Marked::Done).collect::<Vec<_>>()))
+        }
     }
 }
 
@@ -96,7 +98,8 @@ fn extract(by: &Latest, pattern: &str, name: &str) -> Result<Vec<Option<String>>
 /// the latest would be one region's.
 fn of_time(columns: Vec<hive::Partition>) -> Result<Vec<Option<String>>, SourceError> {
     const TIMES: [&str; 16] = [
-        "year", "yyyy", "y", "quarter", "month", "mon", "mm", "m", "week", "day", "dd", "d", "hour", "hh", "h", "minute",
+        "year", "yyyy", "y", "quarter", "month", "mon", "mm", "m", "week", "day", "dd", "d", "hour", "hh", "h",
+        "minute",
     ];
     const DATES: [&str; 5] = ["date", "dt", "ds", "time", "ts"];
     let is_time = |name: &str| TIMES.contains(&name) || DATES.contains(&name);

@@ -22,6 +22,7 @@ use super::SourceError;
 use crate::job::spec::Choice;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// A file, as a look at its place has found it. Two looks that find the same are equal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,10 +104,10 @@ pub fn candidates(
     };
     let mut files = listed()?;
     let mut markers: BTreeMap<String, Option<Found>> = BTreeMap::new();
-    for file in &files {
-        if let Some(marker) = marker(choice, &file.name).filter(|marker| !markers.contains_key(marker)) {
-            let found = look(&marker)?;
-            markers.insert(marker, found);
+    for marker in files.iter().filter_map(|file| marker(choice, &file.name)) {
+        if let Entry::Vacant(place) = markers.entry(marker) {
+            let found = look(place.key())?;
+            place.insert(found);
         }
     }
     if markers.values().any(Option::is_some) {
@@ -115,9 +116,9 @@ pub fn candidates(
         // whole folder that has come meanwhile is seen by the next run.
         let own = choice.done_marker.as_ref().is_some_and(|marker| marker.contains("{name}"));
         for marker in files.iter().filter(|_| own).filter_map(|file| marker(choice, &file.name)) {
-            if !markers.contains_key(&marker) {
-                let found = look(&marker)?;
-                markers.insert(marker, found);
+            if let Entry::Vacant(place) = markers.entry(marker) {
+                let found = look(place.key())?;
+                place.insert(found);
             }
         }
     }

@@ -33,7 +33,10 @@ pub fn is_pattern(path: &str) -> bool {
 ///
 /// # Errors
 /// A pattern that is none; more than a million files; whatever `list` says.
-pub fn walk(pattern: &str, list: &mut dyn FnMut(&str) -> Result<Listing, SourceError>) -> Result<Vec<Found>, SourceError> {
+pub fn walk(
+    pattern: &str,
+    list: &mut dyn FnMut(&str) -> Result<Listing, SourceError>,
+) -> Result<Vec<Found>, SourceError> {
     let invalid =
         |e: glob::PatternError| SourceError::new(format!("source.path: `{pattern}` is not a valid pattern: {e}"));
     let segments: Result<Vec<Segment>, _> = pattern.split('/').map(Segment::new).collect();

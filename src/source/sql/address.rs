@@ -73,17 +73,16 @@ impl Written {
 ///
 /// # Errors
 /// An authority whose word the address leaves out of account.
-pub(super) fn tls(
-    spec: &DatabaseSource,
-    of_address: Option<&str>,
-    is_local: bool,
-) -> Result<Option<Tls>, SourceError> {
+pub(super) fn tls(spec: &DatabaseSource, of_address: Option<&str>, is_local: bool) -> Result<Option<Tls>, SourceError> {
     let verifies = |mode: &str| mode.to_ascii_lowercase().replace('_', "-").starts_with("verify");
     match (spec.tls, of_address) {
         (Some(tls), _) => Ok(Some(tls)),
         (None, Some(mode)) if spec.tls_ca.is_some() && !verifies(mode) => {
-            let error = SourceError::new("the address in source.url says that the server's certificate is not looked at, and source.tls_ca is set");
-            Err(error.hint("set `tls = \"verify-full\"` in [source], which counts before the address, or remove `tls_ca`"))
+            let error = SourceError::new(
+                "the address in source.url says that the server's certificate is not looked at, and source.tls_ca is set",
+            );
+            Err(error
+                .hint("set `tls = \"verify-full\"` in [source], which counts before the address, or remove `tls_ca`"))
         }
         (None, Some(_)) => Ok(None),
         (None, None) if is_local && spec.tls_ca.is_none() => Ok(Some(Tls::Prefer)),

@@ -61,7 +61,10 @@ fn extract(homes: &[&Home], plans: &[(&str, &str)]) {
 
 fn command(home: &Home, args: &[&str], failpoints: &str) -> std::process::Command {
     let mut command = home.command(args);
-    command.env("PG_PASSWORD", PASSWORD).env("S3_SECRET", "planted-s3-secret-5c7").env("NIGHTMARK_LOG", "nightmark=debug");
+    command
+        .env("PG_PASSWORD", PASSWORD)
+        .env("S3_SECRET", "planted-s3-secret-5c7")
+        .env("NIGHTMARK_LOG", "nightmark=debug");
     command.env("FAILPOINTS", failpoints);
     command
 }
@@ -165,7 +168,9 @@ fn of_two_at_once_one_publishes_and_the_other_sends_nothing() {
 
 #[test]
 fn a_kill_anywhere_costs_nothing() {
-    for (failpoint, is_published) in [("shared.uploaded", false), ("shared.published", true), ("manifest.before_rename", true)] {
+    for (failpoint, is_published) in
+        [("shared.uploaded", false), ("shared.published", true), ("manifest.before_rename", true)]
+    {
         let site = Site::new();
         let (a, b) = (site.machine(), site.machine());
         extract(&[&a, &b], &[("ws_1", "free"), ("ws_2", "free")]);
@@ -284,8 +289,14 @@ fn a_store_that_cannot_be_had_or_trusted_is_said_to_be_so() {
     says(&ran(output).expect(2), &["whatever the condition is", "MinIO"]);
     assert_eq!(site.arrived(), Vec::<String>::new());
     // Secrets are referred to.
-    a.write("nightmark.toml", "[snapshots]\nurl = \"s3://lake/nm\"\n[snapshots.options]\naws_secret_access_key = \"planted-s3\"\n");
-    says(&run_with(&a, &["run", "orgs"], "").expect(2), &["snapshots.options.aws_secret_access_key", "is a secret", "${NAME}"]);
+    a.write(
+        "nightmark.toml",
+        "[snapshots]\nurl = \"s3://lake/nm\"\n[snapshots.options]\naws_secret_access_key = \"planted-s3\"\n",
+    );
+    says(
+        &run_with(&a, &["run", "orgs"], "").expect(2),
+        &["snapshots.options.aws_secret_access_key", "is a secret", "${NAME}"],
+    );
     a.write("nightmark.toml", "[snapshots]\nurl = \"https://lake/nm\"\n");
     says(&run_with(&a, &["run", "orgs"], "").expect(2), &["snapshots.url", "is not the address of an object store"]);
 }

@@ -208,7 +208,8 @@ fn no_limit_of_the_server_cuts_an_extract() {
     let engine = OfMysql::new();
     engine.sql("CREATE TABLE orgs (n INT PRIMARY KEY, tag VARCHAR(20)); INSERT INTO orgs SELECT seq, CONCAT('tag-', seq) FROM seq_1_to_1000");
     // Not for the superuser, by whom other tests ask.
-    Server::shared().sql("mysql", "SET GLOBAL init_connect = 'SET SESSION sql_select_limit = 3, SESSION group_concat_max_len = 8'");
+    Server::shared()
+        .sql("mysql", "SET GLOBAL init_connect = 'SET SESSION sql_select_limit = 3, SESSION group_concat_max_len = 8'");
     let rows = engine.case("SELECT n, (SELECT GROUP_CONCAT(tag) FROM orgs) AS tags FROM orgs").read();
     Server::shared().sql("mysql", "SET GLOBAL init_connect = ''");
     let rows = rows.unwrap();

@@ -50,7 +50,20 @@ impl Pooler {
     /// What somebody else finds, in a transaction of their own.
     fn sql(&self, database: &Database, sql: &str) -> String {
         let mut psql = Command::new("psql");
-        psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", USER, "-d", &database.name]);
+        psql.args([
+            "-X",
+            "-q",
+            "-A",
+            "-t",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-h",
+            "127.0.0.1",
+            "-U",
+            USER,
+            "-d",
+            &database.name,
+        ]);
         psql.args(["-p", &self.port.to_string(), "-c", sql]).env("PGPASSWORD", PASSWORD);
         let output = psql.output().unwrap();
         assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
@@ -81,7 +94,11 @@ fn nothing_is_left_for_the_next_client_of_a_pooler() {
                    current_setting('extra_float_digits') || (SELECT count(*) FROM pg_prepared_statements)";
     let before = pooler.sql(&database, session);
     // Twice the same, and two at once: each prepares and sets its own.
-    let asking = || of("SELECT n, {{last_success}} AS since, {{run_date}} AS day, pg_backend_pid() AS pid FROM generate_series(1, 1000) AS n");
+    let asking = || {
+        of(
+            "SELECT n, {{last_success}} AS since, {{run_date}} AS day, pg_backend_pid() AS pid FROM generate_series(1, 1000) AS n",
+        )
+    };
     let asks = asking();
     for _ in 0..2 {
         let read = asks.read().unwrap();

@@ -90,7 +90,8 @@ pub(crate) fn bucket(
     let checked = scheme(written).and_then(|scheme| {
         let scheme = scheme.filter(|scheme| matches!(scheme, Scheme::S3 | Scheme::Google | Scheme::Azure));
         let scheme = scheme.ok_or_else(|| {
-            Fault::new("is not the address of an object store").hint("s3://bucket/folder, gs://bucket/folder or az://container/folder")
+            Fault::new("is not the address of an object store")
+                .hint("s3://bucket/folder, gs://bucket/folder or az://container/folder")
         })?;
         let (_, rest) = written.split_once("://").unwrap_or_default();
         if rest.split('/').next().unwrap_or_default().is_empty() {
@@ -223,6 +224,21 @@ fn options(
     sound.then_some(options)
 }
 
+/// Whether an address has a password that is written out: `http://user:password@proxy.example`.
+fn has_password(value: &Templated) -> bool {
+    const REFERENCE: char = '\0';
+    let part = |part: &Part| match part {
+        Part::Literal(text) => text.clone(),
+        _ => REFERENCE.to_string(),
+    };
+    let text: String = value.parts.iter().map(part).collect();
+    let Some((_, rest)) = text.split_once("://") else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let user_info = authority.rsplit_once('@').map(|(user_info, _)| user_info);
+    let password = user_info.and_then(|user_info| user_info.split_once(':')).map(|(_, password)| password);
+    password.is_some_and(|password| password.chars().any(|c| c != REFERENCE))
+}
+
 fn option(known: Options, name: &str, text: &str) -> Result<Templated, Fault> {
     let Some((_, is_secret)) = known.iter().find(|(option, _)| *option == name) else {
         let names = known.iter().map(|(option, _)| *option);
@@ -233,6 +249,9 @@ fn option(known: Options, name: &str, text: &str) -> Result<Templated, Fault> {
     let value = Templated::parse(text)?;
     if *is_secret && !value.has_reference() {
         return Err(Fault::new(format!("`{name}` is a secret and must not stand in a job file")).hint(HOW));
+    }
+    if has_password(&value) {
+        return Err(Fault::new(format!("a password in `{name}` must not stand in a job file")).hint(HOW));
     }
     Ok(value)
 }

@@ -13,7 +13,9 @@ use arrow::datatypes::SchemaRef;
 use futures_util::TryStreamExt;
 use sqlx::mysql::{MySqlArguments, MySqlColumn, MySqlConnection, MySqlRow};
 use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, Column as _, ConnectOptions, Decode, Executor, MySql, Row, SqlSafeStr, Statement, TypeInfo as _};
+use sqlx::{
+    AssertSqlSafe, Column as _, ConnectOptions, Decode, Executor, MySql, Row, SqlSafeStr, Statement, TypeInfo as _,
+};
 use std::cell::Cell as Flag;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -202,7 +204,11 @@ impl Session<'_> {
                 found.type_info().name(),
                 found.name()
             );
-            return Err(self.told.error(message).hint(format!("cast it in the query: CAST({} AS …)", quoted(&known.name))).into());
+            return Err(self
+                .told
+                .error(message)
+                .hint(format!("cast it in the query: CAST({} AS …)", quoted(&known.name)))
+                .into());
         }
         let message = format!("{} columns were described, and {} come", columns.len(), found.len());
         Err(self.told.error(message).hint("was a table changed while it was read? run the job again").into())

@@ -318,7 +318,9 @@ async fn copies(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     };
     match copied {
         Ok(()) => Ok(true),
-        Err(error) if error.as_database_error().and_then(|e| e.code()).is_some_and(|code| is_unknown(&code)) => Ok(false),
+        Err(error) if error.as_database_error().and_then(|e| e.code()).is_some_and(|code| is_unknown(&code)) => {
+            Ok(false)
+        }
         Err(error) => Err(error),
     }
 }
