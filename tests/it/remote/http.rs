@@ -63,16 +63,6 @@ fn a_copy_over_http_goes_on_where_it_broke() {
     assert_eq!(nights.night().len(), 2_000);
 }
 
-#[test]
-fn a_connection_over_http_that_stays_broken_sends_nothing() {
-    let server = Server::http(&[]);
-    server.write("orgs.csv", large(2_000));
-    let way = Breaking::new(server.address, 30_000, usize::MAX);
-    let nights = Nights::new(&format!("path = \"http://{}/orgs.csv\"", way.address));
-    nights.fails(&["/orgs.csv", "bytes; nothing was read of it"]);
-    assert!(!nights.home.path("snapshots/orgs/manifest.json").exists(), "nothing was published");
-}
-
 /// A server may send us on to another, which learns nothing of what the first was told.
 #[test]
 fn what_is_secret_stays_with_the_first_server() {
