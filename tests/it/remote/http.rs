@@ -63,6 +63,19 @@ fn a_copy_over_http_goes_on_where_it_broke() {
     assert_eq!(nights.night().len(), 2_000);
 }
 
+/// Nothing tells versions apart, so that each attempt begins anew; that is no reason to go on for ever.
+#[test]
+fn a_connection_over_http_that_stays_broken_sends_nothing() {
+    let part = csv(&["a"]);
+    let (server, told) =
+        answering(format!("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\nConnection: close\r\n\r\n{part}"));
+    let nights = Nights::new(&format!("path = \"http://{server}/orgs.csv\""));
+    nights.fails(&["/orgs.csv", "of 100000 bytes; nothing was read of it"]);
+    assert!(!nights.home.path("snapshots/orgs/manifest.json").exists(), "nothing was published");
+    let asked = told.lock().unwrap().len();
+    assert!((3..=10).contains(&asked), "{asked} requests");
+}
+
 /// A server may send us on to another, which learns nothing of what the first was told.
 #[test]
 fn what_is_secret_stays_with_the_first_server() {
