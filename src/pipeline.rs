@@ -249,7 +249,9 @@ impl Runner {
         let run = self.clock.run_id();
         let _lock = self.lock(&job, &run)?;
         let mut record = RunRecord::new(&run, &job.name, self.clock.now());
-        let outcome = match self.begin_shared(&job).await {
+        let began = shared::begin(self, &job.name).await;
+        let is_begun = began.is_ok();
+        let outcome = match began {
             Ok(sharing) => {
                 // A manifest that cannot be read is reported by the first stage.
                 if let Some(current) = Manifest::load(&dir).ok().flatten() {
@@ -260,7 +262,10 @@ impl Runner {
             Err(error) => Err(error),
         };
         let outcome = self.close(outcome, &mut record).await;
-        tidy::forget_old_runs(self, &job.name, &dir).await;
+        if is_begun {
+            // Otherwise it is not known here which run is current.
+            tidy::forget_old_runs(self, &job.name, &dir).await;
+        }
         outcome
     }
 
@@ -284,14 +289,6 @@ impl Runner {
         };
         let outcome = self.resume(&job, &dir, manifest, &mut record).await;
         self.close(outcome, &mut record).await
-    }
-
-    async fn begin_shared(&self, job: &Job) -> Result<Option<Arc<Sharing>>, PipelineError> {
-        let sharing = shared::begin(self, &job.name).await?;
-        if let Some(sharing) = &sharing {
-            shared::refuse_if_lost(&*self.store, sharing).await?;
-        }
-        Ok(sharing)
     }
 
     fn lock(&self, job: &Job, run: &str) -> Result<JobLock, PipelineError> {

@@ -101,7 +101,8 @@ fn client(settings: &BTreeMap<String, String>, plain: bool) -> ClientOptions {
 }
 
 fn retry() -> RetryConfig {
-    RetryConfig { max_retries: 4, retry_timeout: Duration::from_secs(30), ..RetryConfig::default() }
+    // Longer than the silence after which a try counts as failed: else none would be tried again.
+    RetryConfig { max_retries: 4, retry_timeout: SILENCE * 3, ..RetryConfig::default() }
 }
 
 fn is_plain(url: &str) -> bool {

@@ -14,7 +14,7 @@ use crate::config::{Home, Settings};
 use crate::job::spec::Job;
 use crate::normalise::{DriftProblem, Plan, PlanError, accepted};
 use crate::row::{Kind, Schema};
-use crate::snapshot::{JobLock, Manifest};
+use crate::snapshot::{JobLock, Manifest, Sharing};
 use crate::source::{self, Ask, SourceError, Stream};
 use crate::store::RunStore;
 use arrow::array::Array;
@@ -116,10 +116,11 @@ pub async fn accept(
         }
         let holder = format!("process {}, schema accept", std::process::id());
         let _lock = JobLock::take(&input.dir, &input.job.name, &holder)?;
-        let sharing = shared::begin_blocking(&home, &settings, &input.job.name)?;
+        // What is not shared yet is given by the next run, as it is then.
+        let sharing = shared::bring(&home, &settings, &input.job.name)?.filter(Sharing::is_there);
         let Some(pinning) = look(&input)? else { return Ok(None) };
         if pinning.refused.is_empty() && !pinning.changes.is_empty() {
-            pinning.manifest.repin(&input.dir, pinning.schema.clone(), pinning.input.clone(), sharing.as_deref())?;
+            pinning.manifest.repin(&input.dir, pinning.schema.clone(), pinning.input.clone(), sharing.as_ref())?;
         }
         Ok(Some(pinning))
     });

@@ -4,31 +4,29 @@ use super::{PipelineError, Runner, plan};
 use crate::config::{Home, Settings};
 use crate::job::Secrets;
 use crate::objects::Objects;
-use crate::snapshot::{JobLock, Shared, Sharing, SnapshotError};
+use crate::snapshot::{JobLock, Manifest, Shared, Sharing, SnapshotError};
 use crate::store::RunStore;
 use secrecy::ExposeSecret as _;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Brings a job's local snapshot to the state of the shared one. `None`: they are not shared. For who holds the job's lock.
+/// Brings a job's local snapshot to the state of the shared one. `None`: they are not shared. For who holds the job's lock. Where nothing is
+/// shared of the job yet, what this machine has is from now on.
 pub(super) async fn begin(runner: &Runner, job: &str) -> Result<Option<Arc<Sharing>>, PipelineError> {
-    let (home, settings, job) = (runner.home.clone(), runner.settings.clone(), job.to_owned());
-    let beginning = tokio::task::spawn_blocking(move || begin_blocking(&home, &settings, &job));
-    beginning.await.map_err(|e| PipelineError::Internal(e.to_string()))?
+    let (home, settings, name) = (runner.home.clone(), runner.settings.clone(), job.to_owned());
+    let beginning = tokio::task::spawn_blocking(move || bring(&home, &settings, &name).map(|s| s.map(Arc::new)));
+    let Some(sharing) = beginning.await.map_err(|e| PipelineError::Internal(e.to_string()))?? else { return Ok(None) };
+    let dir = runner.home.snapshots(job);
+    let mine = Manifest::load(&dir)?.map(|mine| mine.run);
+    refuse_if_lost(&*runner.store, &sharing, mine.as_deref()).await?;
+    let of = Arc::clone(&sharing);
+    let giving = tokio::task::spawn_blocking(move || of.give(&dir));
+    giving.await.map_err(|e| PipelineError::Internal(e.to_string()))??;
+    Ok(Some(sharing))
 }
 
-/// The same, on a thread that may block. Where nothing is shared of the job yet, what this machine has is from now on.
-pub(super) fn begin_blocking(
-    home: &Home,
-    settings: &Settings,
-    job: &str,
-) -> Result<Option<Arc<Sharing>>, PipelineError> {
-    let Some(sharing) = bring(home, settings, job)? else { return Ok(None) };
-    sharing.give(&home.snapshots(job))?;
-    Ok(Some(Arc::new(sharing)))
-}
-
-fn bring(home: &Home, settings: &Settings, job: &str) -> Result<Option<Sharing>, PipelineError> {
+/// Brings a job's local snapshot to the state of the shared one, on a thread that may block. Nothing is given. `None`: they are not shared.
+pub(super) fn bring(home: &Home, settings: &Settings, job: &str) -> Result<Option<Sharing>, PipelineError> {
     let Some(shared) = open(home, settings)? else { return Ok(None) };
     Ok(Some(Sharing::begin(shared, job, &home.snapshots(job))?))
 }
@@ -44,6 +42,11 @@ pub async fn freshen(home: &Home, settings: &Settings, job: &str) -> Result<bool
     }
     let (home, settings, job) = (home.clone(), settings.clone(), job.to_owned());
     let looking = tokio::task::spawn_blocking(move || {
+        // Nearly always there is nothing to fetch, and no run has to wait for a look.
+        let shared = open(&home, &settings)?;
+        if shared.is_some_and(|shared| Sharing::is_fresh(&shared, &job, &home.snapshots(&job)).is_ok_and(|is| is)) {
+            return Ok(true);
+        }
         let holder = format!("process {}, which looks", std::process::id());
         let _lock = match JobLock::take(&home.snapshots(&job), &job, &holder) {
             Err(SnapshotError::Busy { .. }) => return Ok(false),
@@ -54,11 +57,13 @@ pub async fn freshen(home: &Home, settings: &Settings, job: &str) -> Result<bool
     looking.await.map_err(|e| PipelineError::Internal(e.to_string()))?
 }
 
-/// A store without a manifest that has the files of a published run has lost it, as [`plan::refuse_if_lost`] says of the local folder.
-pub(super) async fn refuse_if_lost(store: &dyn RunStore, sharing: &Arc<Sharing>) -> Result<(), PipelineError> {
+/// A store without a manifest that has the files of a published run has lost it, as [`plan::refuse_if_lost`] says of the local folder. `mine`: the run
+/// that this machine has, and which may be given to the store; no later one may be there then.
+async fn refuse_if_lost(store: &dyn RunStore, sharing: &Arc<Sharing>, mine: Option<&str>) -> Result<(), PipelineError> {
     let of = Arc::clone(sharing);
     let looking = tokio::task::spawn_blocking(move || of.unclaimed());
-    let unclaimed = looking.await.map_err(|e| PipelineError::Internal(e.to_string()))??;
+    let mut unclaimed = looking.await.map_err(|e| PipelineError::Internal(e.to_string()))??;
+    unclaimed.retain(|run| mine.is_none_or(|mine| run.as_str() > mine));
     plan::refuse_if_lost(&sharing.place(), unclaimed, Some(store)).await
 }
 

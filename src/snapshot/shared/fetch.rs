@@ -26,9 +26,9 @@ impl Sharing {
             run = theirs.run,
             "the shared snapshot is newer than the copy here: it is fetched"
         );
+        theirs.files().try_for_each(|entry| self.check_name(&theirs.run, entry))?;
         files::create_dir(&dir.join(&theirs.run))?;
         for entry in theirs.files() {
-            self.check_name(&theirs.run, entry)?;
             // What is here already was fetched or made by a run that was killed.
             if files::verified(dir, entry).is_err() {
                 self.fetch_file(dir, entry)?;

@@ -33,6 +33,33 @@ impl Shared {
     pub fn new(objects: Objects, folder: &str) -> Self {
         Shared { objects, folder: folder.trim_matches('/').to_owned() }
     }
+
+    /// The manifest of a job.
+    fn current(&self, job: &str) -> Result<Option<(Manifest, Version)>, SnapshotError> {
+        let path = self.path(job, Manifest::FILE);
+        let Some((text, version)) = self.objects.get(&path).map_err(|fault| self.fault(&path, &fault))? else {
+            return Ok(None);
+        };
+        let place = PathBuf::from(self.objects.shown(&path));
+        let manifest = Manifest::unsealed(&text, &place)?;
+        if manifest.job != job {
+            return Err(SnapshotError::damaged(place, format!("it is of job `{}`", manifest.job)));
+        }
+        Ok(Some((manifest, version)))
+    }
+
+    /// Of a file of a job.
+    fn path(&self, job: &str, name: &str) -> String {
+        match self.folder.as_str() {
+            "" => format!("{job}/{name}"),
+            folder => format!("{folder}/{job}/{name}"),
+        }
+    }
+
+    fn fault(&self, path: &str, fault: &Fault) -> SnapshotError {
+        let hint = fault.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+        SnapshotError::Shared { place: self.objects.shown(path), problem: format!("{}{hint}", fault.message) }
+    }
 }
 
 /// A job's shared snapshot, from the beginning of a run on. Its calls block.
@@ -52,7 +79,7 @@ impl Sharing {
     pub fn begin(shared: Shared, job: &str, dir: &Path) -> Result<Self, SnapshotError> {
         let sharing = Sharing { shared, job: job.to_owned(), version: Mutex::new(None) };
         let mine = Manifest::load(dir)?;
-        match (sharing.current()?, mine) {
+        match (sharing.shared.current(job)?, mine) {
             (Some((theirs, version)), mine) => {
                 let is_other = mine.as_ref() != Some(&theirs);
                 if let Some(mine) = mine.as_ref().filter(|_| is_other) {
@@ -92,7 +119,8 @@ impl Sharing {
             Ordering::Less => false,
             // Pinned anew.
             Ordering::Equal => true,
-            Ordering::Greater => self.is_marked(dir) || self.has(&mine.run)?,
+            // A machine that never shared here has a history of its own, whatever of it lies there.
+            Ordering::Greater => self.is_marked(dir) && self.goes_on_from(&mine.run)?,
         };
         if goes_on {
             return Ok(());
@@ -103,6 +131,27 @@ impl Sharing {
             mine: mine.run.clone(),
             dir: dir.to_owned(),
         })
+    }
+
+    /// Whether the store's history has had this run. The newest runs are kept, without a gap: where an earlier one is there and this is not, it never was.
+    fn goes_on_from(&self, run: &str) -> Result<bool, SnapshotError> {
+        let path = self.path("");
+        let runs = self.runs().map_err(|fault| self.fault(&path, &fault))?;
+        Ok(runs.iter().any(|there| there == run) || !runs.iter().any(|there| there.as_str() < run))
+    }
+
+    /// Whether the local folder has what the store has. It is only looked.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin).
+    pub fn is_fresh(shared: &Shared, job: &str, dir: &Path) -> Result<bool, SnapshotError> {
+        let theirs = shared.current(job)?.map(|(theirs, _)| theirs);
+        Ok(theirs.is_some() && theirs == Manifest::load(dir)?)
+    }
+
+    /// Whether the store has anything of the job.
+    pub fn is_there(&self) -> bool {
+        self.version().is_some()
     }
 
     /// Whether a run's files are in the store, as its copy of the manifest, the last of them, tells.
@@ -144,20 +193,6 @@ impl Sharing {
         Ok(runs)
     }
 
-    /// The manifest in the store.
-    fn current(&self) -> Result<Option<(Manifest, Version)>, SnapshotError> {
-        let path = self.path(Manifest::FILE);
-        let Some((text, version)) = self.shared.objects.get(&path).map_err(|fault| self.fault(&path, &fault))? else {
-            return Ok(None);
-        };
-        let place = PathBuf::from(self.shown(&path));
-        let manifest = Manifest::unsealed(&text, &place)?;
-        if manifest.job != self.job {
-            return Err(SnapshotError::damaged(place, format!("it is of job `{}`", manifest.job)));
-        }
-        Ok(Some((manifest, version)))
-    }
-
     fn set(&self, version: Version) {
         *self.version.lock().unwrap_or_else(PoisonError::into_inner) = Some(version);
     }
@@ -168,10 +203,7 @@ impl Sharing {
 
     /// Of a file of the job.
     fn path(&self, name: &str) -> String {
-        match self.shared.folder.as_str() {
-            "" => format!("{}/{name}", self.job),
-            folder => format!("{folder}/{}/{name}", self.job),
-        }
+        self.shared.path(&self.job, name)
     }
 
     fn shown(&self, path: &str) -> String {
@@ -179,8 +211,7 @@ impl Sharing {
     }
 
     fn fault(&self, path: &str, fault: &Fault) -> SnapshotError {
-        let hint = fault.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
-        SnapshotError::Shared { place: self.shown(path), problem: format!("{}{hint}", fault.message) }
+        self.shared.fault(path, fault)
     }
 
     /// Says in the local folder where it is shared: a manifest that is gone there must not be taken for one that never was.

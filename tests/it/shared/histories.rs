@@ -176,3 +176,64 @@ fn a_run_that_finds_no_store_is_on_record() {
     assert_eq!(runs[0]["state"], "failed", "{runs}");
     assert!(runs[0]["reason"].as_str().unwrap().contains("the shared snapshot s3://lake/nm"), "{runs}");
 }
+
+#[test]
+fn a_history_of_its_own_is_not_given_up_for_another() {
+    // Both machines have sent by themselves; the first one's gift is cut off after its files, and the other is quicker.
+    let site = Site::new();
+    let (a, b) = (site.machine(), site.machine());
+    let shared = std::fs::read_to_string(a.path("nightmark.toml")).unwrap();
+    for home in [&b, &a] {
+        home.write("nightmark.toml", &site.database.setting());
+        extract(&[home], &[("ws_1", "free")]);
+        night(home, 0);
+        home.write("nightmark.toml", &shared);
+    }
+    let killed = command(&b, &["run", "orgs"], "shared.uploaded=return").output().unwrap();
+    assert!(!killed.status.success());
+    assert_eq!(counts(&night(&a, 0)), [0, 0, 1, 0]);
+    site.arrived();
+    says(&run_with(&b, &["run", "orgs"], "").expect(2), &["does not go on from run"]);
+    assert_eq!(site.arrived(), Vec::<String>::new());
+}
+
+#[test]
+fn an_old_snapshot_is_not_given_to_a_store_that_has_lost_a_later_manifest() {
+    let site = Site::new();
+    let (a, old) = (site.machine(), site.machine());
+    let shared = std::fs::read_to_string(old.path("nightmark.toml")).unwrap();
+    old.write("nightmark.toml", &site.database.setting());
+    extract(&[&old, &a], &[("ws_1", "free")]);
+    night(&old, 0);
+    old.write("nightmark.toml", &shared);
+    night(&a, 0);
+    site.arrived();
+    assert_eq!(site.server.request("DELETE", "nm/orgs/manifest.json", b"").0, 204);
+    for args in [["run", "orgs"], ["retry", "orgs"]] {
+        says(&run_with(&old, &args, "").expect(2), &["s3://lake/nm/orgs/manifest.json is missing"]);
+    }
+    assert!(!site.server.names().contains(&"nm/orgs/manifest.json".to_owned()));
+    assert_eq!(site.arrived(), Vec::<String>::new());
+}
+
+#[test]
+fn a_store_that_went_back_and_then_on_is_not_followed() {
+    let site = Site::new();
+    let (a, b) = (site.machine(), site.machine());
+    extract(&[&a], &[("ws_1", "free")]);
+    let first = night(&a, 0)["run"].as_str().unwrap().to_owned();
+    let (_, old) = site.server.request("GET", "nm/orgs/manifest.json", b"");
+    extract(&[&a], &[("ws_1", "pro")]);
+    night(&a, 0);
+    site.arrived();
+    // As a backup of the first night has it; then another machine goes on from there.
+    for name in site.server.names().iter().filter(|name| !name.contains(&first)) {
+        site.server.request("DELETE", name, b"");
+    }
+    assert_eq!(site.server.request("PUT", "nm/orgs/manifest.json", &old).0, 200);
+    extract(&[&a, &b], &[("ws_1", "free")]);
+    night(&b, 0);
+    site.arrived();
+    says(&run_with(&a, &["run", "orgs"], "").expect(2), &["does not go on from run"]);
+    assert_eq!(site.arrived(), Vec::<String>::new());
+}

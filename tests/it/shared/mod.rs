@@ -242,10 +242,10 @@ fn what_one_machine_has_is_shared_from_the_next_run_on() {
 
     // A manifest that is gone there is not one that never was.
     assert_eq!(site.server.request("DELETE", "nm/orgs/manifest.json", b"").0, 204);
-    let gone = run_with(&a, &["run", "orgs"], "").expect(2);
+    let gone = run_with(&b, &["run", "orgs"], "").expect(2);
     says(&gone, &["s3://lake/nm/orgs/manifest.json is gone", "although run", "snapshots/orgs/shared"]);
-    std::fs::remove_file(a.path("snapshots/orgs/shared")).unwrap();
-    assert_eq!(counts(&night(&a, 0)), [0, 0, 2, 0]);
+    std::fs::remove_file(b.path("snapshots/orgs/shared")).unwrap();
+    assert_eq!(counts(&night(&b, 0)), [0, 0, 2, 0]);
     assert_eq!(site.arrived(), Vec::<String>::new());
 }
 

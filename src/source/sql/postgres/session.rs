@@ -117,7 +117,8 @@ impl Session<'_> {
         } else {
             self.fetch(connection, &columns, &kept).await?;
         }
-        // Every row is here. A pooler gives the server's session to somebody else then, as it was.
+        // Every row is here. A pooler gives the server's session to somebody else then, as it was: nothing is to be cancelled in it any more.
+        process.set(None);
         let _ = sqlx::raw_sql("COMMIT").execute(connection).await;
         Ok(())
     }
@@ -181,7 +182,9 @@ impl Session<'_> {
     fn answered<T>(&self, result: Result<T, sqlx::Error>) -> Result<Option<T>, Ended> {
         match result {
             Ok(value) => Ok(Some(value)),
-            Err(error) if error.as_database_error().is_some() => Ok(None),
+            Err(error) if error.as_database_error().and_then(|e| e.code()).is_some_and(|code| is_lacking(&code)) => {
+                Ok(None)
+            }
             Err(error) => Err(self.failed(error)),
         }
     }
@@ -323,6 +326,12 @@ async fn copies(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
         }
         Err(error) => Err(error),
     }
+}
+
+/// Whether an SQLSTATE says that a server lacks something, or does not let us have it: beside what [`is_unknown`] has, a function, a parameter, a table
+/// or a column that it does not know, and a right.
+fn is_lacking(code: &str) -> bool {
+    is_unknown(code) || matches!(code, "42883" | "42704" | "42P01" | "42703" | "42501")
 }
 
 /// Whether an SQLSTATE says that a server does not have a statement: a syntax error, a feature that is not supported.
