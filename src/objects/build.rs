@@ -6,7 +6,7 @@ use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::http::HttpBuilder;
 use object_store::path::Path;
-use object_store::{ClientConfigKey, ClientOptions, Error, ObjectStore, RetryConfig};
+use object_store::{BackoffConfig, ClientConfigKey, ClientOptions, Error, ObjectStore, RetryConfig};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,7 +102,9 @@ fn client(settings: &BTreeMap<String, String>, plain: bool) -> ClientOptions {
 
 fn retry() -> RetryConfig {
     // Longer than the silence after which a try counts as failed: else none would be tried again.
-    RetryConfig { max_retries: 4, retry_timeout: SILENCE * 3, ..RetryConfig::default() }
+    // Who waits for a server that is not there waits for seconds, not for minutes.
+    let backoff = BackoffConfig { max_backoff: Duration::from_secs(3), ..BackoffConfig::default() };
+    RetryConfig { max_retries: 4, retry_timeout: SILENCE * 3, backoff }
 }
 
 fn is_plain(url: &str) -> bool {

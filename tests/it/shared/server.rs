@@ -76,6 +76,8 @@ pub enum Fate {
     Held,
     /// It arrives, and its answer does not come back.
     Unanswered,
+    /// Nothing; but no request arrives with its conditions, as at a store that does not know them.
+    Unconditional,
 }
 
 struct State {
@@ -134,6 +136,9 @@ fn there(mut client: TcpStream, mut server: TcpStream, state: &(Mutex<State>, Co
     while let Ok(read @ 1..) = client.read(&mut buffer) {
         let (lock, changed) = state;
         let mut state = lock.lock().unwrap();
+        if state.fate == Fate::Unconditional {
+            without_conditions(&mut buffer[..read]);
+        }
         if !state.come && buffer[..read].starts_with(&state.mark) {
             state.come = true;
             changed.notify_all();
@@ -143,6 +148,7 @@ fn there(mut client: TcpStream, mut server: TcpStream, state: &(Mutex<State>, Co
                     *is_lost.lock().unwrap() = true;
                     drop(state);
                 }
+                Fate::Unconditional => drop(state),
             }
         } else {
             drop(state);
@@ -153,6 +159,16 @@ fn there(mut client: TcpStream, mut server: TcpStream, state: &(Mutex<State>, Co
     }
     let _ = server.shutdown(Shutdown::Both);
     let _ = client.shutdown(Shutdown::Both);
+}
+
+/// Makes other headers of the conditions, of the same length.
+fn without_conditions(bytes: &mut [u8]) {
+    for (known, unknown) in [(&b"if-none-match:"[..], &b"x--none-match:"[..]), (b"if-match:", b"x--match:")] {
+        let found = |bytes: &[u8]| bytes.windows(known.len()).position(|window| window.eq_ignore_ascii_case(known));
+        while let Some(at) = found(bytes) {
+            bytes[at..at + known.len()].copy_from_slice(unknown);
+        }
+    }
 }
 
 fn back(mut server: TcpStream, mut client: TcpStream, is_lost: &Mutex<bool>) {
