@@ -1,9 +1,10 @@
 //! Looks up what a [`Templated`] refers to.
 
 use super::percent;
-use super::spec::{Form, Part, Templated};
+use super::spec::{Form, Part, Remote, Templated};
 use crate::config::Home;
 use secrecy::{ExposeSecret as _, SecretString};
+use std::collections::BTreeMap;
 use std::env::VarError;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,16 @@ type Lookup = dyn Fn(&str) -> Result<String, VarError> + Send + Sync;
 pub struct Secrets {
     home: PathBuf,
     env: Box<Lookup>,
+}
+
+/// A [`Remote`] with its values, secrets included. Never printed: it has no `Debug`.
+pub struct ResolvedRemote {
+    /// The address.
+    pub address: String,
+    /// Its settings by name.
+    pub settings: BTreeMap<String, String>,
+    /// What must not be shown: the values of settings with references.
+    pub secrets: Vec<String>,
 }
 
 /// A secret that cannot be had. Names the field and the reference, never a value.
@@ -61,6 +72,27 @@ impl Secrets {
     /// The same with another environment.
     pub fn with_env(home: &Home, env: impl Fn(&str) -> Result<String, VarError> + Send + Sync + 'static) -> Self {
         Secrets { home: home.dir().to_owned(), env: Box::new(env) }
+    }
+
+    /// Puts the values into an address and its settings. `address` and `options` are the fields that they stand in.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve).
+    pub fn remote(&self, remote: &Remote, address: &str, options: &str) -> Result<ResolvedRemote, SecretError> {
+        let resolved = self.resolve(address, &remote.address)?;
+        let mut found = ResolvedRemote {
+            address: resolved.expose_secret().to_owned(),
+            settings: BTreeMap::new(),
+            secrets: Vec::new(),
+        };
+        for (name, written) in &remote.options {
+            let value = self.resolve(&format!("{options}.{name}"), written)?;
+            if written.has_reference() {
+                found.secrets.push(value.expose_secret().to_owned());
+            }
+            found.settings.insert(name.clone(), value.expose_secret().to_owned());
+        }
+        Ok(found)
     }
 
     /// Puts the values in, percent-encoded where they stand in an address's path or query or are its user name or

@@ -6,8 +6,6 @@ use crate::job::Secrets;
 use crate::objects::Objects;
 use crate::snapshot::{JobLock, Manifest, Shared, Sharing, SnapshotError};
 use crate::store::RunStore;
-use secrecy::ExposeSecret as _;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Brings a job's local snapshot to the state of the shared one. `None`: they are not shared. For who holds the job's lock. Where nothing is
@@ -43,16 +41,18 @@ pub async fn freshen(home: &Home, settings: &Settings, job: &str) -> Result<bool
     let (home, settings, job) = (home.clone(), settings.clone(), job.to_owned());
     let looking = tokio::task::spawn_blocking(move || {
         // Nearly always there is nothing to fetch, and no run has to wait for a look.
-        let shared = open(&home, &settings)?;
-        if shared.is_some_and(|shared| Sharing::is_fresh(&shared, &job, &home.snapshots(&job)).is_ok_and(|is| is)) {
+        let dir = home.snapshots(&job);
+        let Some(shared) = open(&home, &settings)? else { return Ok(true) };
+        if Sharing::is_fresh(&shared, &job, &dir).is_ok_and(|is| is) {
             return Ok(true);
         }
         let holder = format!("process {}, which looks", std::process::id());
-        let _lock = match JobLock::take(&home.snapshots(&job), &job, &holder) {
+        let _lock = match JobLock::take(&dir, &job, &holder) {
             Err(SnapshotError::Busy { .. }) => return Ok(false),
             taken => taken?,
         };
-        bring(&home, &settings, &job).map(|_| true)
+        Sharing::begin(shared, &job, &dir)?;
+        Ok(true)
     });
     looking.await.map_err(|e| PipelineError::Internal(e.to_string()))?
 }
@@ -70,16 +70,8 @@ async fn refuse_if_lost(store: &dyn RunStore, sharing: &Arc<Sharing>, mine: Opti
 fn open(home: &Home, settings: &Settings) -> Result<Option<Shared>, PipelineError> {
     let Some(remote) = &settings.snapshots.shared else { return Ok(None) };
     let secrets = Secrets::new(home);
-    let address = secrets.resolve("snapshots.url", &remote.address)?;
-    let (mut options, mut hidden) = (BTreeMap::new(), Vec::new());
-    for (name, written) in &remote.options {
-        let value = secrets.resolve(&format!("snapshots.options.{name}"), written)?;
-        if written.has_reference() {
-            hidden.push(value.expose_secret().to_owned());
-        }
-        options.insert(name.clone(), value.expose_secret().to_owned());
-    }
-    let opened = Objects::open(address.expose_secret(), &options, hidden);
+    let found = secrets.remote(remote, "snapshots.url", "snapshots.options")?;
+    let opened = Objects::open(&found.address, &found.settings, found.secrets);
     let (objects, folder) = opened
         .map_err(|fault| SnapshotError::Shared { place: remote.address.written.clone(), problem: fault.message })?;
     Ok(Some(Shared::new(objects, &folder)))

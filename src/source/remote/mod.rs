@@ -23,12 +23,9 @@ mod sftp;
 
 use super::pick::{self, Candidate, Found, walk};
 use super::{Ask, Environment, Source, SourceError, Stream, chosen};
-use crate::job::secrets::SecretError;
 use crate::job::spec::{FilesSource, Remote, Scheme};
 use folder::Folder;
 use place::Place;
-use secrecy::ExposeSecret as _;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -44,38 +41,16 @@ pub struct RemoteFiles {
     read: Reader,
 }
 
-/// An address with its settings, secrets included.
-struct Resolved {
-    address: String,
-    settings: BTreeMap<String, String>,
-    /// What must not be shown.
-    secrets: Vec<String>,
-}
-
 impl RemoteFiles {
     /// Nothing is looked at yet.
     pub fn new(files: FilesSource, remote: Remote, environment: Arc<Environment>, read: Reader) -> Self {
         RemoteFiles { files, remote, environment, read }
     }
 
-    fn resolve(&self) -> Result<Resolved, SourceError> {
-        let secrets = &self.environment.secrets;
-        let failed = |error: SecretError| SourceError::new(error.to_string());
-        let address = secrets.resolve("source.path", &self.remote.address).map_err(failed)?;
-        let (mut settings, mut hidden) = (BTreeMap::new(), Vec::new());
-        for (name, written) in &self.remote.options {
-            let value = secrets.resolve(&format!("source.options.{name}"), written).map_err(failed)?;
-            if written.has_reference() {
-                hidden.push(value.expose_secret().to_owned());
-            }
-            settings.insert(name.clone(), value.expose_secret().to_owned());
-        }
-        Ok(Resolved { address: address.expose_secret().to_owned(), settings, secrets: hidden })
-    }
-
     /// The place, and the path or pattern at it.
     fn place(&self) -> Result<(Box<dyn Place>, String), SourceError> {
-        let resolved = self.resolve()?;
+        let resolved = self.environment.secrets.remote(&self.remote, "source.path", "source.options");
+        let resolved = resolved.map_err(|error| SourceError::new(error.to_string()))?;
         Ok(match self.remote.scheme {
             Scheme::Sftp => {
                 let (sftp, path) = sftp::Sftp::new(&resolved.address, &resolved.settings, self.environment.home())?;
