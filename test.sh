@@ -57,6 +57,8 @@ if ! ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && ! command -v postg
   [ -e /etc/postgresql-common/createcluster.conf ] || echo 'create_main_cluster = false' | as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
   install postgresql
 fi
+# Sources are tested behind a pooler as well.
+[ -x /usr/sbin/pgbouncer ] || install pgbouncer
 # The source `mysql` is tested on a real MariaDB.
 [ -x /usr/sbin/mariadbd ] || command -v mariadbd >/dev/null || install mariadb-server
 # Postgres does not run as root; the tests step down to its own user.

@@ -26,6 +26,7 @@ mod scan;
 mod seen;
 mod send;
 mod service;
+mod shared;
 mod since;
 mod spill;
 mod survey;
@@ -41,6 +42,7 @@ pub use plan::{Purpose, Resources, plan_blocking};
 pub use planned::{PlanInput, Planned};
 pub use sample::{Answering, Sample, sample};
 pub use send::{SendProgress, check_destination, missing_secrets};
+pub use shared::freshen;
 pub use since::Reach;
 pub use survey::{Asked, Observed, Survey, Surveyed, survey, survey_of_job};
 
@@ -52,7 +54,7 @@ use crate::job::secrets::SecretError;
 use crate::job::spec::Job;
 use crate::normalise::{BatchError, Drift, PlanError};
 use crate::receipt::Counts;
-use crate::snapshot::{JobLock, Manifest, SnapshotError};
+use crate::snapshot::{JobLock, Manifest, Sharing, SnapshotError};
 use crate::source::SourceError;
 use crate::store::{RunRecord, RunState, RunStore, StoreError};
 use crate::template::TemplateError;
@@ -246,8 +248,9 @@ impl Runner {
         let dir = self.home.snapshots(&job.name);
         let run = self.clock.run_id();
         let _lock = self.lock(&job, &run)?;
+        let sharing = shared::begin(self, &job.name).await?;
         let mut record = RunRecord::new(&run, &job.name, self.clock.now());
-        let outcome = self.stages(&job, &dir, how, &mut record).await;
+        let outcome = self.stages(&job, &dir, how, sharing, &mut record).await;
         let outcome = self.close(outcome, &mut record).await;
         tidy::forget_old_runs(self, &job.name, &dir).await;
         outcome
@@ -260,9 +263,12 @@ impl Runner {
     pub async fn retry(&self, job: Arc<Job>) -> Result<RunReport, PipelineError> {
         let dir = self.home.snapshots(&job.name);
         let nothing = || PipelineError::NothingPublished(job.name.clone());
-        let manifest = Manifest::load(&dir)?.ok_or_else(nothing)?;
-        let _lock = self.lock(&job, &manifest.run)?;
-        // Another run may have published while nobody held the lock.
+        if self.settings.snapshots.shared.is_none() {
+            // No folder is made for a job that has none.
+            Manifest::load(&dir)?.ok_or_else(nothing)?;
+        }
+        let _lock = self.lock(&job, "retry")?;
+        shared::begin(self, &job.name).await?;
         let manifest = Manifest::load(&dir)?.ok_or_else(nothing)?;
         course::recover(self, &job.name, Some(&manifest)).await?;
         let Some(mut record) = self.store.run(&manifest.run).await? else {
@@ -296,6 +302,7 @@ impl Runner {
         job: &Arc<Job>,
         dir: &Path,
         how: How,
+        sharing: Option<Arc<Sharing>>,
         record: &mut RunRecord,
     ) -> Result<RunReport, PipelineError> {
         let (run, started_at) = (record.id.clone(), record.started_at);
@@ -320,7 +327,7 @@ impl Runner {
             return Ok(RunReport::held(run, counts, planned.held.clone(), Some(Arc::new(planned))));
         }
         failpoint!("plan.ready");
-        let planned = Arc::new(self.publish(planned).await?);
+        let planned = Arc::new(self.publish(planned, sharing).await?);
         failpoint!("publish.done");
         let course = course.published().await?;
         if !how.sends {
@@ -347,9 +354,9 @@ impl Runner {
         Ok(RunReport::sent(run, sent, None))
     }
 
-    async fn publish(&self, mut planned: Planned) -> Result<Planned, PipelineError> {
+    async fn publish(&self, mut planned: Planned, sharing: Option<Arc<Sharing>>) -> Result<Planned, PipelineError> {
         let at = self.clock.now();
-        let published = tokio::task::spawn_blocking(move || planned.publish(at).map(|_| planned));
+        let published = tokio::task::spawn_blocking(move || planned.publish(at, sharing.as_deref()).map(|_| planned));
         published.await.map_err(|e| PipelineError::Internal(e.to_string()))?
     }
 }

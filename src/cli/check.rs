@@ -108,6 +108,9 @@ pub(super) async fn problems_besides_secrets(context: &Context, job: Arc<Job>) -
 async fn check(context: &Context, job: Arc<Job>, store: Option<&dyn RunStore>) -> Checked {
     let mut checked = Checked { name: job.name.clone(), problems: Vec::new(), notes: Vec::new(), body: None };
     checked.problems.extend(secret_problems(context, &job));
+    if let Err(error) = context.freshen(&job.name).await {
+        checked.problems.push(format!("{error:#}"));
+    }
     look(context, job, store, &mut checked).await;
     checked
 }

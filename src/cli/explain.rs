@@ -27,6 +27,7 @@ pub struct ExplainArgs {
 pub async fn run(context: &Context, args: ExplainArgs) -> anyhow::Result<Exit> {
     let job = Arc::new(load_job(&context.home, &args.job)?);
     let name = job.name.clone();
+    context.freshen(&name).await?;
     let store = context.look_into_store().await?;
     let state = store.as_deref().map(|store| store as &dyn RunStore);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);

@@ -36,11 +36,12 @@ pub enum Action {
 pub async fn run(context: &Context, args: SchemaArgs) -> anyhow::Result<Exit> {
     let job = Arc::new(load_job(&context.home, &args.job)?);
     let name = job.name.clone();
+    context.freshen(&name).await?;
     let store = context.look_into_store().await?;
     let state = store.as_deref().map(|s| s as &dyn RunStore);
     let found = match args.action {
         Action::Show => pipeline::pinning(job, &context.home, state, &context.clock).await,
-        Action::Accept => pipeline::accept_schema(job, &context.home, state, &context.clock).await,
+        Action::Accept => pipeline::accept_schema(job, &context.home, &context.settings, state, &context.clock).await,
     };
     if let Some(store) = &store {
         store.close().await;

@@ -2,6 +2,7 @@
 
 use super::Context;
 use crate::job::Secrets;
+use crate::pipeline;
 use crate::store::postgres::Server;
 use crate::store::{Place, StateStore};
 use anyhow::Context as _;
@@ -18,6 +19,17 @@ impl Context {
         }
         let server = Server::parse(&url, &settings.schema).context("[store] url in nightmark.toml")?;
         Ok(Place::Postgres(Box::new(server)))
+    }
+
+    /// Brings the snapshot of a job to what is shared of it, if it is shared: what is looked at then is not of an earlier night.
+    ///
+    /// # Errors
+    /// A store that cannot be reached, a disk that cannot be written.
+    pub async fn freshen(&self, job: &str) -> anyhow::Result<()> {
+        if !pipeline::freshen(&self.home, &self.settings, job).await? {
+            eprintln!("a run of job `{job}` is on: this is what it began with");
+        }
+        Ok(())
     }
 
     /// The state, for commands that change it.

@@ -9,11 +9,13 @@ mod address;
 mod admin;
 mod receiver;
 mod settings;
+mod snapshots;
 mod store;
 
 pub use admin::AdminSettings;
 pub use receiver::{ReceiverSettings, TlsSettings};
 pub use settings::{DEFAULT, DeliverySettings, LogFormat, LogSettings, RunsSettings, Settings, SettingsError};
+pub use snapshots::SnapshotsSettings;
 pub use store::StoreSettings;
 
 use std::path::{Path, PathBuf};

@@ -3,6 +3,7 @@
 use super::Home;
 use super::admin::{AdminSettings, RawAdmin};
 use super::receiver::{RawReceiver, ReceiverSettings};
+use super::snapshots::{self, RawSnapshots, SnapshotsSettings};
 use super::store::{self, RawStore, StoreSettings};
 use crate::job::document::Document;
 use crate::job::problem::{Fault, Invalid, Problem};
@@ -34,6 +35,8 @@ pub struct Settings {
     pub runs: RunsSettings,
     /// Where the state is.
     pub store: StoreSettings,
+    /// Where snapshots are shared.
+    pub snapshots: SnapshotsSettings,
 }
 
 /// `[log]`
@@ -143,6 +146,7 @@ fn check(doc: &mut Document<'_>, raw: &Raw) -> Option<Settings> {
     let admin = raw.admin.check(doc);
     let interval = doc.accept("delivery.receipt_interval", units::duration(&raw.delivery.receipt_interval));
     let store = store::check(doc, &raw.store);
+    let snapshots = snapshots::check(doc, &raw.snapshots);
     Some(Settings {
         receiver: receiver?,
         admin: admin?,
@@ -150,6 +154,7 @@ fn check(doc: &mut Document<'_>, raw: &Raw) -> Option<Settings> {
         delivery: DeliverySettings { receipt_rows: raw.delivery.receipt_rows, receipt_interval: interval? },
         runs: raw.runs,
         store: store?,
+        snapshots: snapshots?,
     })
 }
 
@@ -175,6 +180,7 @@ struct Raw {
     delivery: RawDelivery,
     runs: RunsSettings,
     store: RawStore,
+    snapshots: RawSnapshots,
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -10,6 +10,7 @@
 
 pub(crate) mod blackout;
 pub(crate) mod document;
+pub(crate) mod lexis;
 pub mod load;
 pub(crate) mod percent;
 pub mod problem;
@@ -30,4 +31,5 @@ pub use load::{JobError, load_all, load_job};
 pub use problem::{Invalid, Problem};
 pub use schema::job_schema;
 pub use secrets::{SecretError, Secrets};
+pub(crate) use validate::bucket;
 pub use validate::parse;

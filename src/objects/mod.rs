@@ -7,18 +7,23 @@
 //! failed; what failed on the way is tried again a few times.
 //!
 //! Deliberately absent: which objects, and what becomes of them.
+//!
+//! Reading is here; `write` writes, on condition where two may do so.
 
 mod build;
 mod fault;
+mod runtime;
+mod write;
 
 pub use fault::{Fault, Why};
+pub use write::{Condition, Version};
 
 use futures_util::StreamExt as _;
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore};
+use runtime::Runtime;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tokio::runtime::Runtime;
 
 /// A bucket, a container, or a server of HTTP.
 #[derive(Debug)]
@@ -43,8 +48,7 @@ impl Objects {
         secrets: Vec<String>,
     ) -> Result<(Objects, String), Fault> {
         let failed = |message: String| Fault { why: Why::Other, message, hint: None };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|e| failed(format!("cannot be begun: {e}")))?;
+        let runtime = Runtime::new().map_err(|e| failed(format!("cannot be begun: {e}")))?;
         let built = {
             // Clients are made within the runtime that they run on.
             let _inside = runtime.enter();
@@ -52,6 +56,12 @@ impl Objects {
         };
         let build::Built { store, root, path, is_http } = built;
         Ok((Objects { runtime, store, root, secrets, is_http }, path))
+    }
+
+    /// Whether an object that is written anew goes on to be sent as it was to whoever is reading it: a server of HTTP may send a file that is just
+    /// being written.
+    pub fn keeps_versions(&self) -> bool {
+        !self.is_http
     }
 
     /// How a path reads in messages.
@@ -119,7 +129,8 @@ impl Objects {
             };
             let found = found.map_err(|error| self.fault(&error))?;
             // There are servers that do not look at If-Match.
-            if tag.is_some_and(|tag| found.meta.e_tag.as_deref() != Some(tag)) {
+            let bare = |tag: &str| tag.trim_matches('"').to_owned();
+            if tag.is_some_and(|tag| found.meta.e_tag.as_deref().map(bare) != Some(bare(tag))) {
                 return Err(Fault { why: Why::Changed, message: "has changed".to_owned(), hint: None });
             }
             let mut pieces = found.into_stream();

@@ -9,6 +9,7 @@ use super::{PipelineError, Runner};
 use crate::receipt::{Counts, Progress};
 use crate::snapshot::Manifest;
 use crate::store::{RunRecord, RunState, StoreError};
+use chrono::{DateTime, Utc};
 use std::marker::PhantomData;
 use std::path::Path;
 
@@ -163,6 +164,9 @@ pub(super) async fn failed(runner: &Runner, record: &mut RunRecord, error: &Pipe
 /// Brings runs to their end whose process is gone. `manifest`: what is published.
 pub(super) async fn recover(runner: &Runner, job: &str, manifest: Option<&Manifest>) -> Result<(), StoreError> {
     let now = runner.clock.now();
+    if let Some(manifest) = manifest {
+        after_all(runner, &manifest.run, now).await?;
+    }
     for mut run in runner.store.open_runs(job).await? {
         let is_current = manifest.is_some_and(|m| m.run == run.id);
         match run.state {
@@ -205,6 +209,18 @@ pub(super) async fn recover(runner: &Runner, job: &str, manifest: Option<&Manife
         }
     }
     Ok(())
+}
+
+/// A run that was given up may have been published all the same: the answer of the store that snapshots are shared in was lost.
+async fn after_all(runner: &Runner, run: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
+    let Some(mut run) = runner.store.run(run).await? else { return Ok(()) };
+    if !matches!(run.state, RunState::Failed | RunState::Discarded) {
+        return Ok(());
+    }
+    run.state = RunState::Published;
+    run.counts = run.counts.delivered(&Progress::default(), 0);
+    run.reason = Some("it was given up, and turned out to be published; nothing was sent".to_owned());
+    runner.store.put_run(&run, now).await
 }
 
 const CUT_OFF: &str = "its process ended while it was sending; what may have been in flight counts as unknown";

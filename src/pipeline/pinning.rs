@@ -8,9 +8,9 @@ mod words;
 use super::columns::Columns;
 use super::extract::{is_wanted, role, source_error};
 use super::planned::PlanInput;
-use super::{PipelineError, Reach};
+use super::{PipelineError, Reach, shared};
 use crate::clock::Clock;
-use crate::config::Home;
+use crate::config::{Home, Settings};
 use crate::job::spec::Job;
 use crate::normalise::{DriftProblem, Plan, PlanError, accepted};
 use crate::row::{Kind, Schema};
@@ -104,19 +104,22 @@ pub async fn pinning(
 pub async fn accept(
     job: Arc<Job>,
     home: &Home,
+    settings: &Settings,
     store: Option<&dyn RunStore>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Option<Pinning>, PipelineError> {
     let input = PlanInput::to_look(job, home, store, clock, Reach::SinceLastSuccess).await?;
+    let (home, settings) = (home.clone(), settings.clone());
     let accepting = tokio::task::spawn_blocking(move || {
         if Manifest::load(&input.dir)?.is_none() {
             return Ok(None);
         }
         let holder = format!("process {}, schema accept", std::process::id());
         let _lock = JobLock::take(&input.dir, &input.job.name, &holder)?;
+        let sharing = shared::begin_blocking(&home, &settings, &input.job.name)?;
         let Some(pinning) = look(&input)? else { return Ok(None) };
         if pinning.refused.is_empty() && !pinning.changes.is_empty() {
-            pinning.manifest.repin(&input.dir, pinning.schema.clone(), pinning.input.clone())?;
+            pinning.manifest.repin(&input.dir, pinning.schema.clone(), pinning.input.clone(), sharing.as_deref())?;
         }
         Ok(Some(pinning))
     });

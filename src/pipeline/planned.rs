@@ -11,7 +11,7 @@ use crate::job::spec::Job;
 use crate::normalise::Rejects;
 use crate::receipt::Counts;
 use crate::row::Schema;
-use crate::snapshot::{ChangeBatch, ChangeSet, Manifest, Publication, Publishing};
+use crate::snapshot::{ChangeBatch, ChangeSet, Manifest, Publication, Publishing, Sharing};
 use crate::source::{Environment, Parameters};
 use crate::store::RunStore;
 use crate::template::RenderError;
@@ -104,14 +104,14 @@ pub struct Planned {
 }
 
 impl Planned {
-    /// Makes the draft the current snapshot.
+    /// Makes the draft the current snapshot; the shared one too, and first, if there is one.
     ///
     /// # Errors
-    /// A full or read-only disk, and a plan that is only shown.
-    pub fn publish(&mut self, at: DateTime<Utc>) -> Result<Manifest, PipelineError> {
+    /// A full or read-only disk, a shared snapshot that another daemon has published in, and a plan that is only shown.
+    pub fn publish(&mut self, at: DateTime<Utc>, sharing: Option<&Sharing>) -> Result<Manifest, PipelineError> {
         let of = &self.publishing;
         let since = self.of.environment.parameters.last_success.filter(|_| self.partial);
-        let publication = Publication { job: &self.of.job.name, at, of, pinned: &self.pinned, since };
+        let publication = Publication { job: &self.of.job.name, at, of, pinned: &self.pinned, since, sharing };
         match &mut self.place {
             Left::Finished(draft) => Ok(draft.publish(&publication)?),
             Left::Scratch(_) => Err(PipelineError::Internal("a preview cannot be published".to_owned())),

@@ -8,7 +8,7 @@ use super::manifest::FORMAT;
 use super::order::OrderWriter;
 use super::sidecar::SidecarWriter;
 use super::unknown::Unknown;
-use super::{FileEntry, Manifest, SnapshotError, run_folders, waiting};
+use super::{FileEntry, Manifest, Sharing, SnapshotError, run_folders, waiting};
 use crate::diff::{Entry, Origin, Pending};
 use crate::row::Schema;
 use chrono::{DateTime, Utc};
@@ -88,6 +88,8 @@ pub struct Publication<'a> {
     pub pinned: &'a Schema,
     /// From when on the extract had the orgs that have changed; `None`: it had all.
     pub since: Option<DateTime<Utc>>,
+    /// Where it is published too, and first.
+    pub sharing: Option<&'a Sharing>,
 }
 
 impl Draft {
@@ -306,11 +308,11 @@ impl Finished {
             order: self.order.clone(),
             since: publication.since,
         };
-        self.switch(&manifest)?;
+        self.switch(&manifest, publication.sharing)?;
         Ok(manifest)
     }
 
-    fn switch(&mut self, manifest: &Manifest) -> Result<(), SnapshotError> {
+    fn switch(&mut self, manifest: &Manifest, sharing: Option<&Sharing>) -> Result<(), SnapshotError> {
         let folder = self.folder.dir.join(&self.folder.run);
         // A copy stays with the files, so that the run can be read when it is no longer the current one.
         manifest.write(&folder.join(Manifest::FILE))?;
@@ -323,12 +325,18 @@ impl Finished {
         }
         // The folder's own entry must be there before a manifest refers to it.
         files::sync_dir(&self.folder.dir)?;
+        if let Some(sharing) = sharing {
+            sharing.publish(&self.folder.dir, manifest)?;
+        }
         // From here on the folder may be named by a manifest: it is not removed, whatever fails. The next publication removes
         // it if it is not.
         self.folder.published = true;
         manifest.store(&self.folder.dir)?;
         failpoint!("retire.before");
         retire(&self.folder.dir, before.as_deref(), &self.folder.run);
+        if let Some(sharing) = sharing {
+            sharing.retire(before.as_deref(), &self.folder.run);
+        }
         Ok(())
     }
 }
@@ -360,24 +368,30 @@ impl Manifest {
     }
 
     /// Writes the file. Its name is durable only once its folder is.
-    fn write(&self, path: &Path) -> Result<(), SnapshotError> {
+    pub(super) fn write(&self, path: &Path) -> Result<(), SnapshotError> {
         let text = self.sealed().map_err(|e| SnapshotError::damaged(path, e))?;
         let mut file = fs::File::create(path).map_err(SnapshotError::io(path))?;
         file.write_all(&text).and_then(|()| file.sync_all()).map_err(SnapshotError::io(path))
     }
 }
 
-/// Removes all but the newest published runs, and what runs that were killed have left since `before`, the run that was
-/// current until now. A folder that cannot be removed is tried again next time.
-fn retire(dir: &Path, before: Option<&str>, current: &str) {
-    let Ok(mut runs) = run_folders(dir) else { return };
+/// Of all runs that have a folder, in order, those that need none any more.
+pub(super) fn to_retire(mut runs: Vec<String>, before: Option<&str>, current: &str) -> Vec<String> {
     runs.retain(|run| run.as_str() < current);
     // Only one run of a job is on at a time, so what is between the two was never published.
     let left = runs.split_off(runs.partition_point(|run| before.is_some_and(|before| run.as_str() <= before)));
-    let surplus = runs.len().saturating_sub(KEPT - 1);
-    for run in runs[..surplus].iter().chain(&left) {
+    runs.truncate(runs.len().saturating_sub(KEPT - 1));
+    runs.extend(left);
+    runs
+}
+
+/// Removes all but the newest published runs, and what runs that were killed have left since `before`, the run that was
+/// current until now. A folder that cannot be removed is tried again next time.
+fn retire(dir: &Path, before: Option<&str>, current: &str) {
+    let Ok(runs) = run_folders(dir) else { return };
+    for run in to_retire(runs, before, current) {
         failpoint!("retire.folder");
-        if let Err(error) = fs::remove_dir_all(dir.join(run)) {
+        if let Err(error) = fs::remove_dir_all(dir.join(&run)) {
             tracing::warn!(run, %error, "an old snapshot could not be removed");
         }
     }

@@ -88,7 +88,7 @@ impl Manifest {
         serde_json::to_vec_pretty(&fields)
     }
 
-    fn unsealed(text: &[u8], path: &Path) -> Result<Self, SnapshotError> {
+    pub(super) fn unsealed(text: &[u8], path: &Path) -> Result<Self, SnapshotError> {
         let damaged = |e: serde_json::Error| SnapshotError::damaged(path, e);
         let mut fields: Map<String, Value> = serde_json::from_slice(text).map_err(damaged)?;
         // The format is looked at first: a newer manifest may have any other shape.
@@ -149,7 +149,7 @@ mod tests {
         }
     }
 
-    fn unsealed(text: &[u8]) -> Result<Manifest, SnapshotError> {
+    pub(super) fn unsealed(text: &[u8]) -> Result<Manifest, SnapshotError> {
         Manifest::unsealed(text, Path::new("manifest.json"))
     }
 

@@ -17,6 +17,7 @@
 //! snapshots/JOB/RUN/manifest.json        the manifest with which the run was published, for looking at it later
 //! snapshots/JOB/RUN/waiting.parquet      earlier changes whose org is not seen tonight; only if there are any
 //! snapshots/JOB/lock                     held while a run of the job is on
+//! snapshots/JOB/shared                   where the snapshot is shared, if it is (`[snapshots]`)
 //! ```
 
 mod base;
@@ -33,6 +34,7 @@ mod orgs;
 mod overlay;
 mod published;
 mod read;
+mod shared;
 mod sidecar;
 mod table;
 mod unknown;
@@ -51,6 +53,7 @@ pub use manifest::{FileEntry, Manifest};
 pub use order::OrderWriter;
 pub use orgs::{Between, OrgDifference, known_orgs};
 pub use published::{PublishedRun, published, run_folders, unclaimed};
+pub use shared::{Shared, Sharing};
 pub use sidecar::Partition;
 pub use unknown::Unknown;
 pub use verify::{Verified, verify};
@@ -134,6 +137,39 @@ pub enum SnapshotError {
         job: String,
         /// What the lock file says about it.
         holder: String,
+    },
+    /// The object store that snapshots are shared in.
+    #[error("the shared snapshot {place}: {problem}")]
+    Shared {
+        /// The object or folder.
+        place: String,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// Another daemon has published meanwhile.
+    #[error(
+        "another daemon has published run {by} of job `{job}` in the shared snapshot since this run began: nothing of this run was published \
+         or sent, and the next run goes on from theirs. Let one daemon run the job at a time"
+    )]
+    Overtaken {
+        /// The job.
+        job: String,
+        /// Their run.
+        by: String,
+    },
+    /// The shared manifest is gone.
+    #[error(
+        "{place} is gone, although run {run} was published there: bring it back (the copy is {copy}), or, to share what this machine has, remove {mark}"
+    )]
+    Unshared {
+        /// The manifest that is gone.
+        place: String,
+        /// The last run that is known here.
+        run: String,
+        /// A copy of the manifest.
+        copy: PathBuf,
+        /// What says that the snapshot was shared there.
+        mark: PathBuf,
     },
     /// Values could not be put in columns.
     #[error("the snapshot could not be built: {0}")]

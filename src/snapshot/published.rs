@@ -1,7 +1,7 @@
 //! The published runs that are still on disk: which there are, and what each of them consists of.
 
 use super::read::Table;
-use super::{Basis, ChangeSet, Manifest, RESERVED_PREFIX, Shape, SnapshotError};
+use super::{Basis, ChangeSet, Manifest, RESERVED_PREFIX, Shape, Sharing, SnapshotError};
 use crate::row::{Column, Kind, Schema};
 use std::path::Path;
 use std::sync::Arc;
@@ -101,12 +101,21 @@ impl Manifest {
         self.base.iter().chain([&self.sidecar, &self.changes]).chain(&self.waiting).chain(&self.order)
     }
 
-    /// The same files under another pinned schema, as the current manifest. Only for who holds the job's lock.
+    /// The same files under another pinned schema, as the current manifest, in the shared snapshot first. Only for who holds the job's lock.
     ///
     /// # Errors
     /// A full or read-only disk; the earlier manifest stays in force.
-    pub fn repin(&self, dir: &Path, schema: Schema, input: Option<Schema>) -> Result<Self, SnapshotError> {
+    pub fn repin(
+        &self,
+        dir: &Path,
+        schema: Schema,
+        input: Option<Schema>,
+        sharing: Option<&Sharing>,
+    ) -> Result<Self, SnapshotError> {
         let manifest = Manifest { schema, input, ..self.clone() };
+        if let Some(sharing) = sharing {
+            sharing.put(dir, &manifest)?;
+        }
         manifest.store(dir)?;
         Ok(manifest)
     }

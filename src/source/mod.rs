@@ -19,7 +19,7 @@ mod caught;
 mod chosen;
 mod environment;
 pub mod files;
-pub mod model;
+mod model;
 mod parameters;
 pub mod pick;
 mod remote;

@@ -3,6 +3,7 @@
 mod dbt;
 
 use super::SourceError;
+use crate::job::lexis;
 use crate::job::spec::Model;
 use std::path::Path;
 
@@ -41,11 +42,11 @@ pub fn query(model: &Model, quotes: Quotes) -> Result<String, SourceError> {
         }
         Model::Dbt { written, project, model } => dbt::compiled(written, project, model)?,
     };
-    let text = text.trim().trim_end_matches(|c: char| c == ';' || c.is_whitespace());
-    if text.is_empty() {
+    let statement = lexis::statement(&text);
+    if lexis::is_empty(&statement) {
         return Err(SourceError::new(format!("{} has no query in it", describe(model))));
     }
-    Ok(text.to_owned())
+    Ok(statement)
 }
 
 /// How a model reads in messages.

@@ -3,6 +3,7 @@
 //! Values are bound by the database's own means and never become text of the query, so nothing in them can be taken for SQL.
 
 use super::SourceError;
+use crate::job::lexis::{self, Kind};
 use chrono::{DateTime, NaiveDate, Utc};
 
 /// What a query may ask for.
@@ -33,6 +34,10 @@ impl Parameters {
 
 impl Parameter {
     const NAMES: [(&str, Parameter); 2] = [("last_success", Parameter::LastSuccess), ("run_date", Parameter::RunDate)];
+
+    fn named(name: &str) -> Option<Parameter> {
+        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, parameter)| *parameter)
+    }
 }
 
 /// A query with the database's own placeholders.
@@ -44,41 +49,58 @@ pub struct Bound {
     pub parameters: Vec<Parameter>,
 }
 
-/// Puts placeholders in the place of `{{…}}`. `placeholder`: the one of the given number, counted from 1, such as `$1::timestamptz` or `?`.
+/// Puts placeholders in the place of `{{…}}`, but for those in comments, and those in quotes that name no parameter (`'{{1,2}}'::int[]`). `placeholder`:
+/// the one of the given number, counted from 1, such as `$1::timestamptz` or `?`.
 ///
 /// # Errors
-/// A name that there is not, braces without an end, and a parameter in a text literal, where a database sees no placeholder.
+/// A name that there is not, braces without an end, and a parameter in quotes, where a database sees no placeholder.
 pub fn bind(sql: &str, placeholder: &dyn Fn(usize, Parameter) -> String) -> Result<Bound, SourceError> {
     let mut bound = Bound { sql: String::with_capacity(sql.len()), parameters: Vec::new() };
-    let mut rest = sql;
-    while let Some((before, after)) = rest.split_once("{{") {
-        bound.sql.push_str(before);
-        let (inside, behind) = after
-            .split_once("}}")
-            .ok_or_else(|| SourceError::new("the query has `{{` without a closing `}}`").hint(FORMS))?;
-        let name = inside.trim();
-        let found = Parameter::NAMES.iter().find(|(known, _)| *known == name);
-        let (_, parameter) = found.ok_or_else(|| {
-            SourceError::new(format!("the query asks for `{{{{{name}}}}}`, which there is not")).hint(FORMS)
-        })?;
-        if is_in_literal(&bound.sql) {
-            return Err(SourceError::new(format!("the query has `{{{{{name}}}}}` in quotes"))
-                .hint("take the quotes away: it is bound as a value and never pasted as text"));
+    for (kind, range) in lexis::parts(sql) {
+        let part = &sql[range];
+        match kind {
+            Kind::Comment => bound.sql.push_str(part),
+            Kind::Quoted => {
+                not_quoted(part)?;
+                bound.sql.push_str(part);
+            }
+            Kind::Code => bound.code(part, placeholder)?,
         }
-        bound.parameters.push(*parameter);
-        bound.sql.push_str(&placeholder(bound.parameters.len(), *parameter));
-        rest = behind;
     }
-    bound.sql.push_str(rest);
     Ok(bound)
 }
 
-const FORMS: &str = "there are `{{last_success}}` (a timestamp) and `{{run_date}}` (a date)";
-
-/// Whether what follows the text stands in a literal of single quotes. Quotes in comments are not looked for: at worst a query is refused.
-fn is_in_literal(before: &str) -> bool {
-    before.bytes().filter(|byte| *byte == b'\'').count() % 2 == 1
+impl Bound {
+    fn code(&mut self, mut rest: &str, placeholder: &dyn Fn(usize, Parameter) -> String) -> Result<(), SourceError> {
+        while let Some((before, after)) = rest.split_once("{{") {
+            self.sql.push_str(before);
+            let (inside, behind) = after
+                .split_once("}}")
+                .ok_or_else(|| SourceError::new("the query has `{{` without a closing `}}`").hint(FORMS))?;
+            let name = inside.trim();
+            let parameter = Parameter::named(name).ok_or_else(|| {
+                SourceError::new(format!("the query asks for `{{{{{name}}}}}`, which there is not")).hint(FORMS)
+            })?;
+            self.parameters.push(parameter);
+            self.sql.push_str(&placeholder(self.parameters.len(), parameter));
+            rest = behind;
+        }
+        self.sql.push_str(rest);
+        Ok(())
+    }
 }
+
+/// A parameter in quotes would be text.
+fn not_quoted(part: &str) -> Result<(), SourceError> {
+    let mut names = part.split("{{").skip(1).filter_map(|after| after.split_once("}}")).map(|(name, _)| name.trim());
+    match names.find(|name| Parameter::named(name).is_some()) {
+        Some(name) => Err(SourceError::new(format!("the query has `{{{{{name}}}}}` in quotes"))
+            .hint("take the quotes away: it is bound as a value and never pasted as text")),
+        None => Ok(()),
+    }
+}
+
+const FORMS: &str = "there are `{{last_success}}` (a timestamp) and `{{run_date}}` (a date)";
 
 #[cfg(test)]
 mod tests {
@@ -99,11 +121,21 @@ mod tests {
     }
 
     #[test]
+    fn comments_and_texts_are_left_alone() {
+        let sql =
+            "SELECT '{{1,2},{3,4}}'::int[] -- don't ask {{last_week}}\n/* nor {{run_date}} */ WHERE a > {{run_date}}";
+        let bound = numbered(sql).unwrap();
+        assert_eq!(bound.sql, sql.replace("a > {{run_date}}", "a > $1"));
+        assert_eq!(bound.parameters, [Parameter::RunDate]);
+    }
+
+    #[test]
     fn what_cannot_be_bound_is_an_error() {
         for (sql, part) in [
             ("SELECT {{last_succes}}", "`{{last_succes}}`"),
             ("SELECT {{last_success", "without a closing"),
             ("SELECT '{{run_date}}'", "in quotes"),
+            ("SELECT \"{{ last_success }}\"", "in quotes"),
             ("SELECT {{}}", "`{{}}`"),
         ] {
             let error = numbered(sql).unwrap_err();

@@ -65,14 +65,14 @@ fn where_partitions_go_to_disk_no_order_is_written() {
     let rows: Vec<Row> = (0..3_000).map(|org| (org, 1)).collect();
     for (night, memory, is_written) in [(0, 1 << 30, true), (1, 1_000, false), (2, 1 << 30, true)] {
         let planned = plan_within(home.path(), night, &rows, Resources { memory, threads: 2 });
-        planned.unwrap().publish(chrono::DateTime::UNIX_EPOCH).unwrap();
+        planned.unwrap().publish(chrono::DateTime::UNIX_EPOCH, None).unwrap();
         assert_eq!(order_of(home.path()).is_some(), is_written, "night {night}");
     }
 }
 
 /// Publishes a night and returns its files besides the manifest of the job.
 fn publish(home: &Path, night: usize, rows: &[Row], threads: usize) -> Vec<(String, Vec<u8>)> {
-    plan(home, night, rows, threads).unwrap().publish(chrono::DateTime::UNIX_EPOCH).unwrap();
+    plan(home, night, rows, threads).unwrap().publish(chrono::DateTime::UNIX_EPOCH, None).unwrap();
     let folder = std::fs::read_dir(home.join("snapshots").join(format!("{:026}", night + 1))).unwrap();
     let file =
         |entry: std::fs::DirEntry| (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap());
@@ -89,7 +89,7 @@ fn forget_order(home: &Path) {
     let dir = home.join("snapshots");
     let manifest = Manifest::load(&dir).unwrap().unwrap();
     let (schema, input) = (manifest.schema.clone(), manifest.input.clone());
-    Manifest { order: None, ..manifest }.repin(&dir, schema, input).unwrap();
+    Manifest { order: None, ..manifest }.repin(&dir, schema, input, None).unwrap();
 }
 
 /// The second night, with the order of the first known and not known, by one thread and by several. Returns whether the order

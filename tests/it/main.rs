@@ -34,6 +34,7 @@ mod receiver;
 mod redaction;
 mod reference_bodies;
 mod remote;
+mod shared;
 mod snapshot_model;
 mod snapshots;
 mod sources;

@@ -236,7 +236,7 @@ fn real_night(dir: &Path, number: usize, night: &Night, progress: &Progress) -> 
     // Half of the nights do without memory, and some with several threads.
     let resources = Resources { memory: if number.is_multiple_of(2) { 1 << 30 } else { 64 }, threads: 1 + number % 3 };
     let mut planned = plan_blocking(input, progress, SEED, resources, Purpose::Run).unwrap();
-    planned.publish(chrono::DateTime::UNIX_EPOCH).unwrap();
+    planned.publish(chrono::DateTime::UNIX_EPOCH, None).unwrap();
     let (mut changes, mut ids) = (Vec::new(), Vec::new());
     for batch in planned.batches().unwrap() {
         let batch = batch.unwrap();

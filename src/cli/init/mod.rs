@@ -203,17 +203,19 @@ fn write(file: &Path, text: &str, force: bool) -> anyhow::Result<()> {
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder).with_context(cannot)?;
     }
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true);
-    match force {
-        true => options.create(true).truncate(true),
-        // Somebody may have made it while questions were answered.
-        false => options.create_new(true),
-    };
-    let mut opened = options.open(file).with_context(cannot)?;
-    opened.write_all(text.as_bytes()).with_context(cannot)?;
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Beside it, so that whoever reads the folder, or comes after a kill, never finds half a job. Hidden files are none.
+    let mut draft = tempfile::Builder::new().prefix(".nightmark-init-").tempfile_in(folder).with_context(cannot)?;
+    draft.write_all(text.as_bytes()).with_context(cannot)?;
     // It has no secrets in it, and a daemon under another user is to read it.
-    opened.set_permissions(std::fs::Permissions::from_mode(0o644)).with_context(cannot)
+    draft.as_file().set_permissions(std::fs::Permissions::from_mode(0o644)).with_context(cannot)?;
+    draft.as_file().sync_all().with_context(cannot)?;
+    match force {
+        true => draft.persist(file).map(drop).map_err(|failed| failed.error),
+        // Somebody may have made it while questions were answered.
+        false => draft.persist_noclobber(file).map(drop).map_err(|failed| failed.error),
+    }
+    .with_context(cannot)
 }
 
 fn tell(context: &Context, args: &InitArgs, file: &Path, columns: &Proposal, text: &str, problems: &[String]) {

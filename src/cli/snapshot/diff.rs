@@ -40,7 +40,7 @@ enum Listed {
 }
 
 pub(super) async fn run(context: &Context, args: DiffArgs) -> anyhow::Result<Exit> {
-    let of = Of::job(context, &args.job)?;
+    let of = Of::job(context, &args.job).await?;
     let earlier = of.open(context, Some(&args.a)).await?;
     let later = of.open(context, args.b.as_deref()).await?;
     let (json, limit) = (context.json, args.limit.unwrap_or(if context.json { usize::MAX } else { 20 }));

@@ -32,7 +32,7 @@ enum Failed {
 }
 
 pub(super) async fn run(context: &Context, args: ExportArgs) -> anyhow::Result<Exit> {
-    let of = Of::job(context, &args.job)?;
+    let of = Of::job(context, &args.job).await?;
     // Written as the job's own extract, so that the same job can read it; a job file that is broken does not keep it back.
     let dialect = load_job(&context.home, &args.job).map(|job| Dialect::of(&job.source)).unwrap_or_default();
     let opened = of.open(context, args.run.as_deref()).await?;

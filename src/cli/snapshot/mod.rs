@@ -60,9 +60,9 @@ struct OfRun {
 /// No such job or run, files that cannot be read.
 pub async fn run(context: &Context, args: SnapshotArgs) -> anyhow::Result<Exit> {
     match args.command {
-        SnapshotCommand::List(args) => list::run(context, &Of::job(context, &args.job)?),
-        SnapshotCommand::Show(args) => show::run(context, &Of::job(context, &args.job)?, args.run.as_deref()),
-        SnapshotCommand::Verify(args) => verify::run(context, &Of::job(context, &args.job)?, args.run.as_deref()),
+        SnapshotCommand::List(args) => list::run(context, &Of::job(context, &args.job).await?),
+        SnapshotCommand::Show(args) => show::run(context, &Of::job(context, &args.job).await?, args.run.as_deref()),
+        SnapshotCommand::Verify(args) => verify::run(context, &Of::job(context, &args.job).await?, args.run.as_deref()),
         SnapshotCommand::Diff(args) => diff::run(context, args).await,
         SnapshotCommand::Export(args) => export::run(context, args).await,
     }
@@ -76,12 +76,13 @@ struct Of {
 
 impl Of {
     /// By the folder's name first: a snapshot can be looked at when its job file is broken or gone.
-    fn job(context: &Context, name: &str) -> anyhow::Result<Self> {
+    async fn job(context: &Context, name: &str) -> anyhow::Result<Self> {
         let is_name = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
         let job = match is_name && context.home.snapshots(name).is_dir() {
             true => name.to_owned(),
             false => load_job(&context.home, name)?.name,
         };
+        context.freshen(&job).await?;
         Ok(Of { dir: context.home.snapshots(&job), job })
     }
 

@@ -11,6 +11,8 @@ mod payload;
 mod source;
 mod when;
 
+pub(crate) use source::bucket;
+
 use super::document::Document;
 use super::problem::{Fault, Problem};
 use super::raw::{RawDestination, RawGuard, RawPayload, RawThreshold};

@@ -24,24 +24,25 @@ pub fn files(spec: &FilesSource, at: DateTime<Utc>, ask: &Ask<'_>) -> Result<Cho
 }
 
 fn look(spec: &FilesSource) -> Result<Vec<Candidate>, SourceError> {
-    let mut candidates = Vec::new();
-    for path in discover::paths(spec)? {
-        let name = path.to_str().ok_or_else(|| {
-            SourceError::new(format!("{} has a name that is not UTF-8", path.display())).hint("rename it")
-        })?;
-        if pick::is_aside(&spec.choice, name) {
-            continue;
-        }
-        let is_done = pick::marker(&spec.choice, name).is_none_or(|marker| Path::new(&marker).is_file());
-        let metadata = path.metadata().map_err(|e| stamp::unreadable(&path, &e))?;
-        let modified = metadata.modified().ok().map(DateTime::<Utc>::from);
-        let file = Found { name: name.to_owned(), length: metadata.len(), modified, tag: None };
-        candidates.push(Candidate { file, is_done });
-    }
+    let mut list = || discover::paths(spec)?.iter().map(|path| found(path)).collect();
+    let mut look = |name: &str| {
+        let path = Path::new(name);
+        if path.is_file() { found(path).map(Some) } else { Ok(None) }
+    };
+    let candidates = pick::candidates(&spec.choice, &mut list, &mut look)?;
     if candidates.is_empty() {
         return Err(SourceError::new(format!("no file matches: \"{}\" has only marker files", spec.written)));
     }
     Ok(candidates)
+}
+
+fn found(path: &Path) -> Result<Found, SourceError> {
+    let name = path.to_str().ok_or_else(|| {
+        SourceError::new(format!("{} has a name that is not UTF-8", path.display())).hint("rename it")
+    })?;
+    let metadata = path.metadata().map_err(|e| stamp::unreadable(path, &e))?;
+    let modified = metadata.modified().ok().map(DateTime::<Utc>::from);
+    Ok(Found { name: name.to_owned(), length: metadata.len(), modified, tag: None })
 }
 
 /// The stream, which says why the run should be held.

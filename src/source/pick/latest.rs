@@ -1,6 +1,6 @@
 //! All that match, or the latest of them.
 
-use super::{Candidate, Found, hive};
+use super::{Candidate, Found, Marked, hive};
 use crate::job::spec::{Choice, Latest};
 use crate::source::SourceError;
 use chrono::{DateTime, Utc};
@@ -21,18 +21,26 @@ pub(super) fn choose(choice: &Choice, pattern: &str, found: Vec<Candidate>) -> R
 }
 
 fn all(choice: &Choice, found: Vec<Candidate>) -> Result<Vec<Found>, SourceError> {
-    let open: Vec<&str> = found.iter().filter(|one| !one.is_done).map(|one| one.file.name.as_str()).collect();
+    let open: Vec<&Candidate> = found.iter().filter(|one| one.marked != Marked::Done).collect();
     match open.is_empty() {
         true => Ok(found.into_iter().map(|one| one.file).collect()),
         false => Err(not_done(choice, &open)),
     }
 }
 
-fn not_done(choice: &Choice, names: &[&str]) -> SourceError {
+fn not_done(choice: &Choice, open: &[&Candidate]) -> SourceError {
     let marker = choice.done_marker.as_deref().unwrap_or_default();
+    let of = |marked: Marked| -> Vec<&str> {
+        open.iter().filter(|one| one.marked == marked).map(|one| one.file.name.as_str()).collect()
+    };
+    let (missing, older) = (of(Marked::Missing), of(Marked::Older));
+    let (names, what) = match missing.is_empty() {
+        false => (missing, format!("there is no done marker `{marker}` for")),
+        true => (older, format!("the done marker `{marker}` was written before")),
+    };
     let shown = names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
     let more = if names.len() > SHOWN { format!(" and {} more", names.len() - SHOWN) } else { String::new() };
-    SourceError::new(format!("the extract is not complete: there is no done marker `{marker}` for {shown}{more}")).hint(
+    SourceError::new(format!("the extract is not complete: {what} {shown}{more}")).hint(
         "whoever writes the extract writes the marker last; run again when it is there, or take source.done_marker out",
     )
 }
@@ -50,13 +58,14 @@ fn latest(choice: &Choice, by: &Latest, pattern: &str, found: Vec<Candidate>) ->
     for one in found {
         extracts.entry(extract(by, pattern, &one.file.name)?).or_default().push(one);
     }
-    let names = |files: &[Candidate]| files.iter().map(|one| one.file.name.clone()).collect::<Vec<_>>();
-    let all: Vec<String> = extracts.values().flat_map(|files| names(files)).collect();
-    let done = extracts.into_iter().filter(|(_, files)| files.iter().all(|one| one.is_done));
+    let all = extracts.clone();
+    let done = extracts.into_iter().filter(|(_, files)| files.iter().all(|one| one.marked == Marked::Done));
     let latest = done.max_by(|a, b| rank(by, a).cmp(&rank(by, b)));
     match latest {
         Some((_, files)) => Ok(files.into_iter().map(|one| one.file).collect()),
-        None => Err(not_done(choice, &all.iter().map(String::as_str).collect::<Vec<_>>())),
+        None => {
+            Err(not_done(choice, &all.values().flatten().filter(|one| one.marked != Marked::Done).collect::<Vec<_>>()))
+        }
     }
 }
 
@@ -69,7 +78,7 @@ fn extract(by: &Latest, pattern: &str, name: &str) -> Result<Vec<Option<String>>
     };
     let columns = hive::columns(name);
     if wanted.is_empty() {
-        return Ok(columns.into_iter().map(|(_, value)| value).collect());
+        return of_time(columns);
     }
     let value = |column: &String| {
         let found = columns.iter().find(|(name, _)| name == column).map(|(_, value)| value.clone());
@@ -83,6 +92,29 @@ fn extract(by: &Latest, pattern: &str, name: &str) -> Result<Vec<Option<String>>
         })
     };
     wanted.iter().map(value).collect()
+}
+
+/// The values of all partition columns, if it is clear that they say when: one column, or such as `year`, `month`, `day`. Of `region` and `dt` together
+/// the latest would be one region's.
+fn of_time(columns: Vec<hive::Partition>) -> Result<Vec<Option<String>>, SourceError> {
+    const TIMES: [&str; 16] = [
+        "year", "yyyy", "y", "quarter", "month", "mon", "mm", "m", "week", "day", "dd", "d", "hour", "hh", "h",
+        "minute",
+    ];
+    const DATES: [&str; 5] = ["date", "dt", "ds", "time", "ts"];
+    let is_time = |name: &str| TIMES.contains(&name) || DATES.contains(&name);
+    if columns.len() > 1 && !columns.iter().all(|(name, _)| is_time(&name.to_ascii_lowercase())) {
+        let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
+        let error = SourceError::new(format!(
+            "source.pick: it is not clear by which of the partition columns {} an extract is the latest",
+            names.join(", ")
+        ));
+        return Err(error.hint(format!(
+            "say it: `latest_by = \"{}\"`, or a list of columns; the files of its latest value are the extract, whatever the others are",
+            names.iter().rev().find(|name| is_time(name)).or(names.last()).copied().unwrap_or_default()
+        )));
+    }
+    Ok(columns.into_iter().map(|(_, value)| value).collect())
 }
 
 fn rank(by: &Latest, (values, files): &(Vec<Option<String>>, Vec<Candidate>)) -> Rank {

@@ -21,6 +21,8 @@ pub use settle::{Waiting, settle};
 use super::SourceError;
 use crate::job::spec::Choice;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// A file, as a look at its place has found it. Two looks that find the same are equal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,8 +42,19 @@ pub struct Found {
 pub struct Candidate {
     /// The file.
     pub file: Found,
-    /// Whether its marker is there, or none is asked for.
-    pub is_done: bool,
+    /// Whether it is complete.
+    pub marked: Marked,
+}
+
+/// What a file's marker says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Marked {
+    /// It is there, or none is asked for.
+    Done,
+    /// It is not there.
+    Missing,
+    /// It is older than the file: it vouches for the one before.
+    Older,
 }
 
 /// What is read tonight.
@@ -74,8 +87,60 @@ pub fn decide(
     Ok(Decided { files, held: held.into_iter().collect() })
 }
 
+/// The files that match, each with what its marker says. `list` lists what matches, `look` looks at one file.
+///
+/// Whoever writes the extract writes the marker last. So where it is there, it is only what is listed after that which is complete: it is listed
+/// anew, with the markers that were there before.
+///
+/// # Errors
+/// Whatever `list` and `look` say.
+pub fn candidates(
+    choice: &Choice,
+    list: &mut dyn FnMut() -> Result<Vec<Found>, SourceError>,
+    look: &mut dyn FnMut(&str) -> Result<Option<Found>, SourceError>,
+) -> Result<Vec<Candidate>, SourceError> {
+    let mut listed = || -> Result<Vec<Found>, SourceError> {
+        Ok(list()?.into_iter().filter(|file| !is_aside(choice, &file.name)).collect())
+    };
+    let mut files = listed()?;
+    let mut markers: BTreeMap<String, Option<Found>> = BTreeMap::new();
+    for marker in files.iter().filter_map(|file| marker(choice, &file.name)) {
+        if let Entry::Vacant(place) = markers.entry(marker) {
+            let found = look(place.key())?;
+            place.insert(found);
+        }
+    }
+    if markers.values().any(Option::is_some) {
+        files = listed()?;
+        // A marker for each file says nothing of others, so that those of files that have come meanwhile may be looked for now. One for a
+        // whole folder that has come meanwhile is seen by the next run.
+        let own = choice.done_marker.as_ref().is_some_and(|marker| marker.contains("{name}"));
+        for marker in files.iter().filter(|_| own).filter_map(|file| marker(choice, &file.name)) {
+            if let Entry::Vacant(place) = markers.entry(marker) {
+                let found = look(place.key())?;
+                place.insert(found);
+            }
+        }
+    }
+    let marked = |file: &Found| match marker(choice, &file.name) {
+        None => Marked::Done,
+        Some(marker) => match markers.get(&marker).and_then(Option::as_ref) {
+            None => Marked::Missing,
+            Some(marker) if is_older(marker, file) => Marked::Older,
+            Some(_) => Marked::Done,
+        },
+    };
+    Ok(files.into_iter().map(|file| Candidate { marked: marked(&file), file }).collect())
+}
+
+/// In whole seconds: a list may say more than a look.
+fn is_older(marker: &Found, file: &Found) -> bool {
+    let times = marker.modified.zip(file.modified);
+    times.is_some_and(|(marker, file)| marker.timestamp() < file.timestamp())
+}
+
 /// The marker that has to be there before this file is read; `None`: none is asked for.
-pub fn marker(choice: &Choice, name: &str) -> Option<String> {
+fn marker(choice: &Choice, name: &str) -> Option<String> {
     let marker = choice.done_marker.as_ref()?;
     let (folder, file) = name.rsplit_once('/').map_or(("", name), |(folder, file)| (folder, file));
     let marker = marker.replace("{name}", file);
@@ -83,7 +148,7 @@ pub fn marker(choice: &Choice, name: &str) -> Option<String> {
 }
 
 /// Whether a file is such a marker itself, or in a partitioned folder something that is none of its data.
-pub fn is_aside(choice: &Choice, name: &str) -> bool {
+fn is_aside(choice: &Choice, name: &str) -> bool {
     let file = name.rsplit('/').next().unwrap_or(name);
     let is_marker = choice.done_marker.as_ref().is_some_and(|marker| match marker.split_once("{name}") {
         Some((before, after)) => {

@@ -15,7 +15,7 @@ fn file(name: &str, hours: i64) -> Found {
 }
 
 fn done(file: Found) -> Candidate {
-    Candidate { file, is_done: true }
+    Candidate { file, marked: Marked::Done }
 }
 
 fn chosen(choice: &Choice, pattern: &str, found: &[Candidate]) -> Result<Vec<String>, String> {
@@ -83,7 +83,7 @@ fn partitions_are_later_by_their_values() {
     ];
     let pattern = "dt=*/region=*/*.csv";
     check(&latest(Latest::Partition(vec!["dt".into()])), pattern, &files, &[files[1].0, files[2].0]);
-    check(&latest(Latest::Partition(Vec::new())), pattern, &files, &[files[2].0]);
+    check(&latest(Latest::Partition(vec!["dt".into(), "region".into()])), pattern, &files, &[files[2].0]);
     let months = [("year=2025/month=12/0.csv", 1), ("year=2026/month=9/0.csv", 1), ("year=2026/month=10/0.csv", 0)];
     check(&latest(Latest::Partition(Vec::new())), "year=*/month=*/0.csv", &months, &[months[2].0]);
     let missing = chosen(&latest(Latest::Partition(vec!["day".into()])), pattern, &[done(file(files[0].0, 1))]);
@@ -93,7 +93,7 @@ fn partitions_are_later_by_their_values() {
 #[test]
 fn without_its_marker_a_file_is_no_extract() {
     let choice = |latest| Choice { latest, done_marker: Some("{name}.done".into()), ..Choice::default() };
-    let open = |name: &str, hours| Candidate { file: file(name, hours), is_done: false };
+    let open = |name: &str, hours| Candidate { file: file(name, hours), marked: Marked::Missing };
     let found = [done(file("a.csv", 1)), open("b.csv", 2)];
     let all = chosen(&choice(None), "*.csv", &found).unwrap_err();
     assert_eq!(all, "the extract is not complete: there is no done marker `{name}.done` for b.csv");
@@ -233,7 +233,7 @@ fn walked(pattern: &str, names: &[&str]) -> (Vec<String>, Vec<String>) {
         }
         Ok(listing)
     });
-    (walked.unwrap().matching.into_iter().map(|file| file.name).collect(), listed)
+    (walked.unwrap().into_iter().map(|file| file.name).collect(), listed)
 }
 
 #[test]
@@ -249,4 +249,69 @@ fn patterns_look_only_where_they_must() {
     assert_eq!(found("*.csv"), ["g.csv"]);
     assert_eq!(found("nowhere/*.csv"), Vec::<String>::new());
     assert!(walk("a/[.csv", &mut |_| Ok(Listing::default())).unwrap_err().message.contains("not a valid pattern"));
+}
+
+/// A place that changes between two looks at it.
+struct Changing {
+    /// The files at each listing, the last of which is repeated.
+    listings: Vec<Vec<Found>>,
+    marker: Option<Found>,
+    listed: Cell<usize>,
+}
+
+impl Changing {
+    fn candidates(&self, choice: &Choice) -> Vec<(String, Marked)> {
+        let mut list = || {
+            let number = self.listed.replace(self.listed.get() + 1);
+            Ok(self.listings[number.min(self.listings.len() - 1)].clone())
+        };
+        let mut look = |name: &str| Ok(self.marker.clone().filter(|marker| marker.name == name));
+        let found = candidates(choice, &mut list, &mut look).unwrap();
+        found.into_iter().map(|one| (one.file.name, one.marked)).collect()
+    }
+}
+
+#[test]
+fn what_came_before_the_marker_is_not_missed_and_an_old_marker_vouches_for_nothing() {
+    let choice = |marker: &str| Choice { done_marker: Some(marker.to_owned()), ..Choice::default() };
+    let (a, b) = (file("out/a.csv", 1), file("out/b.csv", 2));
+    let found = |name: &str, marked| (name.to_owned(), marked);
+    let mut place = Changing {
+        listings: vec![vec![a.clone()], vec![a.clone(), b.clone(), file("out/_SUCCESS", 3)]],
+        marker: Some(file("out/_SUCCESS", 3)),
+        listed: Cell::new(0),
+    };
+    // The second part and the marker came after the first listing.
+    let both = [found("out/a.csv", Marked::Done), found("out/b.csv", Marked::Done)];
+    assert_eq!(place.candidates(&choice("_SUCCESS")), both);
+    // Yesterday's.
+    place.marker = Some(file("out/_SUCCESS", 1));
+    assert_eq!(place.candidates(&choice("_SUCCESS")), [both[0].clone(), found("out/b.csv", Marked::Older)]);
+    let error = chosen(&choice("_SUCCESS"), "out/*.csv", &[Candidate { file: b, marked: Marked::Older }]).unwrap_err();
+    assert!(error.contains("`_SUCCESS` was written before out/b.csv"), "{error}");
+    place.marker = None;
+    assert_eq!(place.candidates(&choice("_SUCCESS")).iter().filter(|one| one.1 == Marked::Missing).count(), 2);
+    // A marker for each file: that of one that has come meanwhile is looked for.
+    (place.marker, place.listed) = (Some(file("out/a.csv.done", 1)), Cell::new(0));
+    let found = place.candidates(&choice("{name}.done"));
+    assert_eq!(found.iter().map(|one| one.1).collect::<Vec<_>>(), [Marked::Done, Marked::Missing, Marked::Missing]);
+    // A server that does not say when is believed.
+    (place.marker, place.listed) = (Some(Found { modified: None, ..file("out/_SUCCESS", 0) }), Cell::new(0));
+    assert_eq!(place.candidates(&choice("_SUCCESS")), both);
+}
+
+#[test]
+fn the_latest_of_several_partition_columns_has_to_be_said() {
+    let by = |columns: &[&str]| Choice {
+        hive: true,
+        latest: Some(Latest::Partition(columns.iter().map(|column| (*column).to_owned()).collect())),
+        ..Choice::default()
+    };
+    let files = ["region=eu/dt=2026-01-14/a", "region=eu/dt=2026-01-15/b", "region=us/dt=2026-01-15/c"];
+    let found: Vec<Candidate> = files.iter().map(|name| done(file(name, 1))).collect();
+    let error = chosen(&by(&[]), "*/*/*", &found).unwrap_err();
+    assert!(error.contains("region, dt"), "{error}");
+    assert_eq!(chosen(&by(&["dt"]), "*/*/*", &found).unwrap(), files[1..]);
+    let found = ["year=2026/month=9/a", "year=2026/month=10/b"].map(|name| done(file(name, 1)));
+    assert_eq!(chosen(&by(&[]), "*/*/*", &found).unwrap(), ["year=2026/month=10/b"]);
 }

@@ -23,15 +23,6 @@ pub struct Listing {
     pub folders: Vec<String>,
 }
 
-/// The files of all folders that were looked into.
-#[derive(Debug, Default)]
-pub struct Walked {
-    /// Those that match.
-    pub matching: Vec<Found>,
-    /// The names of all.
-    pub seen: BTreeSet<String>,
-}
-
 /// Whether a path is a pattern.
 pub fn is_pattern(path: &str) -> bool {
     path.contains(['*', '?', '['])
@@ -42,13 +33,16 @@ pub fn is_pattern(path: &str) -> bool {
 ///
 /// # Errors
 /// A pattern that is none; more than a million files; whatever `list` says.
-pub fn walk(pattern: &str, list: &mut dyn FnMut(&str) -> Result<Listing, SourceError>) -> Result<Walked, SourceError> {
+pub fn walk(
+    pattern: &str,
+    list: &mut dyn FnMut(&str) -> Result<Listing, SourceError>,
+) -> Result<Vec<Found>, SourceError> {
     let invalid =
         |e: glob::PatternError| SourceError::new(format!("source.path: `{pattern}` is not a valid pattern: {e}"));
     let segments: Result<Vec<Segment>, _> = pattern.split('/').map(Segment::new).collect();
-    let mut walk = Walk { list, walked: Walked::default() };
+    let mut walk = Walk { list, matching: Vec::new(), seen: BTreeSet::new() };
     walk.at("", &segments.map_err(invalid)?)?;
-    Ok(walk.walked)
+    Ok(walk.matching)
 }
 
 enum Segment {
@@ -77,7 +71,10 @@ impl Segment {
 
 struct Walk<'l> {
     list: &'l mut dyn FnMut(&str) -> Result<Listing, SourceError>,
-    walked: Walked,
+    /// Those that match.
+    matching: Vec<Found>,
+    /// The names of all that were looked at.
+    seen: BTreeSet<String>,
 }
 
 impl Walk<'_> {
@@ -108,11 +105,11 @@ impl Walk<'_> {
         for file in (self.list)(folder)?.files {
             let name = file.name.rsplit('/').next().unwrap_or(&file.name);
             let matches = last.matches(name);
-            if self.walked.seen.insert(file.name.clone()) && matches {
-                self.walked.matching.push(file);
+            if self.seen.insert(file.name.clone()) && matches {
+                self.matching.push(file);
             }
         }
-        if self.walked.seen.len() > MOST {
+        if self.seen.len() > MOST {
             return Err(SourceError::new(format!(
                 "source.path: there are more than {MOST} files in the folders to look into"
             ))

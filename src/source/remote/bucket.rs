@@ -81,6 +81,10 @@ impl Place for Bucket {
         }
     }
 
+    fn keeps_versions(&self) -> bool {
+        self.objects.keeps_versions()
+    }
+
     fn shown(&self, path: &str) -> String {
         self.objects.shown(path)
     }

@@ -23,6 +23,15 @@ pub(super) fn copy(place: &dyn Place, file: &Found, to: &Path) -> Result<(), Sou
     let mut copy = File::create(to).map_err(|e| disk(to, &e))?;
     let (mut written, mut vain) = (0, 0);
     for _ in 0..ALL {
+        if written == file.length && written > 0 {
+            // The connection broke when all was here.
+            return unchanged(place, file);
+        }
+        if written > 0 && !place.keeps_versions() && file.modified.is_none() && !has_strong_tag(file) {
+            // Nothing would tell whether the rest is of the same version.
+            copy = File::create(to).map_err(|e| disk(to, &e))?;
+            written = 0;
+        }
         let before = written;
         let read = place.read(file, written, &mut |bytes| {
             written += bytes.len() as u64;
@@ -57,9 +66,14 @@ fn given_up(error: SourceError, written: u64, file: &Found) -> SourceError {
     SourceError { message, ..error }
 }
 
-/// Without a tag that the place has checked, another look shows whether the file was written to.
+fn has_strong_tag(file: &Found) -> bool {
+    file.tag.as_ref().is_some_and(|tag| !tag.starts_with("W/"))
+}
+
+/// Unless the place keeps the version that it begins to send, another look shows whether the file was written to: a tag that was right at the
+/// beginning says nothing of the end.
 fn unchanged(place: &dyn Place, file: &Found) -> Result<(), SourceError> {
-    if file.tag.as_ref().is_some_and(|tag| !tag.starts_with("W/")) {
+    if place.keeps_versions() && has_strong_tag(file) {
         return Ok(());
     }
     match place.look(&file.name)? {
@@ -82,5 +96,89 @@ fn disk(path: &Path, error: &io::Error) -> SourceError {
             SourceError::new(format!("the disk is full: no room in {folder} for a copy of the extract")).hint(hint)
         }
         _ => SourceError::new(format!("cannot write a copy of the extract into {folder}: {error}")).hint(hint),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::pick::walk::Listing;
+    use std::cell::{Cell, RefCell};
+
+    /// A place whose file has another version at each reading, if it is so, and whose connection breaks.
+    struct Shaky {
+        /// What it has at each reading; the last is repeated.
+        versions: Vec<&'static [u8]>,
+        /// What a look finds at each look.
+        looks: RefCell<Vec<Found>>,
+        /// After so many bytes the first reading breaks.
+        breaks_after: usize,
+        readings: Cell<usize>,
+    }
+
+    fn found(tag: Option<&str>) -> Found {
+        Found { name: "orgs.csv".into(), length: 6, modified: None, tag: tag.map(str::to_owned) }
+    }
+
+    impl Place for Shaky {
+        fn look(&self, _: &str) -> Result<Option<Found>, SourceError> {
+            Ok(self.looks.borrow_mut().pop())
+        }
+
+        fn list(&self, _: &str) -> Result<Listing, SourceError> {
+            Ok(Listing::default())
+        }
+
+        fn read(
+            &self,
+            _: &Found,
+            from: u64,
+            sink: &mut dyn FnMut(&[u8]) -> Result<(), SourceError>,
+        ) -> Result<(), Broken> {
+            let number = self.readings.replace(self.readings.get() + 1);
+            let content = self.versions[number.min(self.versions.len() - 1)];
+            let from = usize::try_from(from).unwrap();
+            assert!(from < content.len(), "nothing is asked for that is not there");
+            let end = if number == 0 { self.breaks_after } else { content.len() };
+            sink(&content[from..end]).map_err(Broken::Lasting)?;
+            match number {
+                0 => Err(Broken::Passing(SourceError::new("broken"))),
+                _ => Ok(()),
+            }
+        }
+
+        fn shown(&self, path: &str) -> String {
+            path.to_owned()
+        }
+    }
+
+    fn copied(place: &Shaky, file: &Found) -> Result<String, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let to = folder.path().join("copy");
+        copy(place, file, &to).map_err(|error| error.message)?;
+        Ok(std::fs::read_to_string(to).unwrap())
+    }
+
+    fn shaky(versions: Vec<&'static [u8]>, looks: Vec<Found>, breaks_after: usize) -> Shaky {
+        Shaky { versions, looks: RefCell::new(looks), breaks_after, readings: Cell::new(0) }
+    }
+
+    #[test]
+    fn two_versions_are_not_mixed() {
+        // Nothing tells them apart: what has come counts for nothing.
+        let file = found(None);
+        assert_eq!(copied(&shaky(vec![b"aaaaaa", b"bbbbbb"], vec![file.clone()], 3), &file).unwrap(), "bbbbbb");
+        // A tag does, and is looked at once more at the end.
+        let file = found(Some("\"1\""));
+        assert_eq!(copied(&shaky(vec![b"aaaaaa"], vec![file.clone()], 3), &file).unwrap(), "aaaaaa");
+        let error = copied(&shaky(vec![b"aaaaaa"], vec![found(Some("\"2\""))], 3), &file).unwrap_err();
+        assert!(error.contains("changed while it was copied"), "{error}");
+    }
+
+    #[test]
+    fn a_connection_that_breaks_at_the_end_costs_nothing() {
+        let file = found(Some("\"1\""));
+        let place = shaky(vec![b"aaaaaa"], vec![file.clone()], 6);
+        assert_eq!((copied(&place, &file).unwrap().as_str(), place.readings.get()), ("aaaaaa", 1));
     }
 }

@@ -29,8 +29,11 @@ impl Folder {
                 .hint("set TMPDIR to a folder with room for the extract")
         };
         let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(&parent).map_err(failed)?;
-        let lock = File::create(dir.path().join(LOCK)).map_err(failed)?;
+        // It gets its name when it is held: whoever sweeps takes a lock of that name that is free for one of a process that is gone.
+        let unnamed = dir.path().join(".lock.new");
+        let lock = File::create(&unnamed).map_err(failed)?;
         lock.lock().map_err(failed)?;
+        std::fs::rename(&unnamed, dir.path().join(LOCK)).map_err(failed)?;
         Ok(Folder { dir, lock })
     }
 

@@ -28,7 +28,7 @@ use crate::job::spec::{FilesSource, Remote, Scheme};
 use folder::Folder;
 use place::Place;
 use secrecy::ExposeSecret as _;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -92,20 +92,11 @@ impl RemoteFiles {
     fn look(&self, place: &dyn Place, pattern: &str) -> Result<Vec<Candidate>, SourceError> {
         let choice = &self.files.choice;
         let is_pattern = self.remote.scheme != Scheme::Http && walk::is_pattern(pattern);
-        let (found, seen) = if is_pattern {
-            let walked = walk::walk(pattern, &mut |folder| place.list(folder))?;
-            (walked.matching, walked.seen)
-        } else {
-            (place.look(pattern)?.into_iter().collect(), BTreeSet::new())
+        let mut list = || match is_pattern {
+            true => walk::walk(pattern, &mut |folder| place.list(folder)),
+            false => Ok(place.look(pattern)?.into_iter().collect()),
         };
-        let mut candidates = Vec::new();
-        for file in found.into_iter().filter(|file| !pick::is_aside(choice, &file.name)) {
-            let is_done = match pick::marker(choice, &file.name) {
-                None => true,
-                Some(marker) => seen.contains(&marker) || place.look(&marker)?.is_some(),
-            };
-            candidates.push(Candidate { file, is_done });
-        }
+        let candidates = pick::candidates(choice, &mut list, &mut |marker| place.look(marker))?;
         if candidates.is_empty() {
             let what = if is_pattern { "no file matches" } else { "there is no file" };
             return Err(SourceError::new(format!("{what} {}", place.shown(pattern)))

@@ -30,6 +30,11 @@ pub(super) trait Place {
         sink: &mut dyn FnMut(&[u8]) -> Result<(), SourceError>,
     ) -> Result<(), Broken>;
 
+    /// Whether what it sends is of the version that it has begun with, whatever is written meanwhile.
+    fn keeps_versions(&self) -> bool {
+        false
+    }
+
     /// How a path reads in messages.
     fn shown(&self, path: &str) -> String;
 }

@@ -1,6 +1,6 @@
 //! The address of a server, as far as all kinds of servers have the same.
 
-use crate::job::spec::DatabaseSource;
+use crate::job::spec::{DatabaseSource, Tls};
 use crate::source::{Environment, SourceError};
 use secrecy::ExposeSecret;
 use std::net::IpAddr;
@@ -17,6 +17,26 @@ pub(super) struct Written {
     pub(super) form: &'static str,
 }
 
+/// Parameters that addresses have elsewhere, and which are none here.
+const COMMON: [&str; 16] = [
+    "application_name",
+    "channel_binding",
+    "charset",
+    "connect_timeout",
+    "connection_limit",
+    "gssencmode",
+    "keepalives",
+    "options",
+    "pgbouncer",
+    "schema",
+    "serverTimezone",
+    "sslcert",
+    "sslkey",
+    "target_session_attrs",
+    "timezone",
+    "useSSL",
+];
+
 impl Written {
     /// Looks up the references of the address. Nothing is connected yet.
     ///
@@ -30,9 +50,11 @@ impl Written {
             return Err(self.wrong(&format!("is not the address of a {} database", self.name)));
         }
         if let Some((name, _)) = url.query_pairs().find(|(name, _)| !self.parameters.contains(&name.as_ref())) {
-            // A name, not a value.
             let known = self.parameters.join(", ");
-            return Err(self.wrong(&format!("has the parameter `{name}`, which is none of {known}")));
+            // Anything else may be a part of a password that is not percent-encoded.
+            let is_known = spec.url.written.contains(&*name) || COMMON.contains(&name.as_ref());
+            let named = if is_known { format!("the parameter `{name}`") } else { "a parameter".to_owned() };
+            return Err(self.wrong(&format!("has {named} that is none of {known}")));
         }
         if url.path().trim_matches('/').is_empty() {
             return Err(self.wrong("names no database"));
@@ -43,6 +65,28 @@ impl Written {
     pub(super) fn wrong(&self, why: &str) -> SourceError {
         SourceError::new(format!("source.url {why}"))
             .hint(format!("it is written {}, with a percent-encoded password", self.form))
+    }
+}
+
+/// How a connection is encrypted: as the job says; else as the resolved address does (`None`: leave that); else so that the server is who it says,
+/// where anything leaves this machine, or where there is an authority to say so.
+///
+/// # Errors
+/// An authority whose word the address leaves out of account.
+pub(super) fn tls(spec: &DatabaseSource, of_address: Option<&str>, is_local: bool) -> Result<Option<Tls>, SourceError> {
+    let verifies = |mode: &str| mode.to_ascii_lowercase().replace('_', "-").starts_with("verify");
+    match (spec.tls, of_address) {
+        (Some(tls), _) => Ok(Some(tls)),
+        (None, Some(mode)) if spec.tls_ca.is_some() && !verifies(mode) => {
+            let error = SourceError::new(
+                "the address in source.url says that the server's certificate is not looked at, and source.tls_ca is set",
+            );
+            Err(error
+                .hint("set `tls = \"verify-full\"` in [source], which counts before the address, or remove `tls_ca`"))
+        }
+        (None, Some(_)) => Ok(None),
+        (None, None) if is_local && spec.tls_ca.is_none() => Ok(Some(Tls::Prefer)),
+        (None, None) => Ok(Some(Tls::VerifyFull)),
     }
 }
 

@@ -128,7 +128,7 @@ fn forget_order(home: &Path) {
     let dir = home.join("snapshots");
     let manifest = Manifest::load(&dir).unwrap().unwrap();
     let (schema, input) = (manifest.schema.clone(), manifest.input.clone());
-    Manifest { order: None, ..manifest }.repin(&dir, schema, input).unwrap();
+    Manifest { order: None, ..manifest }.repin(&dir, schema, input, None).unwrap();
 }
 
 /// The files of a run that must not depend on threads, byte by byte.
@@ -169,7 +169,7 @@ fn check(case: &Case) {
             first.iter().map(|(operation, key, before, _)| (*operation, key.clone(), before.clone())).collect();
         got.sort_by(|a, b| a.1.cmp(&b.1));
         model::assert_same(&got, &expected, case, number);
-        plans.iter_mut().for_each(|planned| drop(planned.publish(chrono::DateTime::UNIX_EPOCH).unwrap()));
+        plans.iter_mut().for_each(|planned| drop(planned.publish(chrono::DateTime::UNIX_EPOCH, None).unwrap()));
         drop(plans);
         for (other, on) in [(1, "threads"), (2, "whether rows are compared in last night's order")] {
             assert!(

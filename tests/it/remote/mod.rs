@@ -1,11 +1,12 @@
 //! Files at a distance, through the real binary and real servers on loopback.
 
+mod azure;
 mod choice;
 mod http;
 mod memory;
 mod page;
 mod s3;
-mod servers;
+pub mod servers;
 mod sftp;
 
 use crate::support::{Destination, Home, Ran, ran};

@@ -47,6 +47,10 @@ fn credentials_may_be_referred_to_in_the_job() {
     assert_eq!(nights.night(), ["a"]);
     nights.source(&options.replace("${LAKE_SECRET}", "written-out"));
     nights.refuses(&["source.options.aws_secret_access_key", "must not stand in a job file"]);
+    nights.source(&options.replace("http://", "http://u:planted@"));
+    nights.refuses(&["source.options.aws_endpoint", "a password in `aws_endpoint` must not stand in a job file"]);
+    nights.source(&format!("{options}\nproxy_url = \"http://u:planted@proxy.example:3128\"\n"));
+    nights.refuses(&["source.options.proxy_url", "a password in `proxy_url`"]);
     nights.source(&options.replace("aws_access_key_id", "aws_acces_key_id"));
     nights.refuses(&["`aws_acces_key_id` is not a setting", "did you mean `aws_access_key_id`?"]);
 }

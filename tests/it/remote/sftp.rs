@@ -58,6 +58,10 @@ fn a_server_is_known_by_its_key() {
     std::fs::write(sshd.path("known_hosts"), format!("[127.0.0.1]:{} {other}", sshd.port)).unwrap();
     nights.source(&source(&sshd, sshd.port, "orgs.csv", &by_key(&sshd)));
     nights.fails(&["shows another key than", "known_hosts", &fingerprint]);
+    // A key that is revoked is right nowhere, also where it is known.
+    let host = std::fs::read_to_string(sshd.path("host.pub")).unwrap();
+    std::fs::write(sshd.path("known_hosts"), format!("[127.0.0.1]:{} {host}@revoked * {host}", sshd.port)).unwrap();
+    nights.fails(&["calls revoked", "known_hosts", &fingerprint]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod cases;
 mod docs;
 pub mod memory;
 mod mysql;
+mod pooler;
 mod postgres;
 mod sqlite;
 mod without_copy;

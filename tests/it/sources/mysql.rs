@@ -201,3 +201,18 @@ fn the_rows_are_those_of_one_moment() {
     }
     assert_eq!(rows, 300_000);
 }
+
+/// Limits that a server sets for all of its sessions cut nothing.
+#[test]
+fn no_limit_of_the_server_cuts_an_extract() {
+    let engine = OfMysql::new();
+    engine.sql("CREATE TABLE orgs (n INT PRIMARY KEY, tag VARCHAR(20)); INSERT INTO orgs SELECT seq, CONCAT('tag-', seq) FROM seq_1_to_1000");
+    // Not for the superuser, by whom other tests ask.
+    Server::shared()
+        .sql("mysql", "SET GLOBAL init_connect = 'SET SESSION sql_select_limit = 3, SESSION group_concat_max_len = 8'");
+    let rows = engine.case("SELECT n, (SELECT GROUP_CONCAT(tag) FROM orgs) AS tags FROM orgs").read();
+    Server::shared().sql("mysql", "SET GLOBAL init_connect = ''");
+    let rows = rows.unwrap();
+    assert_eq!(rows.len(), 1000);
+    assert_eq!(rows.column("tags")[0].len(), (1..=1000).map(|n: u32| format!("tag-{n}").len() + 1).sum::<usize>() - 1);
+}

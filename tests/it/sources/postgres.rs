@@ -374,6 +374,49 @@ fn a_server_that_only_speaks_the_protocol_is_asked_for_text() {
     says(&of("SELECT 1 / 0 AS a"), &["division by zero"]);
 }
 
+/// An authority that is named is one whose word counts.
+#[test]
+fn an_authority_is_not_left_out_of_account() {
+    let engine = OfPostgres::new();
+    let Database { name, port, .. } = &engine.database;
+    let of = |address: &str| {
+        Case::of(address, "kind = \"postgres\"\nurl = \"${file:password}\"\ntable = \"t\"\ntls_ca = \"ca.pem\"\n")
+    };
+    let password = PASSWORD.replace('/', "%2F");
+    let address = format!("postgres://{USER}:{password}@127.0.0.1:{port}/{name}");
+    for mode in ["disable", "prefer", "require"] {
+        says(&of(&format!("{address}?sslmode={mode}")), &["source.tls_ca is set", "verify-full"]);
+    }
+    // This server encrypts nothing, on loopback or not.
+    for address in [address.clone(), format!("{address}?sslmode=verify-ca")] {
+        says(&of(&address), &["does not encrypt"]);
+    }
+}
+
+/// A password that is not percent-encoded may be taken for any part of the address.
+#[test]
+fn no_part_of_a_password_is_shown() {
+    let engine = OfPostgres::new();
+    let port = engine.database.port;
+    for address in [
+        "postgres://u:12/x?planted=z@h/d",
+        "postgres://u:12#planted@h/d",
+        "postgres://u:planted/x@h/d",
+        "postgres://u:planted?x@h/d",
+        "postgres://u:1@planted@127.0.0.1:PORT/d",
+        "postgres://u:[planted@127.0.0.1:PORT/d",
+        "postgres://u:1:planted@127.0.0.1:PORT/d",
+        "postgres://127.0.0.1:PORT/d?sslmode=planted",
+        "postgres://127.0.0.1:PORT/d?port=planted",
+    ] {
+        let case = Case::of(
+            &address.replace("PORT", &port.to_string()),
+            "kind = \"postgres\"\nurl = \"${file:password}\"\ntable = \"t\"\n",
+        );
+        says(&case, &["url"]);
+    }
+}
+
 /// The whole way: a number that is written otherwise is the same number, and a change is sent once.
 #[test]
 fn nights_over_a_database() {

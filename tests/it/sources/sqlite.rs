@@ -163,3 +163,10 @@ fn a_column_without_a_value_has_no_type_yet() {
     let table = OfSqlite::new().case("SELECT 'ws_1' AS workspace_id, NULL AS later").read().unwrap();
     assert_eq!((table.type_of("later"), table.column("later")), ("Null".to_owned(), vec!["NULL".to_owned()]));
 }
+
+/// SQLite takes `A` and `a` for one name: the second would have the values of the first.
+#[test]
+fn names_that_differ_in_case_only_are_refused() {
+    let error = OfSqlite::new().case("SELECT 'ws_1' AS workspace_id, 1 AS Plan, 2 AS plan").error();
+    assert!(error.message.contains("`Plan` and `plan`") && error.hint.is_some(), "{error:?}");
+}

@@ -223,7 +223,7 @@ impl Database {
 }
 
 /// Postgres does not run as root.
-fn as_user(folder: &Path) -> Command {
+pub fn as_user(folder: &Path) -> Command {
     if !is_root() {
         return Command::new("env");
     }

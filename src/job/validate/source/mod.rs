@@ -8,6 +8,8 @@ mod model;
 mod place;
 mod sqlite;
 
+pub(crate) use place::bucket;
+
 use crate::job::document::Document;
 use crate::job::raw::RawSource;
 use crate::job::spec::Source;

@@ -76,8 +76,32 @@ pub(super) fn remote(doc: &mut Document<'_>, raw: &mut RawFiles) -> Option<Optio
     };
     let path = raw.path.as_deref().unwrap_or_default();
     let address = doc.accept("source.path", address(scheme, path));
-    let options = options(doc, scheme, written.unwrap_or_default());
+    let options = options(doc, "source.options", scheme, written.unwrap_or_default());
     Some(Some(Remote { address: address?, scheme, options: options? }))
+}
+
+/// A folder of an object store, for [`crate::config`]: `path` and `options` are where the two stand in their file.
+pub(crate) fn bucket(
+    doc: &mut Document<'_>,
+    path: &str,
+    written: &str,
+    options: (&str, BTreeMap<String, String>),
+) -> Option<Remote> {
+    let checked = scheme(written).and_then(|scheme| {
+        let scheme = scheme.filter(|scheme| matches!(scheme, Scheme::S3 | Scheme::Google | Scheme::Azure));
+        let scheme = scheme.ok_or_else(|| {
+            Fault::new("is not the address of an object store")
+                .hint("s3://bucket/folder, gs://bucket/folder or az://container/folder")
+        })?;
+        let (_, rest) = written.split_once("://").unwrap_or_default();
+        if rest.split('/').next().unwrap_or_default().is_empty() {
+            return Err(Fault::new("the address names no bucket").hint("such as `s3://bucket/nightmark`"));
+        }
+        Ok((scheme, Templated::parse(written)?))
+    });
+    let (scheme, address) = doc.accept(path, checked)?;
+    let options = self::options(doc, options.0, scheme, options.1)?;
+    Some(Remote { address, scheme, options })
 }
 
 fn scheme(path: &str) -> Result<Option<Scheme>, Fault> {
@@ -174,8 +198,10 @@ fn http(written: &str) -> Result<Templated, Fault> {
     }
 }
 
+/// The settings at `path`.
 fn options(
     doc: &mut Document<'_>,
+    path: &str,
     scheme: Scheme,
     written: BTreeMap<String, String>,
 ) -> Option<BTreeMap<String, Templated>> {
@@ -190,12 +216,27 @@ fn options(
     let mut options = BTreeMap::new();
     for (name, text) in written {
         let checked = option(known, &name, &text);
-        match doc.accept(&join("source.options", &name), checked) {
+        match doc.accept(&join(path, &name), checked) {
             Some(value) => drop(options.insert(name, value)),
             None => sound = false,
         }
     }
     sound.then_some(options)
+}
+
+/// Whether an address has a password that is written out: `http://user:password@proxy.example`.
+fn has_password(value: &Templated) -> bool {
+    const REFERENCE: char = '\0';
+    let part = |part: &Part| match part {
+        Part::Literal(text) => text.clone(),
+        _ => REFERENCE.to_string(),
+    };
+    let text: String = value.parts.iter().map(part).collect();
+    let Some((_, rest)) = text.split_once("://") else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let user_info = authority.rsplit_once('@').map(|(user_info, _)| user_info);
+    let password = user_info.and_then(|user_info| user_info.split_once(':')).map(|(_, password)| password);
+    password.is_some_and(|password| password.chars().any(|c| c != REFERENCE))
 }
 
 fn option(known: Options, name: &str, text: &str) -> Result<Templated, Fault> {
@@ -208,6 +249,9 @@ fn option(known: Options, name: &str, text: &str) -> Result<Templated, Fault> {
     let value = Templated::parse(text)?;
     if *is_secret && !value.has_reference() {
         return Err(Fault::new(format!("`{name}` is a secret and must not stand in a job file")).hint(HOW));
+    }
+    if has_password(&value) {
+        return Err(Fault::new(format!("a password in `{name}` must not stand in a job file")).hint(HOW));
     }
     Ok(value)
 }

@@ -72,6 +72,13 @@ impl HostKeys {
     /// It is another one.
     pub(super) fn check(&self, key: &PublicKey) -> Result<(), SourceError> {
         let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
+        if self.pinned.is_none() && self.is_revoked(key) {
+            let (name, file) = (self.name(), self.shown_file());
+            return Err(SourceError::new(format!(
+                "the server {name} shows a key that {file} calls revoked: {fingerprint}"
+            ))
+            .hint("somebody has stolen that key, or may have: ask the server's owner for its new one"));
+        }
         let (is_right, where_known) = match &self.pinned {
             Some(pinned) => (pinned.trim_end_matches('=') == fingerprint, "source.options.host_key".to_owned()),
             None => (self.known()?.iter().any(|known| known.key_data() == key.key_data()), self.shown_file()),
@@ -84,6 +91,15 @@ impl HostKeys {
             "the server {name} shows another key than {where_known} has: {fingerprint} ({kind})"
         ))
         .hint("somebody may be in between; only if its owner says that this is its key, write it there"))
+    }
+
+    /// Whether a line `@revoked HOSTS KIND KEY` has the key, whatever the hosts: a stolen key is right nowhere.
+    fn is_revoked(&self, key: &PublicKey) -> bool {
+        let text = self.file.as_ref().and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default();
+        let Ok(ours) = key.to_openssh() else { return true };
+        let ours = ours.split_whitespace().nth(1).unwrap_or_default();
+        let mut revoked = text.lines().filter(|line| line.split_whitespace().next() == Some("@revoked"));
+        revoked.any(|line| line.split_whitespace().nth(3) == Some(ours))
     }
 
     fn known(&self) -> Result<Vec<PublicKey>, SourceError> {

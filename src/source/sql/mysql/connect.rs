@@ -1,7 +1,7 @@
 //! From the address to the server.
 
 use crate::job::spec::{DatabaseSource, Tls};
-use crate::source::sql::address::{Written, is_loopback};
+use crate::source::sql::address::{Written, is_loopback, tls};
 use crate::source::{Environment, SourceError};
 use sqlx::ConnectOptions;
 use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
@@ -27,13 +27,11 @@ pub(super) struct Server {
 /// A reference that leads nowhere, an address that is none. The address does not stand in the error.
 pub(super) fn server(spec: &DatabaseSource, environment: &Environment) -> Result<Server, SourceError> {
     let url = WRITTEN.resolve(spec, environment)?;
-    let has_mode = url.query_pairs().any(|(name, _)| matches!(name.as_ref(), "ssl-mode" | "sslmode"));
+    let modes = url.query_pairs().filter(|(name, _)| matches!(name.as_ref(), "ssl-mode" | "sslmode"));
+    let of_address = modes.last().map(|(_, mode)| mode.into_owned());
     let mut options: MySqlConnectOptions = url.as_str().parse().map_err(|_| WRITTEN.wrong("cannot be read"))?;
-    if let Some(tls) = spec.tls {
+    if let Some(tls) = tls(spec, of_address.as_deref(), is_local(&options))? {
         options = options.ssl_mode(mode(tls));
-    } else if !has_mode {
-        let mode = if is_local(&options) { MySqlSslMode::Preferred } else { MySqlSslMode::VerifyIdentity };
-        options = options.ssl_mode(mode);
     }
     if let Some(path) = &spec.tls_ca {
         options = options.ssl_ca(path);

@@ -11,9 +11,11 @@ use crate::source::sql::{refused, schema};
 use crate::source::{Bound, Parameter, Parameters};
 use arrow::datatypes::SchemaRef;
 use futures_util::TryStreamExt;
-use sqlx::mysql::{MySqlArguments, MySqlConnection, MySqlRow};
+use sqlx::mysql::{MySqlArguments, MySqlColumn, MySqlConnection, MySqlRow};
 use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, Column as _, ConnectOptions, Decode, Executor, MySql, Row, SqlSafeStr, Statement};
+use sqlx::{
+    AssertSqlSafe, Column as _, ConnectOptions, Decode, Executor, MySql, Row, SqlSafeStr, Statement, TypeInfo as _,
+};
 use std::cell::Cell as Flag;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -105,10 +107,10 @@ impl Session<'_> {
         let schema = schema(columns.iter().map(Column::field).collect())?;
         let estimate = self.estimate(connection).await;
         let estimate = self.asked.limit.map_or(estimate, |limit| estimate.min(limit as u64));
-        self.outlet.head(Head { schema, columns, estimate })?;
+        self.outlet.head(Head { schema, columns: columns.clone(), estimate })?;
         // Who does not choose does not want it.
         let kept = chosen.await.map_err(|_| Ended::Dropped)?;
-        self.rows(connection, &kept).await
+        self.rows(connection, &columns, &kept).await
     }
 
     /// Begins the transaction that the rows are read in.
@@ -123,6 +125,9 @@ impl Session<'_> {
         for statement in [
             limit,
             patience,
+            // Limits that a server sets for everybody would cut the rows, or texts that are put together, and nobody would see it.
+            "SET SESSION sql_select_limit = 18446744073709551615".to_owned(),
+            "SET SESSION group_concat_max_len = 1073741824".to_owned(),
             "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ".to_owned(),
             "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY".to_owned(),
         ] {
@@ -180,7 +185,36 @@ impl Session<'_> {
         }
     }
 
-    async fn rows(&self, connection: &mut MySqlConnection, kept: &[usize]) -> Result<(), Ended> {
+    /// Refuses rows whose columns are not those that were described: their bytes would be taken for something else.
+    fn same(&self, columns: &[Column], row: &MySqlRow) -> Result<(), Ended> {
+        let found = row.columns();
+        // The scale of a decimal is not part of what is described.
+        let is_decimal = |cell: Cell| matches!(cell, Cell::Decimal { .. } | Cell::Number);
+        let is_same = |(known, found): (&Column, &MySqlColumn)| {
+            let cell = column(found.name(), found.type_info()).map(|column| column.cell);
+            let is_same = |cell| cell == known.cell || (is_decimal(cell) && is_decimal(known.cell));
+            found.name() == known.name && cell.is_ok_and(is_same)
+        };
+        if found.len() == columns.len() {
+            let Some((known, found)) = columns.iter().zip(found).find(|pair| !is_same(*pair)) else { return Ok(()) };
+            let message = format!(
+                "column `{}` was described as {}, and comes as {} (`{}`)",
+                known.name,
+                known.field().data_type(),
+                found.type_info().name(),
+                found.name()
+            );
+            return Err(self
+                .told
+                .error(message)
+                .hint(format!("cast it in the query: CAST({} AS …)", quoted(&known.name)))
+                .into());
+        }
+        let message = format!("{} columns were described, and {} come", columns.len(), found.len());
+        Err(self.told.error(message).hint("was a table changed while it was read? run the job again").into())
+    }
+
+    async fn rows(&self, connection: &mut MySqlConnection, columns: &[Column], kept: &[usize]) -> Result<(), Ended> {
         let sql = &self.asked.bound.sql;
         let sql = match self.asked.limit {
             Some(limit) => format!("SELECT * FROM (\n{sql}\n) AS q LIMIT {limit}"),
@@ -188,6 +222,9 @@ impl Session<'_> {
         };
         let mut rows = self.bound(sql).fetch(connection);
         let mut next = rows.try_next().await.map_err(|e| self.failed(e))?;
+        if let Some(row) = &next {
+            self.same(columns, row)?;
+        }
         self.outlet.ready()?;
         let mut tuples = Tuples::default();
         while let Some(row) = next {

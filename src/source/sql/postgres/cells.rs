@@ -272,7 +272,7 @@ mod text {
     //! The same from text, as servers write it that only speak the protocol (ISO dates, UTC).
 
     use super::{Building, Wrong, utf8};
-    use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
+    use chrono::{NaiveDate, NaiveTime, Timelike};
     use std::str::FromStr;
 
     impl Building {
@@ -308,32 +308,120 @@ mod text {
         text.parse().map_err(|_| Wrong::Form)
     }
 
-    fn date(text: &str) -> Result<i32, Wrong> {
+    pub(super) fn date(text: &str) -> Result<i32, Wrong> {
         match text {
             "infinity" => Ok(i32::MAX),
             "-infinity" => Ok(i32::MIN),
             _ => {
-                let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").map_err(|_| Wrong::Form)?;
-                i32::try_from(date.signed_duration_since(NaiveDate::default()).num_days()).map_err(|_| Wrong::Form)
+                let (text, era) = era(text);
+                let days = days(text, era)?;
+                // What no calendar has is rejected with its row, as it is where dates are binary.
+                Ok(days.map_or(i32::MAX, |days| i32::try_from(days).unwrap_or(i32::MAX)))
             }
         }
     }
 
-    fn time(text: &str) -> Result<i64, Wrong> {
+    /// Before the year 1 or after it.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum Era {
+        Bc,
+        Ad,
+    }
+
+    fn era(text: &str) -> (&str, Era) {
+        text.strip_suffix(" BC").map_or((text, Era::Ad), |text| (text, Era::Bc))
+    }
+
+    /// Days since 1970 of `2026-11-27` or `10000-01-01`; `None`: farther away than the calendar reaches.
+    fn days(text: &str, era: Era) -> Result<Option<i64>, Wrong> {
+        let mut parts = text.split('-');
+        let mut part = |digits: std::ops::RangeInclusive<usize>| {
+            let part = parts.next().filter(|part| digits.contains(&part.len())).ok_or(Wrong::Form)?;
+            parsed::<u32>(part)
+        };
+        let (year, month, day) = (part(4..=7)?, part(2..=2)?, part(2..=2)?);
+        if parts.next().is_some() || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+            return Err(Wrong::Form);
+        }
+        let year = i32::try_from(year).map_err(|_| Wrong::Form)?;
+        // The year before the year 1 is 1 BC.
+        let year = if era == Era::Bc { 1 - year } else { year };
+        let date = NaiveDate::from_ymd_opt(year, month, day);
+        Ok(date.map(|date| date.signed_duration_since(NaiveDate::default()).num_days()))
+    }
+
+    pub(super) fn time(text: &str) -> Result<i64, Wrong> {
+        // The end of a day is a time of Postgres.
+        if text.starts_with("24:00:00") {
+            return Ok(86_400_000_000);
+        }
         let time = NaiveTime::parse_from_str(text, "%H:%M:%S%.f").map_err(|_| Wrong::Form)?;
         Ok(i64::from(time.num_seconds_from_midnight()) * 1_000_000 + i64::from(time.nanosecond() / 1000))
     }
 
-    fn instant(text: &str, zoned: bool) -> Result<i64, Wrong> {
-        match text {
-            "infinity" => Ok(i64::MAX),
-            "-infinity" => Ok(i64::MIN),
-            _ if zoned => DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%#z")
-                .map(|instant| instant.timestamp_micros())
-                .map_err(|_| Wrong::Form),
-            _ => NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f")
-                .map(|instant| instant.and_utc().timestamp_micros())
-                .map_err(|_| Wrong::Form),
+    pub(super) fn instant(text: &str, zoned: bool) -> Result<i64, Wrong> {
+        if matches!(text, "infinity" | "-infinity") {
+            return Ok(if text.starts_with('-') { i64::MIN } else { i64::MAX });
+        }
+        let (text, era) = era(text);
+        let (date, clock) = text.split_once(' ').ok_or(Wrong::Form)?;
+        let (clock, offset) = match zoned {
+            true => {
+                let at = clock.rfind(['+', '-']).ok_or(Wrong::Form)?;
+                (&clock[..at], offset(&clock[at..])?)
+            }
+            false => (clock, 0),
+        };
+        let Some(days) = days(date, era)? else { return Ok(i64::MAX) };
+        let of_day = time(clock)?;
+        let micros = days.checked_mul(86_400_000_000).and_then(|micros| micros.checked_add(of_day));
+        Ok(micros.and_then(|micros| micros.checked_sub(offset)).unwrap_or(i64::MAX))
+    }
+
+    /// Microseconds of `+01`, `-03:30`, `+00:19:32`.
+    fn offset(text: &str) -> Result<i64, Wrong> {
+        let (sign, rest) = text.split_at(1);
+        let mut seconds = 0;
+        for (part, unit) in rest.split(':').zip([3600, 60, 1]) {
+            seconds += parsed::<i64>(part)? * unit;
+        }
+        Ok(if sign == "-" { -seconds } else { seconds } * 1_000_000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::text;
+
+    #[test]
+    fn dates_that_few_calendars_have_are_read_from_text_as_from_binary() {
+        const DAY: i64 = 86_400_000_000;
+        for (written, days) in [
+            ("1970-01-01", 0),
+            ("2026-11-27", 20_784),
+            ("0001-01-01", -719_162),
+            ("0001-12-31 BC", -719_163),
+            ("0044-03-15 BC", -735_160),
+            ("10000-01-01", 2_932_897),
+        ] {
+            assert_eq!(text::date(written).ok(), Some(days), "{written}");
+            let (date, era) = written.split_once(' ').map_or((written, ""), |(date, _)| (date, " BC"));
+            let instant = text::instant(&format!("{date} 00:00:01.5{era}"), false).ok();
+            assert_eq!(instant, Some(i64::from(days) * DAY + 1_500_000), "{written}");
+            let zoned = text::instant(&format!("{date} 01:00:00-03:30{era}"), true).ok();
+            assert_eq!(zoned, Some(i64::from(days) * DAY + 16_200_000_000), "{written}");
+        }
+        assert_eq!(text::date("5874897-12-31").ok(), Some(i32::MAX));
+        assert_eq!((text::date("infinity").ok(), text::date("-infinity").ok()), (Some(i32::MAX), Some(i32::MIN)));
+        assert_eq!(text::instant("294276-12-31 23:59:59", false).ok(), Some(i64::MAX), "farther than the calendar");
+        assert_eq!(text::instant("1892-01-01 00:19:32+00:19:32", true).ok(), Some(-28_489 * DAY));
+        assert_eq!(text::time("24:00:00").ok(), Some(DAY));
+        for wrong in ["", "2026", "2026-13-01", "2026-1-1", "20261127", "2026-11-27x", "2026-11-27-1", "BC"] {
+            assert!(text::date(wrong).is_err(), "{wrong}");
+            assert!(text::instant(&format!("{wrong} 00:00:00"), false).is_err(), "{wrong}");
+        }
+        for wrong in ["2026-11-27", "2026-11-27 25:00:00", "2026-11-27 00:00:00", "2026-11-27 00:00:00+x"] {
+            assert!(text::instant(wrong, true).is_err(), "{wrong}");
         }
     }
 }

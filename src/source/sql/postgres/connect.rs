@@ -1,7 +1,7 @@
 //! From the address to the server.
 
 use crate::job::spec::{DatabaseSource, Tls};
-use crate::source::sql::address::{Written, is_loopback};
+use crate::source::sql::address::{Written, is_loopback, tls};
 use crate::source::{Environment, SourceError};
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
@@ -21,24 +21,31 @@ pub(super) struct Server {
     pub(super) shown: String,
 }
 
+impl Server {
+    /// The same, where numbers come as text and are to be as exact as they are.
+    pub(super) fn for_text(&self) -> PgConnectOptions {
+        self.options.clone().extra_float_digits(2)
+    }
+}
+
 /// Looks up the references of the address. Nothing is connected yet.
 ///
 /// # Errors
 /// A reference that leads nowhere, an address that is none. The address does not stand in the error.
 pub(super) fn server(spec: &DatabaseSource, environment: &Environment) -> Result<Server, SourceError> {
     let url = WRITTEN.resolve(spec, environment)?;
-    let has_mode = url.query_pairs().any(|(name, _)| name == "sslmode");
+    let of_address = url.query_pairs().find(|(name, _)| name == "sslmode").map(|(_, mode)| mode.into_owned());
     let mut options: PgConnectOptions = url.as_str().parse().map_err(|_| WRITTEN.wrong("cannot be read"))?;
-    if let Some(tls) = spec.tls {
+    if let Some(tls) = tls(spec, of_address.as_deref(), is_local(&options))? {
         options = options.ssl_mode(mode(tls));
-    } else if !has_mode {
-        let mode = if is_local(&options) { PgSslMode::Prefer } else { PgSslMode::VerifyFull };
-        options = options.ssl_mode(mode);
     }
     if let Some(path) = &spec.tls_ca {
         options = options.ssl_root_cert(path);
     }
+    // Nothing that lasts longer than a transaction: behind a pooler it would meet others, or not be there. `extra_float_digits` is asked for at
+    // the start of a session, which PgBouncer refuses.
     let options = options.application_name("nightmark").disable_statement_logging();
+    let options = options.extra_float_digits(None);
     Ok(Server { options, shown: spec.url.written.clone() })
 }
 

@@ -10,7 +10,10 @@ use std::collections::HashMap;
 const HEADER: i32 = 4;
 
 /// Precision and scale of each of these columns, where the catalogue has any.
-pub(super) async fn scales(connection: &mut PgConnection, columns: &[PgColumn]) -> Vec<Option<(u16, i16)>> {
+pub(super) async fn scales(
+    connection: &mut PgConnection,
+    columns: &[PgColumn],
+) -> Result<Vec<Option<(u16, i16)>>, sqlx::Error> {
     let origin = |column: &PgColumn| Some((column.relation_id()?.0, column.relation_attribute_no()?));
     let origins: Vec<Option<(u32, i16)>> = columns.iter().map(origin).collect();
     let (relations, numbers): (Vec<i64>, Vec<i16>) =
@@ -21,15 +24,12 @@ pub(super) async fn scales(connection: &mut PgConnection, columns: &[PgColumn]) 
         WHERE (a.attrelid::int8, a.attnum) IN (SELECT * FROM unnest($1::int8[], $2::int2[]))";
     let found: Vec<(i64, i16, i32)> = match relations.is_empty() {
         true => Vec::new(),
-        // A server that has no such catalogue knows scales for itself alone.
-        false => {
-            sqlx::query_as(catalogue).bind(relations).bind(numbers).fetch_all(connection).await.unwrap_or_default()
-        }
+        false => sqlx::query_as(catalogue).bind(relations).bind(numbers).fetch_all(connection).await?,
     };
     let found: HashMap<(i64, i16), i32> =
         found.into_iter().map(|(of, number, modifier)| ((of, number), modifier)).collect();
     let scale = |(relation, number): (u32, i16)| found.get(&(i64::from(relation), number)).and_then(|of| parts(*of));
-    origins.into_iter().map(|origin| origin.and_then(scale)).collect()
+    Ok(origins.into_iter().map(|origin| origin.and_then(scale)).collect())
 }
 
 /// Precision in the upper 16 bits, scale in the lower 11, which have a sign since version 15.

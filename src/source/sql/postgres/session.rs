@@ -13,7 +13,7 @@ use crate::source::{Bound, Parameter, Parameters};
 use arrow::datatypes::SchemaRef;
 use futures_util::TryStreamExt;
 use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{AssertSqlSafe, Column as _, ConnectOptions, Executor, Row, Statement, ValueRef};
+use sqlx::{AssertSqlSafe, Column as _, ConnectOptions, Connection as _, Executor, Row, Statement, ValueRef};
 use std::cell::Cell as Flag;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -103,45 +103,112 @@ impl Session<'_> {
         process: &Flag<Option<i32>>,
         chosen: oneshot::Receiver<Vec<usize>>,
     ) -> Result<(), Ended> {
-        let copies = copies(connection).await && self.settle(connection).await;
-        if !copies {
-            // After a COPY that was refused, the driver does not know where it is.
-            *connection = self.asked.server.options.connect().await.map_err(|e| self.failed(e))?;
-        }
-        // Without it, the query cannot be ended before its time.
-        process.set(sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut *connection).await.ok());
+        let copies = self.begin(connection).await?;
+        process.set(self.process(connection, copies).await?);
         let columns = self.columns(connection, copies).await?;
         let schema = schema(columns.iter().map(Column::field).collect())?;
-        let estimate = if copies { estimate(connection, &self.asked.settled).await } else { 0 };
+        let estimate = if copies { self.estimate(connection).await? } else { 0 };
         let estimate = self.asked.limit.map_or(estimate, |limit| estimate.min(limit as u64));
         self.outlet.head(Head { schema, columns: columns.clone(), estimate, is_text: !copies })?;
         // Who does not choose does not want it.
         let kept = chosen.await.map_err(|_| Ended::Dropped)?;
-        self.begin(connection).await?;
         if copies {
-            self.copy(connection, &columns, &kept).await
+            self.copy(connection, &columns, &kept).await?;
         } else {
-            self.fetch(connection, &columns, &kept).await
+            self.fetch(connection, &columns, &kept).await?;
         }
+        // Every row is here. A pooler gives the server's session to somebody else then, as it was.
+        let _ = sqlx::raw_sql("COMMIT").execute(connection).await;
+        Ok(())
     }
 
-    /// Puts the parameters into settings of the session, and has it only read. `false`: this server has no such settings.
-    async fn settle(&self, connection: &mut PgConnection) -> bool {
-        let only_read = "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY";
-        if sqlx::raw_sql(only_read).execute(&mut *connection).await.is_err() {
-            return false;
+    /// Begins the transaction in which everything is done: what is described and what is read is of one moment, and behind a pooler nothing is
+    /// set that somebody else would find. `false`: the server lacks COPY or settings of our own, so that rows come as text.
+    async fn begin(&self, connection: &mut PgConnection) -> Result<bool, Ended> {
+        if copies(connection).await.map_err(|e| self.failed(e))? {
+            self.transaction(connection).await?;
+            if self.settle(connection).await? {
+                return Ok(true);
+            }
         }
+        // After a COPY that was refused, the driver does not know where it is.
+        *connection = self.asked.server.for_text().connect().await.map_err(|e| self.failed(e))?;
+        self.transaction(connection).await?;
+        Ok(false)
+    }
+
+    /// The order of its words is the one that Redshift takes as well.
+    async fn transaction(&self, connection: &mut PgConnection) -> Result<(), Ended> {
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        sqlx::raw_sql(begin).execute(&mut *connection).await.map_err(|e| self.failed(e))?;
+        let timeout = format!("SET LOCAL statement_timeout = {}", self.asked.timeout.as_millis());
+        sqlx::raw_sql(AssertSqlSafe(timeout)).execute(connection).await.map_err(|e| self.failed(e))?;
+        Ok(())
+    }
+
+    /// Puts the parameters into settings of the transaction. `false`: this server has no such settings.
+    async fn settle(&self, connection: &mut PgConnection) -> Result<bool, Ended> {
         if self.asked.bound.parameters.is_empty() {
-            return true;
+            return Ok(true);
         }
         let values = &self.asked.values;
         let last_success = values.last_success().to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
-        let set = sqlx::query("SELECT set_config($1, $2, false), set_config($3, $4, false)")
+        let set = sqlx::query("SELECT set_config($1, $2, true), set_config($3, $4, true)")
             .bind(LAST_SUCCESS)
             .bind(last_success)
             .bind(RUN_DATE)
-            .bind(values.run_date.to_string());
-        set.execute(connection).await.is_ok()
+            .bind(values.run_date.to_string())
+            .persistent(false);
+        self.answered(set.execute(connection).await).map(|set| set.is_some())
+    }
+
+    /// What the query can be ended by; `None`: it ends at its time.
+    async fn process(&self, connection: &mut PgConnection, copies: bool) -> Result<Option<i32>, Ended> {
+        let process = sqlx::query_scalar("SELECT pg_backend_pid()").persistent(false).fetch_one(&mut *connection).await;
+        let process = self.answered(process)?;
+        if process.is_none() {
+            // The refusal has ended the transaction.
+            sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await.map_err(|e| self.failed(e))?;
+            self.transaction(connection).await?;
+            if copies {
+                self.settle(connection).await?;
+            }
+        }
+        Ok(process)
+    }
+
+    /// `None`: the server has answered that it does not do this.
+    fn answered<T>(&self, result: Result<T, sqlx::Error>) -> Result<Option<T>, Ended> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.as_database_error().is_some() => Ok(None),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    /// Does what may be refused, and goes on in the transaction if it is. Only on servers with savepoints: those that have COPY do.
+    async fn attempt<T>(
+        &self,
+        connection: &mut PgConnection,
+        of: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+    ) -> Result<Option<T>, Ended> {
+        sqlx::raw_sql("SAVEPOINT nightmark").execute(&mut *connection).await.map_err(|e| self.failed(e))?;
+        let done = of(connection).await;
+        let done = self.answered(done)?;
+        let end = if done.is_some() { "RELEASE SAVEPOINT nightmark" } else { "ROLLBACK TO SAVEPOINT nightmark" };
+        sqlx::raw_sql(end).execute(connection).await.map_err(|e| self.failed(e))?;
+        Ok(done)
+    }
+
+    /// About how many rows the query has, as the server plans it; 0 if it does not say.
+    async fn estimate(&self, connection: &mut PgConnection) -> Result<u64, Ended> {
+        let explain = format!("EXPLAIN {}", self.asked.settled);
+        let row = self
+            .attempt(connection, async |connection| sqlx::raw_sql(AssertSqlSafe(explain)).fetch_one(connection).await)
+            .await?;
+        let line: String = row.and_then(|row| row.try_get(0).ok()).unwrap_or_default();
+        let rows = line.split_once("rows=").map_or("", |(_, after)| after);
+        Ok(rows.split(' ').next().and_then(|rows| rows.parse().ok()).unwrap_or(0))
     }
 
     /// The query's columns, as the server describes them.
@@ -156,9 +223,13 @@ impl Session<'_> {
         }
         // What comes as text is no decimal.
         let known = match copies {
-            true => scales(connection, described).await,
-            false => vec![None; described.len()],
+            // A server that has no such catalogue knows scales for itself alone.
+            true => self.attempt(connection, async |connection| scales(connection, described).await).await?,
+            false => None,
         };
+        // What the driver has prepared has a name in the session, which a pooler's next client would meet.
+        connection.clear_cached_statements().await.map_err(|e| self.failed(e))?;
+        let known = known.unwrap_or_else(|| vec![None; described.len()]);
         let (mut columns, mut unfit) = (Vec::new(), Vec::new());
         for (described, scale) in described.iter().zip(known) {
             match column(described.name(), described.type_info(), scale) {
@@ -167,15 +238,6 @@ impl Session<'_> {
             }
         }
         if unfit.is_empty() { Ok(columns) } else { Err(refused(&unfit).into()) }
-    }
-
-    /// Begins the transaction that the rows are read in. The order of its words is the one that Redshift takes as well.
-    async fn begin(&self, connection: &mut PgConnection) -> Result<(), Ended> {
-        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        sqlx::raw_sql(begin).execute(&mut *connection).await.map_err(|e| self.failed(e))?;
-        let timeout = format!("SET LOCAL statement_timeout = {}", self.asked.timeout.as_millis());
-        sqlx::raw_sql(AssertSqlSafe(timeout)).execute(connection).await.map_err(|e| self.failed(e))?;
-        Ok(())
     }
 
     /// The statement that yields the wanted columns: the query itself, where it needs nothing around it.
@@ -247,22 +309,25 @@ fn pack(row: &PgRow, tuples: &mut Tuples) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// Whether the server has the COPY that we use.
-async fn copies(connection: &mut PgConnection) -> bool {
+/// Whether the server has the COPY that we use. What else keeps it from being done is an error.
+async fn copies(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     let probe = "COPY (SELECT 1) TO STDOUT (FORMAT BINARY)";
-    match connection.copy_out_raw(probe).await {
-        Ok(messages) => messages.try_for_each(|_| std::future::ready(Ok(()))).await.is_ok(),
-        Err(_) => false,
+    let copied = match connection.copy_out_raw(probe).await {
+        Ok(messages) => messages.try_for_each(|_| std::future::ready(Ok(()))).await,
+        Err(error) => Err(error),
+    };
+    match copied {
+        Ok(()) => Ok(true),
+        Err(error) if error.as_database_error().and_then(|e| e.code()).is_some_and(|code| is_unknown(&code)) => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
     }
 }
 
-/// About how many rows a query has, as the server plans it.
-async fn estimate(connection: &mut PgConnection, sql: &str) -> u64 {
-    let explain = sqlx::raw_sql(AssertSqlSafe(format!("EXPLAIN {sql}")));
-    let Ok(row) = explain.fetch_one(connection).await else { return 0 };
-    let line: String = row.try_get(0).unwrap_or_default();
-    let rows = line.split_once("rows=").map_or("", |(_, after)| after);
-    rows.split(' ').next().and_then(|rows| rows.parse().ok()).unwrap_or(0)
+/// Whether an SQLSTATE says that a server does not have a statement: a syntax error, a feature that is not supported.
+fn is_unknown(code: &str) -> bool {
+    matches!(code, "42601" | "0A000")
 }
 
 /// The messages of a COPY: a head, rows, an end.

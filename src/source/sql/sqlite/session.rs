@@ -128,7 +128,9 @@ impl Session<'_> {
             .collect();
         // Two of one name could not be asked for apart.
         let all = described.iter().map(|(name, _)| Field::new(name, DataType::Null, true)).collect();
-        if schema(all)?.fields().is_empty() {
+        let all = schema(all)?;
+        distinct(&all)?;
+        if all.fields().is_empty() {
             let error = SourceError::new(format!("{}: the query yields no rows with columns", self.asked.spec.written));
             return Err(error.hint("write one SELECT, with one row per org").into());
         }
@@ -245,6 +247,17 @@ fn by_classes(name: &str, classes: &str) -> Result<DataType, Refused> {
     };
     let cast = format!("{cast} AS {quoted}");
     Err(Refused { column: name.to_owned(), data_type: classes.join(" and "), cast })
+}
+
+/// SQLite takes names that differ in the case of their letters for one: the second could not be asked for.
+fn distinct(schema: &arrow::datatypes::Schema) -> Result<(), SourceError> {
+    let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    let twice = names.iter().enumerate().find_map(|(index, name)| {
+        names[..index].iter().find(|other| other.eq_ignore_ascii_case(name)).map(|other| (*other, *name))
+    });
+    let Some((first, second)) = twice else { return Ok(()) };
+    Err(SourceError::new(format!("the columns `{first}` and `{second}` have one name for SQLite"))
+        .hint("give one of them another, with AS"))
 }
 
 /// A name so that nothing in it is SQL.

@@ -59,8 +59,9 @@ fn is_literal(text: &str) -> bool {
 fn is_path(text: &str) -> bool {
     const FILES: [&str; 8] = [".pem", ".p8", ".p12", ".key", ".der", ".json", ".crt", ".cer"];
     let text = text.trim();
-    !text.contains(['\n', '{'])
-        && (text.contains('/') && text.len() < 512 || FILES.iter().any(|end| text.ends_with(end)))
+    let begins = ["/", "./", "../", "~/"].iter().any(|begin| text.starts_with(begin));
+    // The signs of base64 that no path needs.
+    !text.contains(['\n', '{', '+', '=']) && text.len() < 512 && (begins || FILES.iter().any(|end| text.ends_with(end)))
 }
 
 /// `user:password@…`, with or without a scheme before it.
@@ -80,9 +81,27 @@ enum Naming {
     Open,
 }
 
+/// `accessToken` as `access_token`.
+fn snake(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    let mut was_lower = false;
+    for c in name.chars() {
+        if c.is_ascii_uppercase() && was_lower {
+            out.push('_');
+        }
+        was_lower = c.is_ascii_lowercase() || c.is_ascii_digit();
+        out.push(c.to_ascii_lowercase());
+    }
+    out
+}
+
 /// What an option's name says of its value.
 fn naming(name: &str) -> Naming {
-    const SECRET: [&str; 12] = [
+    const SECRET: [&str; 16] = [
+        "accesskey",
+        "accountkey",
+        "sharedkey",
+        "authtoken",
         "password",
         "passwd",
         "pwd",
@@ -98,7 +117,8 @@ fn naming(name: &str) -> Naming {
     ];
     const FILE: [&str; 3] = ["credential", "credentials", "privatekey"];
     /// `token_url`, `auth_type`, `secret_name`: about a secret, and not one.
-    const ABOUT: [&str; 18] = [
+    const ABOUT: [&str; 19] = [
+        "id",
         "url",
         "uri",
         "type",
@@ -118,7 +138,10 @@ fn naming(name: &str) -> Naming {
         "expiration",
         "ttl",
     ];
-    let lower = name.to_ascii_lowercase().replace("private_key", "privatekey").replace("api_key", "apikey");
+    let mut lower = snake(name);
+    for word in ["private", "api", "account", "access", "shared"] {
+        lower = lower.replace(&format!("{word}_key"), &format!("{word}key"));
+    }
     let words: Vec<&str> = lower.split(['.', '_', '-', ' ']).collect();
     let says = |list: &[&str]| words.iter().any(|word| list.contains(word));
     match words.last() {
@@ -151,6 +174,13 @@ mod tests {
             ("uri", "postgresql://me@db/x?password=hunter2"),
             ("uri", "host=db password=hunter2"),
             ("uri", "me:hunter2@account/db"),
+            ("accessToken", "abc"),
+            ("azure_account_key", "abc+/def=="),
+            ("aws_secret_access_key", "abc/def"),
+            (
+                "adbc.snowflake.sql.client_option.jwt_private_key",
+                "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC/BKcwggSjAgEAAoIBAQC",
+            ),
             ("uri", "sc://h:443/;token=abc"),
             ("uri", "databricks://token:abc@h:443/sql"),
             ("password", "half${REST}"),
@@ -180,6 +210,8 @@ mod tests {
             ("uri", ":memory:"),
             ("path", "/data/orgs.duckdb"),
             ("compass", "north"),
+            ("aws_access_key_id", "AKIA123"),
+            ("adbc.snowflake.sql.client_option.jwt_private_key", "keys/rsa_key.p8"),
         ] {
             assert!(option(name, value).is_ok(), "{name} = {value}");
         }
