@@ -176,7 +176,9 @@ impl Scheduler {
         let now = self.clock.now();
         let Some(watched) = self.jobs.get(name) else { return Ok(Looked::Wait(None)) };
         let step = due::step(name, &watched.schedule, watched.handled, now);
-        if let Some((fire, not_before)) = watched.left.clone() {
+        // What was missed is noted first: it was missed before anything is begun anew.
+        let is_missed = matches!(step, Step::Miss(_));
+        if let Some((fire, not_before)) = watched.left.clone().filter(|_| !is_missed) {
             return self.go_on(name, fire, not_before, step).await;
         }
         match step {
@@ -336,3 +338,6 @@ enum Looked {
     /// Nothing before then, or before a run ends.
     Wait(Option<DateTime<Utc>>),
 }
+
+#[cfg(test)]
+mod tests;
