@@ -248,9 +248,17 @@ impl Runner {
         let dir = self.home.snapshots(&job.name);
         let run = self.clock.run_id();
         let _lock = self.lock(&job, &run)?;
-        let sharing = shared::begin(self, &job.name).await?;
         let mut record = RunRecord::new(&run, &job.name, self.clock.now());
-        let outcome = self.stages(&job, &dir, how, sharing, &mut record).await;
+        let outcome = match self.begin_shared(&job).await {
+            Ok(sharing) => {
+                // A manifest that cannot be read is reported by the first stage.
+                if let Some(current) = Manifest::load(&dir).ok().flatten() {
+                    record.id = self.clock.run_id_after(run, &current.run);
+                }
+                self.stages(&job, &dir, how, sharing, &mut record).await
+            }
+            Err(error) => Err(error),
+        };
         let outcome = self.close(outcome, &mut record).await;
         tidy::forget_old_runs(self, &job.name, &dir).await;
         outcome
@@ -276,6 +284,14 @@ impl Runner {
         };
         let outcome = self.resume(&job, &dir, manifest, &mut record).await;
         self.close(outcome, &mut record).await
+    }
+
+    async fn begin_shared(&self, job: &Job) -> Result<Option<Arc<Sharing>>, PipelineError> {
+        let sharing = shared::begin(self, &job.name).await?;
+        if let Some(sharing) = &sharing {
+            shared::refuse_if_lost(&*self.store, sharing).await?;
+        }
+        Ok(sharing)
     }
 
     fn lock(&self, job: &Job, run: &str) -> Result<JobLock, PipelineError> {

@@ -1,18 +1,19 @@
 //! The store of an address.
 
+use super::client::Discreet;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::http::HttpBuilder;
 use object_store::path::Path;
-use object_store::{ClientConfigKey, ClientOptions, Error, HeaderMap, HeaderValue, ObjectStore, RetryConfig};
+use object_store::{ClientConfigKey, ClientOptions, Error, ObjectStore, RetryConfig};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// So long a server may say nothing.
-const SILENCE: Duration = Duration::from_secs(60);
-const CONNECT: Duration = Duration::from_secs(10);
+pub(super) const SILENCE: Duration = Duration::from_secs(60);
+pub(super) const CONNECT: Duration = Duration::from_secs(10);
 
 /// A store and where in it the address points.
 pub(super) struct Built {
@@ -74,19 +75,11 @@ fn azure(root: &str, settings: &BTreeMap<String, String>) -> Result<Arc<dyn Obje
 }
 
 fn http(root: &str, path: &str, settings: &BTreeMap<String, String>) -> Result<Arc<dyn ObjectStore>, Error> {
-    let mut options = client(settings, root.starts_with("http:"));
-    if let Some(value) = settings.get("authorization") {
-        let mut value =
-            HeaderValue::from_str(value).map_err(|_| unfit("`authorization` is not the value of a header"))?;
-        value.set_sensitive(true);
-        let mut headers = HeaderMap::new();
-        headers.insert("authorization", value);
-        options = options.with_default_headers(headers);
-    }
+    let client = Discreet::new(settings, root.starts_with("http:"))?;
     // The query belongs to every request; the path is each request's own.
     let query = path.split('#').next().and_then(|path| path.split_once('?')).map(|(_, query)| format!("/?{query}"));
     let url = format!("{root}{}", query.unwrap_or_default());
-    Ok(Arc::new(HttpBuilder::new().with_url(url).with_client_options(options).with_retry(retry()).build()?))
+    Ok(Arc::new(HttpBuilder::new().with_url(url).with_http_connector(client).with_retry(retry()).build()?))
 }
 
 /// The settings that are a store's and not the client's.
@@ -115,6 +108,6 @@ fn is_plain(url: &str) -> bool {
     url.starts_with("http://")
 }
 
-fn unfit(message: impl Into<String>) -> Error {
+pub(super) fn unfit(message: impl Into<String>) -> Error {
     Error::Generic { store: "settings", source: message.into().into() }
 }

@@ -4,13 +4,15 @@
 //! [`Objects`], whose calls block, or a [`Fault`] in our words. Callers run it off the async threads.
 //!
 //! Always holds: no value of a setting and no query of an address stands in a fault; a request that gets no answer for a minute has
-//! failed; what failed on the way is tried again a few times.
+//! failed; what failed on the way is tried again a few times. Over HTTP, a server that another one sends us on to is told neither the credentials nor the
+//! address.
 //!
 //! Deliberately absent: which objects, and what becomes of them.
 //!
 //! Reading is here; `write` writes, on condition where two may do so.
 
 mod build;
+mod client;
 mod fault;
 mod runtime;
 mod write;

@@ -51,7 +51,7 @@ pub(super) async fn plan(
         _ => Progress::forgotten(),
     };
     if manifest.is_none() {
-        refuse_if_lost(&input.dir, store).await?;
+        refuse_if_lost(&input.dir, snapshot::unclaimed(&input.dir)?, store).await?;
     }
     let fresh_seed = HashSeed(clock.random().to_be_bytes());
     // By the manifest that the progress is of: while a preview looks, a run may publish the next.
@@ -62,9 +62,13 @@ pub(super) async fn plan(
 }
 
 /// Without a manifest this is a first run, unless files of a published run are there: then the manifest was lost, and to begin
-/// anew unasked would send every org once more and forget those that are gone.
-async fn refuse_if_lost(dir: &Path, store: Option<&dyn RunStore>) -> Result<(), PipelineError> {
-    for run in snapshot::unclaimed(dir)? {
+/// anew unasked would send every org once more and forget those that are gone. `unclaimed`: the runs whose files are there.
+pub(super) async fn refuse_if_lost(
+    dir: &Path,
+    unclaimed: Vec<String>,
+    store: Option<&dyn RunStore>,
+) -> Result<(), PipelineError> {
+    for run in unclaimed {
         let published = match store {
             // A run that was killed before it was published is known as such. One that nobody remembers may have been sent.
             Some(store) => store.run(&run).await?.is_none_or(|record| record.state.is_published()),

@@ -1,10 +1,11 @@
 //! Snapshots that daemons share (`[snapshots]`), as the settings say.
 
-use super::{PipelineError, Runner};
+use super::{PipelineError, Runner, plan};
 use crate::config::{Home, Settings};
 use crate::job::Secrets;
 use crate::objects::Objects;
 use crate::snapshot::{JobLock, Shared, Sharing, SnapshotError};
+use crate::store::RunStore;
 use secrecy::ExposeSecret as _;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -51,6 +52,14 @@ pub async fn freshen(home: &Home, settings: &Settings, job: &str) -> Result<bool
         bring(&home, &settings, &job).map(|_| true)
     });
     looking.await.map_err(|e| PipelineError::Internal(e.to_string()))?
+}
+
+/// A store without a manifest that has the files of a published run has lost it, as [`plan::refuse_if_lost`] says of the local folder.
+pub(super) async fn refuse_if_lost(store: &dyn RunStore, sharing: &Arc<Sharing>) -> Result<(), PipelineError> {
+    let of = Arc::clone(sharing);
+    let looking = tokio::task::spawn_blocking(move || of.unclaimed());
+    let unclaimed = looking.await.map_err(|e| PipelineError::Internal(e.to_string()))??;
+    plan::refuse_if_lost(&sharing.place(), unclaimed, Some(store)).await
 }
 
 fn open(home: &Home, settings: &Settings) -> Result<Option<Shared>, PipelineError> {

@@ -29,13 +29,22 @@ const NEW: u64 = 40;
 const PENDING: u64 = 160;
 /// What decoding and encoding take, whatever the number of orgs.
 const FIXED: u64 = 96 << 20;
+/// Orgs that a first extract is taken to have if its source cannot say how many. Too many costs a detour over the disk once; too few, memory
+/// beyond the budget.
+const UNTOLD: u64 = 1 << 25;
 /// Partitions are files that are open at once.
 const MOST_BITS: u32 = 7;
 
-/// How many leading bits of a key hash make partitions that fit the budget each; 0: all of it fits.
+/// How many leading bits of a key hash make partitions that fit the budget each; 0: all of it fits. `rows`: about how many come; 0: unknown.
 pub(super) fn partition_bits(memory: u64, snapshot: Option<&Snapshot>, rows: u64) -> u32 {
     let known = snapshot.map_or(0, Snapshot::size);
     let pending = snapshot.map_or(0, Snapshot::pending);
+    bits(memory, known, pending, rows)
+}
+
+fn bits(memory: u64, known: u64, pending: u64, rows: u64) -> u32 {
+    // What is known says about how many there are tonight.
+    let rows = if rows == 0 && known == 0 { UNTOLD } else { rows };
     let needed = known * KNOWN + pending * PENDING + rows.saturating_sub(known) * NEW;
     let budget = memory.saturating_sub(FIXED).max(memory / 4).max(1);
     needed.div_ceil(budget).next_power_of_two().trailing_zeros().min(MOST_BITS)
@@ -261,4 +270,18 @@ fn ready_of(comparing: &Comparing<'_>, mut batch: RecordBatch) -> Option<(Ready,
         batch,
     };
     Some((ready, rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_first_extract_of_which_nobody_says_how_large_it_is_keeps_to_the_budget() {
+        const MEMORY: u64 = 512 << 20;
+        assert_eq!(bits(MEMORY, 0, 0, 1000), 0);
+        assert_eq!(bits(MEMORY, 0, 0, UNTOLD), 2);
+        assert_eq!(bits(MEMORY, 0, 0, 0), bits(MEMORY, 0, 0, UNTOLD), "unknown");
+        assert_eq!(bits(MEMORY, 1000, 0, 0), 0, "last night's number is known");
+    }
 }

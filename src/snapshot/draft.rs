@@ -8,7 +8,7 @@ use super::manifest::FORMAT;
 use super::order::OrderWriter;
 use super::sidecar::SidecarWriter;
 use super::unknown::Unknown;
-use super::{FileEntry, Manifest, Sharing, SnapshotError, run_folders, waiting};
+use super::{FileEntry, Manifest, Sharing, SnapshotError, run_folders, shared, waiting};
 use crate::diff::{Entry, Origin, Pending};
 use crate::row::Schema;
 use chrono::{DateTime, Utc};
@@ -325,8 +325,9 @@ impl Finished {
         }
         // The folder's own entry must be there before a manifest refers to it.
         files::sync_dir(&self.folder.dir)?;
-        if let Some(sharing) = sharing {
-            sharing.publish(&self.folder.dir, manifest)?;
+        match sharing {
+            Some(sharing) => sharing.publish(&self.folder.dir, manifest)?,
+            None => shared::leave(&self.folder.dir)?,
         }
         // From here on the folder may be named by a manifest: it is not removed, whatever fails. The next publication removes
         // it if it is not.
@@ -378,7 +379,8 @@ impl Manifest {
 /// Of all runs that have a folder, in order, those that need none any more.
 pub(super) fn to_retire(mut runs: Vec<String>, before: Option<&str>, current: &str) -> Vec<String> {
     runs.retain(|run| run.as_str() < current);
-    // Only one run of a job is on at a time, so what is between the two was never published.
+    // What is between the two was never published, and cannot be any more: it would have had to begin from `before` or earlier, since a run's id
+    // is later than that of the run it began from.
     let left = runs.split_off(runs.partition_point(|run| before.is_some_and(|before| run.as_str() <= before)));
     runs.truncate(runs.len().saturating_sub(KEPT - 1));
     runs.extend(left);
@@ -387,7 +389,7 @@ pub(super) fn to_retire(mut runs: Vec<String>, before: Option<&str>, current: &s
 
 /// Removes all but the newest published runs, and what runs that were killed have left since `before`, the run that was
 /// current until now. A folder that cannot be removed is tried again next time.
-fn retire(dir: &Path, before: Option<&str>, current: &str) {
+pub(super) fn retire(dir: &Path, before: Option<&str>, current: &str) {
     let Ok(runs) = run_folders(dir) else { return };
     for run in to_retire(runs, before, current) {
         failpoint!("retire.folder");

@@ -171,6 +171,21 @@ pub enum SnapshotError {
         /// What says that the snapshot was shared there.
         mark: PathBuf,
     },
+    /// The shared snapshot and the one here are of different histories.
+    #[error(
+        "{place} has run {theirs}, which does not go on from run {mine} of this machine, and what that run sent is not known there: move \
+         {dir} away to go on from the shared snapshot, or move the shared one away to share what this machine has"
+    )]
+    Diverged {
+        /// The shared manifest.
+        place: String,
+        /// Its run.
+        theirs: String,
+        /// The run that is published here.
+        mine: String,
+        /// The job's folder here.
+        dir: PathBuf,
+    },
     /// Values could not be put in columns.
     #[error("the snapshot could not be built: {0}")]
     Arrow(#[from] arrow::error::ArrowError),

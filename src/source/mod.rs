@@ -89,7 +89,7 @@ pub trait Rows: Send + Sync {
     /// The extract cannot be read on. Every later call is an error too.
     fn next(&self) -> Result<Option<Piece>, SourceError>;
 
-    /// About how many rows there are; exact where known.
+    /// About how many rows there are; exact where known, 0 where the source cannot say.
     fn estimate(&self) -> u64;
 
     /// Why the run should be held although the extract can be read, such as its age; in words. Empty: nothing speaks against it.

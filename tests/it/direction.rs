@@ -111,7 +111,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("adbc_driver_manager", &["source/adbc"]),
     ("polars", &["source/files"]),
     ("object_store", &["objects", "source/remote/bucket.rs"]),
-    ("reqwest", &["deliver"]),
+    ("reqwest", &["deliver", "objects/client.rs"]),
     ("russh", &["source/remote/sftp"]),
     ("russh_sftp", &["source/remote/sftp"]),
     ("sqlx", &["store/sqlite", "store/postgres", "store/database.rs", "store/schema.rs", "source/sql"]),

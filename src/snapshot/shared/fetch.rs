@@ -2,6 +2,7 @@
 
 use super::Sharing;
 use crate::objects::Why;
+use crate::snapshot::draft::retire;
 use crate::snapshot::{FileEntry, Manifest, SnapshotError, files, run_folders};
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -40,6 +41,8 @@ impl Sharing {
         failpoint!("shared.fetched");
         theirs.store(dir)?;
         self.sweep(dir, mine, theirs);
+        // A machine that only ever looks does not fill its disk.
+        retire(dir, Some(&theirs.run), &theirs.run);
         Ok(())
     }
 

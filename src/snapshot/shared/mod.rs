@@ -17,6 +17,7 @@ mod publish;
 
 use super::{Manifest, SnapshotError};
 use crate::objects::{Fault, Objects, Version};
+use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -53,11 +54,16 @@ impl Sharing {
         let mine = Manifest::load(dir)?;
         match (sharing.current()?, mine) {
             (Some((theirs, version)), mine) => {
-                if mine.as_ref() != Some(&theirs) {
+                let is_other = mine.as_ref() != Some(&theirs);
+                if let Some(mine) = mine.as_ref().filter(|_| is_other) {
+                    sharing.refuse_if_diverged(dir, mine, &theirs)?;
+                }
+                // Before the copy: whether it is of the store's history must not hang on where a kill falls.
+                sharing.mark(dir)?;
+                if is_other {
                     sharing.fetch(dir, mine.as_ref(), &theirs)?;
                 }
                 sharing.set(version);
-                sharing.mark(dir)?;
             }
             (None, Some(mine)) if sharing.is_marked(dir) => return Err(sharing.unshared(dir, mine.run)),
             (None, _) => {}
@@ -77,6 +83,65 @@ impl Sharing {
             }
             _ => Ok(()),
         }
+    }
+
+    /// To take over a state that knows nothing of what was sent from here would leave the destination with values that nobody compares
+    /// with: a bucket that was restored from a backup, runs here while the setting was off, a machine that had its own snapshot.
+    fn refuse_if_diverged(&self, dir: &Path, mine: &Manifest, theirs: &Manifest) -> Result<(), SnapshotError> {
+        let goes_on = match theirs.run.cmp(&mine.run) {
+            Ordering::Less => false,
+            // Pinned anew.
+            Ordering::Equal => true,
+            Ordering::Greater => self.is_marked(dir) || self.has(&mine.run)?,
+        };
+        if goes_on {
+            return Ok(());
+        }
+        Err(SnapshotError::Diverged {
+            place: self.shown(&self.path(Manifest::FILE)),
+            theirs: theirs.run.clone(),
+            mine: mine.run.clone(),
+            dir: dir.to_owned(),
+        })
+    }
+
+    /// Whether a run's files are in the store, as its copy of the manifest, the last of them, tells.
+    fn has(&self, run: &str) -> Result<bool, SnapshotError> {
+        let path = self.path(&format!("{run}/{}", Manifest::FILE));
+        let found = self.shared.objects.look(&path).map_err(|fault| self.fault(&path, &fault))?;
+        Ok(found.is_some())
+    }
+
+    /// The runs that are complete in a store without a manifest, the newest first, as [`unclaimed`](super::unclaimed) says of the local
+    /// folder. None if there is a manifest.
+    ///
+    /// # Errors
+    /// A store that cannot be reached.
+    pub fn unclaimed(&self) -> Result<Vec<String>, SnapshotError> {
+        let mut found = Vec::new();
+        if self.version().is_none() {
+            let path = self.path("");
+            for run in self.runs().map_err(|fault| self.fault(&path, &fault))?.into_iter().rev() {
+                if self.has(&run)? {
+                    found.push(run);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The job's folder in the store, as it is shown.
+    pub fn place(&self) -> PathBuf {
+        PathBuf::from(self.shown(&self.path("")))
+    }
+
+    /// The runs that have a folder in the store, the oldest first.
+    fn runs(&self) -> Result<Vec<String>, Fault> {
+        let (_, folders) = self.shared.objects.list(&self.path(""))?;
+        let names = folders.iter().map(|path| path.rsplit('/').next().unwrap_or(path).to_owned());
+        let mut runs: Vec<String> = names.filter(|run| ulid::Ulid::from_string(run).is_ok()).collect();
+        runs.sort();
+        Ok(runs)
     }
 
     /// The manifest in the store.
@@ -141,3 +206,16 @@ impl Sharing {
 }
 
 const MARK: &str = "shared";
+
+/// Notes that the local folder goes on by itself: what is published there from now on the store does not know.
+///
+/// # Errors
+/// A folder that cannot be written.
+pub(super) fn leave(dir: &Path) -> Result<(), SnapshotError> {
+    let path = dir.join(MARK);
+    match std::fs::remove_file(&path) {
+        Ok(()) => super::files::sync_dir(dir),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(SnapshotError::io(&path)(error)),
+    }
+}

@@ -79,11 +79,7 @@ impl Sharing {
     /// Removes the files of runs that need none any more (docs/SNAPSHOT.md). What cannot be removed is tried again next time.
     pub(in crate::snapshot) fn retire(&self, before: Option<&str>, current: &str) {
         let objects = &self.shared.objects;
-        let removed = objects.list(&self.path("")).and_then(|(_, folders)| {
-            let name = |path: &String| path.rsplit('/').next().unwrap_or(path).to_owned();
-            let mut runs: Vec<String> =
-                folders.iter().map(name).filter(|run| ulid::Ulid::from_string(run).is_ok()).collect();
-            runs.sort();
+        let removed = self.runs().and_then(|runs| {
             for run in to_retire(runs, before, current) {
                 let (files, _) = objects.list(&self.path(&run))?;
                 files.iter().try_for_each(|file| objects.remove(file.location.as_ref()))?;

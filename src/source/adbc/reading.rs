@@ -51,7 +51,7 @@ impl Line {
 
     /// How the statement is cancelled from now on.
     pub(super) fn cancel_by(&self, handle: Box<dyn CancelHandle>) {
-        *self.control.handle.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::from(handle));
+        *self.control.handle.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle);
     }
 
     pub(super) fn cancel(&self) {
@@ -62,7 +62,7 @@ impl Line {
 #[derive(Default)]
 struct Control {
     stopped: AtomicBool,
-    handle: Mutex<Option<Arc<dyn CancelHandle>>>,
+    handle: Mutex<Option<Box<dyn CancelHandle>>>,
     ended: Mutex<bool>,
     at_end: Condvar,
 }
@@ -70,10 +70,15 @@ struct Control {
 impl Control {
     /// Asks the driver. What it says to that is of no use: whether it reacts is seen by its end.
     fn cancel(&self) {
-        let handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(handle) = handle {
+        let handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(handle) = &*handle {
             let _ = caught(|| handle.try_cancel());
         }
+    }
+
+    /// Lets go of what a statement is cancelled by, which keeps the database open: whoever waits for the session's end waits for that too.
+    fn forget(&self) {
+        self.handle.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     fn has_ended(&self, within: Duration) -> bool {
@@ -88,6 +93,7 @@ struct Ended(Arc<Control>);
 
 impl Drop for Ended {
     fn drop(&mut self) {
+        self.0.forget();
         *self.0.ended.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.0.at_end.notify_all();
     }

@@ -8,7 +8,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
-/// So often in a row it is tried again without a byte coming through.
+/// So often in a row it is tried again without coming further than ever before.
 const VAIN: u32 = 5;
 /// So often in all.
 const ALL: u32 = 200;
@@ -21,7 +21,7 @@ const WAIT: Duration = Duration::from_millis(200);
 /// A connection that stays broken, a file that changed meanwhile, a disk that is full.
 pub(super) fn copy(place: &dyn Place, file: &Found, to: &Path) -> Result<(), SourceError> {
     let mut copy = File::create(to).map_err(|e| disk(to, &e))?;
-    let (mut written, mut vain) = (0, 0);
+    let (mut written, mut furthest, mut vain) = (0, 0, 0);
     for _ in 0..ALL {
         if written == file.length && written > 0 {
             // The connection broke when all was here.
@@ -32,7 +32,6 @@ pub(super) fn copy(place: &dyn Place, file: &Found, to: &Path) -> Result<(), Sou
             copy = File::create(to).map_err(|e| disk(to, &e))?;
             written = 0;
         }
-        let before = written;
         let read = place.read(file, written, &mut |bytes| {
             written += bytes.len() as u64;
             if written > file.length {
@@ -48,7 +47,8 @@ pub(super) fn copy(place: &dyn Place, file: &Found, to: &Path) -> Result<(), Sou
             Err(Broken::Lasting(error)) => return Err(error),
             Err(Broken::Passing(error)) => error,
         };
-        vain = if written > before { 1 } else { vain + 1 };
+        vain = if written > furthest { 1 } else { vain + 1 };
+        furthest = furthest.max(written);
         if vain > VAIN {
             return Err(given_up(broken, written, file));
         }

@@ -6,7 +6,7 @@ use nightmark::objects::Objects;
 use std::collections::BTreeMap;
 
 /// Writes a blob.
-fn write(server: &Azurite, name: &str, content: &str) {
+pub fn write(server: &Azurite, name: &str, content: impl AsRef<[u8]>) {
     let settings = [
         ("azure_endpoint", server.endpoint()),
         ("azure_storage_account_name", ACCOUNT.to_owned()),
@@ -19,25 +19,27 @@ fn write(server: &Azurite, name: &str, content: &str) {
     objects.upload(name, file.path()).unwrap();
 }
 
-fn source(server: &Azurite, path: &str, more: &str) -> String {
+/// `more`: further lines of `[source]`.
+pub fn source(server: &Azurite, path: &str, more: &str) -> String {
     format!("path = \"{path}\"\noptions = {{ azure_endpoint = \"{}\" }}\n{more}", server.endpoint())
 }
 
-fn nights(source: &str) -> Nights {
+/// With the usual variables.
+pub fn nights(source: &str) -> Nights {
     Nights::new(source).env("AZURE_STORAGE_ACCOUNT_NAME", ACCOUNT).env("AZURE_STORAGE_ACCOUNT_KEY", KEY)
 }
 
 #[test]
 fn blobs_that_match_are_one_table_or_the_latest() {
     let server = Azurite::start();
-    write(&server, "out/orgs_1.csv", &csv(&["a", "b"]));
-    write(&server, "out/orgs 2.csv", &csv(&["c"]));
-    write(&server, "out/deeper/orgs_4.csv", &csv(&["deeper"]));
-    write(&server, "other/orgs_5.csv", &csv(&["other"]));
+    write(&server, "out/orgs_1.csv", csv(&["a", "b"]));
+    write(&server, "out/orgs 2.csv", csv(&["c"]));
+    write(&server, "out/deeper/orgs_4.csv", csv(&["deeper"]));
+    write(&server, "other/orgs_5.csv", csv(&["other"]));
     let all = nights(&source(&server, "az://lake/out/orgs*.csv", ""));
     assert_eq!(all.night(), ["a", "b", "c"]);
     assert_eq!(all.night(), Vec::<String>::new());
-    write(&server, "out/orgs_1.csv", &csv(&["a", "b", "d"]));
+    write(&server, "out/orgs_1.csv", csv(&["a", "b", "d"]));
     assert_eq!(all.night(), ["d"]);
     let latest = nights(&source(&server, "az://lake/out/orgs_*.csv", "pick = \"latest\"\n"));
     assert_eq!(latest.night(), ["a", "b", "d"]);
@@ -46,7 +48,7 @@ fn blobs_that_match_are_one_table_or_the_latest() {
 #[test]
 fn what_is_refused_is_said_without_the_key() {
     let server = Azurite::start();
-    write(&server, "orgs.csv", &csv(&["a"]));
+    write(&server, "orgs.csv", csv(&["a"]));
     let nights = Nights::new(&source(&server, "az://lake/orgs.csv", ""))
         .env("AZURE_STORAGE_ACCOUNT_NAME", ACCOUNT)
         .env("AZURE_STORAGE_ACCOUNT_KEY", "cGxhbnRlZC1henVyZS1rZXk=");

@@ -1,15 +1,17 @@
 //! Which files are read: here and at a distance the same.
 
 use super::servers::{KEY_ID, SECRET, Server, age};
-use super::{Nights, csv};
+use super::{Nights, azure, csv, google};
+use crate::shared::azurite::Azurite;
 use crate::support::says;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-/// Files here, or in a bucket.
+/// Files here, in a bucket whose server keeps them in a folder, or in one of Azure's.
 enum Place {
     Here,
-    Bucket(Server),
+    Folder(Server),
+    Azure(Azurite),
 }
 
 struct Case {
@@ -17,8 +19,8 @@ struct Case {
     place: Place,
 }
 
-/// The same case here and in a bucket.
-fn both(path: &str, more: &str, case: impl Fn(&Case)) {
+/// The same case wherever files can be given an age: here, in a bucket of S3, and in one of Google's.
+fn aged(path: &str, more: &str, case: impl Fn(&Case)) {
     let nights = Nights::new(&format!("path = \"out/{path}\"\n{more}"));
     std::fs::create_dir(nights.home.path("out")).unwrap();
     case(&Case { nights, place: Place::Here });
@@ -26,19 +28,34 @@ fn both(path: &str, more: &str, case: impl Fn(&Case)) {
     let options = format!("options = {{ aws_endpoint = \"http://{}\" }}", server.address);
     let nights = Nights::new(&format!("path = \"s3://lake/out/{path}\"\n{more}\n{options}"));
     let nights = nights.env("AWS_ACCESS_KEY_ID", KEY_ID).env("AWS_SECRET_ACCESS_KEY", SECRET);
-    case(&Case { nights, place: Place::Bucket(server) });
+    case(&Case { nights, place: Place::Folder(server) });
+    let server = Server::google();
+    let nights = google::nights(&google::source(server.address, &format!("gs://lake/out/{path}"), more));
+    case(&Case { nights, place: Place::Folder(server) });
+}
+
+/// The same case in all places. What was written at once is as old, whatever is said of it.
+fn all(path: &str, more: &str, case: impl Fn(&Case)) {
+    aged(path, more, &case);
+    let server = Azurite::start();
+    let nights = azure::nights(&azure::source(&server, &format!("az://lake/out/{path}"), more));
+    case(&Case { nights, place: Place::Azure(server) });
 }
 
 impl Case {
     fn path(&self, name: &str) -> PathBuf {
         match &self.place {
             Place::Here => self.nights.home.path("out").join(name),
-            Place::Bucket(server) => server.path("lake/out").join(name),
+            Place::Folder(server) => server.path("lake/out").join(name),
+            Place::Azure(_) => panic!("Azurite has no files"),
         }
     }
 
     /// A file that was written so many hours ago.
     fn write(&self, name: &str, content: impl AsRef<[u8]>, hours: u64) {
+        if let Place::Azure(server) = &self.place {
+            return azure::write(server, &format!("out/{name}"), content);
+        }
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, content).unwrap();
@@ -48,14 +65,14 @@ impl Case {
 
 #[test]
 fn only_the_latest_is_read() {
-    both("orgs_*.csv", "pick = \"latest\"", |case| {
+    aged("orgs_*.csv", "pick = \"latest\"", |case| {
         case.write("orgs_c.csv", csv(&["old"]), 48);
         case.write("orgs_a.csv", csv(&["new"]), 1);
         assert_eq!(case.nights.night(), ["new"]);
         case.write("orgs_b.csv", csv(&["newer"]), 0);
         assert_eq!(case.nights.night(), ["newer"]);
     });
-    both("orgs_*.csv", "pick = \"latest\"\nlatest_by = \"name\"", |case| {
+    aged("orgs_*.csv", "pick = \"latest\"\nlatest_by = \"name\"", |case| {
         case.write("orgs_9.csv", csv(&["nine"]), 1);
         case.write("orgs_10.csv", csv(&["ten"]), 48);
         assert_eq!(case.nights.night(), ["ten"]);
@@ -64,13 +81,13 @@ fn only_the_latest_is_read() {
 
 #[test]
 fn an_extract_without_its_marker_is_not_read() {
-    both("*/orgs_*.csv", "done_marker = \"_SUCCESS\"", |case| {
+    all("*/orgs_*.csv", "done_marker = \"_SUCCESS\"", |case| {
         case.write("1/orgs_a.csv", csv(&["a"]), 0);
         case.nights.fails(&["the extract is not complete", "`_SUCCESS`", "orgs_a.csv"]);
         case.write("1/_SUCCESS", "", 0);
         assert_eq!(case.nights.night(), ["a"]);
     });
-    both("orgs_*", "format = \"csv\"\npick = \"latest\"\ndone_marker = \"{name}.done\"", |case| {
+    all("orgs_*", "format = \"csv\"\npick = \"latest\"\ndone_marker = \"{name}.done\"", |case| {
         case.write("orgs_1.csv", csv(&["a"]), 5);
         case.write("orgs_1.csv.done", "", 5);
         case.write("orgs_2.csv", "workspace_id,na", 0);
@@ -83,7 +100,7 @@ fn an_extract_without_its_marker_is_not_read() {
 
 #[test]
 fn an_old_extract_holds_the_run_until_it_is_approved() {
-    both("orgs.csv", "max_age = \"36h\"", |case| {
+    aged("orgs.csv", "max_age = \"36h\"", |case| {
         case.write("orgs.csv", csv(&["a"]), 80);
         let held = case.nights.run(&["run", "orgs"]).expect(3);
         says(
@@ -116,7 +133,7 @@ fn parquet(orgs: &[&str]) -> Vec<u8> {
 /// Also of Parquet, whose files the run copies and opens again.
 #[test]
 fn an_old_parquet_extract_holds_the_run() {
-    both("orgs.parquet", "max_age = \"36h\"", |case| {
+    aged("orgs.parquet", "max_age = \"36h\"", |case| {
         case.write("orgs.parquet", parquet(&["a"]), 80);
         says(&case.nights.run(&["run", "orgs"]).expect(3), &["the extract is 3 days old"]);
         case.nights.run(&["run", "orgs", "--approve"]).expect(0);
@@ -127,7 +144,7 @@ fn an_old_parquet_extract_holds_the_run() {
 /// The file grows between the first look and the next; what is read is what it has grown to.
 #[test]
 fn a_file_that_is_still_written_is_waited_for() {
-    both("orgs.csv", "settled = \"3s\"", |case| {
+    aged("orgs.csv", "settled = \"3s\"", |case| {
         case.write("orgs.csv", csv(&["a"]), 0);
         let path = case.path("orgs.csv");
         let writing = std::thread::spawn(move || {
@@ -186,7 +203,7 @@ fn folders_of_partitions_are_columns() {
             _ => parquet(&[org]),
         };
         for model in ["", "\nquery = \"SELECT * FROM extract WHERE dt IS NULL OR dt >= '2026'\""] {
-            both(&format!("dt=*/*/part-*.{extension}"), &format!("hive = true{model}"), |case| {
+            all(&format!("dt=*/*/part-*.{extension}"), &format!("hive = true{model}"), |case| {
                 for (folder, org) in files {
                     case.write(&format!("{folder}/part-0.{extension}"), content(org), 0);
                     case.write(&format!("{folder}/_part-0.{extension}"), "no data", 0);
@@ -194,7 +211,7 @@ fn folders_of_partitions_are_columns() {
                 assert_eq!(case.nights.bodies(), expected, "{extension} {model}");
             });
         }
-        both(&format!("**/part-*.{extension}"), "hive = true\npick = \"latest\"\nlatest_by = \"dt\"", |case| {
+        all(&format!("**/part-*.{extension}"), "hive = true\npick = \"latest\"\nlatest_by = \"dt\"", |case| {
             for (folder, org) in files {
                 case.write(&format!("{folder}/part-0.{extension}"), content(org), 0);
             }
@@ -206,11 +223,11 @@ fn folders_of_partitions_are_columns() {
 /// A column that the files have themselves stays theirs.
 #[test]
 fn a_files_own_column_counts_before_its_folders() {
-    both("dt=*/orgs.csv", "hive = true", |case| {
+    all("dt=*/orgs.csv", "hive = true", |case| {
         case.write("dt=1/orgs.csv", "workspace_id,dt\na,own\n", 0);
         assert_eq!(case.nights.bodies(), [json!({"workspace_id": "a", "dt": "own"})]);
     });
-    both("*/orgs.csv", "hive = true", |case| {
+    all("*/orgs.csv", "hive = true", |case| {
         case.write("plain/orgs.csv", csv(&["a"]), 0);
         case.nights.fails(&["plain/orgs.csv stands in no folder of a partition"]);
     });

@@ -2,6 +2,7 @@
 
 mod azure;
 mod choice;
+mod google;
 mod http;
 mod memory;
 mod page;
@@ -48,7 +49,14 @@ impl Nights {
     fn run(&self, args: &[&str]) -> Ran {
         let mut command = self.home.command(args);
         // What this machine has of its own must not decide.
-        for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "SSH_AUTH_SOCK", "HTTP_PROXY", "http_proxy"] {
+        for name in [
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "GOOGLE_APPLICATION_CREDENTIALS",
+            "SSH_AUTH_SOCK",
+            "HTTP_PROXY",
+            "http_proxy",
+        ] {
             command.env_remove(name);
         }
         command.env("TMPDIR", self.home.path("tmp")).env("HOME", self.home.path(""));

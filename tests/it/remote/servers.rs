@@ -67,6 +67,14 @@ impl Server {
         server
     }
 
+    /// What Google's interface has in common with S3's (lists, and reads of objects by the name of their bucket), with a bucket `lake`. It takes any
+    /// credentials, and writes whatever the condition is.
+    pub fn google() -> Server {
+        let server = Server::rclone(&["s3"]);
+        std::fs::create_dir(server.folder.path().join("lake")).unwrap();
+        server
+    }
+
     /// HTTP; `args`: more of rclone's.
     pub fn http(args: &[&str]) -> Server {
         Server::rclone(&[&["http"], args].concat())

@@ -4,11 +4,13 @@ use super::servers::{Breaking, Server, Sshd, keygen};
 use super::{Nights, csv, large};
 use std::process::{Command, Stdio};
 
-fn source(sshd: &Sshd, port: u16, name: &str, options: &str) -> String {
+/// What stands in `[source]` for a file that is had by this port.
+pub fn source(sshd: &Sshd, port: u16, name: &str, options: &str) -> String {
     format!("path = \"{}\"\n[source.options]\n{options}", sshd.address(port, name))
 }
 
-fn by_key(sshd: &Sshd) -> String {
+/// Options: the user's key, and the server's known.
+pub fn by_key(sshd: &Sshd) -> String {
     format!(
         "private_key_file = \"{}\"\nknown_hosts = \"{}\"",
         sshd.path("user").display(),

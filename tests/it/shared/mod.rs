@@ -2,6 +2,7 @@
 //! deliveries, processes that are killed, requests that are held up and answers that are lost.
 
 pub mod azurite;
+mod histories;
 mod server;
 mod stores;
 

@@ -97,7 +97,7 @@ pub(crate) fn bucket(
         if rest.split('/').next().unwrap_or_default().is_empty() {
             return Err(Fault::new("the address names no bucket").hint("such as `s3://bucket/nightmark`"));
         }
-        Ok((scheme, Templated::parse(written)?))
+        Ok((scheme, store(written)?))
     });
     let (scheme, address) = doc.accept(path, checked)?;
     let options = self::options(doc, options.0, scheme, options.1)?;
@@ -147,8 +147,18 @@ fn address(scheme: Scheme, written: &str) -> Result<Templated, Fault> {
             }
             Templated::parse(written)
         }
-        _ => Templated::parse(written),
+        _ => store(written),
     }
+}
+
+/// An address of an object store, with no keys in it.
+fn store(written: &str) -> Result<Templated, Fault> {
+    let address = Templated::parse(written)?;
+    if has_password(&address) {
+        return Err(Fault::new("keys and passwords must not stand in the address")
+            .hint(format!("put them into `options`, and there {HOW}")));
+    }
+    Ok(address)
 }
 
 /// An address of HTTP: one file, and no password, token or signature written out.
@@ -254,4 +264,29 @@ fn option(known: Options, name: &str, text: &str) -> Result<Templated, Fault> {
         return Err(Fault::new(format!("a password in `{name}` must not stand in a job file")).hint(HOW));
     }
     Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_keys_are_written_out_in_addresses_of_stores() {
+        for (scheme, written) in [
+            (Scheme::S3, "s3://AKIA:planted@bucket/orgs.parquet"),
+            (Scheme::Google, "gs://u:planted@bucket/orgs.parquet"),
+            (Scheme::Azure, "az://account:planted${REST}@container/orgs.parquet"),
+        ] {
+            let fault = address(scheme, written).unwrap_err();
+            assert!(fault.message.contains("must not stand in the address") && fault.hint.is_some(), "{fault:?}");
+            assert!(!format!("{fault:?}").contains("planted"), "{fault:?}");
+        }
+        for (scheme, written) in [
+            (Scheme::S3, "s3://bucket/a:b@c/orgs.parquet"),
+            (Scheme::Azure, "abfss://container@account.dfs.core.windows.net/orgs.parquet"),
+            (Scheme::Azure, "abfss://${file:container}@account.dfs.core.windows.net/orgs.parquet"),
+        ] {
+            assert!(address(scheme, written).is_ok(), "{written}");
+        }
+    }
 }

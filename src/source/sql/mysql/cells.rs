@@ -247,7 +247,8 @@ fn time(bytes: &[u8]) -> Result<i64, Wrong> {
     };
     let fraction = if bytes.len() == 12 { u32::from_le_bytes(fixed(&bytes[8..])?) } else { 0 };
     let days = i64::from(u32::from_le_bytes(fixed(days)?));
-    let micros = days * MICROS_OF_DAY + clock(*hours, *minutes, *seconds, fraction);
+    // A server has 34 of them at most; what it may say by the protocol is more than fits.
+    let micros = days.checked_mul(MICROS_OF_DAY).ok_or(Wrong)? + clock(*hours, *minutes, *seconds, fraction);
     Ok(if *sign == 0 { micros } else { -micros })
 }
 
@@ -264,7 +265,10 @@ fn decimal(text: &[u8], scale: i8) -> Option<i128> {
         match byte {
             b'0'..=b'9' => {
                 unscaled = unscaled.checked_mul(10)?.checked_add(i128::from(byte - b'0'))?;
-                places = places.map(|places| places + 1);
+                places = match places {
+                    Some(places) => Some(places.checked_add(1)?),
+                    None => None,
+                };
             }
             b'.' if places.is_none() => places = Some(0),
             _ => return None,
@@ -290,6 +294,7 @@ mod tests {
             ("100000000000000000000000000000000000000", 0, None),
             ("1.2.3", 2, None),
             ("NaN", 2, None),
+            (&format!("0.{}", "0".repeat(300)), 2, None),
         ] {
             assert_eq!(decimal(text.as_bytes(), scale), expected, "{text}");
         }
@@ -309,6 +314,7 @@ mod tests {
         assert_eq!(time(&[0, 0, 0, 0, 0, 23, 59, 59]).ok(), Some(MICROS_OF_DAY - 1_000_000));
         assert_eq!(time(&[1, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0]).ok(), Some(-MICROS_OF_DAY - 1));
         assert!(time(&[1, 1]).is_err() && date(&[1]).is_err());
+        assert!(time(&[0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0]).is_err(), "so many days are no microseconds");
         assert!(
             behind_length(&[4, 0xb2, 7, 1, 1]).is_ok()
                 && behind_length(&[4, 0]).is_err()

@@ -81,7 +81,7 @@ enum Naming {
     Open,
 }
 
-/// `accessToken` as `access_token`.
+/// `accessToken` and `access-token` as `access_token`.
 fn snake(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     let mut was_lower = false;
@@ -90,14 +90,14 @@ fn snake(name: &str) -> String {
             out.push('_');
         }
         was_lower = c.is_ascii_lowercase() || c.is_ascii_digit();
-        out.push(c.to_ascii_lowercase());
+        out.push(if c == '-' { '_' } else { c.to_ascii_lowercase() });
     }
     out
 }
 
 /// What an option's name says of its value.
 fn naming(name: &str) -> Naming {
-    const SECRET: [&str; 16] = [
+    const SECRET: [&str; 17] = [
         "accesskey",
         "accountkey",
         "sharedkey",
@@ -114,10 +114,11 @@ fn naming(name: &str) -> Naming {
         "authorization",
         "signature",
         "sas",
+        "cookie",
     ];
     const FILE: [&str; 3] = ["credential", "credentials", "privatekey"];
     /// `token_url`, `auth_type`, `secret_name`: about a secret, and not one.
-    const ABOUT: [&str; 19] = [
+    const ABOUT: [&str; 20] = [
         "id",
         "url",
         "uri",
@@ -137,12 +138,13 @@ fn naming(name: &str) -> Naming {
         "expiry",
         "expiration",
         "ttl",
+        "middleware",
     ];
     let mut lower = snake(name);
     for word in ["private", "api", "account", "access", "shared"] {
         lower = lower.replace(&format!("{word}_key"), &format!("{word}key"));
     }
-    let words: Vec<&str> = lower.split(['.', '_', '-', ' ']).collect();
+    let words: Vec<&str> = lower.split(['.', '_', ' ']).collect();
     let says = |list: &[&str]| words.iter().any(|word| list.contains(word));
     match words.last() {
         Some(last) if ABOUT.contains(last) => Naming::Open,
@@ -175,6 +177,8 @@ mod tests {
             ("uri", "host=db password=hunter2"),
             ("uri", "me:hunter2@account/db"),
             ("accessToken", "abc"),
+            ("adbc.flight.sql.rpc.call_header.x-api-key", "abc"),
+            ("adbc.flight.sql.rpc.call_header.cookie", "session=abc"),
             ("azure_account_key", "abc+/def=="),
             ("aws_secret_access_key", "abc/def"),
             (
@@ -210,6 +214,8 @@ mod tests {
             ("uri", ":memory:"),
             ("path", "/data/orgs.duckdb"),
             ("compass", "north"),
+            ("adbc.flight.sql.rpc.call_header.x-api-version", "2"),
+            ("adbc.flight.sql.rpc.with_cookie_middleware", "true"),
             ("aws_access_key_id", "AKIA123"),
             ("adbc.snowflake.sql.client_option.jwt_private_key", "keys/rsa_key.p8"),
         ] {
