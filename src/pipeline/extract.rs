@@ -104,6 +104,18 @@ pub(super) fn stream(
     source.stream(&ask).map_err(|source| source_error(job, source))
 }
 
+/// Why a run should be held that would adopt columns of orgs which it does not see: when their values change, the change would be taken for what the
+/// destination has.
+fn unseen(input: &PlanInput, partial: bool, basis: &Basis) -> Option<String> {
+    let since = input.environment.parameters.last_success.filter(|_| partial && !basis.adopted.is_empty())?;
+    let names: Vec<String> = basis.adopted.iter().map(|&column| format!("`{}`", basis.compared[column].name)).collect();
+    Some(format!(
+        "{} would be adopted (diff.on_new_column) with the values of orgs that have changed since {since} alone: run once with --full, so that no \
+         later change of the others is taken for what the destination has",
+        names.join(", ")
+    ))
+}
+
 impl Extract {
     /// Opens the job's extract. `files`: private copies of its files to read instead. `text`: ignored columns that are kept
     /// as text. `limit`: at most so many rows.
@@ -142,8 +154,10 @@ impl Extract {
         let adopted = columns.adopted(&compared);
         let forms = compared.iter().map(|c| c.form.clone()).collect();
         let basis = Basis { seed, schema: before.clone(), key: key.len(), compared, adopted };
+        let mut held = stream.rows.held();
+        held.extend(unseen(input, partial, &basis));
         Ok(Extract {
-            held: stream.rows.held(),
+            held,
             keys: basis.keys(),
             prints: basis.prints(),
             hashed: before.names(),

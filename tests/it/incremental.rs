@@ -99,6 +99,23 @@ fn the_first_run_has_all_and_the_next_what_has_changed() {
     assert_eq!(crm.run(0), (0, vec![]), "a full run is a success as well");
 }
 
+/// What is adopted of orgs that are not seen would be whatever they have when they are: a change.
+#[test]
+fn columns_are_adopted_by_a_whole_extract_only() {
+    let crm = Crm::new();
+    crm.run(0);
+    crm.sql("ALTER TABLE orgs ADD seats INTEGER DEFAULT 1");
+    crm.job(&SINCE.replace("plan", "plan, seats"), "on_new_column = \"adopt\"", "");
+    crm.change("a", "pro");
+    next_second();
+    let held = crm.home.run(&["run", "orgs"]).expect(3);
+    says(&held, &["`seats` would be adopted", "run once with --full"]);
+    assert_eq!(crm.destination.take_orgs(), Vec::<String>::new());
+    assert_eq!(crm.run_as(&["--full"], 0), (3, orgs(&["a"])));
+    crm.sql(&format!("UPDATE orgs SET seats = 2, updated_at = {NOW} WHERE workspace_id = 'b'"));
+    assert_eq!(crm.run(0), (1, orgs(&["b"])));
+}
+
 #[test]
 fn what_is_not_acknowledged_is_in_the_next_extract_again() {
     let crm = Crm::new();
