@@ -9,6 +9,7 @@
 mod chunks;
 mod columns;
 mod database;
+mod fires;
 mod keys;
 mod open;
 mod orgs;
@@ -22,6 +23,7 @@ mod state;
 pub use keys::{
     EndpointType, Hash, KeyCounts, KeyRecord, KeyStore, KeyUses, PreviousText, SignatureCheck, SignatureScheme,
 };
+pub use fires::{FireRecord, FireState, FireStore};
 pub use orgs::{
     FieldTimes, KeyUse, OrgChange, OrgFields, OrgPatch, OrgRecord, OrgStore, OrgUpsert, Patch, TrialStatus,
     UpsertOutcome, Upserted,
