@@ -12,6 +12,7 @@ mod bodies;
 mod columns;
 mod compare;
 mod course;
+mod decide;
 mod explain;
 mod extract;
 mod faults;
@@ -36,6 +37,7 @@ mod tidy;
 mod whole;
 
 pub use bodies::Bodies;
+pub use decide::{HeldRun, held_run};
 pub use explain::{Explained, ExplainedColumn, Fate, Position, explain};
 pub use pinning::{PinnedColumn, Pinning, Standing, accept as accept_schema, pinning};
 pub use plan::{Purpose, Resources, plan_blocking};
@@ -131,6 +133,16 @@ pub enum PipelineError {
         job: String,
         /// The run.
         run: String,
+    },
+    /// A run that cannot be approved or discarded.
+    #[error("run {run} of job `{job}` {why}")]
+    Undecidable {
+        /// The job.
+        job: String,
+        /// The run.
+        run: String,
+        /// Why, and what to do.
+        why: String,
     },
     /// Rows that are put aside, or a change set that is only shown, cannot be written or read.
     #[error(
@@ -247,7 +259,7 @@ impl Runner {
     pub async fn run(&self, job: Arc<Job>, how: How) -> Result<RunReport, PipelineError> {
         let dir = self.home.snapshots(&job.name);
         let run = self.clock.run_id();
-        let _lock = self.lock(&job, &run)?;
+        let _lock = self.lock(&job.name, &format!("run {run}"))?;
         let mut record = RunRecord::new(&run, &job.name, self.clock.now());
         let began = shared::begin(self, &job.name).await;
         let is_begun = began.is_ok();
@@ -280,7 +292,7 @@ impl Runner {
             // No folder is made for a job that has none.
             Manifest::load(&dir)?.ok_or_else(nothing)?;
         }
-        let _lock = self.lock(&job, "retry")?;
+        let _lock = self.lock(&job.name, "retry")?;
         shared::begin(self, &job.name).await?;
         let manifest = Manifest::load(&dir)?.ok_or_else(nothing)?;
         course::recover(self, &job.name, Some(&manifest)).await?;
@@ -291,9 +303,10 @@ impl Runner {
         self.close(outcome, &mut record).await
     }
 
-    fn lock(&self, job: &Job, run: &str) -> Result<JobLock, PipelineError> {
-        let holder = format!("process {}, run {run}", std::process::id());
-        Ok(JobLock::take(&self.home.snapshots(&job.name), &job.name, &holder)?)
+    /// `what`: what is done meanwhile, for others who want to.
+    fn lock(&self, job: &str, what: &str) -> Result<JobLock, PipelineError> {
+        let holder = format!("process {}, {what}", std::process::id());
+        Ok(JobLock::take(&self.home.snapshots(job), job, &holder)?)
     }
 
     async fn close(
@@ -335,7 +348,9 @@ impl Runner {
         };
         let course = course.diffed(planned.counts).await?;
         if !planned.held.is_empty() && !how.approved {
+            let planned = self.hold(planned).await?;
             course.held(&planned.held).await?;
+            course::replace_held(self, &job.name, &run).await?;
             let counts = Counts { pending: planned.counts.planned(), ..planned.counts };
             return Ok(RunReport::held(run, counts, planned.held.clone(), Some(Arc::new(planned))));
         }
@@ -365,6 +380,13 @@ impl Runner {
         let outbox = opening.await.map_err(|e| PipelineError::Internal(e.to_string()))??;
         let sent = send::send(self, job, outbox, delivery, Course::take_up(self, record)).await?;
         Ok(RunReport::sent(run, sent, None))
+    }
+
+    /// What a guard holds stays on the disk, for whoever approves it.
+    async fn hold(&self, mut planned: Planned) -> Result<Planned, PipelineError> {
+        let at = self.clock.now();
+        let held = tokio::task::spawn_blocking(move || planned.hold(at).map(|()| planned));
+        held.await.map_err(|e| PipelineError::Internal(e.to_string()))?
     }
 
     async fn publish(&self, mut planned: Planned, sharing: Option<Arc<Sharing>>) -> Result<Planned, PipelineError> {

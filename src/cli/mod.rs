@@ -7,6 +7,7 @@
 pub mod check;
 pub mod columns;
 pub mod dead_letters;
+pub mod decide;
 pub mod demo;
 pub mod destinations;
 pub mod explain;
@@ -70,6 +71,10 @@ enum Command {
     Preview(preview::PreviewArgs),
     /// Run a job now: extract, compare, publish, send
     Run(run::RunArgs),
+    /// Send what a held run has found, exactly as it can be looked at with `preview --held`
+    Approve(decide::ApproveArgs),
+    /// Give up a held run: nothing of it is sent, the next run compares anew
+    Discard(decide::DiscardArgs),
     /// Send what the last run of a job has left, without a new extract
     Retry(retry::RetryArgs),
     /// List past runs, or show one
@@ -168,6 +173,8 @@ async fn command(cli: Cli) -> anyhow::Result<Exit> {
         Command::Check(args) => check::run(&context, args).await,
         Command::Preview(args) => preview::run(&context, args).await,
         Command::Run(args) => run::run(&context, args).await,
+        Command::Approve(args) => decide::approve(&context, args).await,
+        Command::Discard(args) => decide::discard(&context, args).await,
         Command::Retry(args) => retry::run(&context, args).await,
         Command::Runs(args) => runs::run(&context, args).await,
         Command::DeadLetters(args) => dead_letters::run(&context, args).await,

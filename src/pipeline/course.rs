@@ -1,4 +1,4 @@
-//! The course of a run, each of its states a type: extracting → diffed → (held) → published → delivering → finished.
+//! The course of a run, each of its states a type: extracting → diffed → (held → approved →) published → delivering → finished.
 //!
 //! In: a run's record. Out: the record in its next state, durable before the stage begins that the state names.
 //! Always holds: only the functions of a state lead out of it, so that nothing can be sent that is not published, and
@@ -151,6 +151,17 @@ impl<'a, S> Course<'a, S> {
     }
 }
 
+/// A run that was held is published, because somebody has approved it: `why`. What earlier runs had left is part of its change set.
+pub(super) async fn approved(runner: &Runner, record: &mut RunRecord, why: String) -> Result<(), StoreError> {
+    record.counts.pending = record.counts.planned();
+    (record.reason, record.finished_at) = (Some(why), None);
+    let (job, run) = (record.job.clone(), record.id.clone());
+    let course = Course::<Diffed> { runner, record, state: PhantomData };
+    course.enter::<Published>(RunState::Published).await?;
+    failpoint!("held.approved");
+    supersede(runner, &job, &run).await
+}
+
 /// Records that a run could not be done. What was published before stays published: its record says how far it came.
 pub(super) async fn failed(runner: &Runner, record: &mut RunRecord, error: &PipelineError) -> Result<(), StoreError> {
     let now = runner.clock.now();
@@ -170,9 +181,11 @@ pub(super) async fn recover(runner: &Runner, job: &str, manifest: Option<&Manife
     for mut run in runner.store.open_runs(job).await? {
         let is_current = manifest.is_some_and(|m| m.run == run.id);
         match run.state {
-            RunState::Extracting | RunState::Diffed if is_current => {
+            // Approved; the record of that is what is missing.
+            RunState::Extracting | RunState::Diffed | RunState::Held if is_current => {
                 run.state = RunState::Published;
                 run.counts = run.counts.delivered(&Progress::default(), 0);
+                run.finished_at = None;
                 run.reason = Some("its process ended right after the publication; nothing was sent".to_owned());
             }
             RunState::Extracting | RunState::Diffed => {
@@ -224,6 +237,18 @@ async fn after_all(runner: &Runner, run: &str, now: DateTime<Utc>) -> Result<(),
 }
 
 const CUT_OFF: &str = "its process ended while it was sending; what may have been in flight counts as unknown";
+
+/// Nobody can approve earlier runs of the job any more that were held: `by` was held after them.
+pub(super) async fn replace_held(runner: &Runner, job: &str, by: &str) -> Result<(), StoreError> {
+    let held = runner.store.open_runs(job).await?.into_iter().filter(|run| run.state == RunState::Held && run.id != by);
+    for mut run in held {
+        let earlier = run.reason.take().map(|reason| format!("{reason}; ")).unwrap_or_default();
+        run.reason = Some(format!("{earlier}run {by} was held after it"));
+        run.state = RunState::Superseded;
+        runner.store.put_run(&run, runner.clock.now()).await?;
+    }
+    Ok(())
+}
 
 /// What earlier runs of the job had left is part of the change set of `by`.
 async fn supersede(runner: &Runner, job: &str, by: &str) -> Result<(), StoreError> {

@@ -11,7 +11,9 @@ use crate::job::spec::Job;
 use crate::normalise::Rejects;
 use crate::receipt::Counts;
 use crate::row::Schema;
-use crate::snapshot::{ChangeBatch, ChangeSet, Manifest, Publication, Publishing, Sharing};
+use crate::snapshot::{
+    Against, ChangeBatch, ChangeSet, Finished, Manifest, Publication, Publishing, Sharing, SnapshotError,
+};
 use crate::source::{Environment, Parameters};
 use crate::store::RunStore;
 use crate::template::RenderError;
@@ -99,6 +101,8 @@ pub struct Planned {
     pub partial: bool,
     /// What makes tonight different from other nights, in words.
     pub(super) circumstances: Vec<String>,
+    /// What it was compared with; `None`: nothing is published, or it is only shown.
+    pub(super) against: Option<Against>,
     pub(super) publishing: Publishing,
     pub(super) place: Left,
 }
@@ -109,11 +113,29 @@ impl Planned {
     /// # Errors
     /// A full or read-only disk, a shared snapshot that another daemon has published in, and a plan that is only shown.
     pub fn publish(&mut self, at: DateTime<Utc>, sharing: Option<&Sharing>) -> Result<Manifest, PipelineError> {
+        self.end(at, sharing, Finished::publish)
+    }
+
+    /// Leaves the draft on the disk for a decision.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub(super) fn hold(&mut self, at: DateTime<Utc>) -> Result<(), PipelineError> {
+        let against = self.against.clone();
+        self.end(at, None, |draft, publication| draft.hold(publication, against))
+    }
+
+    fn end<T>(
+        &mut self,
+        at: DateTime<Utc>,
+        sharing: Option<&Sharing>,
+        how: impl FnOnce(&mut Finished, &Publication<'_>) -> Result<T, SnapshotError>,
+    ) -> Result<T, PipelineError> {
         let of = &self.publishing;
         let since = self.of.environment.parameters.last_success.filter(|_| self.partial);
         let publication = Publication { job: &self.of.job.name, at, of, pinned: &self.pinned, since, sharing };
         match &mut self.place {
-            Left::Finished(draft) => Ok(draft.publish(&publication)?),
+            Left::Finished(draft) => Ok(how(draft, &publication)?),
             Left::Scratch(_) => Err(PipelineError::Internal("a preview cannot be published".to_owned())),
         }
     }

@@ -15,6 +15,7 @@ mod faulty;
 mod file_sources;
 mod first_look;
 mod guide;
+mod holds;
 mod import_hightouch;
 mod incremental;
 mod init;

@@ -189,7 +189,7 @@ fn run_lines(night: &Night) -> String {
 
 /// What was sent on night two and why: a few changes as a table, and one body.
 fn why(planned: &Planned) -> anyhow::Result<String> {
-    let first = report::first_changes(planned, 4)?;
+    let first = report::first_changes(planned.batches()?, 4)?;
     let by_column: Vec<String> =
         planned.changes_by_column().into_iter().map(|(column, count)| format!("{column} {count}")).collect();
     let mut lines = vec![format!("  changed columns: {}; the first changes:", by_column.join(", "))];

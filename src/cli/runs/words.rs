@@ -68,8 +68,10 @@ pub fn what_to_do(run: &RunRecord, around: &Around) -> Vec<String> {
     let (left_alone, is_current) = (around.left_alone, around.is_current);
     match run.state {
         RunState::Held => {
-            todo.push(format!("nightmark preview {job}        shows what would be sent"));
-            todo.push(format!("nightmark run {job} --approve  sends it all the same"));
+            todo.push(format!("nightmark preview {job} --held  shows what it would send"));
+            todo.push(format!("nightmark approve {}  sends exactly that", run.id));
+            todo.push(format!("nightmark discard {}  gives it up", run.id));
+            todo.push(format!("nightmark run {job} --approve   compares anew and sends what it finds, guards or not"));
         }
         RunState::Failed | RunState::Discarded => {
             todo.push(format!("nightmark run {job}  starts anew, once the cause is mended"));

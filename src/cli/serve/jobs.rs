@@ -1,14 +1,12 @@
 //! The daemon's jobs: found, taken and run by their schedules.
 
-use crate::cli::Context;
 use crate::cli::resources::ResourceArgs;
+use crate::cli::{Context, run};
 use crate::daemon::alone::Alone;
 use crate::daemon::scheduler::Scheduler;
 use crate::daemon::work::Runs;
-use crate::deliver::Http;
 use crate::job::load::load_all;
 use crate::job::spec::Job;
-use crate::pipeline::Runner;
 use crate::store::StateStore;
 use std::future::Future;
 use std::sync::Arc;
@@ -46,16 +44,8 @@ pub(super) async fn begin(
     store: &Arc<dyn StateStore>,
     stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<impl Future<Output = ()> + use<>> {
-    let runner = Runner {
-        home: context.home.clone(),
-        settings: context.settings.clone(),
-        store: Arc::clone(store) as _,
-        clock: Arc::clone(&context.clock),
-        connect: Arc::new(Http),
-        progress: Arc::new(()),
-        resources: ResourceArgs::default().resources(),
-        stop: stopping.clone(),
-    };
+    let resources = ResourceArgs::default().resources();
+    let runner = run::runner(context, store, Arc::new(()), resources, stopping.clone());
     let work = Arc::new(Runs::new(runner, context.settings.runs.at_once));
     let scheduler = Scheduler::new(jobs, Arc::clone(store) as _, Arc::clone(&context.clock), work, holder(context)).await?;
     if !context.json && scheduler.jobs() > 0 {

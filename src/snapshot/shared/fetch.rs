@@ -2,7 +2,7 @@
 
 use super::Sharing;
 use crate::objects::Why;
-use crate::snapshot::draft::retire;
+use crate::snapshot::switch::retire;
 use crate::snapshot::{FileEntry, Manifest, SnapshotError, files, run_folders};
 use std::fs::{self, File};
 use std::io::Write as _;

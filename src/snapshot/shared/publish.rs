@@ -2,7 +2,7 @@
 
 use super::Sharing;
 use crate::objects::{Condition, Fault, Version, Why};
-use crate::snapshot::draft::to_retire;
+use crate::snapshot::switch::to_retire;
 use crate::snapshot::{Manifest, SnapshotError};
 use std::path::Path;
 
