@@ -90,7 +90,11 @@ impl DecisionArgs {
     }
 
     fn who(&self) -> String {
-        let user = || std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "somebody".to_owned());
-        format!("{} (command line)", shown(self.by.as_deref().map(str::trim).filter(|by| !by.is_empty()).unwrap_or(&user())))
+        let user =
+            || std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "somebody".to_owned());
+        format!(
+            "{} (command line)",
+            shown(self.by.as_deref().map(str::trim).filter(|by| !by.is_empty()).unwrap_or(&user()))
+        )
     }
 }

@@ -76,12 +76,22 @@ pub async fn run(context: &Context, args: PreviewArgs) -> anyhow::Result<Exit> {
     let unsendable = unsendable(&planned)?;
     if context.json {
         let sample = look.map(|look| look.json(&job, &planned.bad_keys));
-        print_json(&planned, &report::first_changes(planned.batches()?, args.limit.unwrap_or(usize::MAX))?, elapsed, sample);
+        print_json(
+            &planned,
+            &report::first_changes(planned.batches()?, args.limit.unwrap_or(usize::MAX))?,
+            elapsed,
+            sample,
+        );
     } else {
         if let Some(look) = look {
             look.print(&job, &planned.bad_keys, Some(planned.counts.extracted));
         }
-        print_text(&planned, &report::first_changes(planned.batches()?, args.limit.unwrap_or(20))?, elapsed, unsendable);
+        print_text(
+            &planned,
+            &report::first_changes(planned.batches()?, args.limit.unwrap_or(20))?,
+            elapsed,
+            unsendable,
+        );
     }
     Ok(match (planned.held.is_empty(), unsendable) {
         (false, _) => Exit::Held,
@@ -124,14 +134,30 @@ async fn held(context: &Context, job: &Job, args: &PreviewArgs) -> anyhow::Resul
         object.remove("duration_ms");
         object.insert("held".into(), json!(held.record.reason));
         object.insert("until".into(), json!(held.until));
-        object.insert("changes".into(), changes.map(|(batch, at)| report::change_json(held.body(batch, at), batch, at)).collect());
+        object.insert(
+            "changes".into(),
+            changes.map(|(batch, at)| report::change_json(held.body(batch, at), batch, at)).collect(),
+        );
         crate::say!("{}", Value::Object(object));
         return Ok(Exit::Held);
     }
     crate::say!("{}", report::found_line(&job.name, counts));
-    crate::say!("run {run} is held since {}: {}", held.record.finished_at.unwrap_or(held.record.started_at).format("%Y-%m-%d %H:%M UTC"), shown(held.record.reason.as_deref().unwrap_or("")));
-    print_changes(&report::first_changes(held.batches()?, args.limit.unwrap_or(20))?, held.changes().len(), |batch, at| held.body(batch, at));
-    crate::say!("\nNothing was sent. Until {}:\n  nightmark approve {}  sends exactly this\n  nightmark discard {}  gives it up", held.until.format("%Y-%m-%d %H:%M UTC"), job.name, job.name);
+    crate::say!(
+        "run {run} is held since {}: {}",
+        held.record.finished_at.unwrap_or(held.record.started_at).format("%Y-%m-%d %H:%M UTC"),
+        shown(held.record.reason.as_deref().unwrap_or(""))
+    );
+    print_changes(
+        &report::first_changes(held.batches()?, args.limit.unwrap_or(20))?,
+        held.changes().len(),
+        |batch, at| held.body(batch, at),
+    );
+    crate::say!(
+        "\nNothing was sent. Until {}:\n  nightmark approve {}  sends exactly this\n  nightmark discard {}  gives it up",
+        held.until.format("%Y-%m-%d %H:%M UTC"),
+        job.name,
+        job.name
+    );
     Ok(Exit::Held)
 }
 
@@ -208,7 +234,9 @@ fn print_json(planned: &Planned, first: &[ChangeBatch], elapsed: u64, sample: Op
     let by_column = planned.changes_by_column().into_iter().map(|(name, count)| (name, json!(count)));
     object.insert("changes_by_column".into(), Value::Object(by_column.collect()));
     object.insert("columns".into(), columns::object(&planned.compared(), &planned.stats));
-    let changes = first.iter().flat_map(|batch| (0..batch.len()).map(|at| report::change_json(planned.body(batch, at), batch, at)));
+    let changes = first
+        .iter()
+        .flat_map(|batch| (0..batch.len()).map(|at| report::change_json(planned.body(batch, at), batch, at)));
     object.insert("changes".into(), changes.collect());
     object.extend(sample.map(|sample| ("sample".to_owned(), sample)));
     crate::say!("{}", Value::Object(object));

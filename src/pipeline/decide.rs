@@ -88,7 +88,10 @@ impl Runner {
         let held = load(&dir, &record)?;
         if until(&job, &record) <= self.clock.now() {
             self.give_up(&dir, &mut record, EXPIRED.to_owned()).await?;
-            return Err(undecidable(&record, format!("was held for longer than guard.hold_expires; {}", anew(&job.name))));
+            return Err(undecidable(
+                &record,
+                format!("was held for longer than guard.hold_expires; {}", anew(&job.name)),
+            ));
         }
         self.refuse_if_changed(current.as_ref(), &held, &record).await?;
         // A missing secret should be known before anything is published.
@@ -195,7 +198,8 @@ async fn find(store: &dyn RunStore, job: &str, run: Option<&str>) -> Result<RunR
     };
     let Some(run) = run else {
         let held = store.open_runs(job).await?.into_iter().rfind(|run| run.state == RunState::Held);
-        return held.ok_or_else(|| none("is not there: no run of the job is held; `nightmark runs` lists what there is"));
+        return held
+            .ok_or_else(|| none("is not there: no run of the job is held; `nightmark runs` lists what there is"));
     };
     let record = store.run(run).await?.filter(|record| record.job == job);
     let record = record.ok_or_else(|| none("is not known; `nightmark runs` lists what there is"))?;

@@ -12,7 +12,9 @@ use crate::guard;
 use crate::job::spec::Baseline;
 use crate::receipt::Progress;
 use crate::row::{Column, HashSeed, Schema};
-use crate::snapshot::{self, Against, Draft, Finished, Manifest, Publishing, Snapshot, SnapshotError, Unknown, rewrite};
+use crate::snapshot::{
+    self, Against, Draft, Finished, Manifest, Publishing, Snapshot, SnapshotError, Unknown, rewrite,
+};
 use crate::store::RunStore;
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};

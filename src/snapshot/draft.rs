@@ -3,12 +3,12 @@
 use super::base_writer::BaseWriter;
 use super::basis::Basis;
 use super::files::{self, TableWriter};
+use super::held::{self, Against, Held};
 use super::known::Snapshot;
 use super::manifest::FORMAT;
 use super::order::OrderWriter;
 use super::sidecar::SidecarWriter;
 use super::unknown::Unknown;
-use super::held::{self, Against, Held};
 use super::{FileEntry, Manifest, Sharing, SnapshotError, switch, waiting};
 use crate::diff::{Entry, Origin, Pending};
 use crate::row::Schema;

@@ -76,7 +76,8 @@ pub(super) fn to_retire(mut runs: Vec<String>, before: Option<&str>, current: &s
 pub(super) fn retire(dir: &Path, before: Option<&str>, current: &str) {
     let Ok(runs) = run_folders(dir) else { return };
     // What a run that was held would have published rests on an earlier snapshot than the one that is there now.
-    let held: Vec<String> = runs.iter().filter(|run| run.as_str() < current && held::is_held(dir, run)).cloned().collect();
+    let held: Vec<String> =
+        runs.iter().filter(|run| run.as_str() < current && held::is_held(dir, run)).cloned().collect();
     let published = runs.into_iter().filter(|run| !held.contains(run)).collect();
     for run in to_retire(published, before, current).into_iter().chain(held) {
         failpoint!("retire.folder");

@@ -58,7 +58,15 @@ fn what_is_approved_is_what_could_be_looked_at() {
     let home = home(&destination, GUARD);
     extract(&home, ["pro", "pro", "free"]);
     let held = home.run(&["run", "orgs"]).expect(3);
-    says(&held, &["HELD, nothing was sent", "nightmark preview orgs --held", "nightmark approve orgs", "nightmark discard orgs"]);
+    says(
+        &held,
+        &[
+            "HELD, nothing was sent",
+            "nightmark preview orgs --held",
+            "nightmark approve orgs",
+            "nightmark discard orgs",
+        ],
+    );
     let id = json_of(&home, &["runs", "orgs"], 0)[0]["id"].as_str().unwrap().to_owned();
 
     // The source goes on; what is held does not.
@@ -68,14 +76,21 @@ fn what_is_approved_is_what_could_be_looked_at() {
     let first = &shown["changes"][0];
     assert_eq!((&first["before"]["plan_id"], &first["after"]["plan_id"]), (&json!("free"), &json!("pro")));
     assert_eq!(first["body"], json!({"workspace_id": "ws_1", "plan_id": "pro"}));
-    says(&home.run(&["preview", "orgs", "--held"]).expect(3), &["free", "pro", "max_changed", &id, "nightmark approve"]);
+    says(
+        &home.run(&["preview", "orgs", "--held"]).expect(3),
+        &["free", "pro", "max_changed", &id, "nightmark approve"],
+    );
     let file = home.path("held.parquet");
     home.run(&["preview", "orgs", "--held", "--output", file.to_str().unwrap()]).expect(3);
     assert!(std::fs::metadata(&file).unwrap().len() > 0);
-    let ids: Vec<Value> = shown["changes"].as_array().unwrap().iter().map(|change| change["webhook_id"].clone()).collect();
+    let ids: Vec<Value> =
+        shown["changes"].as_array().unwrap().iter().map(|change| change["webhook_id"].clone()).collect();
 
     let approved = json_of(&home, &["approve", &id, "--by", "Zoë"], 0);
-    assert_eq!((&approved["run"], &approved["acknowledged"], &approved["state"]), (&json!(id), &json!(2), &json!("finished")));
+    assert_eq!(
+        (&approved["run"], &approved["acknowledged"], &approved["state"]),
+        (&json!(id), &json!(2), &json!("finished"))
+    );
     let seen = destination.take();
     let mut told: Vec<Value> = seen.iter().map(|seen| json!(seen.headers["webhook-id"])).collect();
     told.sort_by_key(|id| ids.iter().position(|known| known == id));
@@ -83,7 +98,10 @@ fn what_is_approved_is_what_could_be_looked_at() {
     let steps = json_of(&home, &["runs", "show", &id], 0)["steps"].clone();
     let approval = steps.as_array().unwrap().iter().find(|step| step["state"] == "published").unwrap();
     let reason = approval["reason"].as_str().unwrap();
-    assert!(reason.starts_with("approved by Zoë (command line); it was held: ") && reason.contains("max_changed"), "{reason}");
+    assert!(
+        reason.starts_with("approved by Zoë (command line); it was held: ") && reason.contains("max_changed"),
+        "{reason}"
+    );
     assert!(held_folders(&home).is_empty());
 
     // The next night is compared with what was approved.
@@ -177,7 +195,10 @@ fn a_hold_without_a_change_set_cannot_be_approved() {
     let home = home(&destination, GUARD);
     home.write("orgs.csv", "workspace_id,plan\nws_1,free\n");
     home.job("orgs", 3);
-    says(&home.run(&["approve", "orgs"]).expect(2), &["nothing that could be approved", "nightmark schema", "nightmark run orgs"]);
+    says(
+        &home.run(&["approve", "orgs"]).expect(2),
+        &["nothing that could be approved", "nightmark schema", "nightmark run orgs"],
+    );
     home.run(&["discard", "orgs"]).expect(0);
 }
 
@@ -230,7 +251,14 @@ fn a_hold_expires() {
     assert!(record["reason"].as_str().unwrap().contains("nobody decided"), "{record}");
     assert_eq!(destination.take().len(), 0);
     for wrong in ["\"0s\"", "\"soon\"", "7"] {
-        home.write("jobs/bad.toml", &job_file("", "url = \"http://127.0.0.1:9/\"", &format!("preset = \"flat\"\n[guard]\nhold_expires = {wrong}")));
+        home.write(
+            "jobs/bad.toml",
+            &job_file(
+                "",
+                "url = \"http://127.0.0.1:9/\"",
+                &format!("preset = \"flat\"\n[guard]\nhold_expires = {wrong}"),
+            ),
+        );
         says(&home.run(&["check", "bad"]).expect(2), &["hold_expires"]);
     }
 }

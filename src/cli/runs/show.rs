@@ -6,7 +6,7 @@ use crate::cli::report::{clipped, grouped, plural};
 use crate::cli::table::{shown, table};
 use crate::cli::{Context, Exit};
 use crate::receipt::FailureKind;
-use crate::snapshot::Manifest;
+use crate::snapshot::{Held, Manifest};
 use crate::store::{DestinationRecord, DestinationState, FailedReceipt, RunEvent, RunRecord, StateStore};
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
@@ -76,6 +76,7 @@ async fn load(context: &Context, store: &dyn StateStore, mut run: RunRecord) -> 
         left_alone: super::is_free(context, &run.job),
         // A damaged manifest is told by the commands that need it.
         is_current: Manifest::load(&dir).ok().flatten().is_some_and(|manifest| manifest.run == run.id),
+        can_be_decided: Held::load(&dir, &run.id).ok().flatten().is_some(),
         is_out_of_service: destination
             .as_ref()
             .is_some_and(|of| of.state == DestinationState::Disabled || of.paused_until.is_some()),
