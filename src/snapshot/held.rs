@@ -100,9 +100,7 @@ impl Held {
         let manifest = Manifest { published_at: at, ..self.manifest };
         switch::announce(dir, &manifest, sharing)?;
         switch::take_effect(dir, &manifest, sharing)?;
-        if let Err(error) = fs::remove_file(dir.join(&run).join(Self::FILE)) {
-            tracing::warn!(run, %error, "held.json of a run that is published could not be removed");
-        }
+        settled(dir, &run);
         Ok(manifest)
     }
 }
@@ -111,6 +109,16 @@ impl Held {
 pub(super) fn is_held(dir: &Path, run: &str) -> bool {
     let folder = dir.join(run);
     folder.join(Held::FILE).exists() && !folder.join(Manifest::FILE).exists()
+}
+
+/// Of a run that is published nothing is held. A file that cannot be removed says nothing.
+pub(super) fn settled(dir: &Path, run: &str) {
+    match fs::remove_file(dir.join(run).join(Held::FILE)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!(run, %error, "held.json of a run that is published could not be removed");
+        }
+        _ => {}
+    }
 }
 
 /// Removes what a held run has left, if it is there. For who holds the job's lock.

@@ -78,6 +78,8 @@ pub(super) fn retire(dir: &Path, before: Option<&str>, current: &str) {
     // What a run that was held would have published rests on an earlier snapshot than the one that is there now.
     let held: Vec<String> =
         runs.iter().filter(|run| run.as_str() < current && held::is_held(dir, run)).cloned().collect();
+    // An approval that was killed right after its publication.
+    runs.iter().filter(|run| run.as_str() < current && !held.contains(run)).for_each(|run| held::settled(dir, run));
     let published = runs.into_iter().filter(|run| !held.contains(run)).collect();
     for run in to_retire(published, before, current).into_iter().chain(held) {
         failpoint!("retire.folder");
