@@ -113,7 +113,24 @@ fn what_is_wrong_with_a_schedule_is_said_all_at_once() {
          blackout = [\"08:00\", \"Mon-Fri 08:00-18:00\"]\ndepends_on = [\"orgs\", \"a\", \"a\"]",
     );
     let said = home.run(&["check", "orgs"]).expect(2);
-    says(&said, &["@every", "did you mean `Europe/Berlin`?", "catch_up", "jitter", "blackout[0]", "depends_on[0]", "cannot wait for itself", "named twice"]);
-    home.write("jobs/orgs.toml", &std::fs::read_to_string(home.path("jobs/orgs.toml")).unwrap().replace("schedule =", "name = \"orgs\"\n# schedule ="));
+    says(
+        &said,
+        &[
+            "@every",
+            "did you mean `Europe/Berlin`?",
+            "catch_up",
+            "jitter",
+            "blackout[0]",
+            "depends_on[0]",
+            "cannot wait for itself",
+            "named twice",
+        ],
+    );
+    home.write(
+        "jobs/orgs.toml",
+        &std::fs::read_to_string(home.path("jobs/orgs.toml"))
+            .unwrap()
+            .replace("schedule =", "name = \"orgs\"\n# schedule ="),
+    );
     says(&home.run(&["check", "orgs"]).expect(2), &["`depends_on` says nothing without a schedule"]);
 }

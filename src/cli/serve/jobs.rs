@@ -31,7 +31,10 @@ pub(super) fn take(context: &Context) -> anyhow::Result<(Option<Alone>, Vec<Job>
     let jobs: Vec<Job> = jobs.into_iter().filter(|job| job.schedule.is_some()).collect();
     let alone = match jobs.is_empty() {
         true => None,
-        false => Some(Alone::take(context.home.dir(), &format!("process {}, since {}", std::process::id(), context.clock.now()))?),
+        false => Some(Alone::take(
+            context.home.dir(),
+            &format!("process {}, since {}", std::process::id(), context.clock.now()),
+        )?),
     };
     Ok((alone, jobs))
 }
@@ -57,7 +60,8 @@ pub(super) async fn begin(
         stop: stopping.clone(),
     };
     let work = Arc::new(Runs::new(runner, context.settings.runs.at_once));
-    let scheduler = Scheduler::new(jobs, Arc::clone(store) as _, Arc::clone(&context.clock), work, holder(context)).await?;
+    let scheduler =
+        Scheduler::new(jobs, Arc::clone(store) as _, Arc::clone(&context.clock), work, holder(context)).await?;
     if !context.json && scheduler.jobs() > 0 {
         crate::say!("jobs      {} by schedule; when: nightmark schedule", scheduler.jobs());
     }

@@ -191,7 +191,9 @@ impl Scheduler {
                 self.pass_over(name, due, FireState::Skipped, reason).await
             }
             Step::Run(due) => match self.waits_for(watched, due.at) {
-                Some(_) => Ok(Looked::Wait(Some(due::deadline(name, &watched.schedule, due.at) + TimeDelta::seconds(1)))),
+                Some(_) => {
+                    Ok(Looked::Wait(Some(due::deadline(name, &watched.schedule, due.at) + TimeDelta::seconds(1))))
+                }
                 None => self.begin(name, due).await,
             },
             Step::Miss(due) => {
@@ -259,7 +261,13 @@ impl Scheduler {
         Ok(Looked::Again)
     }
 
-    async fn pass_over(&mut self, name: &str, due: Due, state: FireState, reason: String) -> Result<Looked, StoreError> {
+    async fn pass_over(
+        &mut self,
+        name: &str,
+        due: Due,
+        state: FireState,
+        reason: String,
+    ) -> Result<Looked, StoreError> {
         tracing::warn!(job = name, due = %due.at, state = state.as_str(), reason, "schedules: no run");
         self.store.claim_fire(&self.fire(name, due, state, Some(reason))).await?;
         self.jobs.entry(name.to_owned()).and_modify(|watched| watched.handled = due.at);

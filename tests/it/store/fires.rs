@@ -38,7 +38,8 @@ pub async fn conform(store: &impl FireStore) {
     // What runs may be begun anew, and ends once.
     first.holder = "process 8".to_owned();
     assert!(store.end_fire(&first).await.unwrap());
-    let ended = FireRecord { state: FireState::Failed, ended_at: Some(at(1010)), reason: Some("no disk".into()), ..first };
+    let ended =
+        FireRecord { state: FireState::Failed, ended_at: Some(at(1010)), reason: Some("no disk".into()), ..first };
     assert!(store.end_fire(&ended).await.unwrap());
     assert!(!store.end_fire(&FireRecord { state: FireState::Done, ..ended.clone() }).await.unwrap());
     assert!(!store.end_fire(&fire("fj3", 1000)).await.unwrap(), "it was never claimed");
