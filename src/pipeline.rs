@@ -42,10 +42,10 @@ pub use explain::{Explained, ExplainedColumn, Fate, Position, explain};
 pub use pinning::{PinnedColumn, Pinning, Standing, accept as accept_schema, pinning};
 pub use plan::{Purpose, Resources, plan_blocking};
 pub use planned::{PlanInput, Planned};
-pub use sample::{Answering, Sample, sample};
+pub use sample::{Answering, Sample, advice, sample};
 pub use send::{SendProgress, check_destination, missing_secrets};
 pub use shared::freshen;
-pub use since::Reach;
+pub use since::{Reach, Since, Standstill};
 pub use survey::{Asked, Observed, Survey, Surveyed, survey, survey_of_job};
 
 use crate::clock::Clock;
@@ -335,7 +335,7 @@ impl Runner {
         let course = Course::begin(self, record, dir).await?;
         // Secrets are looked up first: a missing one should be known before an hour of extraction.
         let delivery = send::client(self, job)?;
-        let since = since::last_success(dir, Some(&*self.store), started_at, how.reach).await?;
+        let since = since::last_success(&job.name, dir, Some(&*self.store), started_at, how.reach).await?;
         let input = PlanInput::new(Arc::clone(job), &self.home, run.clone(), started_at, since);
         let planned = plan::plan(input, Some(&*self.store), &self.clock, self.resources, plan::Purpose::Run).await;
         let planned = match planned {
@@ -346,7 +346,7 @@ impl Runner {
             }
             other => other?,
         };
-        let course = course.diffed(planned.counts).await?;
+        let course = course.diffed(planned.counts, planned.since()).await?;
         if !planned.held.is_empty() && !how.approved {
             let planned = self.hold(planned).await?;
             course.held(&planned.held).await?;

@@ -111,6 +111,7 @@ async fn check(context: &Context, job: Arc<Job>, store: Option<&dyn RunStore>) -
     if let Err(error) = context.freshen(&job.name).await {
         checked.problems.push(format!("{error:#}"));
     }
+    checked.notes.extend(pipeline::advice(&job, &context.home, &*context.clock).iter().map(|advice| shown(advice)));
     look(context, job, store, &mut checked).await;
     checked
 }

@@ -231,6 +231,7 @@ fn print_json(planned: &Planned, first: &[ChangeBatch], elapsed: u64, sample: Op
     object.insert("suppressed".into(), json!(planned.suppressed));
     object.insert("held".into(), json!(planned.held));
     object.insert("notes".into(), json!(report::notes(planned)));
+    object.insert("since".into(), json!(planned.since()));
     let by_column = planned.changes_by_column().into_iter().map(|(name, count)| (name, json!(count)));
     object.insert("changes_by_column".into(), Value::Object(by_column.collect()));
     object.insert("columns".into(), columns::object(&planned.compared(), &planned.stats));

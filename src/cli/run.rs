@@ -113,6 +113,7 @@ fn print_json(job: &str, report: &RunReport, elapsed: u64) {
     if let Some(planned) = &report.planned {
         object.insert("suppressed".into(), json!(planned.suppressed));
         object.insert("notes".into(), json!(report::notes(planned)));
+        object.insert("since".into(), json!(planned.since()));
         object.insert("columns".into(), columns::object(&planned.compared(), &planned.stats));
     }
     if let Some(delivery) = &report.delivery {

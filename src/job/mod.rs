@@ -12,6 +12,7 @@ pub(crate) mod blackout;
 pub(crate) mod document;
 pub(crate) mod lexis;
 pub mod load;
+mod password;
 pub(crate) mod percent;
 pub mod problem;
 pub mod raw;

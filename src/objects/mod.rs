@@ -15,17 +15,20 @@ mod build;
 mod client;
 mod fault;
 mod runtime;
+mod time;
 mod write;
 
 pub use fault::{Fault, Why};
 pub use write::{Condition, Version};
 
+use chrono::{DateTime, Utc};
 use futures_util::StreamExt as _;
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore};
 use runtime::Runtime;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use time::ServerTime;
 
 /// A bucket, a container, or a server of HTTP.
 #[derive(Debug)]
@@ -35,6 +38,7 @@ pub struct Objects {
     /// How it reads before a path, such as `s3://bucket`.
     root: String,
     secrets: Vec<String>,
+    time: ServerTime,
     /// Over HTTP there is no list, and a signed address may allow GET only.
     is_http: bool,
 }
@@ -56,14 +60,19 @@ impl Objects {
             let _inside = runtime.enter();
             build::store(address, settings).map_err(|error| fault::of(&error, &secrets))?
         };
-        let build::Built { store, root, path, is_http } = built;
-        Ok((Objects { runtime, store, root, secrets, is_http }, path))
+        let build::Built { store, root, path, is_http, time } = built;
+        Ok((Objects { runtime, store, root, secrets, time, is_http }, path))
     }
 
     /// Whether an object that is written anew goes on to be sent as it was to whoever is reading it: a server of HTTP may send a file that is just
     /// being written.
     pub fn keeps_versions(&self) -> bool {
         !self.is_http
+    }
+
+    /// What time it is by the store, as far as its answers have said so.
+    pub fn now(&self) -> Option<DateTime<Utc>> {
+        self.time.now()
     }
 
     /// How a path reads in messages.

@@ -5,11 +5,12 @@
 //! nothing published that a guard holds. A run that was killed is found by the next start of its job ([`Course::begin`]):
 //! what was published is taken over, what was not is discarded.
 
-use super::{PipelineError, Runner};
+use super::{PipelineError, Runner, Since};
 use crate::receipt::{Counts, Progress};
 use crate::snapshot::Manifest;
 use crate::store::{RunRecord, RunState, StoreError};
 use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
 use std::marker::PhantomData;
 use std::path::Path;
 
@@ -21,6 +22,9 @@ pub(super) struct Diffed;
 pub(super) struct Published;
 /// Sends.
 pub(super) struct Delivering;
+
+/// What an extract had is under this name in a run's report.
+const SINCE: &str = "since";
 
 /// A run in the state `S`.
 pub(super) struct Course<'a, S> {
@@ -43,9 +47,10 @@ impl<'a> Course<'a, Extracting> {
         Ok(Course { runner, record, state: PhantomData })
     }
 
-    /// The change set is known.
-    pub(super) async fn diffed(self, counts: Counts) -> Result<Course<'a, Diffed>, StoreError> {
+    /// The change set is known. `since`: of an extract that has only what has changed.
+    pub(super) async fn diffed(self, counts: Counts, since: Option<&Since>) -> Result<Course<'a, Diffed>, StoreError> {
         self.record.counts = counts;
+        self.record.report = since.map(|since| json!({ SINCE: since }));
         self.enter(RunState::Diffed).await
     }
 
@@ -116,13 +121,17 @@ impl Course<'_, Delivering> {
         set_aside: u64,
         were_tried: bool,
         reason: Option<String>,
-        report: serde_json::Value,
+        mut report: Value,
     ) -> Result<(RunState, Counts), StoreError> {
         let now = self.runner.clock.now();
         progress.release();
         let counts = self.record.counts.delivered(&progress, set_aside);
         self.record.counts = counts;
         (self.record.reason, self.record.finished_at) = (reason, Some(now));
+        let since = self.record.report.as_mut().and_then(|earlier| earlier.get_mut(SINCE)).map(Value::take);
+        if let (Some(since), Value::Object(report)) = (since, &mut report) {
+            report.insert(SINCE.to_owned(), since);
+        }
         self.record.report = Some(report);
         // A row that was refused earlier is tried again by `retry`: where that was stopped short of it, the run is not at its end.
         if counts.pending == 0 && (were_tried || counts.refused + counts.unknown == 0) {

@@ -1,10 +1,10 @@
 //! Everything that is wrong between a job and its extract, at once; a run stops at the first.
 
+use super::PipelineError;
 use super::bodies::Bodies;
 use super::columns::Columns;
 use super::extract::role;
 use super::planned::PlanInput;
-use super::{PipelineError, since};
 use crate::normalise::{Plan, PlanError};
 use crate::row::{Column, Kind, Schema};
 use crate::snapshot::Manifest;
@@ -17,7 +17,7 @@ pub(super) fn of(input: &PlanInput, manifest: Option<&Manifest>, stream: &Stream
     let columns = Columns { job, manifest, dir: &input.dir };
     let mut found = Vec::new();
     let schema = schema(&columns, stream, &mut found);
-    found.extend(columns.check(&schema, since::is_partial(job)).err());
+    found.extend(columns.check(&schema, stream.partial).err());
     found.extend(Bodies::compile(job, &schema).err());
     found.extend(columns.compared(&columns.before_schema(&schema)).err());
     found

@@ -12,6 +12,7 @@ use crate::mapping::{PayloadTemplate, Seen};
 use crate::normalise::Rejects;
 use crate::row::{HashSeed, KeyHash, RowRef, key_text};
 use crate::snapshot::Manifest;
+use crate::source::{self, Environment};
 use crate::store::RunStore;
 use crate::template::{Conformance, Meta, RenderError};
 use arrow::array::{RecordBatch, new_null_array};
@@ -80,6 +81,11 @@ impl Answering {
             self.unanswered = missing.map(|((field, path), _)| (field.to_owned(), path.to_string())).collect();
         }
     }
+}
+
+/// What whoever wrote the job should know of how its source is set up, though nothing is wrong. Connects to nothing.
+pub fn advice(job: &Job, home: &Home, clock: &dyn Clock) -> Vec<String> {
+    source::open(&job.source, &Arc::new(Environment::new(home, clock.now()))).advice()
 }
 
 /// Reads at most `rows` rows and tries everything that does not need the others. Changes nothing on disk.

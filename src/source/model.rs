@@ -1,4 +1,5 @@
-//! From a [`Model`] to the text of a query. Files are read each time, since they may change from night to night.
+//! From a [`Model`] to the text of a query. Files are read each time, since they may change from night to night; a run reads them once
+//! ([`Environment::query`](super::Environment)).
 
 mod dbt;
 

@@ -122,6 +122,7 @@ fn print_text(known: &Known) {
     print_counts(known);
     print_failures(known);
     if let Some(report) = &run.report {
+        super::since::lines(report).iter().for_each(|line| crate::say!("{line}"));
         super::limits::lines(report).iter().for_each(|line| crate::say!("{line}"));
     }
     if let Some(destination) = &known.destination {

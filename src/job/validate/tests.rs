@@ -455,6 +455,7 @@ fn certificates_proxies_and_addresses() {
         ("http://proxy?x", "ends with its port"),
         ("//proxy", "is not an address"),
         ("http://u:literal-one@proxy", "a password must not stand in a job file"),
+        ("http://u:literal-one${REST}@proxy", "a password must not stand in a job file"),
         ("http://literal-one@proxy", "a password must not stand in a job file"),
     ] {
         one_problem(proxy(bad), "destination.proxy", part);

@@ -2,7 +2,7 @@
 
 use crate::job::redact::{Redactor, secret_parts};
 use crate::job::spec::{AdbcSource, Library, Templated};
-use crate::source::model::{self, Quotes};
+use crate::source::model::Quotes;
 use crate::source::{Bound, Environment, Parameters, SourceError, bind};
 use adbc_core::error::{Error, Status};
 use arrow::error::ArrowError;
@@ -39,7 +39,7 @@ pub(super) enum Stage {
 impl Request {
     pub(super) fn new(spec: &AdbcSource, environment: &Environment, limit: Option<usize>) -> Result<Self, SourceError> {
         let quotes = if spec.backticks { Quotes::Backtick } else { Quotes::Double };
-        let sql = model::query(&spec.model, quotes)?;
+        let sql = environment.query(&spec.model, quotes)?;
         let mut found = Vec::new();
         let mut resolved = |field: &str, options: &BTreeMap<String, Templated>| {
             let resolve = |(name, template): (&String, &Templated)| {

@@ -5,6 +5,7 @@ use crate::objects::{Fault, Objects, Why};
 use crate::source::SourceError;
 use crate::source::pick::Found;
 use crate::source::pick::walk::Listing;
+use chrono::{DateTime, Utc};
 use object_store::ObjectMeta;
 use std::collections::BTreeMap;
 
@@ -53,6 +54,10 @@ fn quoted(tag: &str) -> String {
 }
 
 impl Place for Bucket {
+    fn now(&self) -> Option<DateTime<Utc>> {
+        self.objects.now()
+    }
+
     fn look(&self, path: &str) -> Result<Option<Found>, SourceError> {
         let meta = self.objects.look(path).map_err(|fault| self.error(path, &fault))?;
         Ok(meta.map(found))

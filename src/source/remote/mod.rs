@@ -96,7 +96,8 @@ impl Source for RemoteFiles {
     fn stream(&self, ask: &Ask<'_>) -> Result<Stream, SourceError> {
         let (place, pattern) = self.place()?;
         let mut look = || self.look(&*place, &pattern);
-        let decided = chosen::decide(&self.files.choice, &pattern, self.environment.at, ask, &mut look)?;
+        let times = chosen::Times { at: self.environment.at, place: &|| place.now() };
+        let decided = chosen::decide(&self.files.choice, &pattern, &times, ask, &mut look)?;
         let folder = Folder::new()?;
         let copies = self.copy(&*place, &decided.files, &folder)?;
         let names = rows::Names { folder: folder.path().to_owned(), place: place.shown("") };

@@ -3,6 +3,7 @@
 use crate::source::SourceError;
 use crate::source::pick::Found;
 use crate::source::pick::walk::Listing;
+use chrono::{DateTime, Utc};
 
 /// A bucket, a server. Paths are relative to its root, without a `/` at either end.
 pub(super) trait Place {
@@ -33,6 +34,11 @@ pub(super) trait Place {
     /// Whether what it sends is of the version that it has begun with, whatever is written meanwhile.
     fn keeps_versions(&self) -> bool {
         false
+    }
+
+    /// What time it is by the clock that the times of its files are from, if it has said so.
+    fn now(&self) -> Option<DateTime<Utc>> {
+        None
     }
 
     /// How a path reads in messages.

@@ -90,6 +90,24 @@ pub(super) fn tls(spec: &DatabaseSource, of_address: Option<&str>, is_local: boo
     }
 }
 
+/// What `tls = "verify-ca"` is worth, where the job or the resolved address says so. sqlx (0.9) adds the certificates of `tls_ca` to the system's and
+/// has no way to leave those out, unlike psql, which then trusts `sslrootcert` alone.
+pub(super) fn advice(spec: &DatabaseSource, of_address: Option<&str>) -> Option<String> {
+    let is_verify_ca = |mode: &str| mode.to_ascii_lowercase().replace('_', "-") == "verify-ca";
+    let (said, set) = match (spec.tls, of_address) {
+        (Some(Tls::VerifyCa), _) => ("source.tls is \"verify-ca\"", "`tls = \"verify-full\"`"),
+        (None, Some(mode)) if is_verify_ca(mode) => {
+            ("the address in source.url says verify-ca", "`tls = \"verify-full\"`, which counts before the address")
+        }
+        _ => return None,
+    };
+    let besides = if spec.tls_ca.is_some() { ", besides those of tls_ca" } else { "" };
+    Some(format!(
+        "{said}, which looks at no name, and the authorities that this system trusts are trusted here{besides}: whoever has a certificate of any of them \
+         for any name can stand in for the server; set {set}"
+    ))
+}
+
 /// Whether nothing leaves this machine by this host: loopback.
 pub(super) fn is_loopback(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');

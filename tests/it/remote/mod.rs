@@ -2,10 +2,12 @@
 
 mod azure;
 mod choice;
+mod clocks;
 mod google;
 mod http;
 mod memory;
 mod page;
+mod proxy;
 mod s3;
 pub mod servers;
 mod sftp;

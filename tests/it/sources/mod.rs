@@ -10,6 +10,7 @@ mod mysql;
 mod pooler;
 mod postgres;
 mod sqlite;
+mod trust;
 mod without_copy;
 
 use crate::support::{Home, batches, job_file};

@@ -136,8 +136,9 @@ fn address(scheme: Scheme, written: &str) -> Result<Templated, Fault> {
     match scheme {
         Scheme::Http => http(written),
         Scheme::Sftp => {
+            let templated = Templated::parse(written)?;
             let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-            if user.contains(':') {
+            if user.contains(':') || templated.has_password() {
                 return Err(Fault::new("a password must not stand in the address")
                     .hint("write `options = { password = \"${SFTP_PASSWORD}\" }`, or use a key"));
             }
@@ -145,7 +146,7 @@ fn address(scheme: Scheme, written: &str) -> Result<Templated, Fault> {
                 return Err(Fault::new("the address says no user")
                     .hint("such as `sftp://nightmark@files.example/out/orgs.csv`"));
             }
-            Templated::parse(written)
+            Ok(templated)
         }
         _ => store(written),
     }
@@ -154,11 +155,16 @@ fn address(scheme: Scheme, written: &str) -> Result<Templated, Fault> {
 /// An address of an object store, with no keys in it.
 fn store(written: &str) -> Result<Templated, Fault> {
     let address = Templated::parse(written)?;
-    if has_password(&address) {
+    if address.has_password() {
         return Err(Fault::new("keys and passwords must not stand in the address")
             .hint(format!("put them into `options`, and there {HOW}")));
     }
     Ok(address)
+}
+
+fn no_user() -> Fault {
+    Fault::new("a user name or password must not stand in the address")
+        .hint("write `options = { authorization = \"Basic ${TOKEN}\" }`")
 }
 
 /// An address of HTTP: one file, and no password, token or signature written out.
@@ -183,8 +189,7 @@ fn http(written: &str) -> Result<Templated, Fault> {
         })
         .collect();
     if url.password().is_some() || !url.username().is_empty() {
-        return Err(Fault::new("a user name or password must not stand in the address")
-            .hint("write `options = { authorization = \"Basic ${TOKEN}\" }`"));
+        return Err(no_user());
     }
     let is_secret = |(name, value): &(std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)| {
         const NAMES: [&str; 10] = [
@@ -204,6 +209,7 @@ fn http(written: &str) -> Result<Templated, Fault> {
     };
     match url.query_pairs().find(is_secret) {
         Some((name, _)) => Err(Fault::new(format!("the value of `{name}` in the address is a secret")).hint(HOW)),
+        None if templated.has_password() => Err(no_user()),
         None => Ok(templated),
     }
 }
@@ -234,21 +240,6 @@ fn options(
     sound.then_some(options)
 }
 
-/// Whether an address has a password that is written out: `http://user:password@proxy.example`.
-fn has_password(value: &Templated) -> bool {
-    const REFERENCE: char = '\0';
-    let part = |part: &Part| match part {
-        Part::Literal(text) => text.clone(),
-        _ => REFERENCE.to_string(),
-    };
-    let text: String = value.parts.iter().map(part).collect();
-    let Some((_, rest)) = text.split_once("://") else { return false };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let user_info = authority.rsplit_once('@').map(|(user_info, _)| user_info);
-    let password = user_info.and_then(|user_info| user_info.split_once(':')).map(|(_, password)| password);
-    password.is_some_and(|password| password.chars().any(|c| c != REFERENCE))
-}
-
 fn option(known: Options, name: &str, text: &str) -> Result<Templated, Fault> {
     let Some((_, is_secret)) = known.iter().find(|(option, _)| *option == name) else {
         let names = known.iter().map(|(option, _)| *option);
@@ -260,7 +251,7 @@ fn option(known: Options, name: &str, text: &str) -> Result<Templated, Fault> {
     if *is_secret && !value.has_reference() {
         return Err(Fault::new(format!("`{name}` is a secret and must not stand in a job file")).hint(HOW));
     }
-    if has_password(&value) {
+    if value.has_password() {
         return Err(Fault::new(format!("a password in `{name}` must not stand in a job file")).hint(HOW));
     }
     Ok(value)
@@ -269,6 +260,29 @@ fn option(known: Options, name: &str, text: &str) -> Result<Templated, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_password_is_written_out_in_other_addresses_and_options() {
+        for (scheme, written, part) in [
+            (Scheme::Sftp, "sftp://u:planted@h/orgs.csv", "a password"),
+            (Scheme::Sftp, "sftp://u:plan/planted@h/orgs.csv", "a password"),
+            (Scheme::Http, "https://u:planted@h/orgs.csv", "a user name or password"),
+            (Scheme::Http, "https://h/orgs.csv?password=planted", "`password`"),
+            (Scheme::Http, "https://h/orgs.csv?pwd=planted", "a user name or password"),
+        ] {
+            let fault = address(scheme, written).unwrap_err();
+            assert!(fault.message.contains(part) && fault.hint.is_some(), "{written}: {fault:?}");
+            assert!(!format!("{fault:?}").contains("planted"), "{fault:?}");
+        }
+        for proxy in ["http://u:planted@proxy:3128", "u:planted@proxy:3128", "http://u:plan/planted@proxy:3128"] {
+            let fault = option(HTTP, "proxy_url", proxy).unwrap_err();
+            assert!(fault.message.contains("a password in `proxy_url`"), "{fault:?}");
+            assert!(!format!("{fault:?}").contains("planted"), "{fault:?}");
+        }
+        for proxy in ["http://${U}:${P}@proxy:3128", "http://proxy:3128", "${PROXY}"] {
+            assert!(option(HTTP, "proxy_url", proxy).is_ok(), "{proxy}");
+        }
+    }
 
     #[test]
     fn no_keys_are_written_out_in_addresses_of_stores() {
