@@ -48,9 +48,9 @@ pub struct PreviewArgs {
 pub async fn run(context: &Context, args: PreviewArgs) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let job = Arc::new(load_job(&context.home, &args.job)?);
-    context.freshen(&job.name).await?;
     let store = context.look_into_store().await?;
     let state = store.as_deref().map(|s| s as &dyn RunStore);
+    context.freshen_for_run(&job.name, state).await?;
     let reach = if args.full { Reach::All } else { Reach::SinceLastSuccess };
     let (home, resources) = (&context.home, args.resources.resources());
     let look = look(context, &job, state, &args).await;
