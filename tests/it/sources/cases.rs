@@ -225,6 +225,10 @@ impl Run {
             until("the run asks", || engine.running() == Some(1) || child.try_wait().unwrap().is_some());
         }
         std::thread::sleep(std::time::Duration::from_millis(300));
+        if child.try_wait().unwrap().is_some() {
+            let ran = ran(child.wait_with_output().unwrap());
+            panic!("it has ended: {} {}", ran.stdout, ran.stderr);
+        }
         Run { home, destination, child }
     }
 
