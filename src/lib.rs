@@ -47,6 +47,7 @@ pub mod web;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod daemon;
 pub mod export;
 pub mod import;
 pub mod telemetry;

@@ -22,6 +22,7 @@ pub mod resources;
 pub mod retry;
 pub mod run;
 pub mod runs;
+pub mod schedule;
 pub mod schema;
 pub mod serve;
 pub mod snapshot;
@@ -83,7 +84,9 @@ enum Command {
     Schema(schema::SchemaArgs),
     /// Look at, verify, compare and export what the destination is known to have
     Snapshot(snapshot::SnapshotArgs),
-    /// Start the receiver (and a health address)
+    /// When jobs run next, and what became of their last fires
+    Schedule(schedule::ScheduleArgs),
+    /// Start the daemon: schedules, the receiver, and the operator's address beside it
     Serve(serve::ServeArgs),
     /// Create, list and revoke the receiver's API keys
     Keys(keys::KeysArgs),
@@ -172,6 +175,7 @@ async fn command(cli: Cli) -> anyhow::Result<Exit> {
         Command::Explain(args) => explain::run(&context, args).await,
         Command::Schema(args) => schema::run(&context, args).await,
         Command::Snapshot(args) => snapshot::run(&context, args).await,
+        Command::Schedule(args) => schedule::run(&context, args).await,
         Command::Serve(args) => serve::run(&context, args).await,
         Command::Keys(args) => keys::run(&context, args).await,
         Command::Orgs(args) => orgs::run(&context, args).await,

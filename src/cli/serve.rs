@@ -1,6 +1,7 @@
-//! `nightmark serve`: the receiver, and the operator's address beside it.
+//! `nightmark serve`: schedules, the receiver, and the operator's address beside it.
 
 mod files;
+mod jobs;
 mod signal;
 
 use super::{Context, Exit};
@@ -53,6 +54,7 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
     let (signal, hangup) = (Signal::new()?, Hangup::new()?);
     let receiver = bind(args.receiver.unwrap_or(context.settings.receiver.address), "--receiver")?;
     let access = access(context, &args)?;
+    let (_alone, jobs) = jobs::take(context)?;
     let tls = tls(context)?;
     tokio::spawn(hangup.follow(tls.clone()));
     let admin = bind(args.admin.unwrap_or(context.settings.admin.address), "--admin")?;
@@ -62,6 +64,7 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
     files::warn_if_few(context.settings.receiver.connections);
     // The operator's address ends last: until then it says that the receiver is no longer ready.
     let (stop, stopping) = watch::channel(false);
+    let scheduled = jobs::begin(context, jobs, &store, stopping.clone()).await?;
     let (end, ending) = watch::channel(false);
     let settings = &context.settings.receiver;
     let state = ReceiverState::start_with(
@@ -89,7 +92,7 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
         tracing::info!("stopping: requests that were begun are finished");
         let _ = stop.send(true);
     };
-    tokio::join!(received, admin_server.run(admin, ending), signalled, forgetting);
+    tokio::join!(received, admin_server.run(admin, ending), signalled, forgetting, scheduled);
     store.close().await;
     Ok(Exit::Done)
 }

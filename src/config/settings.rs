@@ -77,6 +77,9 @@ pub struct RunsSettings {
     /// How many of a job's newest runs keep the rows that did not get through.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub keep_rows_of: u32,
+    /// How many runs that schedules begin are on together at most.
+    #[schemars(range(min = 1, max = 64))]
+    pub at_once: usize,
 }
 
 /// Why the settings could not be had.
@@ -227,7 +230,7 @@ mod tests {
         assert_eq!((settings.receiver, settings.admin.token), (receiver, None));
         let delivery = DeliverySettings { receipt_rows: 256, receipt_interval: Duration::from_millis(100) };
         assert_eq!(settings.delivery, delivery);
-        assert_eq!(settings.runs, RunsSettings { keep_days: 90, keep_rows_of: 30 });
+        assert_eq!(settings.runs, RunsSettings { keep_days: 90, keep_rows_of: 30, at_once: 2 });
         let lines: Vec<&str> = DEFAULT.lines().collect();
         for (above, line) in lines.iter().zip(&lines[1..]) {
             assert!(!line.contains(" = ") || line.starts_with('#') || above.starts_with('#'), "no comment: {line}");

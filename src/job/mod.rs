@@ -8,6 +8,7 @@
 //! A file goes `document` (TOML with the place of everything) → `structure` (its shape, against the schema of `raw`) →
 //! `validate` (its meaning, section by section) → `spec`.
 
+pub(crate) mod blackout;
 pub(crate) mod document;
 pub(crate) mod lexis;
 pub mod load;
@@ -15,7 +16,7 @@ pub(crate) mod percent;
 pub mod problem;
 pub mod raw;
 pub(crate) mod redact;
-mod schedule;
+pub(crate) mod schedule;
 pub(crate) mod schema;
 pub mod secrets;
 pub(crate) mod since;

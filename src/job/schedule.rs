@@ -5,6 +5,8 @@
 //! crontabs; what the crate cannot express is refused, never reinterpreted.
 
 use super::problem::{Fault, closest, did_you_mean};
+use super::spec::Timing;
+use super::units;
 use chrono::{DateTime, Utc};
 use chrono_tz::{TZ_VARIANTS, Tz};
 use std::collections::BTreeSet;
@@ -30,13 +32,31 @@ const FIELDS: [(&str, &str); 6] = [
 ];
 const DAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
 
+const EVERY: &str = "@every";
+
+/// Parses a schedule: what [`cron`] takes, or `@every` and a duration.
+pub(crate) fn timing(expression: &str) -> Result<Timing, Fault> {
+    match expression.trim().strip_prefix(EVERY).filter(|rest| rest.is_empty() || rest.starts_with([' ', '\t'])) {
+        None => cron(expression).map(|cron| Timing::Cron(Box::new(cron))),
+        Some(period) => {
+            let form = |fault: Fault| fault.hint("`@every` and a duration, such as `@every 6h` or `@every 30m`");
+            let period = units::duration(period.trim()).map_err(form)?;
+            match period.as_secs() {
+                0 => Err(form(Fault::new("a job runs once a second at most"))),
+                _ if period.subsec_nanos() > 0 => Err(form(Fault::new("a period has whole seconds"))),
+                _ => Ok(Timing::Every(period)),
+            }
+        }
+    }
+}
+
 /// Parses a crontab expression of 5 fields, of 6 with seconds, or a macro.
 pub(crate) fn cron(expression: &str) -> Result<cron::Schedule, Fault> {
     let trimmed = expression.trim();
     let plain = match MACROS.iter().find(|(name, _)| *name == trimmed) {
         Some((_, plain)) => plain,
         None if trimmed.starts_with('@') => {
-            let suggestion = did_you_mean(trimmed, MACROS.iter().map(|(name, _)| *name));
+            let suggestion = did_you_mean(trimmed, MACROS.iter().map(|(name, _)| *name).chain([EVERY]));
             return Err(Fault::new(format!("unknown schedule `{trimmed}`{suggestion}")).hint(FORMS));
         }
         None => trimmed,

@@ -9,6 +9,7 @@
 mod chunks;
 mod columns;
 mod database;
+mod fires;
 mod keys;
 mod open;
 mod orgs;
@@ -19,6 +20,7 @@ mod schema;
 pub mod sqlite;
 mod state;
 
+pub use fires::{FireRecord, FireState, FireStore};
 pub use keys::{
     EndpointType, Hash, KeyCounts, KeyRecord, KeyStore, KeyUses, PreviousText, SignatureCheck, SignatureScheme,
 };

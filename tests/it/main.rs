@@ -4,6 +4,7 @@ mod adbc;
 mod commands;
 mod conformance;
 mod crash;
+mod daemon;
 mod dbt;
 mod delivery;
 mod diff_model;

@@ -1,5 +1,6 @@
 //! The conformance suite of the state stores: what every store must do, run on each (`postgres` has that of Postgres).
 
+mod fires;
 mod orgs;
 mod orgs_model;
 mod postgres;
@@ -9,8 +10,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use nightmark::receipt::{Counts, Failure, FailureKind, Outcome, Progress, Receipt, Unacknowledged};
 use nightmark::store::sqlite::SqliteStore;
 use nightmark::store::{
-    DestinationRecord, DestinationState, EndpointType, KeyCounts, KeyRecord, KeyStore, KeyUses, OrgStore, Past,
-    PreviousText, RefusalChange, RefusalStore, RunRecord, RunState, RunStore, SignatureCheck, SignatureScheme,
+    DestinationRecord, DestinationState, EndpointType, FireStore, KeyCounts, KeyRecord, KeyStore, KeyUses, OrgStore,
+    Past, PreviousText, RefusalChange, RefusalStore, RunRecord, RunState, RunStore, SignatureCheck, SignatureScheme,
     StoreError,
 };
 use serde_json::json;
@@ -378,8 +379,9 @@ async fn uses_are_counted(store: &impl KeyStore) {
 }
 
 /// Everything that a store must do. It begins empty.
-async fn conforms(store: &(impl RunStore + KeyStore + OrgStore)) {
+async fn conforms(store: &(impl RunStore + KeyStore + OrgStore + FireStore)) {
     runs_conform(store).await;
+    fires::conform(store).await;
     keys_conform(store).await;
     orgs::conform(store).await;
 }
@@ -414,7 +416,13 @@ async fn sqlite_conforms_and_reopening_keeps_all() {
     let all = async |store: &SqliteStore| {
         let runs = store.runs(None, 100).await.unwrap();
         let progress = store.progress("p1").await.unwrap();
-        (runs, progress, store.keys().await.unwrap(), store.orgs(None, 100).await.unwrap())
+        (
+            runs,
+            progress,
+            store.keys().await.unwrap(),
+            store.orgs(None, 100).await.unwrap(),
+            store.fires(None, 100).await.unwrap(),
+        )
     };
     let before = all(&store).await;
     store.close().await;

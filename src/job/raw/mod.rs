@@ -34,11 +34,26 @@ pub struct RawJob {
     #[schemars(regex(pattern = r"^[A-Za-z0-9_-]{1,64}$"))]
     pub name: Option<String>,
     /// When to run, as in a crontab: minute, hour, day of month, month, day of week (0 and 7 are Sunday); with a sixth
-    /// field in front for seconds; or @hourly, @daily, @weekly, @monthly. Without it the job runs only by hand.
+    /// field in front for seconds; or @hourly, @daily, @weekly, @monthly; or `@every 6h`. Without it the job runs only by hand.
     pub schedule: Option<String>,
     /// The IANA time zone of `schedule`, such as `America/New_York`.
     #[serde(default = "utc")]
     pub timezone: String,
+    /// What was due while no daemon was there is run once, if it was due no longer ago than this. `0s`: never.
+    #[serde(default = "six_hours")]
+    pub catch_up: String,
+    /// What becomes of a fire while the run before it is still on.
+    #[serde(default)]
+    pub overlap: RawOverlap,
+    /// The job's fires are put off by up to this much, each by the same: jobs of one schedule do not all begin at once.
+    pub jitter: Option<String>,
+    /// When no run may begin, by the clock of `timezone`: `Mon-Fri 08:00-18:00`, or `23:30-00:30` for every day. What is due then
+    /// begins at its end.
+    #[serde(default)]
+    pub blackout: Vec<String>,
+    /// Jobs whose last fire before this one must have been done: it waits for them, for as long as `catch_up`.
+    #[serde(default)]
+    pub depends_on: Vec<String>,
     /// Where rows come from, one per org.
     #[schemars(required)]
     pub source: Option<RawSource>,
@@ -53,6 +68,21 @@ pub struct RawJob {
     pub payload: Option<RawPayload>,
     /// When a change set is held back for a person to look at.
     pub guard: Option<RawGuard>,
+}
+
+/// What becomes of a fire while the run before it is still on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RawOverlap {
+    /// It is left out.
+    #[default]
+    Skip,
+    /// It runs when that has ended; of several, one.
+    Queue,
+}
+
+pub(super) fn six_hours() -> String {
+    "6h".to_owned()
 }
 
 pub(super) fn utc() -> String {

@@ -20,6 +20,7 @@ use crate::row;
 use chrono_tz::Tz;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// One validated job.
 #[derive(Debug, Clone)]
@@ -48,15 +49,45 @@ pub struct Job {
     pub guard: Guard,
 }
 
-/// A cron expression in a time zone.
+/// When a job runs by itself.
 #[derive(Debug, Clone)]
 pub struct Schedule {
-    /// As written; 5 fields, 6 with seconds, or a macro such as `@daily`.
+    /// As written; 5 fields, 6 with seconds, a macro such as `@daily`, or `@every 6h`.
     pub expression: String,
     /// The parsed form.
-    pub cron: cron::Schedule,
+    pub timing: Timing,
     /// The zone that the expression's times are in.
     pub timezone: Tz,
+    /// A fire is still run so long after it was due.
+    pub catch_up: Duration,
+    /// A fire waits while the run before it is on; else it is left out.
+    pub queues: bool,
+    /// Fires are put off by up to this much, those of a job all by the same.
+    pub jitter: Duration,
+    /// When nothing may begin.
+    pub blackout: Vec<Blackout>,
+    /// Jobs whose last fire before one of this job's must have been done.
+    pub depends_on: Vec<String>,
+}
+
+/// A time of the day, of some days of the week, at which no run begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blackout {
+    /// The days on which it begins, from Monday on.
+    pub days: [bool; 7],
+    /// Minutes from midnight to its beginning; less than 1440.
+    pub from: u16,
+    /// Its length in minutes; at least 1, at most 1440.
+    pub minutes: u16,
+}
+
+/// At which times.
+#[derive(Debug, Clone)]
+pub enum Timing {
+    /// At those of a crontab, by the clock of the zone.
+    Cron(Box<cron::Schedule>),
+    /// At the multiples of a period, counted from 1970-01-01T00:00:00Z; whole seconds, at least one.
+    Every(Duration),
 }
 
 /// `[diff]`

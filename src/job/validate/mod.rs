@@ -9,18 +9,17 @@ mod destination;
 mod diff;
 mod payload;
 mod source;
+mod when;
 
 pub(crate) use source::bucket;
 
 use super::document::Document;
 use super::problem::{Fault, Problem};
-use super::raw::{RawDestination, RawGuard, RawPayload, RawThreshold, utc};
-use super::schedule;
+use super::raw::{RawDestination, RawGuard, RawPayload, RawThreshold};
 use super::schema::job_schema;
 use super::since::{NOT_GONE, asks_since};
-use super::spec::{Diff, Guard, Job, Model, Schedule, Source, Threshold};
+use super::spec::{Diff, Guard, Job, Model, Source, Threshold};
 use super::structure::Required;
-use chrono_tz::Tz;
 use std::path::Path;
 
 /// Reads the text of a job file. `file` is how the file is shown; its stem is the default name. `home` is absolute;
@@ -42,8 +41,8 @@ pub fn parse(text: &str, file: &Path, home: &Path) -> Result<Job, Vec<Problem>> 
 fn build(doc: &mut Document<'_>, home: &Path) -> Option<Job> {
     version(doc);
     let name = name(doc);
-    let timezone = timezone(doc);
-    let schedule = schedule(doc, timezone);
+    let timezone = when::timezone(doc);
+    let schedule = when::check(doc, timezone, name.as_deref());
     let (source, diff) = (doc.take("source"), doc.take("diff"));
     let destination: Option<RawDestination> = doc.take("destination");
     let payload = doc.take("payload");
@@ -102,18 +101,6 @@ fn name(doc: &mut Document<'_>) -> Option<String> {
     };
     doc.report("name", fault);
     None
-}
-
-/// The outer `None`: reported. The inner: run only by hand.
-fn schedule(doc: &mut Document<'_>, zone: Option<Tz>) -> Option<Option<Schedule>> {
-    let Some(expression) = doc.take::<String>("schedule") else { return Some(None) };
-    let cron = doc.accept("schedule", schedule::cron(&expression))?;
-    Some(Some(Schedule { expression, cron, timezone: zone? }))
-}
-
-fn timezone(doc: &mut Document<'_>) -> Option<Tz> {
-    let zone: String = doc.take("timezone").unwrap_or_else(utc);
-    doc.accept("timezone", schedule::timezone(&zone))
 }
 
 /// Of an org that a query leaves out because it has not changed, it cannot be said that it is gone.

@@ -14,6 +14,7 @@
 //! that [`open`] makes on each connection.
 
 mod columns;
+mod fires;
 mod keys;
 mod open;
 mod orgs;

@@ -9,6 +9,7 @@
 //! Deliberately absent: who may write what, and when.
 
 mod checkpoint;
+mod fires;
 mod keys;
 mod open;
 mod orgs;

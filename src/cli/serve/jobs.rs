@@ -1,0 +1,88 @@
+//! The daemon's jobs: found, taken and run by their schedules.
+
+use crate::cli::Context;
+use crate::cli::resources::ResourceArgs;
+use crate::daemon::alone::Alone;
+use crate::daemon::scheduler::Scheduler;
+use crate::daemon::work::Runs;
+use crate::deliver::Http;
+use crate::job::load::load_all;
+use crate::job::spec::Job;
+use crate::pipeline::Runner;
+use crate::store::StateStore;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How long runs may take to stop in order: requests in flight end, and have 30 seconds at most (DESIGN.md §6).
+const PATIENCE: Duration = Duration::from_secs(35);
+
+/// The jobs that have a schedule, and the home folder for this daemon alone if there are any.
+///
+/// # Errors
+/// Another daemon has it.
+pub(super) fn take(context: &Context) -> anyhow::Result<(Option<Alone>, Vec<Job>)> {
+    let (jobs, problems) = load_all(&context.home);
+    for problem in &problems {
+        tracing::error!("this job does not run: {problem}");
+        eprintln!("this job does not run: {problem}");
+    }
+    let jobs: Vec<Job> = jobs.into_iter().filter(|job| job.schedule.is_some()).collect();
+    let alone = match jobs.is_empty() {
+        true => None,
+        false => Some(Alone::take(
+            context.home.dir(),
+            &format!("process {}, since {}", std::process::id(), context.clock.now()),
+        )?),
+    };
+    Ok((alone, jobs))
+}
+
+/// What runs the jobs until it is told to stop.
+///
+/// # Errors
+/// A state store that cannot be read or written.
+pub(super) async fn begin(
+    context: &Context,
+    jobs: Vec<Job>,
+    store: &Arc<dyn StateStore>,
+    stopping: watch::Receiver<bool>,
+) -> anyhow::Result<impl Future<Output = ()> + use<>> {
+    let runner = Runner {
+        home: context.home.clone(),
+        settings: context.settings.clone(),
+        store: Arc::clone(store) as _,
+        clock: Arc::clone(&context.clock),
+        connect: Arc::new(Http),
+        progress: Arc::new(()),
+        resources: ResourceArgs::default().resources(),
+        stop: stopping.clone(),
+    };
+    let work = Arc::new(Runs::new(runner, context.settings.runs.at_once));
+    let scheduler =
+        Scheduler::new(jobs, Arc::clone(store) as _, Arc::clone(&context.clock), work, holder(context)).await?;
+    if !context.json && scheduler.jobs() > 0 {
+        crate::say!("jobs      {} by schedule; when: nightmark schedule", scheduler.jobs());
+    }
+    let mut told = stopping.clone();
+    Ok(async move {
+        if scheduler.jobs() == 0 {
+            return;
+        }
+        let late = async {
+            let _ = told.wait_for(|stop| *stop).await;
+            tokio::time::sleep(PATIENCE).await;
+        };
+        tokio::select! {
+            () = scheduler.run(stopping) => {}
+            () = late => tracing::warn!("a run did not stop in time; the next start goes on with it"),
+        }
+    })
+}
+
+/// The same for each daemon that serves this home folder on this machine.
+fn holder(context: &Context) -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}:{}", host.trim(), context.home.dir().display())
+}

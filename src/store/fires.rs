@@ -1,0 +1,85 @@
+//! Fires of schedules: which were dealt with, and how.
+
+use super::StoreError;
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+/// What became of a fire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FireState {
+    /// Its run is on, or the daemon that began it is gone.
+    Running,
+    /// Its run has ended in order, whatever came of its rows.
+    Done,
+    /// Its run was held by a guard.
+    Held,
+    /// Its run could not be done.
+    Failed,
+    /// The job's run before it was still on.
+    Skipped,
+    /// No daemon was there, until it was too late to catch up.
+    Missed,
+}
+
+impl FireState {
+    /// All of them.
+    pub const ALL: [FireState; 6] = [
+        FireState::Running,
+        FireState::Done,
+        FireState::Held,
+        FireState::Failed,
+        FireState::Skipped,
+        FireState::Missed,
+    ];
+
+    /// The name that is stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            FireState::Running => "running",
+            FireState::Done => "done",
+            FireState::Held => "held",
+            FireState::Failed => "failed",
+            FireState::Skipped => "skipped",
+            FireState::Missed => "missed",
+        }
+    }
+}
+
+/// One fire of a job's schedule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FireRecord {
+    /// The job.
+    pub job: String,
+    /// The instant of the schedule; with the job it is the fire's identity.
+    pub due: DateTime<Utc>,
+    /// What became of it.
+    pub state: FireState,
+    /// The daemon that dealt with it.
+    pub holder: String,
+    /// When that was.
+    pub claimed_at: DateTime<Utc>,
+    /// When its run ended; `None` while it is on.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// Earlier fires that it stands for, since nobody was there.
+    pub collapsed: u64,
+    /// Why it is in this state, where that is not plain; without secrets.
+    pub reason: Option<String>,
+}
+
+/// Schedules and their fires.
+#[async_trait]
+pub trait FireStore: Send + Sync {
+    /// Since when a job has this schedule, as far as the store knows: `at`, if it hears of it now. Fires up to then are not the
+    /// daemon's.
+    async fn scheduled_since(&self, job: &str, schedule: &str, at: DateTime<Utc>) -> Result<DateTime<Utc>, StoreError>;
+    /// Puts a fire that nobody has dealt with; `false`: somebody has, and nothing is changed.
+    async fn claim_fire(&self, fire: &FireRecord) -> Result<bool, StoreError>;
+    /// Says how a fire has ended, or (still `running`) who has begun it anew. Only what is `running` changes; `false`: it is not, or there is none.
+    async fn end_fire(&self, fire: &FireRecord) -> Result<bool, StoreError>;
+    /// The newest fires first, of one job or of all, at most `limit`.
+    async fn fires(&self, job: Option<&str>, limit: u32) -> Result<Vec<FireRecord>, StoreError>;
+    /// Forgets the fires that were due earlier, but for those that run and each job's newest.
+    async fn forget_fires(&self, before: DateTime<Utc>) -> Result<(), StoreError>;
+}

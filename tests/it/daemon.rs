@@ -1,0 +1,136 @@
+//! `nightmark serve` as a daemon: schedules that fire, one daemon to a home folder, ends in the middle of a run.
+
+use crate::support::{Destination, Home, Served, job_file, says, signal};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// A home whose job fires at each second of the minutes that `minutes` names.
+fn home(destination: &Destination, schedule: &str) -> Home {
+    let home = Home::new();
+    let to = format!("url = \"http://{}/\"", destination.address);
+    let job = job_file("", &to, "preset = \"flat\"");
+    home.write("jobs/orgs.toml", &job.replacen("version = 1\n", &format!("version = 1\n{schedule}\n"), 1));
+    home.write("orgs.csv", "workspace_id,plan_id\nws_1,free\nws_2,free\n");
+    home
+}
+
+const EACH_SECOND: &str = "schedule = \"* * * * * *\"";
+
+/// What `nightmark schedule` says of the job, once it is as it should be. The bound is there only so that a broken build ends.
+#[track_caller]
+fn wait_for(home: &Home, what: impl Fn(&Value) -> bool) -> Value {
+    let began = Instant::now();
+    loop {
+        let told = home.run(&["schedule", "orgs", "-n", "20", "--json"]).expect(0).json();
+        if what(&told[0]) {
+            return told[0].clone();
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "{told}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn states(told: &Value) -> Vec<&str> {
+    told["last"].as_array().unwrap().iter().map(|fire| fire["state"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn a_schedule_fires_and_what_differs_is_sent_once() {
+    let destination = Destination::start();
+    let home = home(&destination, EACH_SECOND);
+    // Nothing has fired before there was a daemon.
+    let told = home.run(&["schedule", "orgs", "--json"]).expect(0).json();
+    assert_eq!((told[0]["last"].clone(), told[0]["next"].as_array().unwrap().len()), (json!([]), 1));
+    let served = Served::start(&home);
+    wait_for(&home, |told| states(told).contains(&"done"));
+    let mut orgs = destination.take_orgs();
+    orgs.sort();
+    assert_eq!(orgs, ["ws_1", "ws_2"]);
+    home.write("orgs.csv.new", "workspace_id,plan_id\nws_1,pro\nws_2,free\n");
+    std::fs::rename(home.path("orgs.csv.new"), home.path("orgs.csv")).unwrap();
+    destination.wait_for(1);
+    wait_for(&home, |told| states(told).iter().filter(|state| **state == "done").count() >= 3);
+    assert_eq!(destination.take_orgs(), ["ws_1"]);
+    // Another daemon over the same home is told who is there, and what to do.
+    let second = home.run(&["serve", "--receiver", "127.0.0.1:0", "--admin", "127.0.0.1:0"]).expect(2);
+    says(&second, &["another daemon serves this home folder", &format!("process {}", served.pid()), "--home"]);
+    assert_eq!(served.stop(), 0);
+    let text = home.run(&["schedule"]).expect(0);
+    says(&text, &["orgs", "* * * * * *", "UTC", "done"]);
+    assert!(!home.path("daemon.lock").exists() || home.run(&["schedule"]).code == 0);
+}
+
+#[test]
+fn a_run_in_the_middle_of_which_the_daemon_ends_is_gone_on_with() {
+    for how in ["TERM", "KILL"] {
+        let destination = Destination::start();
+        // Far from now, but for the fire that is due at once.
+        let home = home(&destination, EACH_SECOND);
+        // One org never has its answer.
+        destination.set("ws_2", 0);
+        let served = Served::start(&home);
+        destination.wait_for(2);
+        signal(served.pid(), how);
+        if how == "TERM" {
+            // What is in flight has its time, and no more.
+            destination.clear();
+        }
+        served.wait();
+        let told = wait_for(&home, |_| true);
+        assert!(states(&told).iter().all(|state| matches!(*state, "running" | "skipped" | "done")), "{how}: {told}");
+        destination.take();
+        destination.clear();
+        let served = Served::start(&home);
+        wait_for(&home, |told| states(told).first() == Some(&"done"));
+        assert_eq!(served.stop(), 0);
+        let last = home.run(&["runs", "--json"]).expect(0).json();
+        let finished = last.as_array().unwrap().iter().find(|run| run["state"] == "finished");
+        assert!(finished.is_some(), "{how}: {last}");
+        assert_eq!(home.run(&["preview", "orgs", "--json"]).expect(0).json()["unchanged"], 2, "{how}");
+    }
+}
+
+#[test]
+fn a_broken_job_is_no_trouble_for_the_others() {
+    let destination = Destination::start();
+    let home = home(&destination, EACH_SECOND);
+    home.write("jobs/broken.toml", "version = 1\nschedule = \"* * * * *\"\nnonsense = 1\n");
+    let served = Served::start(&home);
+    wait_for(&home, |told| states(told).contains(&"done"));
+    assert_eq!(served.stop(), 0);
+    let log = home.log();
+    assert!(log.contains("this job does not run") && log.contains("nonsense"), "{log}");
+    let told = home.run(&["schedule"]).expect(1);
+    assert!(told.stdout.contains("orgs") && told.stderr.contains("nonsense"), "{} {}", told.stdout, told.stderr);
+}
+
+#[test]
+fn what_is_wrong_with_a_schedule_is_said_all_at_once() {
+    let destination = Destination::start();
+    let home = home(
+        &destination,
+        "schedule = \"@every 90x\"\ntimezone = \"Europe/Berln\"\ncatch_up = \"6 hours\"\njitter = \"2d\"\n\
+         blackout = [\"08:00\", \"Mon-Fri 08:00-18:00\"]\ndepends_on = [\"orgs\", \"a\", \"a\"]",
+    );
+    let said = home.run(&["check", "orgs"]).expect(2);
+    says(
+        &said,
+        &[
+            "@every",
+            "did you mean `Europe/Berlin`?",
+            "catch_up",
+            "jitter",
+            "blackout[0]",
+            "depends_on[0]",
+            "cannot wait for itself",
+            "named twice",
+        ],
+    );
+    home.write(
+        "jobs/orgs.toml",
+        &std::fs::read_to_string(home.path("jobs/orgs.toml"))
+            .unwrap()
+            .replace("schedule =", "name = \"orgs\"\n# schedule ="),
+    );
+    says(&home.run(&["check", "orgs"]).expect(2), &["`depends_on` says nothing without a schedule"]);
+}
