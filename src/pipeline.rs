@@ -44,7 +44,7 @@ pub use plan::{Purpose, Resources, plan_blocking};
 pub use planned::{PlanInput, Planned};
 pub use sample::{Answering, Sample, advice, sample};
 pub use send::{SendProgress, check_destination, missing_secrets};
-pub use shared::freshen;
+pub use shared::{freshen, freshen_for_run};
 pub use since::{Reach, Since, Standstill};
 pub use survey::{Asked, Observed, Survey, Surveyed, survey, survey_of_job};
 

@@ -55,9 +55,9 @@ pub async fn run(context: &Context, args: PreviewArgs) -> anyhow::Result<Exit> {
     if args.held {
         return held(context, &job, &args).await;
     }
-    context.freshen(&job.name).await?;
     let store = context.look_into_store().await?;
     let state = store.as_deref().map(|s| s as &dyn RunStore);
+    context.freshen_for_run(&job.name, state).await?;
     let reach = if args.full { Reach::All } else { Reach::SinceLastSuccess };
     let (home, resources) = (&context.home, args.resources.resources());
     let look = look(context, &job, state, &args).await;

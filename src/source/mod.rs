@@ -162,7 +162,11 @@ pub fn open(source: &spec::Source, environment: &Arc<Environment>) -> Box<dyn So
         spec::Source::Files(files) => match &files.remote {
             None => Box::new(files::Files::new(files.clone()).at(environment.at)),
             Some(remote) => {
-                let read = |files, root, paths| -> Box<dyn Source> { Box::new(files::Files::of(files, root, paths)) };
+                let read = remote::Reader {
+                    open: |files, root, paths| Box::new(files::Files::of(files, root, paths)),
+                    footer: files::parquet_footer,
+                    groups: files::parquet_groups,
+                };
                 Box::new(remote::RemoteFiles::new(files.clone(), remote.clone(), Arc::clone(environment), read))
             }
         },

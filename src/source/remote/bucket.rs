@@ -8,6 +8,7 @@ use crate::source::pick::walk::Listing;
 use chrono::{DateTime, Utc};
 use object_store::ObjectMeta;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// A bucket.
 #[derive(Debug)]
@@ -72,10 +73,11 @@ impl Place for Bucket {
     fn read(
         &self,
         file: &Found,
-        from: u64,
+        part: Range<u64>,
         sink: &mut dyn FnMut(&[u8]) -> Result<(), SourceError>,
     ) -> Result<(), Broken> {
-        match self.objects.read(&file.name, file.tag.as_deref(), from, sink) {
+        let part = (part.start, Some(part.end).filter(|end| *end < file.length));
+        match self.objects.read_part(&file.name, file.tag.as_deref(), part, sink) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(ended)) => Err(Broken::Lasting(ended)),
             Err(fault) if matches!(fault.why, Why::Changed | Why::Missing) => {
@@ -84,6 +86,11 @@ impl Place for Bucket {
             Err(fault) if fault.why == Why::Passing => Err(Broken::Passing(self.error(&file.name, &fault))),
             Err(fault) => Err(Broken::Lasting(self.error(&file.name, &fault))),
         }
+    }
+
+    /// A server of HTTP may know neither tags nor parts.
+    fn has_parts(&self) -> bool {
+        self.objects.keeps_versions()
     }
 
     fn keeps_versions(&self) -> bool {

@@ -8,12 +8,13 @@
 //!
 //! Always holds:
 //! - A copy has exactly the length that the look at its place said, and is of one version of the file: one that is written to meanwhile
-//!   is an error. So are a connection that stays broken and a full disk.
+//!   is an error. Only where a few rows are asked for, as by `check`, is no more copied than these stand in (`beginning`). So are a connection that stays broken and a full disk.
 //! - Memory does not grow with the files; the disk under `TMPDIR` holds them once, readable by nobody else, until they are read.
 //! - Each stream looks and copies anew. No secret stands in a message.
 //!
-//! Deliberately absent: reading parts of remote files, writing, formats.
+//! Deliberately absent: reading what is not copied, writing, formats.
 
+mod beginning;
 mod bucket;
 mod copy;
 mod folder;
@@ -26,11 +27,20 @@ use super::{Ask, Environment, Source, SourceError, Stream, chosen};
 use crate::job::spec::{FilesSource, Remote, Scheme};
 use folder::Folder;
 use place::Place;
-use std::path::PathBuf;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Makes a source of files of this machine: the folder that they stand in, and they themselves in their order.
-pub type Reader = fn(FilesSource, PathBuf, Vec<PathBuf>) -> Box<dyn Source>;
+/// What reads files of this machine.
+#[derive(Debug, Clone, Copy)]
+pub struct Reader {
+    /// Makes a source of files: the folder that they stand in, and they themselves in their order.
+    pub open: fn(FilesSource, PathBuf, Vec<PathBuf>) -> Box<dyn Source>,
+    /// Where the footer of a Parquet file stands, of which the end is there. `None`: it is no Parquet file.
+    pub footer: fn(&Path) -> Option<Range<u64>>,
+    /// Where its first row groups stand that have so many rows together; its footer is there. `None`: it has not so many.
+    pub groups: fn(&Path, usize) -> Option<Vec<Range<u64>>>,
+}
 
 /// Files at a distance.
 #[derive(Debug)]
@@ -99,10 +109,13 @@ impl Source for RemoteFiles {
         let times = chosen::Times { at: self.environment.at, place: &|| place.now() };
         let decided = chosen::decide(&self.files.choice, &pattern, &times, ask, &mut look)?;
         let folder = Folder::new()?;
-        let copies = self.copy(&*place, &decided.files, &folder)?;
+        let copies = match beginning::of(self, &*place, &decided.files, &folder, ask)? {
+            Some(beginning) => vec![beginning],
+            None => self.copy(&*place, &decided.files, &folder)?,
+        };
         let names = rows::Names { folder: folder.path().to_owned(), place: place.shown("") };
         drop(place);
-        let stream = (self.read)(self.files.clone(), folder.path().to_owned(), copies)
+        let stream = (self.read.open)(self.files.clone(), folder.path().to_owned(), copies)
             .stream(ask)
             .map_err(|error| names.put_right(error))?;
         Ok(rows::keep(stream, folder, names, decided.held))

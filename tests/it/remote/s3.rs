@@ -6,14 +6,14 @@ use crate::faults::disk::Disk;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
-fn source(path: &str, address: SocketAddr, more: &str) -> String {
+pub fn source(path: &str, address: SocketAddr, more: &str) -> String {
     format!(
         "path = \"{path}\"\noptions = {{ aws_endpoint = \"http://{address}\", aws_region = \"eu-central-1\" }}\n{more}"
     )
 }
 
 /// With the usual variables.
-fn nights(source: &str) -> Nights {
+pub fn nights(source: &str) -> Nights {
     Nights::new(source).env("AWS_ACCESS_KEY_ID", KEY_ID).env("AWS_SECRET_ACCESS_KEY", SECRET)
 }
 

@@ -9,9 +9,11 @@
 
 mod file;
 mod frame;
+mod places;
 mod types;
 
 pub use frame::read;
+pub use places::{footer, groups};
 
 use super::columns::same_columns;
 use super::engine;
