@@ -2,7 +2,7 @@
 
 use super::scheduler::{Ended, Work};
 use crate::job::spec::Job;
-use crate::pipeline::{How, PipelineError, RunReport, Runner};
+use crate::pipeline::{How, PipelineError, RunReport, Runner, Since};
 use crate::snapshot::SnapshotError;
 use crate::store::RunState;
 use async_trait::async_trait;
@@ -67,13 +67,14 @@ fn ended(report: &RunReport, is_stopping: bool) -> Ended {
     ];
     let left: Vec<String> = left.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
     let stopped = report.delivery.as_ref().and_then(|delivery| delivery.stopped.as_ref());
-    let reason = match (left.is_empty(), stopped) {
-        (true, None) => None,
-        (_, None) => Some(left.join(", ")),
-        (_, Some(stopped)) => {
-            Some(format!("{}; delivery stopped: {}; {}", left.join(", "), stopped.reason, stopped.remedy))
-        }
-    };
+    let since = report.planned.as_ref().and_then(|planned| planned.since());
+    let said = [
+        (!left.is_empty()).then(|| left.join(", ")),
+        stopped.map(|stopped| format!("delivery stopped: {}; {}", stopped.reason, stopped.remedy)),
+        since.and_then(Since::warning),
+    ];
+    let said: Vec<String> = said.into_iter().flatten().collect();
+    let reason = (!said.is_empty()).then(|| said.join("; "));
     match report.state {
         RunState::Held => Ended::Held(report.held.join("; ")),
         RunState::Delivering | RunState::Published if is_stopping => Ended::Stopped,

@@ -1,6 +1,7 @@
 //! Looks up what a [`Templated`] refers to.
 
 use super::percent;
+use super::redact::secret_parts;
 use super::spec::{Form, Part, Remote, Templated};
 use crate::config::Home;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -89,6 +90,7 @@ impl Secrets {
             let value = self.resolve(&format!("{options}.{name}"), written)?;
             if written.has_reference() {
                 found.secrets.push(value.expose_secret().to_owned());
+                found.secrets.extend(secret_parts(written, value.expose_secret()));
             }
             found.settings.insert(name.clone(), value.expose_secret().to_owned());
         }

@@ -17,7 +17,7 @@ use std::time::Duration;
 pub(super) const SILENCE: Duration = Duration::from_secs(60);
 pub(super) const CONNECT: Duration = Duration::from_secs(10);
 
-type Settings = BTreeMap<String, String>;
+pub(super) type Settings = BTreeMap<String, String>;
 
 /// A store and where in it the address points.
 pub(super) struct Built {
@@ -31,6 +31,7 @@ pub(super) struct Built {
 pub(super) fn store(address: &str, settings: &Settings) -> Result<Built, Error> {
     // The library takes the process's choice of cryptography; another part of the program may have made it already.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    proxy(settings)?;
     let (scheme, rest) = address.split_once("://").unwrap_or_default();
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let root = format!("{scheme}://{authority}");
@@ -94,6 +95,12 @@ fn http(root: &str, path: &str, settings: &Settings, time: &ServerTime) -> Resul
 /// The settings that are a store's and not the client's.
 fn own(settings: &BTreeMap<String, String>) -> impl Iterator<Item = (&String, &String)> {
     settings.iter().filter(|(name, _)| *name != "proxy_url")
+}
+
+/// `proxy_url`, if it is an address: the library would say only that something is wrong with one.
+pub(super) fn proxy(settings: &Settings) -> Result<Option<reqwest::Proxy>, Error> {
+    let proxy = settings.get("proxy_url").map(reqwest::Proxy::all).transpose();
+    proxy.map_err(|_| unfit("`proxy_url` is not an address, such as `http://${USER}:${PASSWORD}@proxy.example:3128`"))
 }
 
 fn client(settings: &BTreeMap<String, String>, plain: bool) -> ClientOptions {

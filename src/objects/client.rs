@@ -1,9 +1,8 @@
 //! The client of HTTP. The library's own tells a server that it is sent on to where it comes from, with the query, which may be a secret.
 
-use super::build::{CONNECT, SILENCE, unfit};
+use super::build::{CONNECT, SILENCE, Settings, proxy, unfit};
 use object_store::client::{HttpClient, HttpConnector};
 use object_store::{ClientOptions, Error, HeaderMap, HeaderValue};
-use std::collections::BTreeMap;
 
 /// Makes clients that carry `authorization` to one server only, and the address to none but that one.
 #[derive(Debug)]
@@ -15,7 +14,7 @@ pub(super) struct Discreet {
 
 impl Discreet {
     /// `plain`: without TLS. One that begins with TLS is not sent on to one without.
-    pub(super) fn new(settings: &BTreeMap<String, String>, plain: bool) -> Result<Self, Error> {
+    pub(super) fn new(settings: &Settings, plain: bool) -> Result<Self, Error> {
         let mut headers = HeaderMap::new();
         if let Some(value) = settings.get("authorization") {
             let mut value =
@@ -23,9 +22,7 @@ impl Discreet {
             value.set_sensitive(true);
             headers.insert("authorization", value);
         }
-        let proxy = settings.get("proxy_url").map(reqwest::Proxy::all).transpose();
-        let proxy = proxy.map_err(|_| unfit("`proxy_url` is not an address"))?;
-        Ok(Discreet { headers, proxy, plain })
+        Ok(Discreet { headers, proxy: proxy(settings)?, plain })
     }
 }
 

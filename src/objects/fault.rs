@@ -35,6 +35,7 @@ pub enum Why {
 pub(super) fn of(error: &Error, secrets: &[String]) -> Fault {
     const CREDENTIALS: &str = "check the credentials that nightmark is started with (AWS_*, GOOGLE_*, AZURE_*, or `options`) and that they \
                                may read and list here";
+    const PROXY: &str = "check the address, user and password in `proxy_url`";
     let (why, message, hint) = match error {
         Error::NotFound { .. } => (Why::Missing, "is not there".to_owned(), None),
         Error::Precondition { .. } | Error::AlreadyExists { .. } | Error::NotModified { .. } => {
@@ -45,7 +46,11 @@ pub(super) fn of(error: &Error, secrets: &[String]) -> Fault {
             (Why::Denied, "the credentials are not accepted (401)".to_owned(), Some(CREDENTIALS))
         }
         Error::NotSupported { .. } => (Why::Other, "the server does not know this request".to_owned(), None),
-        other => (kind(other), detail(other, secrets), None),
+        other => {
+            let detail = detail(other, secrets);
+            let is_proxys = detail.contains("407 Proxy") || detail.contains("tunnel error");
+            (kind(other), detail, is_proxys.then_some(PROXY))
+        }
     };
     Fault { why, message, hint }
 }

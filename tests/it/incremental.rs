@@ -4,8 +4,11 @@ use crate::support::{Destination, Home, Ran, says};
 use chrono::{DateTime, TimeDelta, Utc};
 use nightmark::clock::{Clock, SystemClock};
 use nightmark::config::{Home as Folder, Settings};
+use nightmark::daemon::scheduler::{Ended, Work};
+use nightmark::daemon::work::Runs;
 use nightmark::deliver::Http;
 use nightmark::job::load::load_job;
+use nightmark::job::spec::Job;
 use nightmark::pipeline::{How, Resources, RunReport, Runner, Standstill};
 use nightmark::store::sqlite::SqliteStore;
 use serde_json::{Value, json};
@@ -297,6 +300,20 @@ impl Crm {
     }
 
     fn night(&self, number: i64) -> RunReport {
+        self.with_runner(number, async |runner, job| {
+            runner.run(job, How { approved: true, ..How::default() }).await.unwrap()
+        })
+    }
+
+    /// The same by a schedule: what is recorded of the fire.
+    fn scheduled_night(&self, number: i64) -> Option<String> {
+        self.with_runner(number, async |runner, job| match Runs::new(runner, 1).run(job).await {
+            Ended::Done(said) => said,
+            other => panic!("{other:?}"),
+        })
+    }
+
+    fn with_runner<T>(&self, number: i64, does: impl AsyncFnOnce(Runner, Arc<Job>) -> T) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let folder = Folder::new(&self.home.path("")).unwrap();
         runtime.block_on(async {
@@ -311,8 +328,7 @@ impl Crm {
                 resources: Resources { memory: 1 << 30, threads: 1 },
                 stop,
             };
-            let job = Arc::new(load_job(&folder, "orgs").unwrap());
-            runner.run(job, How { approved: true, ..How::default() }).await.unwrap()
+            does(runner, Arc::new(load_job(&folder, "orgs").unwrap())).await
         })
     }
 
@@ -337,7 +353,11 @@ impl Crm {
         let show = self.home.run(&["runs", "show", "orgs"]).expect(0);
         says(
             &show,
-            &["since {{last_success}} = 2026-01-02T02:00:00Z", "has stayed there for 4 days", "; what to do: "],
+            &[
+                "since {{last_success}} = 2026-01-02T02:00:00Z",
+                "has stayed at 2026-01-02T02:00:00Z for 4 days",
+                "; what to do: ",
+            ],
         );
         told.why.iter().chain(&told.what_to_do).for_each(|part| says(&show, &[part.as_str()]));
         let shown = self.home.run(&["runs", "show", "orgs", "--json"]).expect(0).json();
@@ -363,7 +383,10 @@ fn a_time_that_stands_still_for_a_dead_letter_is_told() {
     let printed = crm.home.run(&["run", "orgs"]).expect(1);
     says(
         &printed,
-        &["note: the extract has orgs that have changed since", "note: {{last_success}} has stayed there for"],
+        &[
+            "note: the extract has orgs that have changed since",
+            "note: {{last_success}} has stayed at 2026-01-02T02:00:00Z for",
+        ],
     );
     let json = crm.home.run(&["preview", "orgs", "--json"]).expect(0).json();
     assert_eq!(json["since"]["standstill"]["why"], json!(told.why), "{json}");
@@ -387,6 +410,9 @@ fn a_time_that_stands_still_for_a_rejected_row_is_told() {
     assert!(told.why[0].starts_with("1 row was rejected in the last run, "), "{told:?}");
     assert!(told.what_to_do[0].starts_with("`nightmark preview orgs` names the rows"), "{told:?}");
     says(&crm.home.run(&["preview", "orgs"]).expect(0), &["is rejected", "1.5"]);
+    // Nobody reads what a schedule's run prints.
+    let fire = crm.scheduled_night(5).unwrap();
+    assert!(fire.starts_with("1 rejected; {{last_success}} has stayed at 2026-01-02T02:00:00Z for 5 days"), "{fire}");
 }
 
 #[test]

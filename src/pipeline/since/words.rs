@@ -1,8 +1,8 @@
 //! A `{{last_success}}` that stands still, in words. Pure.
 
-use super::{Obstacle, Since, Standstill};
+use super::{Obstacle, Since};
 use crate::snapshot::Manifest;
-use chrono::SecondsFormat;
+use chrono::{DateTime, SecondsFormat, Utc};
 
 /// Keys that are named.
 pub(super) const NAMED: usize = 3;
@@ -13,28 +13,30 @@ impl Since {
         let asked = match self.last_success {
             Some(at) => format!(
                 "the extract has orgs that have changed since {{{{last_success}}}} = {} (--full reads all)",
-                at.to_rfc3339_opts(SecondsFormat::Secs, true)
+                shown(at)
             ),
             None => "the extract has all orgs: {{last_success}} is 1970-01-01".to_owned(),
         };
-        let mut notes = vec![asked];
-        notes.extend(self.standstill.iter().map(Standstill::sentence));
-        notes
+        [Some(asked), self.warning()].into_iter().flatten().collect()
+    }
+
+    /// That it stands still, why, and what to do about it.
+    pub fn warning(&self) -> Option<String> {
+        let standstill = self.standstill.as_ref()?;
+        let stays = match (self.last_success, standstill.days) {
+            (Some(at), Some(days)) => format!("has stayed at {} for {days} days", shown(at)),
+            _ => "has never been later".to_owned(),
+        };
+        Some(format!(
+            "{{{{last_success}}}} {stays}, and every extract has all that has changed since, because {}; what to do: {}",
+            standstill.why.join(", and "),
+            standstill.what_to_do.join("; ")
+        ))
     }
 }
 
-impl Standstill {
-    fn sentence(&self) -> String {
-        let long = match self.days {
-            Some(days) => format!("has stayed there for {days} days"),
-            None => "has never been later".to_owned(),
-        };
-        format!(
-            "{{{{last_success}}}} {long}, and every extract has all that has changed since, because {}; what to do: {}",
-            self.why.join(", and "),
-            self.what_to_do.join("; ")
-        )
-    }
+fn shown(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// `keys`: some of the orgs that are waited for.
@@ -94,6 +96,7 @@ pub(super) fn what_to_do(obstacles: &[Obstacle], job: &str, run: &str) -> Vec<St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::Standstill;
 
     #[test]
     fn a_note_says_from_when_on_and_why() {
@@ -111,7 +114,9 @@ mod tests {
             what_to_do: what_to_do(&obstacles, "orgs", "R"),
         };
         let told = Since { last_success: Some(at), standstill: Some(still(Some(5))) }.notes().pop().unwrap();
-        for part in ["stayed there for 5 days", "because a, and b", "preview orgs", "dead-letters list orgs"] {
+        for part in
+            ["stayed at 1970-01-01T00:00:00Z for 5 days", "because a, and b", "preview orgs", "dead-letters list orgs"]
+        {
             assert!(told.contains(part), "{part}: {told}");
         }
         let never = Since { last_success: None, standstill: Some(still(None)) }.notes().pop().unwrap();

@@ -118,8 +118,8 @@ fn a_proxy_that_wants_other_credentials_is_told_without_them() {
         let source = format!("path = \"{path}\"\noptions = {{ {} }}", proxy.setting());
         Nights::new(&source).env("PROXY_PASSWORD", "planted-wrong")
     };
-    of("http://files.invalid/orgs.csv").fails(&["407", "proxy_url"]);
-    of("https://files.invalid/orgs.csv").fails(&["proxy"]);
+    of("http://files.invalid/orgs.csv").fails(&["407", "in `proxy_url`"]);
+    of("https://files.invalid/orgs.csv").fails(&["in `proxy_url`"]);
     assert_eq!(proxy.let_through(), Vec::<String>::new());
     let refused = proxy.refused.lock().unwrap().clone();
     assert!(refused.iter().any(|line| line.starts_with("CONNECT files.invalid:443 ")), "{refused:?}");

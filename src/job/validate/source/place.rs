@@ -7,6 +7,9 @@ use crate::job::spec::{Part, Remote, Scheme, Templated};
 use std::collections::BTreeMap;
 use url::Url;
 
+/// The setting that is an address with a user and a password in it.
+const PROXY: &str = "proxy_url";
+
 /// Settings of a scheme; true: it is a secret, which may only be referred to.
 type Options = &'static [(&'static str, bool)];
 
@@ -21,7 +24,7 @@ const S3: Options = &[
     ("aws_request_payer", false),
     ("aws_role_arn", false),
     ("aws_web_identity_token_file", false),
-    ("proxy_url", false),
+    (PROXY, false),
 ];
 const GOOGLE: Options = &[
     ("google_service_account", false),
@@ -30,7 +33,7 @@ const GOOGLE: Options = &[
     ("google_bearer_token", true),
     ("google_base_url", false),
     ("google_skip_signature", false),
-    ("proxy_url", false),
+    (PROXY, false),
 ];
 const AZURE: Options = &[
     ("azure_storage_account_name", false),
@@ -43,9 +46,9 @@ const AZURE: Options = &[
     ("azure_storage_use_emulator", false),
     ("azure_endpoint", false),
     ("azure_skip_signature", false),
-    ("proxy_url", false),
+    (PROXY, false),
 ];
-const HTTP: Options = &[("authorization", true), ("proxy_url", false)];
+const HTTP: Options = &[("authorization", true), (PROXY, false)];
 const SFTP: Options = &[
     ("password", true),
     ("private_key_file", false),
@@ -247,7 +250,8 @@ fn option(known: Options, name: &str, text: &str) -> Result<Templated, Fault> {
         let hint = format!("{near}there are {}", names.collect::<Vec<_>>().join(", "));
         return Err(Fault::new(format!("`{name}` is not a setting of this kind of address")).hint(hint));
     };
-    let value = Templated::parse(text)?;
+    // A proxy's user and password stand in its address, where they are percent-encoded.
+    let value = if name == PROXY { Templated::parse_address(text)? } else { Templated::parse(text)? };
     if *is_secret && !value.has_reference() {
         return Err(Fault::new(format!("`{name}` is a secret and must not stand in a job file")).hint(HOW));
     }
@@ -275,12 +279,12 @@ mod tests {
             assert!(!format!("{fault:?}").contains("planted"), "{fault:?}");
         }
         for proxy in ["http://u:planted@proxy:3128", "u:planted@proxy:3128", "http://u:plan/planted@proxy:3128"] {
-            let fault = option(HTTP, "proxy_url", proxy).unwrap_err();
+            let fault = option(HTTP, PROXY, proxy).unwrap_err();
             assert!(fault.message.contains("a password in `proxy_url`"), "{fault:?}");
             assert!(!format!("{fault:?}").contains("planted"), "{fault:?}");
         }
         for proxy in ["http://${U}:${P}@proxy:3128", "http://proxy:3128", "${PROXY}"] {
-            assert!(option(HTTP, "proxy_url", proxy).is_ok(), "{proxy}");
+            assert!(option(HTTP, PROXY, proxy).is_ok(), "{proxy}");
         }
     }
 
