@@ -15,6 +15,7 @@ mod build;
 mod client;
 mod fault;
 mod runtime;
+mod said;
 mod write;
 
 pub use fault::{Fault, Why};
@@ -54,7 +55,7 @@ impl Objects {
         let built = {
             // Clients are made within the runtime that they run on.
             let _inside = runtime.enter();
-            build::store(address, settings).map_err(|error| fault::of(&error, &secrets))?
+            build::store(address, settings).map_err(|error| fault::of(&error, address, &secrets))?
         };
         let build::Built { store, root, path, is_http } = built;
         Ok((Objects { runtime, store, root, secrets, is_http }, path))
@@ -154,6 +155,6 @@ impl Objects {
     }
 
     fn fault(&self, error: &object_store::Error) -> Fault {
-        fault::of(error, &self.secrets)
+        fault::of(error, &self.root, &self.secrets)
     }
 }

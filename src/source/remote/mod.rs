@@ -26,7 +26,9 @@ use super::{Ask, Environment, Source, SourceError, Stream, chosen};
 use crate::job::spec::{FilesSource, Remote, Scheme};
 use folder::Folder;
 use place::Place;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Makes a source of files of this machine: the folder that they stand in, and they themselves in their order.
@@ -74,8 +76,16 @@ impl RemoteFiles {
         let candidates = pick::candidates(choice, &mut list, &mut |marker| place.look(marker))?;
         if candidates.is_empty() {
             let what = if is_pattern { "no file matches" } else { "there is no file" };
-            return Err(SourceError::new(format!("{what} {}", place.shown(pattern)))
-                .hint("check source.path; patterns have `*`, `?` and `[…]`, and `**` for any number of folders"));
+            let hint = match self.remote.scheme {
+                Scheme::Http => "check source.path, which is the address of one file",
+                Scheme::Sftp => {
+                    "check source.path; patterns have `*`, `?` and `[…]`, and `**` for any number of folders"
+                }
+                Scheme::S3 | Scheme::Google | Scheme::Azure => {
+                    "check source.path, the name of the bucket too; patterns have `*`, `?` and `[…]`, and `**` for any number of folders"
+                }
+            };
+            return Err(SourceError::new(format!("{what} {}", place.shown(pattern))).hint(hint));
         }
         Ok(candidates)
     }
@@ -92,6 +102,19 @@ impl RemoteFiles {
     }
 }
 
+/// Where one is sent on to a login, there is a page in the place of the file.
+fn no_page(copy: &Path, shown: &str) -> Result<(), SourceError> {
+    let mut start = Vec::new();
+    // What cannot be read is told by whoever reads the file.
+    let _ = File::open(copy).and_then(|file| file.take(256).read_to_end(&mut start));
+    let start = String::from_utf8_lossy(&start).trim_start_matches('\u{feff}').trim_start().to_ascii_lowercase();
+    if !start.starts_with("<!doctype html") && !start.starts_with("<html") {
+        return Ok(());
+    }
+    Err(SourceError::new(format!("{shown} is a page (HTML), not an extract"))
+        .hint("open the address in a browser: it may want a login, which `options = { authorization = \"…\" }` is for"))
+}
+
 impl Source for RemoteFiles {
     fn stream(&self, ask: &Ask<'_>) -> Result<Stream, SourceError> {
         let (place, pattern) = self.place()?;
@@ -99,6 +122,9 @@ impl Source for RemoteFiles {
         let decided = chosen::decide(&self.files.choice, &pattern, self.environment.at, ask, &mut look)?;
         let folder = Folder::new()?;
         let copies = self.copy(&*place, &decided.files, &folder)?;
+        if self.remote.scheme == Scheme::Http {
+            copies.iter().try_for_each(|copy| no_page(copy, &place.shown(&pattern)))?;
+        }
         let names = rows::Names { folder: folder.path().to_owned(), place: place.shown("") };
         drop(place);
         let stream = (self.read)(self.files.clone(), folder.path().to_owned(), copies)

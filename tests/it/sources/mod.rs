@@ -3,6 +3,7 @@
 //! A new engine implements [`Engine`] and adds one line, `conformance!(…)`.
 
 mod adbc;
+mod at_once;
 mod cases;
 mod docs;
 pub mod memory;

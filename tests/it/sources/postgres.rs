@@ -209,10 +209,14 @@ fn what_the_server_refuses_is_said_with_the_remedy() {
         &["\"nowhere\" does not exist", "(line 2, column 6 of the query)", "public.orgs"],
     );
     says(&engine.case("SELECT 1 / 0 AS a"), &["division by zero"]);
-    says(&engine.case("SELECT 1 AS a; DROP TABLE secret"), &["multiple commands"]);
+    says(&engine.case("SELECT 1 AS a; SELECT 2"), &["multiple commands", "one SELECT"]);
+    says(&engine.case("SELECT 1 AS a; DROP TABLE secret"), &["has DROP in it", "only reads"]);
+    says(&engine.case("SHOW server_version"), &["syntax error", "one SELECT"]);
     says(&engine.case("SELECT 1 AS a) TO PROGRAM 'true' --"), &["syntax error"]);
     engine.sql(&format!("CREATE TABLE mine (a int); ALTER TABLE mine OWNER TO {USER}"));
     says(&engine.case("INSERT INTO mine VALUES (1) RETURNING a"), &["only reads"]);
+    engine.sql("CREATE FUNCTION grow() RETURNS int LANGUAGE sql VOLATILE AS 'INSERT INTO mine VALUES (1) RETURNING a'");
+    says(&engine.case("SELECT grow() AS a"), &["read-only transaction", "only reads"]);
     assert_eq!(engine.sql("SELECT count(*) FROM mine"), "0");
 }
 
