@@ -128,7 +128,12 @@ async fn look(context: &Context, job: Arc<Job>, store: Option<&dyn RunStore>, ch
             let columns = columns.collect::<Vec<_>>().join(", ");
             checked.notes.push(shown(&format!("{} read; columns: {columns}", plural(sample.rows, "row"))));
             checked.notes.extend(sample.held.iter().map(|why| shown(&format!("a run would be held: {why}"))));
+            let rejected = sample.rejects.count();
+            let more = rejected > sample.rejects.listed().len() as u64;
             checked.notes.extend(sample.rejects.listed().iter().map(super::report::reject_line));
+            checked.notes.extend(more.then(|| {
+                format!("… and more: {} of {} would be rejected", grouped(rejected), plural(sample.rows, "row"))
+            }));
             let bad_keys = bad_keys(&job, &sample.bad_keys, sample.rows);
             match job.diff.quarantine_bad_keys {
                 true => checked.notes.extend(bad_keys),

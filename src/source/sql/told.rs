@@ -70,7 +70,7 @@ impl Told {
             ErrorKind::ConnectionRefused => self
                 .error(format!("nothing listens there ({host})"))
                 .hint("start the server, or mend host and port in source.url"),
-            ErrorKind::NotFound => self
+            ErrorKind::NotFound if host.starts_with('/') => self
                 .error(format!("there is no such socket ({host})"))
                 .hint(format!("mend `{socket}` in source.url, or start the server")),
             _ if said.contains("lookup") || said.contains("resolve") => {
@@ -99,6 +99,12 @@ impl Told {
             return self
                 .error("the server does not encrypt connections, and `tls` asks for that")
                 .hint(self.words.encrypt);
+        }
+        if said.contains("CaUsedAsEndEntity") {
+            return self.error("the server shows the certificate of an authority (CA:TRUE) as its own").hint(
+                "give the server a certificate of its own (CA:FALSE), and set `tls_ca` to that of its authority; \
+                 \"require\" does not look at the certificate",
+            );
         }
         self.error(format!("the connection cannot be encrypted: {said}")).hint(
             "set `tls_ca` to the certificate (PEM) of the authority that has issued the server's; \

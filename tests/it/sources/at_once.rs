@@ -101,3 +101,17 @@ fn a_run_that_would_be_held_is_told() {
     let told: Value = home.run(&["check", "orgs", "--json"]).expect(0).json();
     assert!(told[0]["notes"].to_string().contains("would be held"), "{told}");
 }
+
+#[test]
+fn rows_that_would_be_rejected_are_counted() {
+    let database = Cluster::shared().database();
+    let query = "query = \"SELECT n::text AS id, 'infinity'::date AS since FROM generate_series(1, 30) AS n\"";
+    let home = home(&database, query, "key = \"id\"", "preset = \"flat\"");
+    home.write(
+        "jobs/orgs.toml",
+        &std::fs::read_to_string(home.path("jobs/orgs.toml")).unwrap().replace("${NOT_SET}", ""),
+    );
+    let ran = home.run(&["check", "orgs"]).expect(0);
+    says(&ran, &["row 20 is rejected", "… and more: 30 of 30 rows would be rejected"]);
+    assert!(!ran.stdout.contains("row 21 "), "{}", ran.stdout);
+}

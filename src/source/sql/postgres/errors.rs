@@ -89,3 +89,31 @@ fn remedy(told: &Told, code: &str, message: &str) -> Option<String> {
 fn is_tls(said: &str) -> bool {
     ["certificate", "TLS", "tls", "handshake"].iter().any(|word| said.contains(word))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_the_driver_are_told_in_words() {
+        let options = PgConnectOptions::new_without_pgpass().host("db.example").username("me");
+        let told = told("postgres://me@db.example/crm", &options, Duration::from_secs(1));
+        let io = |kind: std::io::ErrorKind| sqlx::Error::Io(kind.into());
+        for (error, expected) in [
+            (
+                sqlx::Error::Tls("invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))".into()),
+                "an authority (CA:TRUE) as its own",
+            ),
+            (
+                sqlx::Error::Protocol("unexpected response from SSLRequest: 0x64".into()),
+                "does not speak Postgres's protocol",
+            ),
+            (io(std::io::ErrorKind::NotFound), "the server cannot be reached (db.example, port 5432)"),
+            (io(std::io::ErrorKind::ConnectionRefused), "nothing listens there (db.example, port 5432)"),
+        ] {
+            let error = told.connecting(error);
+            assert!(error.message.contains(expected) && error.hint.is_some(), "{error:?}");
+            assert!(!error.message.contains("0x64") && !error.message.contains("OtherError"), "{error:?}");
+        }
+    }
+}
