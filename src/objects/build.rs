@@ -12,6 +12,7 @@ use object_store::{BackoffConfig, ClientConfigKey, ClientOptions, Error, ObjectS
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use url::Url;
 
 /// So long a server may say nothing.
 pub(super) const SILENCE: Duration = Duration::from_secs(60);
@@ -58,7 +59,9 @@ fn s3(root: &str, settings: &Settings, time: &ServerTime) -> Result<Arc<dyn Obje
         builder = builder.with_config(name.parse()?, value);
     }
     let endpoint = [AmazonS3ConfigKey::Endpoint, AmazonS3ConfigKey::S3Endpoint];
-    let plain = endpoint.iter().any(|key| builder.get_config_value(key).is_some_and(|url| is_plain(&url)));
+    let plain =
+        endpoint.iter().filter_map(|key| builder.get_config_value(key)).map(|url| is_plain("aws_endpoint", &url));
+    let plain = plain.collect::<Result<Vec<_>, _>>()?.contains(&true);
     let builder = builder.with_http_connector(time.noting(ReqwestConnector::default()));
     Ok(Arc::new(builder.with_client_options(client(settings, plain)).with_retry(retry()).build()?))
 }
@@ -68,7 +71,8 @@ fn google(root: &str, settings: &Settings, time: &ServerTime) -> Result<Arc<dyn 
     for (name, value) in own(settings) {
         builder = builder.with_config(name.parse()?, value);
     }
-    let plain = builder.get_config_value(&GoogleConfigKey::BaseUrl).is_some_and(|url| is_plain(&url));
+    let base = builder.get_config_value(&GoogleConfigKey::BaseUrl);
+    let plain = base.map_or(Ok(false), |url| is_plain("google_base_url", &url))?;
     let builder = builder.with_http_connector(time.noting(ReqwestConnector::default()));
     Ok(Arc::new(builder.with_client_options(client(settings, plain)).with_retry(retry()).build()?))
 }
@@ -79,9 +83,21 @@ fn azure(root: &str, settings: &Settings, time: &ServerTime) -> Result<Arc<dyn O
         builder = builder.with_config(name.parse()?, value);
     }
     let emulator = builder.get_config_value(&AzureConfigKey::UseEmulator).is_some_and(|value| value == "true");
-    let plain = emulator || builder.get_config_value(&AzureConfigKey::Endpoint).is_some_and(|url| is_plain(&url));
+    let endpoint = builder.get_config_value(&AzureConfigKey::Endpoint);
+    let plain = endpoint.map_or(Ok(false), |url| is_plain("azure_endpoint", &url))? || emulator;
+    // `abfss://container@account…` names it.
+    if !emulator && !root.contains('@') && builder.get_config_value(&AzureConfigKey::AccountName).is_none() {
+        return Err(unfit(
+            "the storage account is not named: set azure_storage_account_name, or AZURE_STORAGE_ACCOUNT_NAME in the environment",
+        ));
+    }
     let builder = builder.with_http_connector(time.noting(ReqwestConnector::default()));
-    Ok(Arc::new(builder.with_client_options(client(settings, plain)).with_retry(retry()).build()?))
+    let built = builder.with_client_options(client(settings, plain)).with_retry(retry()).build();
+    Ok(Arc::new(built.map_err(|error| match error.to_string().contains("Invalid Access Key") {
+        // What is wrong with it would be a part of it.
+        true => unfit("the value of azure_storage_account_key is no key of an account: it is not base64"),
+        false => error,
+    })?))
 }
 
 fn http(root: &str, path: &str, settings: &Settings, time: &ServerTime) -> Result<Arc<dyn ObjectStore>, Error> {
@@ -123,8 +139,17 @@ fn retry() -> RetryConfig {
     RetryConfig { max_retries: 4, retry_timeout: SILENCE * 3, backoff }
 }
 
-fn is_plain(url: &str) -> bool {
-    url.starts_with("http://")
+/// Whether an address that a setting has is one without TLS.
+///
+/// # Errors
+/// It is none: the library would take it apart, and panic.
+fn is_plain(setting: &str, url: &str) -> Result<bool, Error> {
+    let scheme = Url::parse(url).ok().filter(Url::has_host).map(|url| url.scheme().to_owned());
+    match scheme.as_deref() {
+        Some("http") => Ok(true),
+        Some("https") => Ok(false),
+        _ => Err(unfit(format!("the value of {setting} is not an address: it begins with https:// or http://"))),
+    }
 }
 
 pub(super) fn unfit(message: impl Into<String>) -> Error {

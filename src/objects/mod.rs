@@ -15,6 +15,7 @@ mod build;
 mod client;
 mod fault;
 mod runtime;
+mod said;
 mod time;
 mod write;
 
@@ -58,7 +59,7 @@ impl Objects {
         let built = {
             // Clients are made within the runtime that they run on.
             let _inside = runtime.enter();
-            build::store(address, settings).map_err(|error| fault::of(&error, &secrets))?
+            build::store(address, settings).map_err(|error| fault::of(&error, address, &secrets))?
         };
         let build::Built { store, root, path, is_http, time } = built;
         Ok((Objects { runtime, store, root, secrets, time, is_http }, path))
@@ -185,7 +186,7 @@ impl Objects {
     }
 
     fn fault(&self, error: &object_store::Error) -> Fault {
-        fault::of(error, &self.secrets)
+        fault::of(error, &self.root, &self.secrets)
     }
 }
 

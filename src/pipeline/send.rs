@@ -6,7 +6,7 @@ use super::outbox::Outbox;
 use super::{PipelineError, Runner, service};
 use crate::deliver::{Delivery, Entry, Ledger, Observer, Options, Resolved, Summary};
 use crate::job::secrets::{SecretError, Secrets};
-use crate::job::spec::{Auth, Job, Route};
+use crate::job::spec::{Auth, Job, Route, Templated};
 use crate::receipt::{Counts, Outcome, Progress};
 use crate::snapshot::Manifest;
 use crate::store::{RefusalChange, RunState, RunStore, StoreError};
@@ -64,10 +64,9 @@ pub(super) fn resolve(secrets: &Secrets, job: &Job) -> Result<Resolved, Pipeline
     })
 }
 
-/// Every secret that the job names and that cannot be had, in words.
-pub fn missing_secrets(secrets: &Secrets, job: &Job) -> Vec<String> {
-    let all = job.destination.templated();
-    all.filter_map(|(field, value)| secrets.resolve(&field, value).err().map(|e| e.to_string())).collect()
+/// Every secret that is named there, each with its field, and that cannot be had, in words.
+pub fn missing_secrets<'t>(secrets: &Secrets, named: impl Iterator<Item = (String, &'t Templated)>) -> Vec<String> {
+    named.flat_map(|(field, value)| secrets.problems(&field, value)).map(|error| error.to_string()).collect()
 }
 
 /// Whether the destination can be delivered to as it is set up, as far as that can be said without sending anything.

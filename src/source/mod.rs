@@ -140,18 +140,28 @@ pub struct SourceError {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
+    /// All columns of the extract, where nothing but their types keeps it from being read; else empty. What else is wrong between a job and
+    /// its columns can be told with it.
+    pub columns: Vec<String>,
 }
 
 impl SourceError {
     /// An error without a hint.
     pub fn new(message: impl Into<String>) -> Self {
-        SourceError { message: message.into(), hint: None }
+        SourceError { message: message.into(), hint: None, columns: Vec::new() }
     }
 
     /// The same error with a remedy.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same error of an extract that has these columns, whose types are what is wrong.
+    #[must_use]
+    fn of_columns<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        self.columns = names.into_iter().map(str::to_owned).collect();
         self
     }
 }

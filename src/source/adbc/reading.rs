@@ -1,6 +1,6 @@
 //! The thread that a driver is called on, what it says, and when it is told to end.
 
-use super::request::Request;
+use super::request::{Request, shown};
 use super::session;
 use crate::source::SourceError;
 use crate::source::caught::{caught, panic_text};
@@ -115,7 +115,7 @@ impl Reading {
     pub(super) fn start(request: Request, timeout: Duration, grace: Duration) -> Result<Self, SourceError> {
         let (sender, receiver) = sync_channel(QUEUED);
         let control = Arc::new(Control::default());
-        let driver = request.driver.clone();
+        let driver = shown(&request.driver).to_owned();
         let line = Line { sender, control: Arc::clone(&control) };
         let thread = std::thread::Builder::new().name("adbc".to_owned()).stack_size(STACK);
         let spawned = thread.spawn(move || {
@@ -136,7 +136,7 @@ impl Reading {
     pub(super) fn next(&mut self) -> Result<Said, SourceError> {
         match &self.last {
             Some(None) => return Ok(Said::End),
-            Some(Some((message, hint))) => return Err(SourceError { message: message.clone(), hint: hint.clone() }),
+            Some(Some((message, hint))) => return Err(SourceError { hint: hint.clone(), ..SourceError::new(message) }),
             None => {}
         }
         let left = self.timeout.saturating_sub(self.began.elapsed());

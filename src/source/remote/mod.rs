@@ -27,6 +27,8 @@ use super::{Ask, Environment, Source, SourceError, Stream, chosen};
 use crate::job::spec::{FilesSource, Remote, Scheme};
 use folder::Folder;
 use place::Place;
+use std::fs::File;
+use std::io::Read as _;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -84,8 +86,16 @@ impl RemoteFiles {
         let candidates = pick::candidates(choice, &mut list, &mut |marker| place.look(marker))?;
         if candidates.is_empty() {
             let what = if is_pattern { "no file matches" } else { "there is no file" };
-            return Err(SourceError::new(format!("{what} {}", place.shown(pattern)))
-                .hint("check source.path; patterns have `*`, `?` and `[…]`, and `**` for any number of folders"));
+            let hint = match self.remote.scheme {
+                Scheme::Http => "check source.path, which is the address of one file",
+                Scheme::Sftp => {
+                    "check source.path; patterns have `*`, `?` and `[…]`, and `**` for any number of folders"
+                }
+                Scheme::S3 | Scheme::Google | Scheme::Azure => {
+                    "check source.path, the name of the bucket too; patterns have `*`, `?` and `[…]`, and `**` for any number of folders"
+                }
+            };
+            return Err(SourceError::new(format!("{what} {}", place.shown(pattern))).hint(hint));
         }
         Ok(candidates)
     }
@@ -102,6 +112,19 @@ impl RemoteFiles {
     }
 }
 
+/// Where one is sent on to a login, there is a page in the place of the file.
+fn no_page(copy: &Path, shown: &str) -> Result<(), SourceError> {
+    let mut start = Vec::new();
+    // What cannot be read is told by whoever reads the file.
+    let _ = File::open(copy).and_then(|file| file.take(256).read_to_end(&mut start));
+    let start = String::from_utf8_lossy(&start).trim_start_matches('\u{feff}').trim_start().to_ascii_lowercase();
+    if !start.starts_with("<!doctype html") && !start.starts_with("<html") {
+        return Ok(());
+    }
+    Err(SourceError::new(format!("{shown} is a page (HTML), not an extract"))
+        .hint("open the address in a browser: it may want a login, which `options = { authorization = \"…\" }` is for"))
+}
+
 impl Source for RemoteFiles {
     fn stream(&self, ask: &Ask<'_>) -> Result<Stream, SourceError> {
         let (place, pattern) = self.place()?;
@@ -113,6 +136,9 @@ impl Source for RemoteFiles {
             Some(beginning) => vec![beginning],
             None => self.copy(&*place, &decided.files, &folder)?,
         };
+        if self.remote.scheme == Scheme::Http {
+            copies.iter().try_for_each(|copy| no_page(copy, &place.shown(&pattern)))?;
+        }
         let names = rows::Names { folder: folder.path().to_owned(), place: place.shown("") };
         drop(place);
         let stream = (self.read.open)(self.files.clone(), folder.path().to_owned(), copies)

@@ -156,7 +156,7 @@ impl<H, R> Feed<H, R> {
         let mut state = self.lock();
         match &state.end {
             Some(Ok(())) => return Ok(None),
-            Some(Err((message, hint))) => return Err(SourceError { message: message.clone(), hint: hint.clone() }),
+            Some(Err((message, hint))) => return Err(SourceError { hint: hint.clone(), ..SourceError::new(message) }),
             None => {}
         }
         let error = match state.receive() {

@@ -4,6 +4,7 @@
 //! cases that are about queries do not apply.
 
 mod adbc;
+mod at_once;
 mod cases;
 mod docs;
 mod files;

@@ -57,6 +57,18 @@ const SFTP: Options = &[
     ("host_key", false),
 ];
 
+/// Settings that are true or false.
+const SWITCHES: [&str; 6] = [
+    "aws_virtual_hosted_style_request",
+    "aws_skip_signature",
+    "aws_request_payer",
+    "google_skip_signature",
+    "azure_storage_use_emulator",
+    "azure_skip_signature",
+];
+/// Settings that are addresses.
+const ADDRESSES: [&str; 3] = ["aws_endpoint", "google_base_url", "azure_endpoint"];
+
 const HOW: &str = "write `${NAME}` for an environment variable or `${file:PATH}` for a file";
 
 /// `Some(None)`: the files are on this machine. `None`: something was reported.
@@ -254,6 +266,14 @@ fn option(known: Options, name: &str, text: &str) -> Result<Templated, Fault> {
     let value = if name == PROXY { Templated::parse_address(text)? } else { Templated::parse(text)? };
     if *is_secret && !value.has_reference() {
         return Err(Fault::new(format!("`{name}` is a secret and must not stand in a job file")).hint(HOW));
+    }
+    let is_switch = SWITCHES.contains(&name);
+    if is_switch && !value.has_reference() && !matches!(text, "true" | "false") {
+        return Err(Fault::new(format!("`{text}` is neither yes nor no")).hint("\"true\" or \"false\""));
+    }
+    let is_address = ADDRESSES.contains(&name) && !value.has_reference();
+    if is_address && !["http://", "https://"].iter().any(|scheme| text.starts_with(scheme)) {
+        return Err(Fault::new(format!("`{name}` is not an address")).hint("such as `https://s3.example:9000`"));
     }
     if value.has_password() {
         return Err(Fault::new(format!("a password in `{name}` must not stand in a job file")).hint(HOW));

@@ -1,7 +1,7 @@
 //! From the address to the server.
 
 use crate::job::spec::{DatabaseSource, Tls};
-use crate::source::sql::address::{self, Written, is_loopback, tls};
+use crate::source::sql::address::{self, Written, authority, is_loopback, tls};
 use crate::source::{Environment, SourceError};
 use sqlx::ConnectOptions;
 use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
@@ -33,7 +33,7 @@ pub(super) fn server(spec: &DatabaseSource, environment: &Environment) -> Result
     if let Some(tls) = tls(spec, of_address.as_deref(), is_local(&options))? {
         options = options.ssl_mode(mode(tls));
     }
-    if let Some(path) = &spec.tls_ca {
+    if let Some(path) = authority(spec)? {
         options = options.ssl_ca(path);
     }
     // The query means what it means in the server's own client; the driver would change the SQL mode.

@@ -18,6 +18,7 @@ mod cells;
 mod connect;
 mod errors;
 mod session;
+mod tables;
 mod types;
 
 use super::rows::{self, Extract};

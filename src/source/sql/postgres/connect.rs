@@ -1,7 +1,7 @@
 //! From the address to the server.
 
 use crate::job::spec::{DatabaseSource, Tls};
-use crate::source::sql::address::{self, Written, is_loopback, tls};
+use crate::source::sql::address::{self, Written, authority, is_loopback, tls};
 use crate::source::{Environment, SourceError};
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
@@ -40,7 +40,7 @@ pub(super) fn server(spec: &DatabaseSource, environment: &Environment) -> Result
     if let Some(tls) = tls(spec, of_address.as_deref(), is_local(&options))? {
         options = options.ssl_mode(mode(tls));
     }
-    if let Some(path) = &spec.tls_ca {
+    if let Some(path) = authority(spec)? {
         options = options.ssl_root_cert(path);
     }
     // Nothing that lasts longer than a transaction: behind a pooler it would meet others, or not be there. `extra_float_digits` is asked for at

@@ -2,7 +2,7 @@
 //!
 //! In: a [`DatabaseSource`]. Out: a [`Stream`] whose pieces are decoded by whoever takes them.
 //!
-//! `connect` finds the server, `session` asks it, `types` says what becomes of each type, `scale` finds the scales of
+//! `connect` finds the server, `session` asks it, `copy` takes its rows apart, `types` says what becomes of each type, `scale` finds the scales of
 //! numerics, `cells` and `numeric` decode, `errors` says what the server's errors mean.
 //!
 //! Always holds:
@@ -16,6 +16,7 @@
 
 mod cells;
 mod connect;
+mod copy;
 mod errors;
 mod numeric;
 mod scale;
