@@ -32,7 +32,7 @@ pub mod template;
 mod volatile;
 
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Home, Settings};
+use crate::config::{Home, LogFormat, Settings};
 use crate::telemetry;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -52,6 +52,9 @@ pub struct Cli {
     /// What to log on stderr, such as `info`, `debug` or `nightmark::deliver=debug` [default: from nightmark.toml, or warn]
     #[arg(long, global = true, env = "NIGHTMARK_LOG", value_name = "FILTER")]
     pub log: Option<String>,
+    /// How to log: for people or for machines [default: from nightmark.toml, or text]
+    #[arg(long, global = true, env = "NIGHTMARK_LOG_FORMAT", value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
     #[command(subcommand)]
     command: Command,
 }
@@ -161,7 +164,7 @@ async fn command(cli: Cli) -> anyhow::Result<Exit> {
         anyhow::bail!("the home folder {} does not exist; make it, or give another with --home", home.dir().display());
     }
     let settings = Settings::load(&home)?;
-    telemetry::init(cli.log.as_deref(), &settings)?;
+    telemetry::init(cli.log.as_deref(), cli.log_format, &settings)?;
     let context = Context { home, settings, json: cli.json, clock: Arc::new(SystemClock) };
     match cli.command {
         Command::Demo(args) => demo::run(&context, args).await,

@@ -66,6 +66,7 @@ pub async fn work(
         clock: Arc::clone(&context.clock),
         connect: Arc::new(Http),
         progress: bar(),
+        metrics: Arc::new(()),
         resources: resources.resources(),
         stop: stop_on_signal()?,
     };

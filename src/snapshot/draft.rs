@@ -351,7 +351,7 @@ impl Drop for Folder {
         self.syncing.drain(..).for_each(|syncing| drop(syncing.join()));
         let folder = self.dir.join(&self.run);
         if let Err(error) = fs::remove_dir_all(&folder) {
-            tracing::warn!(folder = %folder.display(), %error, "an unpublished snapshot could not be removed");
+            tracing::warn!(event = "draft_not_removed", folder = %folder.display(), %error, "an unpublished snapshot could not be removed");
         }
     }
 }
@@ -394,7 +394,7 @@ pub(super) fn retire(dir: &Path, before: Option<&str>, current: &str) {
     for run in to_retire(runs, before, current) {
         failpoint!("retire.folder");
         if let Err(error) = fs::remove_dir_all(dir.join(&run)) {
-            tracing::warn!(run, %error, "an old snapshot could not be removed");
+            tracing::warn!(event = "snapshot_not_removed", snapshot = run, %error, "an old snapshot could not be removed");
         }
     }
 }
