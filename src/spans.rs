@@ -11,6 +11,9 @@ use tracing::{Span, error_span};
 /// The target that the spans have: to be let through whatever the filter.
 pub const TARGET: &str = "nightmark::spans";
 
+/// The name of [`parcel`]'s spans: there are as many as there are requests.
+pub const PARCEL: &str = "parcel";
+
 /// Of a run; its id is told by [`tell_run`] once it is known.
 pub fn run(job: &str) -> Span {
     error_span!(target: "nightmark::spans", "run", job, run = Empty)

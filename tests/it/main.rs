@@ -43,4 +43,5 @@ mod snapshots;
 mod sources;
 mod store;
 mod support;
+mod traces;
 mod values;

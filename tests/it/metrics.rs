@@ -103,7 +103,13 @@ fn a_night() -> String {
     let text = wait_for(&served, "nightmark_fires_total{job_name=\"orgs\",state=\"done\"}", 1.0);
     night_is_told(&text);
     next_fire_is_told(&home, &text);
-    assert!(!text.contains(KEY) && !text.contains(&destination.address.to_string()) && !text.contains("ws_1") && !text.contains("ws_3"), "{text}");
+    assert!(
+        !text.contains(KEY)
+            && !text.contains(&destination.address.to_string())
+            && !text.contains("ws_1")
+            && !text.contains("ws_3"),
+        "{text}"
+    );
     assert_eq!(served.stop(), 0);
     a_restart_changes_nothing(&home, &destination, &text);
     text
