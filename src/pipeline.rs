@@ -16,6 +16,7 @@ mod decide;
 mod explain;
 mod extract;
 mod faults;
+mod measured;
 mod messages;
 mod outbox;
 mod peeked;
@@ -54,18 +55,22 @@ use crate::deliver::{Connect, DeliverError, Summary};
 use crate::diff::{BadKey, BadKeys, KeyFault};
 use crate::job::secrets::SecretError;
 use crate::job::spec::Job;
+use crate::metrics::Metrics;
 use crate::normalise::{BatchError, Drift, PlanError};
 use crate::receipt::Counts;
 use crate::snapshot::{JobLock, Manifest, Sharing, SnapshotError};
 use crate::source::SourceError;
+use crate::spans;
 use crate::store::{RunRecord, RunState, RunStore, StoreError};
 use crate::template::TemplateError;
 use arrow::error::ArrowError;
 use course::Course;
+use measured::Measured;
 use outbox::Outbox;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::watch;
+use tracing::Instrument as _;
 
 /// Why a job cannot be planned or run. Nothing was published or sent, except after [`PipelineError::Delivery`].
 #[derive(Debug, thiserror::Error)]
@@ -211,6 +216,8 @@ pub struct Runner {
     pub resources: Resources,
     /// Told as the run goes.
     pub progress: Arc<dyn SendProgress>,
+    /// What is counted and measured.
+    pub metrics: Arc<dyn Metrics>,
     /// True: stop in order; in-flight requests end, the rest stays pending.
     pub stop: watch::Receiver<bool>,
 }
@@ -257,9 +264,15 @@ impl Runner {
     /// # Errors
     /// Whatever kept it from being done; the run's record has the reason too.
     pub async fn run(&self, job: Arc<Job>, how: How) -> Result<RunReport, PipelineError> {
+        let span = spans::run(&job.name);
+        self.run_all(job, how).instrument(span).await
+    }
+
+    async fn run_all(&self, job: Arc<Job>, how: How) -> Result<RunReport, PipelineError> {
         let dir = self.home.snapshots(&job.name);
         let run = self.clock.run_id();
         let _lock = self.lock(&job.name, &format!("run {run}"))?;
+        let measured = Measured::begin(self, &job.name);
         let mut record = RunRecord::new(&run, &job.name, self.clock.now());
         let began = shared::begin(self, &job.name).await;
         let is_begun = began.is_ok();
@@ -269,11 +282,16 @@ impl Runner {
                 if let Some(current) = Manifest::load(&dir).ok().flatten() {
                     record.id = self.clock.run_id_after(run, &current.run);
                 }
+                spans::tell_run(&record.id);
                 self.stages(&job, &dir, how, sharing, &mut record).await
             }
-            Err(error) => Err(error),
+            Err(error) => {
+                spans::tell_run(&record.id);
+                Err(error)
+            }
         };
         let outcome = self.close(outcome, &mut record).await;
+        measured.ended(record.state);
         if is_begun {
             // Otherwise it is not known here which run is current.
             tidy::forget_old_runs(self, &job.name, &dir).await;
@@ -286,6 +304,11 @@ impl Runner {
     /// # Errors
     /// Whatever kept it from being done; nothing published, and a run that the state store does not know.
     pub async fn retry(&self, job: Arc<Job>) -> Result<RunReport, PipelineError> {
+        let span = spans::run(&job.name);
+        self.take_up(job).instrument(span).await
+    }
+
+    async fn take_up(&self, job: Arc<Job>) -> Result<RunReport, PipelineError> {
         let dir = self.home.snapshots(&job.name);
         let nothing = || PipelineError::NothingPublished(job.name.clone());
         if self.settings.snapshots.shared.is_none() {
@@ -295,12 +318,16 @@ impl Runner {
         let _lock = self.lock(&job.name, "retry")?;
         shared::begin(self, &job.name).await?;
         let manifest = Manifest::load(&dir)?.ok_or_else(nothing)?;
+        spans::tell_run(&manifest.run);
         course::recover(self, &job.name, Some(&manifest)).await?;
         let Some(mut record) = self.store.run(&manifest.run).await? else {
             return Err(PipelineError::Forgotten { job: job.name.clone(), run: manifest.run });
         };
+        let measured = Measured::begin(self, &job.name);
         let outcome = self.resume(&job, &dir, manifest, &mut record).await;
-        self.close(outcome, &mut record).await
+        let outcome = self.close(outcome, &mut record).await;
+        measured.ended(record.state);
+        outcome
     }
 
     /// `what`: what is done meanwhile, for others who want to.
@@ -318,7 +345,7 @@ impl Runner {
             && let Err(store) = course::failed(self, record, error).await
         {
             // What the caller is told is why the run failed; this is only why its record does not say so.
-            tracing::warn!(run = record.id, error = %store, "the failure could not be recorded");
+            tracing::warn!(event = "run_not_recorded", error = %store, "the failure could not be recorded");
         }
         outcome
     }
@@ -337,7 +364,8 @@ impl Runner {
         let delivery = send::client(self, job)?;
         let since = since::last_success(&job.name, dir, Some(&*self.store), started_at, how.reach).await?;
         let input = PlanInput::new(Arc::clone(job), &self.home, run.clone(), started_at, since);
-        let planned = plan::plan(input, Some(&*self.store), &self.clock, self.resources, plan::Purpose::Run).await;
+        let planning = plan::plan(input, Some(&*self.store), &self.clock, self.resources, plan::Purpose::Run);
+        let planned = planning.instrument(spans::stage("plan")).await;
         let planned = match planned {
             Err(PipelineError::Drift(drift)) => {
                 let reasons = drift_reasons(&job.name, &drift);
@@ -346,6 +374,7 @@ impl Runner {
             }
             other => other?,
         };
+        self.metrics.run_planned(&job.name, &planned.counts);
         let course = course.diffed(planned.counts, planned.since()).await?;
         if !planned.held.is_empty() && !how.approved {
             let planned = self.hold(planned).await?;
@@ -355,14 +384,15 @@ impl Runner {
             return Ok(RunReport::held(run, counts, planned.held.clone(), Some(Arc::new(planned))));
         }
         failpoint!("plan.ready");
-        let planned = Arc::new(self.publish(planned, sharing).await?);
+        let planned = Arc::new(self.publish(planned, sharing).instrument(spans::stage("publish")).await?);
         failpoint!("publish.done");
         let course = course.published().await?;
         if !how.sends {
             let counts = course.rests(Some("published and not sent (--no-send)".to_owned())).await?;
             return Ok(RunReport::unsent(run, counts, planned));
         }
-        let sent = send::send(self, job, planned.outbox(), delivery, course).await?;
+        let sending = send::send(self, job, planned.outbox(), delivery, course);
+        let sent = sending.instrument(spans::stage("deliver")).await?;
         Ok(RunReport::sent(run, sent, Some(planned)))
     }
 
@@ -376,9 +406,10 @@ impl Runner {
         let (run, at) = (record.id.clone(), record.started_at);
         let delivery = send::client(self, job)?;
         let (of, dir) = (Arc::clone(job), dir.to_owned());
-        let opening = tokio::task::spawn_blocking(move || Outbox::published(&of, &dir, &manifest, at));
+        let opening = tokio::task::spawn_blocking(spans::within(move || Outbox::published(&of, &dir, &manifest, at)));
         let outbox = opening.await.map_err(|e| PipelineError::Internal(e.to_string()))??;
-        let sent = send::send(self, job, outbox, delivery, Course::take_up(self, record)).await?;
+        let sending = send::send(self, job, outbox, delivery, Course::take_up(self, record));
+        let sent = sending.instrument(spans::stage("deliver")).await?;
         Ok(RunReport::sent(run, sent, None))
     }
 
@@ -391,8 +422,8 @@ impl Runner {
 
     async fn publish(&self, mut planned: Planned, sharing: Option<Arc<Sharing>>) -> Result<Planned, PipelineError> {
         let at = self.clock.now();
-        let published = tokio::task::spawn_blocking(move || planned.publish(at, sharing.as_deref()).map(|_| planned));
-        published.await.map_err(|e| PipelineError::Internal(e.to_string()))?
+        let publish = spans::within(move || planned.publish(at, sharing.as_deref()).map(|_| planned));
+        tokio::task::spawn_blocking(publish).await.map_err(|e| PipelineError::Internal(e.to_string()))?
     }
 }
 

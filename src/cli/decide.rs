@@ -56,7 +56,7 @@ pub async fn discard(context: &Context, args: DiscardArgs) -> anyhow::Result<Exi
     let store = context.store().await?;
     let (_stop, stopping) = watch::channel(false);
     let resources = ResourceArgs::default().resources();
-    let runner = run::runner(context, &store, Arc::new(()), resources, stopping);
+    let runner = run::runner(context, &store, Arc::new(()), Arc::new(()), resources, stopping);
     let outcome = runner.discard(&job, held.as_deref(), &args.decision.who()).await;
     drop(runner);
     store.close().await;

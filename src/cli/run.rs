@@ -7,6 +7,7 @@ use super::{Context, Exit, columns};
 use crate::deliver::{Http, Summary};
 use crate::job::load::load_job;
 use crate::job::spec::Job;
+use crate::metrics::Metrics;
 use crate::pipeline::{How, PipelineError, Reach, Resources, RunReport, Runner, SendProgress};
 use crate::receipt::Outcome;
 use crate::store::{RunState, StateStore};
@@ -59,7 +60,7 @@ pub async fn work(
     let started = Instant::now();
     let job = Arc::new(load_job(&context.home, job)?);
     let store = context.store().await?;
-    let runner = runner(context, &store, bar(), resources.resources(), stop_on_signal()?);
+    let runner = runner(context, &store, bar(), Arc::new(()), resources.resources(), stop_on_signal()?);
     let outcome = does(&runner, Arc::clone(&job)).await;
     // With it goes the progress bar, which must be off the screen before anything else is printed.
     drop(runner);
@@ -79,6 +80,7 @@ pub fn runner(
     context: &Context,
     store: &Arc<dyn StateStore>,
     progress: Arc<dyn SendProgress>,
+    metrics: Arc<dyn Metrics>,
     resources: Resources,
     stop: watch::Receiver<bool>,
 ) -> Runner {
@@ -89,6 +91,7 @@ pub fn runner(
         clock: Arc::clone(&context.clock),
         connect: Arc::new(Http),
         progress,
+        metrics,
         resources,
         stop,
     }

@@ -21,6 +21,11 @@ impl Runs {
         Runs { runner, places: Semaphore::new(at_once.max(1)) }
     }
 
+    /// The id of the job's newest run.
+    async fn newest(&self, job: &str) -> Option<String> {
+        Some(self.runner.store.runs(Some(job), 1).await.ok()?.pop()?.id)
+    }
+
     fn is_stopping(&self) -> bool {
         *self.runner.stop.borrow()
     }
@@ -45,14 +50,42 @@ impl Work for Runs {
         }
         let name = job.name.clone();
         match self.runner.run(job, How::default()).await {
-            Ok(report) => ended(&report, self.is_stopping()),
+            Ok(report) => {
+                let ended = ended(&report, self.is_stopping());
+                log(&name, &report, &ended);
+                ended
+            }
             Err(PipelineError::Snapshot(SnapshotError::Busy { holder, .. })) => Ended::Busy(holder),
             Err(_) if self.is_stopping() => Ended::Stopped,
             Err(error) => {
-                tracing::error!(job = name, %error, "a run failed");
+                let run = self.newest(&name).await;
+                tracing::error!(event = "run_failed", job = name, run, %error, "a run failed");
                 Ended::Failed(error.to_string())
             }
         }
+    }
+}
+
+/// What a command would print. Without the destination's words: bodies are never logged.
+fn log(job: &str, report: &RunReport, ended: &Ended) {
+    let (run, counts) = (&report.run, &report.counts);
+    match ended {
+        Ended::Held(reason) => {
+            tracing::warn!(event = "run_held", job, run, reason, "a guard holds a run: nothing was sent")
+        }
+        Ended::Done(Some(_)) => tracing::warn!(
+            event = "run_incomplete",
+            job,
+            run,
+            rejected = counts.rejected,
+            refused = counts.refused,
+            unknown = counts.unknown,
+            pending = counts.pending,
+            set_aside = report.dead_letters,
+            stopped = report.delivery.as_ref().and_then(|delivery| Some(delivery.stopped.as_ref()?.kind.as_str())),
+            "a run has left rows that the destination does not have"
+        ),
+        _ => {}
     }
 }
 

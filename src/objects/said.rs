@@ -33,15 +33,33 @@ pub(super) struct Answer {
 
 /// Why there was no answer, with the host.
 pub(super) enum Unreached {
-    Refused { host: String },
-    Unknown { host: String },
-    Certificate { host: String, said: String },
-    NoTls { host: String },
-    Silent { host: String },
-    Closed { host: String },
+    Refused {
+        host: String,
+    },
+    Unknown {
+        host: String,
+    },
+    Certificate {
+        host: String,
+        said: String,
+    },
+    NoTls {
+        host: String,
+    },
+    Silent {
+        host: String,
+    },
+    Closed {
+        host: String,
+    },
     /// The proxy has made no way there.
-    Proxy { said: String },
-    Other { host: String, said: String },
+    Proxy {
+        said: String,
+    },
+    Other {
+        host: String,
+        said: String,
+    },
 }
 
 impl Said {

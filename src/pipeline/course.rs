@@ -149,7 +149,7 @@ impl<'a, S> Course<'a, S> {
         debug_assert!(self.record.state.may_become(next) || self.record.state == next);
         self.record.state = next;
         self.runner.store.put_run(self.record, self.runner.clock.now()).await?;
-        tracing::info!(job = self.record.job, run = self.record.id, state = next.as_str(), "run");
+        tracing::info!(event = "run_state", state = next.as_str(), "run");
         Ok(Course { runner: self.runner, record: self.record, state: PhantomData })
     }
 

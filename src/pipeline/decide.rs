@@ -4,16 +4,19 @@
 //! on: another run was published, or changes that were not acknowledged then are by now.
 
 use super::course;
+use super::measured::Measured;
 use super::outbox::Outbox;
 use super::{PipelineError, RunReport, Runner, send, shared};
 use crate::config::Home;
 use crate::job::spec::Job;
 use crate::snapshot::{self, Against, ChangeBatch, ChangeSet, Held, Manifest};
+use crate::spans;
 use crate::store::{RunRecord, RunState, RunStore};
 use crate::template::RenderError;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::path::Path;
 use std::sync::Arc;
+use tracing::Instrument as _;
 
 /// A run that waits for a decision.
 pub struct HeldRun {
@@ -78,6 +81,11 @@ impl Runner {
     /// # Errors
     /// A run that is not held, or not any more as it was; whatever keeps changes from being sent.
     pub async fn approve(&self, job: Arc<Job>, run: Option<&str>, who: &str) -> Result<RunReport, PipelineError> {
+        let span = spans::run(&job.name);
+        self.publish_held(job, run, who).instrument(span).await
+    }
+
+    async fn publish_held(&self, job: Arc<Job>, run: Option<&str>, who: &str) -> Result<RunReport, PipelineError> {
         let dir = self.home.snapshots(&job.name);
         find(&*self.store, &job.name, run).await?;
         let _lock = self.lock(&job.name, "approval")?;
@@ -85,6 +93,7 @@ impl Runner {
         let current = Manifest::load(&dir)?;
         course::recover(self, &job.name, current.as_ref()).await?;
         let mut record = find(&*self.store, &job.name, run).await?;
+        spans::tell_run(&record.id);
         let held = load(&dir, &record)?;
         if until(&job, &record) <= self.clock.now() {
             self.give_up(&dir, &mut record, EXPIRED.to_owned()).await?;
@@ -103,8 +112,11 @@ impl Runner {
         let why = record.reason.as_deref().unwrap_or("no reason is recorded");
         let why = format!("approved by {who}; it was held: {why}");
         course::approved(self, &mut record, why).await?;
+        let measured = Measured::begin(self, &job.name);
         let outcome = self.resume(&job, &dir, manifest, &mut record).await;
-        self.close(outcome, &mut record).await
+        let outcome = self.close(outcome, &mut record).await;
+        measured.ended(record.state);
+        outcome
     }
 
     /// Gives up a run that was held: nothing of it is ever sent. The next run compares anew. `run`: `None` is the newest run of the job that is held.

@@ -15,6 +15,7 @@ use crate::row::{Column, HashSeed, Schema};
 use crate::snapshot::{
     self, Against, Draft, Finished, Manifest, Publishing, Snapshot, SnapshotError, Unknown, rewrite,
 };
+use crate::spans::within;
 use crate::store::RunStore;
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
@@ -57,12 +58,12 @@ pub(super) async fn plan(
     }
     let fresh_seed = HashSeed(clock.random().to_be_bytes());
     // By the manifest that the progress is of: while a preview looks, a run may publish the next.
-    let planning = tokio::task::spawn_blocking(move || {
+    let plan = within(move || {
         let against = manifest.as_ref().map(|manifest| Against::new(manifest, &progress));
         let planned = Planner::new(input, manifest, fresh_seed, resources, purpose).plan(&progress)?;
         Ok(Planned { against, ..planned })
     });
-    planning.await.map_err(|e| PipelineError::Internal(e.to_string()))?
+    tokio::task::spawn_blocking(plan).await.map_err(|e| PipelineError::Internal(e.to_string()))?
 }
 
 /// Without a manifest this is a first run, unless files of a published run are there: then the manifest was lost, and to begin

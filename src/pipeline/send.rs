@@ -1,12 +1,14 @@
 //! From the published change set to receipts.
 
 use super::course::{Course, Published};
+use super::measured::Relay;
 use super::messages::{Found, Messages};
 use super::outbox::Outbox;
 use super::{PipelineError, Runner, service};
-use crate::deliver::{Delivery, Entry, Ledger, Observer, Options, Resolved, Summary};
+use crate::deliver::{Delivery, Entry, Ledger, Options, Resolved, Summary};
 use crate::job::secrets::{SecretError, Secrets};
 use crate::job::spec::{Auth, Job, Route, Templated};
+use crate::metrics::Metrics;
 use crate::receipt::{Counts, Outcome, Progress};
 use crate::snapshot::Manifest;
 use crate::store::{RefusalChange, RunState, RunStore, StoreError};
@@ -14,6 +16,7 @@ use async_trait::async_trait;
 use serde_json::json;
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
+use std::time::Instant;
 
 /// Told how a run goes, for progress bars.
 pub trait SendProgress: Send + Sync {
@@ -109,8 +112,14 @@ pub(super) async fn send(
     let refused_before: Vec<String> = refusals.iter().map(|refusal| refusal.webhook_id.clone()).collect();
     let failed = failed_lately(runner, &job.name).await?;
     let (messages, found) = Messages::new(outbox, &progress, refusals, job.destination.dead_letter_after, failed)?;
-    let ledger = Arc::new(StoreLedger { store: Arc::clone(&runner.store), run: run.clone() });
-    let observer = Arc::new(Relay(Arc::clone(&runner.progress)));
+    let ledger = Arc::new(StoreLedger {
+        store: Arc::clone(&runner.store),
+        run: run.clone(),
+        metrics: Arc::clone(&runner.metrics),
+    });
+    runner.metrics.delivering(&job.name, delivery.limits());
+    let (job_name, progress) = (job.name.clone(), Arc::clone(&runner.progress));
+    let observer = Arc::new(Relay { job: job_name, progress, metrics: Arc::clone(&runner.metrics) });
     let sent = delivery.run(messages, ledger, observer, runner.stop.clone()).await;
     let mut summary = sent.map_err(|e| PipelineError::Delivery(format!("{e:#}")))?;
     let found = std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner));
@@ -196,22 +205,18 @@ async fn waiting(runner: &Runner, job: &Job) -> Result<HashSet<String>, Pipeline
 struct StoreLedger {
     store: Arc<dyn RunStore>,
     run: String,
+    metrics: Arc<dyn Metrics>,
 }
 
 #[async_trait]
 impl Ledger for StoreLedger {
     async fn commit(&self, entry: Entry) -> anyhow::Result<()> {
         failpoint!("ledger.before_commit");
-        self.store.commit(&self.run, &entry.attempting, &entry.receipts).await?;
+        let began = Instant::now();
+        let done = self.store.commit(&self.run, &entry.attempting, &entry.receipts).await;
+        self.metrics.stored("commit_receipts", began.elapsed(), done.is_ok());
+        done?;
         failpoint!("ledger.committed");
         Ok(())
-    }
-}
-
-struct Relay(Arc<dyn SendProgress>);
-
-impl Observer for Relay {
-    fn done(&self, outcome: Option<Outcome>) {
-        self.0.sent(outcome);
     }
 }

@@ -5,6 +5,7 @@ use crate::config::{Home, Settings};
 use crate::job::Secrets;
 use crate::objects::Objects;
 use crate::snapshot::{JobLock, Manifest, Shared, Sharing, SnapshotError};
+use crate::spans::within;
 use crate::store::RunStore;
 use std::sync::Arc;
 
@@ -12,13 +13,14 @@ use std::sync::Arc;
 /// shared of the job yet, what this machine has is from now on.
 pub(super) async fn begin(runner: &Runner, job: &str) -> Result<Option<Arc<Sharing>>, PipelineError> {
     let (home, settings, name) = (runner.home.clone(), runner.settings.clone(), job.to_owned());
-    let beginning = tokio::task::spawn_blocking(move || bring(&home, &settings, &name).map(|s| s.map(Arc::new)));
+    let beginning =
+        tokio::task::spawn_blocking(within(move || bring(&home, &settings, &name).map(|s| s.map(Arc::new))));
     let Some(sharing) = beginning.await.map_err(|e| PipelineError::Internal(e.to_string()))?? else { return Ok(None) };
     let dir = runner.home.snapshots(job);
     let mine = Manifest::load(&dir)?.map(|mine| mine.run);
     refuse_if_lost(Some(&*runner.store), &sharing, mine.as_deref()).await?;
     let of = Arc::clone(&sharing);
-    let giving = tokio::task::spawn_blocking(move || of.give(&dir));
+    let giving = tokio::task::spawn_blocking(within(move || of.give(&dir)));
     giving.await.map_err(|e| PipelineError::Internal(e.to_string()))??;
     Ok(Some(sharing))
 }
@@ -100,7 +102,7 @@ async fn refuse_if_lost(
     mine: Option<&str>,
 ) -> Result<(), PipelineError> {
     let of = Arc::clone(sharing);
-    let looking = tokio::task::spawn_blocking(move || of.unclaimed());
+    let looking = tokio::task::spawn_blocking(within(move || of.unclaimed()));
     let mut unclaimed = looking.await.map_err(|e| PipelineError::Internal(e.to_string()))??;
     unclaimed.retain(|run| mine.is_none_or(|mine| run.as_str() > mine));
     plan::refuse_if_lost(&sharing.place(), unclaimed, store).await

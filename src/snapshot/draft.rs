@@ -340,7 +340,7 @@ impl Drop for Folder {
         self.syncing.drain(..).for_each(|syncing| drop(syncing.join()));
         let folder = self.dir.join(&self.run);
         if let Err(error) = fs::remove_dir_all(&folder) {
-            tracing::warn!(folder = %folder.display(), %error, "an unpublished snapshot could not be removed");
+            tracing::warn!(event = "draft_not_removed", folder = %folder.display(), %error, "an unpublished snapshot could not be removed");
         }
     }
 }

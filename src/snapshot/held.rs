@@ -115,7 +115,7 @@ pub(super) fn is_held(dir: &Path, run: &str) -> bool {
 pub(super) fn settled(dir: &Path, run: &str) {
     match fs::remove_file(dir.join(run).join(Held::FILE)) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            tracing::warn!(run, %error, "held.json of a run that is published could not be removed");
+            tracing::warn!(event = "hold_not_removed", snapshot = run, %error, "held.json of a run that is published could not be removed");
         }
         _ => {}
     }

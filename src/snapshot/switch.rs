@@ -84,7 +84,7 @@ pub(super) fn retire(dir: &Path, before: Option<&str>, current: &str) {
     for run in to_retire(published, before, current).into_iter().chain(held) {
         failpoint!("retire.folder");
         if let Err(error) = fs::remove_dir_all(dir.join(&run)) {
-            tracing::warn!(run, %error, "an old snapshot could not be removed");
+            tracing::warn!(event = "snapshot_not_removed", snapshot = run, %error, "an old snapshot could not be removed");
         }
     }
 }

@@ -1,9 +1,9 @@
-//! The operator's address: is it alive, can it work, and the admin API.
+//! The operator's address: is it alive, can it work, its metrics, and the admin API.
 //!
-//! In: `GET /healthz`, `GET /readyz`, and `/api/v1/…`. Out: JSON.
+//! In: `GET /healthz`, `GET /readyz`, `GET /metrics`, and `/api/v1/…`. Out: JSON; of /metrics Prometheus' text.
 //! `access` decides who may call the API; `answer` is what its handlers share: errors, pages of a list, bodies. Each part of the API has a
 //! file of its own and one line in [`api`].
-//! Always holds: nothing under /api/v1 is reached past `access`; an answer says neither a key's text nor a secret, but for the one
+//! Always holds: neither /metrics nor anything under /api/v1 is reached past `access`; an answer says neither a key's text nor a secret, but for the one
 //! that has just been made.
 //! Deliberately absent: anything that senders need (`receiver`); TLS: on an address that is not loopback, the API belongs behind a proxy
 //! that has it, or in a network that may read its token.
@@ -12,12 +12,14 @@ mod access;
 pub mod answer;
 mod health;
 mod keys;
+mod metrics;
 pub mod openapi;
 mod orgs;
 
 pub use access::{Access, AccessError, SHORTEST_TOKEN};
 
 use crate::clock::Clock;
+use crate::metrics::Exposition;
 use crate::server::note_route;
 use crate::store::{KeyStore, OrgStore};
 use answer::ApiError;
@@ -40,6 +42,8 @@ pub struct AdminState {
     pub stopping: watch::Receiver<bool>,
     /// Says false while the store cannot be written.
     pub writable: watch::Receiver<bool>,
+    /// The figures of /metrics; `None`: nobody keeps any.
+    pub figures: Option<Arc<dyn Exposition>>,
 }
 
 impl AdminState {
@@ -59,7 +63,7 @@ impl AdminState {
         clock: Arc<dyn Clock>,
         stopping: watch::Receiver<bool>,
     ) -> AdminState {
-        AdminState { keys, orgs, clock, stopping, writable: watch::channel(true).1 }
+        AdminState { keys, orgs, clock, stopping, writable: watch::channel(true).1, figures: None }
     }
 
     /// Ready only while `writable` says true; without this, whenever the store can be read.
@@ -67,19 +71,28 @@ impl AdminState {
     pub fn with_writable(self, writable: watch::Receiver<bool>) -> AdminState {
         AdminState { writable, ..self }
     }
+
+    /// Serves these figures.
+    #[must_use]
+    pub fn with_figures(self, figures: Arc<dyn Exposition>) -> AdminState {
+        AdminState { figures: Some(figures), ..self }
+    }
 }
 
 /// Everything on the operator's address.
 pub fn router(state: AdminState, access: Access) -> Router {
+    let access = Arc::new(access);
     let api = api()
         .fallback(async || ApiError::NotFound("There is nothing here".to_owned()))
         .method_not_allowed_fallback(async || ApiError::NoSuchMethod)
         // A layer, not a route's: also what does not exist is not told to strangers.
-        .layer(from_fn_with_state(Arc::new(access), access::check));
+        .layer(from_fn_with_state(Arc::clone(&access), access::check));
+    let metrics = get(metrics::serve).layer(from_fn_with_state(access, access::check));
     Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/openapi.json", get(openapi::serve))
+        .route("/metrics", metrics)
         .nest("/api/v1", api)
         .route_layer(from_fn(note_route))
         .fallback(async || ApiError::NotFound("There is nothing here; the API is under /api/v1".to_owned()))

@@ -151,6 +151,7 @@ async fn set_up(context: &Context, args: &DemoArgs) -> anyhow::Result<Stage> {
         clock: Arc::clone(&context.clock),
         connect: Arc::new(Http),
         progress: Arc::new(()),
+        metrics: Arc::new(()),
         resources: ResourceArgs { memory: None }.resources(),
         stop,
     };

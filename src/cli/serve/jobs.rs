@@ -7,6 +7,7 @@ use crate::daemon::scheduler::Scheduler;
 use crate::daemon::work::Runs;
 use crate::job::load::load_all;
 use crate::job::spec::Job;
+use crate::metrics::{Metrics, Watched};
 use crate::store::StateStore;
 use std::future::Future;
 use std::sync::Arc;
@@ -20,12 +21,14 @@ const PATIENCE: Duration = Duration::from_secs(35);
 ///
 /// # Errors
 /// Another daemon has it.
-pub(super) fn take(context: &Context) -> anyhow::Result<(Option<Alone>, Vec<Job>)> {
+pub(super) fn take(context: &Context, metrics: &dyn Metrics) -> anyhow::Result<(Option<Alone>, Vec<Job>)> {
     let (jobs, problems) = load_all(&context.home);
     for problem in &problems {
-        tracing::error!("this job does not run: {problem}");
+        tracing::error!(event = "job_invalid", "this job does not run: {problem}");
         eprintln!("this job does not run: {problem}");
     }
+    // Those that are run by hand as well: their state is here.
+    metrics.watches(jobs.iter().map(watched).collect());
     let jobs: Vec<Job> = jobs.into_iter().filter(|job| job.schedule.is_some()).collect();
     let alone = match jobs.is_empty() {
         true => None,
@@ -45,13 +48,15 @@ pub(super) async fn begin(
     context: &Context,
     jobs: Vec<Job>,
     store: &Arc<dyn StateStore>,
+    metrics: &Arc<dyn Metrics>,
     stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<impl Future<Output = ()> + use<>> {
     let resources = ResourceArgs::default().resources();
-    let runner = run::runner(context, store, Arc::new(()), resources, stopping.clone());
+    let runner = run::runner(context, store, Arc::new(()), Arc::clone(metrics), resources, stopping.clone());
     let work = Arc::new(Runs::new(runner, context.settings.runs.at_once));
     let scheduler =
         Scheduler::new(jobs, Arc::clone(store) as _, Arc::clone(&context.clock), work, holder(context)).await?;
+    let scheduler = scheduler.with_metrics(Arc::clone(metrics));
     if !context.json && scheduler.jobs() > 0 {
         crate::say!("jobs      {} by schedule; when: nightmark schedule", scheduler.jobs());
     }
@@ -66,9 +71,13 @@ pub(super) async fn begin(
         };
         tokio::select! {
             () = scheduler.run(stopping) => {}
-            () = late => tracing::warn!("a run did not stop in time; the next start goes on with it"),
+            () = late => tracing::warn!(event = "run_not_stopped", "a run did not stop in time; the next start goes on with it"),
         }
     })
+}
+
+fn watched(job: &Job) -> Watched {
+    Watched { job: job.name.clone(), dead_letter_after: job.destination.dead_letter_after }
 }
 
 /// The same for each daemon that serves this home folder on this machine.

@@ -8,6 +8,7 @@ use super::due::{self, Due, Step};
 use super::fires;
 use crate::clock::Clock;
 use crate::job::spec::{Job, Schedule};
+use crate::metrics::Metrics;
 use crate::store::{FireRecord, FireState, FireStore, StoreError};
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -71,6 +72,7 @@ pub struct Scheduler {
     clock: Arc<dyn Clock>,
     work: Arc<dyn Work>,
     holder: String,
+    metrics: Arc<dyn Metrics>,
     jobs: BTreeMap<String, Watched>,
     running: JoinSet<(FireRecord, Ended)>,
     /// How fires have ended that could not be written yet.
@@ -111,7 +113,18 @@ impl Scheduler {
             watched.insert(watch.job.name.clone(), watch);
         }
         store.forget_fires(now - KEPT).await?;
-        Ok(Scheduler { store, clock, work, holder, jobs: watched, running: JoinSet::new(), unwritten: Vec::new() })
+        let (metrics, running) = (Arc::new(()), JoinSet::new());
+        Ok(Scheduler { store, clock, work, holder, metrics, jobs: watched, running, unwritten: Vec::new() })
+    }
+
+    /// Tells what becomes of fires, and when the next are due.
+    #[must_use]
+    pub fn with_metrics(self, metrics: Arc<dyn Metrics>) -> Self {
+        let now = self.clock.now();
+        for (name, watched) in &self.jobs {
+            metrics.next_fire(name, due::step(name, &watched.schedule, watched.handled, now).at());
+        }
+        Scheduler { metrics, ..self }
     }
 
     /// How many jobs there are.
@@ -125,7 +138,7 @@ impl Scheduler {
             let wait = match self.tick().await {
                 Ok(next) => next.map_or(LOOK, |next| (next - self.clock.now()).to_std().unwrap_or_default().min(LOOK)),
                 Err(error) => {
-                    tracing::error!(%error, "schedules: the state store fails; what is due waits for it");
+                    tracing::error!(event = "schedule_store_failed", %error, "schedules: the state store fails; what is due waits for it");
                     LOOK
                 }
             };
@@ -139,7 +152,7 @@ impl Scheduler {
             self.take(Some(ended));
         }
         if let Err(error) = self.write().await {
-            tracing::error!(%error, "schedules: the state store fails; the runs that have ended now are begun anew by the next start");
+            tracing::error!(event = "fires_not_written", %error, "schedules: the state store fails; the runs that have ended now are begun anew by the next start");
         }
     }
 
@@ -176,6 +189,7 @@ impl Scheduler {
         let now = self.clock.now();
         let Some(watched) = self.jobs.get(name) else { return Ok(Looked::Wait(None)) };
         let step = due::step(name, &watched.schedule, watched.handled, now);
+        self.metrics.next_fire(name, step.at());
         // What was missed is noted first: it was missed before anything is begun anew.
         let is_missed = matches!(step, Step::Miss(_));
         if let Some((fire, not_before)) = watched.left.clone().filter(|_| !is_missed) {
@@ -222,14 +236,16 @@ impl Scheduler {
         if let Step::Run(later) = step {
             let reason = format!("it was cut off or found the job busy; the fire of {} took over", later.at);
             let given_up = FireRecord { state: FireState::Failed, ended_at: Some(now), reason: Some(reason), ..fire };
-            self.store.end_fire(&given_up).await?;
+            if self.store.end_fire(&given_up).await? {
+                self.metrics.fired(name, given_up.state.as_str());
+            }
         } else if now < not_before {
             return Ok(Looked::Wait(Some(not_before)));
         } else {
             fire.claimed_at = now;
             fire.holder.clone_from(&self.holder);
             if self.store.end_fire(&fire).await? {
-                tracing::info!(job = name, due = %fire.due, "schedules: a run that was cut off is begun anew");
+                tracing::info!(event = "fire_resumed", job = name, due = %fire.due, "schedules: a run that was cut off is begun anew");
                 self.start(name, fire);
                 return Ok(Looked::Again);
             }
@@ -255,7 +271,7 @@ impl Scheduler {
         let is_ours = self.store.claim_fire(&fire).await?;
         self.jobs.entry(name.to_owned()).and_modify(|watched| watched.handled = due.at);
         if is_ours {
-            tracing::info!(job = name, due = %due.at, collapsed = due.collapsed, "schedules: a run begins");
+            tracing::info!(event = "fire_begun", job = name, due = %due.at, collapsed = due.collapsed, "schedules: a run begins");
             self.start(name, fire);
         }
         Ok(Looked::Again)
@@ -268,8 +284,10 @@ impl Scheduler {
         state: FireState,
         reason: String,
     ) -> Result<Looked, StoreError> {
-        tracing::warn!(job = name, due = %due.at, state = state.as_str(), reason, "schedules: no run");
-        self.store.claim_fire(&self.fire(name, due, state, Some(reason))).await?;
+        tracing::warn!(event = "fire_passed_over", job = name, due = %due.at, state = state.as_str(), reason, "schedules: no run");
+        if self.store.claim_fire(&self.fire(name, due, state, Some(reason))).await? {
+            self.metrics.fired(name, state.as_str());
+        }
         self.jobs.entry(name.to_owned()).and_modify(|watched| watched.handled = due.at);
         Ok(Looked::Again)
     }
@@ -320,6 +338,7 @@ impl Scheduler {
         if state == FireState::Done {
             watched.done = watched.done.max(Some(fire.due));
         }
+        self.metrics.fired(&fire.job, state.as_str());
         (fire.state, fire.reason, fire.ended_at) = (state, reason, Some(now));
         self.unwritten.push(fire);
     }

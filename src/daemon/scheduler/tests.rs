@@ -11,6 +11,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Mutex;
 
+mod metrics;
+
 /// A clock that stands until it is moved.
 #[derive(Debug)]
 struct Moved(Mutex<DateTime<Utc>>);

@@ -4,6 +4,7 @@ use super::request::{Request, shown};
 use super::session;
 use crate::source::SourceError;
 use crate::source::caught::{caught, panic_text};
+use crate::spans::within;
 use adbc_core::CancelHandle;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -118,7 +119,7 @@ impl Reading {
         let driver = shown(&request.driver).to_owned();
         let line = Line { sender, control: Arc::clone(&control) };
         let thread = std::thread::Builder::new().name("adbc".to_owned()).stack_size(STACK);
-        let spawned = thread.spawn(move || {
+        let reading = within(move || {
             let _ended = Ended(Arc::clone(&line.control));
             let failed = match caught(|| session::run(&request, &line)) {
                 Ok(done) => done.err(),
@@ -128,6 +129,7 @@ impl Reading {
                 line.say(Err(error));
             }
         });
+        let spawned = thread.spawn(reading);
         spawned.map_err(|error| SourceError::new(format!("{driver}: no thread for the driver: {error}")))?;
         Ok(Reading { driver, receiver: Some(receiver), control, began: Instant::now(), timeout, grace, last: None })
     }

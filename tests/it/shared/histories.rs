@@ -38,6 +38,7 @@ fn published_ahead(home: &Home) -> String {
             clock: Arc::new(Ahead),
             connect: Arc::new(Http),
             progress: Arc::new(()),
+            metrics: Arc::new(()),
             resources: Resources { memory: 1 << 30, threads: 1 },
             stop,
         };

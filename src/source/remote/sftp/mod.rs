@@ -83,7 +83,7 @@ impl Sftp {
                 Ok(_) => *kept = Some(session),
                 // The server has answered: the connection is sound.
                 Err(SftpError::Status(_)) => *kept = Some(session),
-                Err(_) => tracing::debug!(path, "the connection of SFTP is given up"),
+                Err(_) => tracing::debug!(event = "sftp_given_up", path, "the connection of SFTP is given up"),
             }
             Ok(done)
         })
