@@ -50,6 +50,19 @@ pub(super) fn of(error: &Error, secrets: &[String]) -> Fault {
     Fault { why, message, hint }
 }
 
+/// Whether a server has answered a request for a part with the whole.
+pub(super) fn is_of_parts(error: &Error) -> bool {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        // For most stores the library says it in words only.
+        if error.to_string().contains("non-partial response") {
+            return true;
+        }
+        next = error.source();
+    }
+    matches!(error, Error::NotSupported { .. })
+}
+
 /// Whether it may go well another time.
 fn kind(error: &Error) -> Why {
     match error {
