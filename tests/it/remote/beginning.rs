@@ -113,7 +113,11 @@ fn of_a_file_over_sftp() {
     std::fs::write(sshd.path("known_hosts"), hosts.replace(&sshd.port.to_string(), &way.port.to_string())).unwrap();
     let nights = |name: &str| Nights::new(&sftp::source(&sshd, way.port, name, &sftp::by_key(&sshd)));
     let write = |name: &str, content: &[u8]| std::fs::write(sshd.path("files").join(name), content).unwrap();
-    all(&csv_and_parquet().map(|(name, content, most)| (name, content, most + (4 << 20))), &way, write, nights);
+    // The library asks for what stands behind as well, so that Parquet is copied.
+    let [(csv, content, most), (parquet, groups, _)] = csv_and_parquet();
+    all(&[(csv, content, most + (4 << 20))], &way, write, nights);
+    write(parquet, &groups);
+    looks(&nights(parquet), &way, groups.len() * 3, &["workspace_id"]);
 }
 
 /// A server of HTTP need not know of parts, so that Parquet is copied.
