@@ -189,11 +189,7 @@ fn a_restart_changes_nothing(home: &Home, destination: &Destination, before: &st
         "nightmark_delivery_concurrency_limit",
         "nightmark_snapshot_age",
     ];
-<<<<<<< HEAD
     // The series of a metric come in any order.
-=======
-    // Series of a metric come in any order.
->>>>>>> s16-f
     let of = |text: &str| -> BTreeSet<String> {
         text.lines().filter(|line| kept.iter().any(|name| line.starts_with(name))).map(str::to_owned).collect()
     };
