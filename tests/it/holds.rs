@@ -122,9 +122,9 @@ fn what_is_discarded_is_never_sent_and_found_again() {
     let said = home.run(&["discard", "orgs", "--by", "Zoë"]).expect(0);
     says(&said, &["is discarded", "Zoë"]);
     assert!(held_folders(&home).is_empty());
-    says(&home.run(&["approve", "orgs"]).expect(2), &["no run of the job is held"]);
-    says(&home.run(&["discard", "orgs"]).expect(2), &["no run of the job is held"]);
-    says(&home.run(&["preview", "orgs", "--held"]).expect(2), &["no run of the job is held"]);
+    says(&home.run(&["approve", "orgs"]).expect(2), &["no run of job `orgs` is held"]);
+    says(&home.run(&["discard", "orgs"]).expect(2), &["no run of job `orgs` is held"]);
+    says(&home.run(&["preview", "orgs", "--held"]).expect(2), &["no run of job `orgs` is held"]);
     assert_eq!(destination.take().len(), 0);
     assert_eq!(home.job("orgs", 3)["changed"], json!(2));
     home.run(&["approve", "orgs"]).expect(0);
