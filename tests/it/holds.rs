@@ -102,6 +102,7 @@ fn what_is_approved_is_what_could_be_looked_at() {
         reason.starts_with("approved by Zoë (command line); it was held: ") && reason.contains("max_changed"),
         "{reason}"
     );
+    says(&home.run(&["runs", "show", &id]).expect(0), &["published: approved by Zoë (command line); it was held: "]);
     assert!(held_folders(&home).is_empty());
 
     // The next night is compared with what was approved.
