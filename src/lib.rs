@@ -50,6 +50,7 @@ pub mod config;
 pub mod daemon;
 pub mod export;
 pub mod import;
+pub mod lease;
 pub mod metrics;
 pub mod spans;
 pub mod telemetry;

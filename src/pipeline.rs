@@ -16,6 +16,7 @@ mod decide;
 mod explain;
 mod extract;
 mod faults;
+mod hold;
 mod measured;
 mod messages;
 mod outbox;
@@ -55,10 +56,11 @@ use crate::deliver::{Connect, DeliverError, Summary};
 use crate::diff::{BadKey, BadKeys, KeyFault};
 use crate::job::secrets::SecretError;
 use crate::job::spec::Job;
+use crate::lease::{Leases, Tenure};
 use crate::metrics::Metrics;
 use crate::normalise::{BatchError, Drift, PlanError};
 use crate::receipt::Counts;
-use crate::snapshot::{JobLock, Manifest, Sharing, SnapshotError};
+use crate::snapshot::{Manifest, Sharing, SnapshotError};
 use crate::source::SourceError;
 use crate::spans;
 use crate::store::{RunRecord, RunState, RunStore, StoreError};
@@ -125,6 +127,12 @@ pub enum PipelineError {
     /// Delivery broke off; what was sent is in the receipts, the rest is sent by the next run.
     #[error("delivery broke off: {0}")]
     Delivery(String),
+    /// This process has not been heard of for too long.
+    #[error(
+        "job `{0}` was left: this process could not reach the state store for longer than store.lease, so that another may run the job by now; what was \
+         in flight counts as unknown, and whoever runs the job next goes on with it"
+    )]
+    Lost(String),
     /// There is nothing to send again.
     #[error("nothing of job `{0}` is published yet\n  hint: `nightmark run {0}` does that, and sends")]
     NothingPublished(String),
@@ -223,6 +231,10 @@ pub struct Runner {
     pub metrics: Arc<dyn Metrics>,
     /// True: stop in order; in-flight requests end, the rest stays pending.
     pub stop: watch::Receiver<bool>,
+    /// Leases, where machines share the state store.
+    pub leases: Option<Leases>,
+    /// Whether the job that is worked on is this process's; set while it is held.
+    pub tenure: Option<Tenure>,
 }
 
 /// How a run ended.
@@ -272,9 +284,15 @@ impl Runner {
     }
 
     async fn run_all(&self, job: Arc<Job>, how: How) -> Result<RunReport, PipelineError> {
-        let dir = self.home.snapshots(&job.name);
         let run = self.clock.run_id();
-        let _lock = self.lock(&job.name, &format!("run {run}"))?;
+        let hold = self.hold_job(&job.name, &format!("run {run}")).await?;
+        let outcome = hold.runner().run_held(job, how, run).await;
+        hold.end().await;
+        outcome
+    }
+
+    async fn run_held(&self, job: Arc<Job>, how: How, run: String) -> Result<RunReport, PipelineError> {
+        let dir = self.home.snapshots(&job.name);
         let measured = Measured::begin(self, &job.name);
         let mut record = RunRecord::new(&run, &job.name, self.clock.now());
         let began = shared::begin(self, &job.name).await;
@@ -312,15 +330,21 @@ impl Runner {
     }
 
     async fn take_up(&self, job: Arc<Job>) -> Result<RunReport, PipelineError> {
-        let dir = self.home.snapshots(&job.name);
-        let nothing = || PipelineError::NothingPublished(job.name.clone());
         if self.settings.snapshots.shared.is_none() {
             // No folder is made for a job that has none.
-            Manifest::load(&dir)?.ok_or_else(nothing)?;
+            let nothing = || PipelineError::NothingPublished(job.name.clone());
+            Manifest::load(&self.home.snapshots(&job.name))?.ok_or_else(nothing)?;
         }
-        let _lock = self.lock(&job.name, "retry")?;
+        let hold = self.hold_job(&job.name, "retry").await?;
+        let outcome = hold.runner().retry_held(job).await;
+        hold.end().await;
+        outcome
+    }
+
+    async fn retry_held(&self, job: Arc<Job>) -> Result<RunReport, PipelineError> {
         shared::begin(self, &job.name).await?;
-        let manifest = Manifest::load(&dir)?.ok_or_else(nothing)?;
+        let dir = self.home.snapshots(&job.name);
+        let manifest = Manifest::load(&dir)?.ok_or_else(|| PipelineError::NothingPublished(job.name.clone()))?;
         spans::tell_run(&manifest.run);
         course::recover(self, &job.name, Some(&manifest)).await?;
         let Some(mut record) = self.store.run(&manifest.run).await? else {
@@ -331,12 +355,6 @@ impl Runner {
         let outcome = self.close(outcome, &mut record).await;
         measured.ended(record.state);
         outcome
-    }
-
-    /// `what`: what is done meanwhile, for others who want to.
-    fn lock(&self, job: &str, what: &str) -> Result<JobLock, PipelineError> {
-        let holder = format!("process {}, {what}", std::process::id());
-        Ok(JobLock::take(&self.home.snapshots(job), job, &holder)?)
     }
 
     async fn close(

@@ -121,6 +121,14 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
 }
 
+impl Context {
+    /// Where this process is among those that share a state store, for people.
+    pub fn place_name(&self) -> String {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        format!("{}:{}", host.trim(), self.home.dir().display())
+    }
+}
+
 /// How a command ended; the process's exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {

@@ -7,6 +7,7 @@ use super::{Context, Exit, columns};
 use crate::deliver::{Http, Summary};
 use crate::job::load::load_job;
 use crate::job::spec::Job;
+use crate::lease::Leases;
 use crate::metrics::Metrics;
 use crate::pipeline::{How, PipelineError, Reach, Resources, RunReport, Runner, SendProgress};
 use crate::receipt::Outcome;
@@ -94,7 +95,15 @@ pub fn runner(
         metrics,
         resources,
         stop,
+        leases: leases(context, store),
+        tenure: None,
     }
+}
+
+/// Where machines share the state store, they agree on who runs a job.
+fn leases(context: &Context, store: &Arc<dyn StateStore>) -> Option<Leases> {
+    let length = context.settings.store.lease;
+    Some(Leases::new(store.leases()?, Arc::clone(&context.clock), &context.place_name(), length))
 }
 
 /// 3 if held; 1 if a row was rejected, refused, unknown or left pending; else 0.

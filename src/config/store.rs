@@ -3,8 +3,10 @@
 use crate::job::document::Document;
 use crate::job::problem::Fault;
 use crate::job::spec::{Part, Templated};
+use crate::job::units;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::time::Duration;
 
 /// `[store]`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +15,8 @@ pub struct StoreSettings {
     pub url: Templated,
     /// The schema of the Postgres database.
     pub schema: String,
+    /// After so long without a word of the process that runs a job, another may run it.
+    pub lease: Duration,
 }
 
 /// As written.
@@ -21,12 +25,14 @@ pub struct StoreSettings {
 pub(super) struct RawStore {
     url: String,
     schema: String,
+    lease: String,
 }
 
 pub(super) fn check(doc: &mut Document<'_>, raw: &RawStore) -> Option<StoreSettings> {
     let url = doc.accept("store.url", url(&raw.url));
     let schema = doc.accept("store.schema", schema(&raw.schema));
-    Some(StoreSettings { url: url?, schema: schema? })
+    let lease = doc.accept("store.lease", lease(&raw.lease));
+    Some(StoreSettings { url: url?, schema: schema?, lease: lease? })
 }
 
 /// A name that needs no quotes (`store::postgres` refuses any other once more, because it stands in a statement).
@@ -40,6 +46,17 @@ fn schema(name: &str) -> Result<String, Fault> {
         .then(|| name.to_owned())
         .ok_or_else(|| wrong().hint("1–63 lower-case letters, digits and `_`, with a letter first, and not `pg_…`"))
 }
+
+fn lease(written: &str) -> Result<Duration, Fault> {
+    let length = units::duration(written)?;
+    let is_fit = (SHORTEST..=LONGEST).contains(&length);
+    let wrong = || Fault::new(format!("`{written}` is out of range")).hint("between `2s` and `10m`; `30s` is usual");
+    is_fit.then_some(length).ok_or_else(wrong)
+}
+
+/// Shorter, and a slow answer of the database would look like a process that is gone.
+const SHORTEST: Duration = Duration::from_secs(2);
+const LONGEST: Duration = Duration::from_secs(600);
 
 /// Stands for a reference. No address has it.
 const REFERENCE: char = '\0';

@@ -86,9 +86,15 @@ impl Runner {
     }
 
     async fn publish_held(&self, job: Arc<Job>, run: Option<&str>, who: &str) -> Result<RunReport, PipelineError> {
-        let dir = self.home.snapshots(&job.name);
         find(&*self.store, &job.name, run).await?;
-        let _lock = self.lock(&job.name, "approval")?;
+        let hold = self.hold_job(&job.name, "approval").await?;
+        let outcome = hold.runner().approve_held(job, run, who).await;
+        hold.end().await;
+        outcome
+    }
+
+    async fn approve_held(&self, job: Arc<Job>, run: Option<&str>, who: &str) -> Result<RunReport, PipelineError> {
+        let dir = self.home.snapshots(&job.name);
         let sharing = shared::begin(self, &job.name).await?;
         let current = Manifest::load(&dir)?;
         course::recover(self, &job.name, current.as_ref()).await?;
@@ -126,10 +132,16 @@ impl Runner {
     pub async fn discard(&self, job: &str, run: Option<&str>, who: &str) -> Result<RunRecord, PipelineError> {
         let dir = self.home.snapshots(job);
         find(&*self.store, job, run).await?;
-        let _lock = self.lock(job, "discard")?;
-        let mut record = find(&*self.store, job, run).await?;
-        self.give_up(&dir, &mut record, format!("discarded by {who}")).await?;
-        Ok(record)
+        let hold = self.hold_job(job, "discard").await?;
+        let outcome = async {
+            let holder = hold.runner();
+            let mut record = find(&*holder.store, job, run).await?;
+            holder.give_up(&dir, &mut record, format!("discarded by {who}")).await?;
+            Ok(record)
+        };
+        let outcome = outcome.await;
+        hold.end().await;
+        outcome
     }
 
     /// Gives up the runs of a job that have been held for too long. Returns which. A job that is busy is left for the next time.
@@ -143,12 +155,18 @@ impl Runner {
             return Ok(Vec::new());
         }
         let dir = self.home.snapshots(&job.name);
-        let Ok(_lock) = self.lock(&job.name, "expiry of a held run") else { return Ok(Vec::new()) };
-        let mut expired: Vec<_> = self.store.open_runs(&job.name).await?.into_iter().filter(is_over).collect();
-        for record in &mut expired {
-            self.give_up(&dir, record, EXPIRED.to_owned()).await?;
-        }
-        Ok(expired)
+        let Ok(hold) = self.hold_job(&job.name, "expiry of a held run").await else { return Ok(Vec::new()) };
+        let outcome = async {
+            let holder = hold.runner();
+            let mut expired: Vec<_> = holder.store.open_runs(&job.name).await?.into_iter().filter(is_over).collect();
+            for record in &mut expired {
+                holder.give_up(&dir, record, EXPIRED.to_owned()).await?;
+            }
+            Ok(expired)
+        };
+        let outcome = outcome.await;
+        hold.end().await;
+        outcome
     }
 
     async fn give_up(&self, dir: &Path, record: &mut RunRecord, why: String) -> Result<(), PipelineError> {

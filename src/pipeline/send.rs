@@ -120,7 +120,8 @@ pub(super) async fn send(
     runner.metrics.delivering(&job.name, delivery.limits());
     let (job_name, progress) = (job.name.clone(), Arc::clone(&runner.progress));
     let observer = Arc::new(Relay { job: job_name, progress, metrics: Arc::clone(&runner.metrics) });
-    let sent = delivery.run(messages, ledger, observer, runner.stop.clone()).await;
+    let sending = delivery.run(messages, ledger, observer, runner.stop.clone());
+    let sent = runner.while_held(&job.name, sending).await?;
     let mut summary = sent.map_err(|e| PipelineError::Delivery(format!("{e:#}")))?;
     let found = std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner));
     if let Some(error) = found.broken {

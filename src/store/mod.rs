@@ -11,6 +11,7 @@ mod columns;
 mod database;
 mod fires;
 mod keys;
+mod leases;
 mod open;
 mod orgs;
 pub mod postgres;
@@ -29,6 +30,7 @@ pub use orgs::{
     UpsertOutcome, Upserted,
 };
 
+pub use leases::{Asking, Fence, LeaseRecord, LeaseStore};
 pub use open::{Place, StateStore};
 
 use crate::receipt::{Counts, FailureKind, Progress, Receipt};
@@ -167,6 +169,11 @@ pub enum StoreError {
         /// The schema that this version needs.
         known: i64,
     },
+    /// Somebody else has it by now.
+    #[error(
+        "this process no longer has the lease `{0}`: the database did not hear of it for longer than store.lease, and nothing it does counts any more"
+    )]
+    LeaseLost(String),
     /// A mark or receipt for a run that was never put.
     #[error("the state store has no run {0}; a run is put before its rows are attempted")]
     UnknownRun(String),

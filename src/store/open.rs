@@ -2,7 +2,7 @@
 
 use super::postgres::{PostgresStore, Server};
 use super::sqlite::SqliteStore;
-use super::{FireStore, KeyStore, OrgStore, RunStore, StoreError};
+use super::{FireStore, KeyStore, LeaseStore, OrgStore, RunStore, StoreError};
 use async_trait::async_trait;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,6 +12,11 @@ use std::sync::Arc;
 pub trait StateStore: RunStore + KeyStore + OrgStore + FireStore {
     /// Ends its connections. A store that is dropped instead loses nothing.
     async fn close(&self);
+
+    /// Leases, where several machines may share the store. `None`: it is on one machine, whose file locks do.
+    fn leases(&self) -> Option<Arc<dyn LeaseStore>> {
+        None
+    }
 }
 
 #[async_trait]
@@ -25,6 +30,10 @@ impl StateStore for SqliteStore {
 impl StateStore for PostgresStore {
     async fn close(&self) {
         PostgresStore::close(self).await;
+    }
+
+    fn leases(&self) -> Option<Arc<dyn LeaseStore>> {
+        Some(Arc::new(self.clone()))
     }
 }
 

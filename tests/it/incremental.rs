@@ -328,6 +328,8 @@ impl Crm {
                 metrics: Arc::new(()),
                 resources: Resources { memory: 1 << 30, threads: 1 },
                 stop,
+                leases: None,
+                tenure: None,
             };
             does(runner, Arc::new(load_job(&folder, "orgs").unwrap())).await
         })

@@ -14,6 +14,7 @@ mod faults;
 mod faulty;
 mod file_sources;
 mod first_look;
+mod fleet;
 mod guide;
 mod holds;
 mod import_hightouch;

@@ -1,6 +1,7 @@
 //! The conformance suite of the state stores: what every store must do, run on each (`postgres` has that of Postgres).
 
 mod fires;
+mod leases;
 mod orgs;
 mod orgs_model;
 mod postgres;

@@ -1,5 +1,6 @@
 //! What the tests share: a home folder, the real binary, and a destination that answers by script.
 
+pub mod line;
 pub mod mariadb;
 pub mod postgres;
 

@@ -154,6 +154,8 @@ async fn set_up(context: &Context, args: &DemoArgs) -> anyhow::Result<Stage> {
         metrics: Arc::new(()),
         resources: ResourceArgs { memory: None }.resources(),
         stop,
+        leases: None,
+        tenure: None,
     };
     Ok(Stage { home, store, address, runner, _shutdown: shutdown })
 }

@@ -16,6 +16,7 @@
 mod columns;
 mod fires;
 mod keys;
+mod leases;
 mod open;
 mod orgs;
 mod progress;
@@ -24,11 +25,12 @@ mod runs;
 
 pub use open::{Server, ServerError};
 
-use super::StoreError;
+use super::{Fence, StoreError};
 use sqlx::postgres::{PgArguments, PgDatabaseError, PgPool, PgRow};
 use sqlx::query::Query;
 use sqlx::{Postgres, Transaction};
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long one call may take in all before it is an error: longer than the server lets a statement wait for a lock.
@@ -54,6 +56,8 @@ pub struct PostgresStore {
     pool: PgPool,
     /// For orgs, and nothing else.
     writing: PgPool,
+    /// What runs, receipts and refusals are written under.
+    fence: Option<Arc<Fence>>,
 }
 
 impl PostgresStore {
@@ -65,6 +69,15 @@ impl PostgresStore {
 
     async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
         Ok(self.pool.begin().await?)
+    }
+
+    /// The same, to write what only the holder of a lease may: runs, receipts, refusals.
+    async fn begin_fenced(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+        let mut transaction = self.begin().await?;
+        if let Some(fence) = &self.fence {
+            leases::check(&mut transaction, fence).await?;
+        }
+        Ok(transaction)
     }
 
     /// A server that is there and does not answer must not hold its caller for ever.

@@ -18,6 +18,7 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
         migration(2, "keys", include_str!("../../../migrations/postgres/0002_keys.sql")),
         migration(3, "orgs", include_str!("../../../migrations/postgres/0003_orgs.sql")),
         migration(4, "fires", include_str!("../../../migrations/postgres/0004_fires.sql")),
+        migration(9, "leases", include_str!("../../../migrations/postgres/0009_leases.sql")),
     ]);
     // The lock is ours, and is taken before the schema is made.
     migrations.set_locking(false);
@@ -123,6 +124,7 @@ impl PostgresStore {
         Ok(PostgresStore {
             pool: server.pool(Access::Write, CONNECTIONS, Duration::ZERO),
             writing: server.pool(Access::Write, WRITING, STALE),
+            fence: None,
         })
     }
 
@@ -137,7 +139,7 @@ impl PostgresStore {
         let found = as_known(&server.shown, found, newest(&MIGRATIONS))?;
         Ok(found.map(|_| {
             let pool = server.pool(Access::Read, CONNECTIONS, Duration::ZERO);
-            PostgresStore { writing: pool.clone(), pool }
+            PostgresStore { writing: pool.clone(), pool, fence: None }
         }))
     }
 }

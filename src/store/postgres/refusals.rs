@@ -1,4 +1,4 @@
-//! Refused versions, and destinations out of service. Each write is one statement, which is its own transaction.
+//! Refused versions, and destinations out of service.
 
 use super::columns::Moment;
 use super::{PostgresStore, retried, shown};
@@ -29,7 +29,12 @@ impl RefusalStore for PostgresStore {
             RefusalChange::Drop => DROP,
             RefusalChange::Forget => FORGET,
         };
-        retried!(self, { Ok(sqlx::query(change).bind(job).bind(ids).execute(&self.pool).await?.rows_affected()) })
+        retried!(self, {
+            let mut transaction = self.begin_fenced().await?;
+            let changed = sqlx::query(change).bind(job).bind(ids).execute(&mut *transaction).await?.rows_affected();
+            transaction.commit().await?;
+            Ok(changed)
+        })
     }
 
     async fn destination(&self, job: &str) -> Result<Option<DestinationRecord>, StoreError> {
@@ -44,6 +49,7 @@ impl RefusalStore for PostgresStore {
 
     async fn put_destination(&self, record: &DestinationRecord) -> Result<(), StoreError> {
         retried!(self, {
+            let mut transaction = self.begin_fenced().await?;
             sqlx::query(PUT_DESTINATION)
                 .bind(&record.job)
                 .bind(shown(&record.address))
@@ -53,14 +59,19 @@ impl RefusalStore for PostgresStore {
                 .bind(Moment(record.since))
                 .bind(&record.run)
                 .bind(record.paused_until.map(Moment))
-                .execute(&self.pool)
+                .execute(&mut *transaction)
                 .await?;
-            Ok(())
+            Ok(transaction.commit().await?)
         })
     }
 
     async fn clear_destination(&self, job: &str) -> Result<bool, StoreError> {
         let clear = "DELETE FROM destinations WHERE job = $1";
-        retried!(self, { Ok(sqlx::query(clear).bind(job).execute(&self.pool).await?.rows_affected() > 0) })
+        retried!(self, {
+            let mut transaction = self.begin_fenced().await?;
+            let cleared = sqlx::query(clear).bind(job).execute(&mut *transaction).await?.rows_affected();
+            transaction.commit().await?;
+            Ok(cleared > 0)
+        })
     }
 }

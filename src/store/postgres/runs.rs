@@ -58,7 +58,7 @@ const NOTE_FORGOTTEN: &str = concat!("UPDATE runs SET rows_forgotten = true WHER
 impl RunStore for PostgresStore {
     async fn put_run(&self, run: &RunRecord, at: DateTime<Utc>) -> Result<(), StoreError> {
         retried!(self, {
-            let mut transaction = self.begin().await?;
+            let mut transaction = self.begin_fenced().await?;
             put(&mut transaction, run, at).await?;
             Ok(transaction.commit().await?)
         })
@@ -66,7 +66,7 @@ impl RunStore for PostgresStore {
 
     async fn end_delivery(&self, run: &RunRecord, at: DateTime<Utc>) -> Result<(), StoreError> {
         retried!(self, {
-            let mut transaction = self.begin().await?;
+            let mut transaction = self.begin_fenced().await?;
             put(&mut transaction, run, at).await?;
             progress::release(&mut transaction, &run.id).await?;
             Ok(transaction.commit().await?)
@@ -99,7 +99,7 @@ impl RunStore for PostgresStore {
 
     async fn commit(&self, run: &str, attempting: &[Range<u64>], receipts: &[Receipt]) -> Result<(), StoreError> {
         retried!(self, {
-            let mut transaction = self.begin().await?;
+            let mut transaction = self.begin_fenced().await?;
             progress::commit(&mut transaction, run, attempting, receipts).await?;
             Ok(transaction.commit().await?)
         })
@@ -107,7 +107,7 @@ impl RunStore for PostgresStore {
 
     async fn cut_off(&self, run: &str) -> Result<(), StoreError> {
         retried!(self, {
-            let mut transaction = self.begin().await?;
+            let mut transaction = self.begin_fenced().await?;
             progress::cut_off(&mut transaction, run).await?;
             Ok(transaction.commit().await?)
         })
@@ -125,7 +125,7 @@ impl RunStore for PostgresStore {
 
     async fn forget_runs(&self, job: &str, past: &Past<'_>) -> Result<(), StoreError> {
         retried!(self, {
-            let mut transaction = self.begin().await?;
+            let mut transaction = self.begin_fenced().await?;
             // Their rows go with them.
             let query = sqlx::query(FORGET_RUNS).bind(job).bind(past.except).bind(Moment(past.before));
             query.execute(&mut *transaction).await?;

@@ -3,10 +3,12 @@
 
 mod fires;
 mod keys;
+mod leases;
 mod orgs;
 
 pub(super) use fires::fire;
 pub(super) use keys::key;
+pub(super) use leases::lease;
 pub(super) use orgs::{change, org};
 
 use super::columns::Columns;

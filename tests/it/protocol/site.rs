@@ -192,6 +192,8 @@ impl<'a> Site<'a> {
             metrics: Arc::new(()),
             resources: Resources { memory: 1 << 30, threads: 1 },
             stop,
+            leases: None,
+            tenure: None,
         };
         life::enter(Some(Arc::clone(&process.life)));
         let doing = async {

@@ -41,6 +41,8 @@ fn published_ahead(home: &Home) -> String {
             metrics: Arc::new(()),
             resources: Resources { memory: 1 << 30, threads: 1 },
             stop,
+            leases: None,
+            tenure: None,
         };
         let job = Arc::new(load_job(&folder, "orgs").unwrap());
         runner.run(job, How { sends: false, ..How::default() }).await.unwrap().run
@@ -197,6 +199,7 @@ fn a_history_of_its_own_is_not_given_up_for_another() {
         home.write("nightmark.toml", &shared);
     }
     let killed = command(&b, &["run", "orgs"], "shared.uploaded=return").output().unwrap();
+    site.expire();
     assert!(!killed.status.success());
     assert_eq!(counts(&night(&a, 0)), [0, 0, 1, 0]);
     site.arrived();

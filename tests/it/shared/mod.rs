@@ -14,18 +14,21 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Child;
 
+/// The secret of the object store: never to be seen.
+pub const PASSWORD_OF_S3: &str = "planted-s3-secret-5c7";
+
 /// What a kill leaves.
 const KILLED: i32 = 137;
 
 /// The homes of several machines over one bucket, one state store and one destination.
-struct Site {
-    server: Server,
-    database: Database,
-    destination: Destination,
+pub struct Site {
+    pub server: Server,
+    pub database: Database,
+    pub destination: Destination,
 }
 
 impl Site {
-    fn new() -> Site {
+    pub fn new() -> Site {
         Site { server: Server::start(), database: Cluster::shared().database(), destination: Destination::start() }
     }
 
@@ -42,8 +45,13 @@ impl Site {
         home
     }
 
-    fn machine(&self) -> Home {
+    pub fn machine(&self) -> Home {
         self.machine_by(self.server.address)
+    }
+
+    /// Whoever had the job has not been heard of for too long.
+    fn expire(&self) {
+        Cluster::shared().sql(&self.database.name, "UPDATE nightmark.leases SET until = '-infinity'");
     }
 
     /// The orgs that have arrived, in order.
@@ -55,23 +63,20 @@ impl Site {
 }
 
 /// Tonight's extract, as each machine gets it.
-fn extract(homes: &[&Home], plans: &[(&str, &str)]) {
+pub fn extract(homes: &[&Home], plans: &[(&str, &str)]) {
     let rows: String = plans.iter().map(|(org, plan)| format!("{org},{plan}\n")).collect();
     homes.iter().for_each(|home| home.write("orgs.csv", &format!("workspace_id,plan_id\n{rows}")));
 }
 
 fn command(home: &Home, args: &[&str], failpoints: &str) -> std::process::Command {
     let mut command = home.command(args);
-    command
-        .env("PG_PASSWORD", PASSWORD)
-        .env("S3_SECRET", "planted-s3-secret-5c7")
-        .env("NIGHTMARK_LOG", "nightmark=debug");
+    command.env("PG_PASSWORD", PASSWORD).env("S3_SECRET", PASSWORD_OF_S3).env("NIGHTMARK_LOG", "nightmark=debug");
     command.env("FAILPOINTS", failpoints);
     command
 }
 
 #[track_caller]
-fn run_with(home: &Home, args: &[&str], failpoints: &str) -> Ran {
+pub fn run_with(home: &Home, args: &[&str], failpoints: &str) -> Ran {
     let ran = ran(command(home, args, failpoints).output().unwrap());
     for text in [&ran.stdout, &ran.stderr] {
         assert!(!text.contains("planted-s3"), "{text}");
@@ -81,7 +86,7 @@ fn run_with(home: &Home, args: &[&str], failpoints: &str) -> Ran {
 
 /// A night, and what its JSON says.
 #[track_caller]
-fn night(home: &Home, code: i32) -> Value {
+pub fn night(home: &Home, code: i32) -> Value {
     run_with(home, &["run", "orgs", "--json"], "").expect(code).json()
 }
 
@@ -152,6 +157,8 @@ fn of_two_at_once_one_publishes_and_the_other_sends_nothing() {
             .spawn()
             .unwrap();
         way.wait();
+        says(&run_with(&b, &["run", "orgs"], "").expect(2), &["is being run by another process"]);
+        site.expire();
         assert_eq!(night(&b, 0)["acknowledged"], if is_first { 2 } else { 1 });
         site.arrived();
         way.free();
@@ -179,6 +186,7 @@ fn a_kill_anywhere_costs_nothing() {
         site.arrived();
         extract(&[&a, &b], &[("ws_1", "pro"), ("ws_2", "free")]);
         killed(&a, failpoint);
+        site.expire();
         assert_eq!(site.arrived(), Vec::<String>::new(), "{failpoint}");
         // Whoever comes next sends the difference, once.
         for (home, expected) in [(&b, [0, 1, 1, 1]), (&a, [0, 0, 2, 0])] {

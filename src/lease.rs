@@ -1,0 +1,224 @@
+//! Leases that are kept up while something is done.
+//!
+//! In: a [`LeaseStore`], the clock. Out: [`Kept`], whose [`Tenure`] says at any instant whether the lease surely is this process's.
+//! Always holds: the end of a lease is counted from before the store was asked, so that it comes here before it comes there; one that was lost stays
+//! lost; a process that stood still (SIGSTOP, a suspended machine) finds that out by its first look.
+//! Deliberately absent: what is done under a lease, and what a write under it must look at ([`LeaseStore::fenced`]).
+
+use crate::clock::Clock;
+use crate::store::{Asking, Fence, LeaseRecord, LeaseStore, StoreError};
+use chrono::{DateTime, Utc};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+/// Of its length, what a lease is good for here: clocks do not run alike, and what was begun under it takes a moment to end.
+const GOOD_FOR: f64 = 0.9;
+/// It is asked for again so often within its length.
+const RENEWALS: u32 = 3;
+/// The longest that is waited after a failure.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// The way to leases for one process.
+#[derive(Clone)]
+pub struct Leases {
+    store: Arc<dyn LeaseStore>,
+    clock: Arc<dyn Clock>,
+    holder: Arc<str>,
+    length: Duration,
+}
+
+impl Leases {
+    /// `holder`: this process's place, for people. `length`: after so long without a word a lease may be taken by others.
+    pub fn new(store: Arc<dyn LeaseStore>, clock: Arc<dyn Clock>, holder: &str, length: Duration) -> Self {
+        Leases { store, clock, holder: holder.into(), length }
+    }
+
+    /// Takes a lease, and keeps it up from then on. `what`: what it is for, for people. `own`: the epoch of one that was taken by a process of the
+    /// same place that surely is gone. `Err`: who has it.
+    ///
+    /// # Errors
+    /// A store that cannot be asked.
+    pub async fn take(
+        &self,
+        name: &str,
+        what: &str,
+        own: Option<i64>,
+    ) -> Result<Result<Kept, LeaseRecord>, StoreError> {
+        let began = self.now();
+        let asking = Asking { name, holder: &self.holder, what, length: self.length, own };
+        let fence = match self.store.take_lease(&asking).await? {
+            Ok(fence) => fence,
+            Err(other) => return Ok(Err(other)),
+        };
+        let (lost, _) = watch::channel(false);
+        let end = Mutex::new(self.end_from(began));
+        let tenure = Tenure(Arc::new(Shared { end, lost, clock: Arc::clone(&self.clock) }));
+        let keeper = tokio::spawn(keep(self.clone(), fence.clone(), tenure.clone()));
+        Ok(Ok(Kept { fence, tenure, keeper, store: Arc::clone(&self.store) }))
+    }
+
+    /// The store, in which only the holder of the lease can write.
+    pub fn fenced(&self, kept: &Kept) -> Arc<dyn crate::store::RunStore> {
+        self.store.fenced(&kept.fence)
+    }
+
+    fn now(&self) -> End {
+        End { monotonic: Instant::now(), wall: self.clock.now() }
+    }
+
+    fn end_from(&self, began: End) -> End {
+        let good = self.length.mul_f64(GOOD_FOR);
+        End { monotonic: began.monotonic + good, wall: began.wall + good }
+    }
+}
+
+impl fmt::Debug for Leases {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Leases").field("holder", &self.holder).field("length", &self.length).finish_non_exhaustive()
+    }
+}
+
+/// By both clocks: the one that nobody sets stands still while the machine sleeps.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    monotonic: Instant,
+    wall: DateTime<Utc>,
+}
+
+struct Shared {
+    end: Mutex<End>,
+    lost: watch::Sender<bool>,
+    clock: Arc<dyn Clock>,
+}
+
+/// Whether a lease is this process's. A clone tells of the same.
+#[derive(Clone)]
+pub struct Tenure(Arc<Shared>);
+
+impl Tenure {
+    /// Whether nobody else can have it yet.
+    pub fn is_good(&self) -> bool {
+        let end = self.end();
+        let is_good = !*self.0.lost.borrow() && Instant::now() < end.monotonic && self.0.clock.now() < end.wall;
+        if !is_good {
+            self.lose();
+        }
+        is_good
+    }
+
+    /// Waits until it may be somebody else's.
+    pub async fn lost(&self) {
+        let mut lost = self.0.lost.subscribe();
+        while self.is_good() {
+            tokio::select! {
+                _ = lost.changed() => {}
+                () = sleep_until(self.end().monotonic) => {}
+            }
+        }
+    }
+
+    fn end(&self) -> End {
+        *self.0.end.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn extend(&self, end: End) {
+        *self.0.end.lock().unwrap_or_else(PoisonError::into_inner) = end;
+        // Whoever waits for the end has another to wait for.
+        self.0.lost.send_modify(|_| {});
+    }
+
+    fn lose(&self) {
+        self.0.lost.send_if_modified(|lost| !std::mem::replace(lost, true));
+    }
+}
+
+impl fmt::Debug for Tenure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tenure").field("end", &self.end()).finish_non_exhaustive()
+    }
+}
+
+/// A lease that is kept up. Dropped, it runs out by itself.
+pub struct Kept {
+    fence: Fence,
+    tenure: Tenure,
+    keeper: JoinHandle<()>,
+    store: Arc<dyn LeaseStore>,
+}
+
+impl Kept {
+    /// What writes are let in by.
+    pub fn fence(&self) -> &Fence {
+        &self.fence
+    }
+
+    /// Whether it is still this process's.
+    pub fn tenure(&self) -> &Tenure {
+        &self.tenure
+    }
+
+    /// Gives it back, so that nobody has to wait for it to run out.
+    pub async fn end(self) {
+        self.keeper.abort();
+        if self.tenure.is_good()
+            && let Err(error) = self.store.end_lease(&self.fence).await
+        {
+            tracing::warn!(event = "lease_not_ended", lease = self.fence.name, %error, "a lease could not be given back; it runs out by itself");
+        }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.keeper.abort();
+    }
+}
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kept").field("fence", &self.fence).field("tenure", &self.tenure).finish_non_exhaustive()
+    }
+}
+
+async fn keep(leases: Leases, fence: Fence, tenure: Tenure) {
+    let often = leases.length / RENEWALS;
+    let mut wait = often;
+    loop {
+        sleep(wait).await;
+        if !tenure.is_good() {
+            break;
+        }
+        let began = leases.now();
+        // A connection that hangs must not take all the time that is left.
+        match timeout(often, leases.store.keep_lease(&fence, leases.length)).await {
+            Ok(Ok(true)) => {
+                tenure.extend(leases.end_from(began));
+                wait = often;
+            }
+            Ok(Ok(false)) => break,
+            Ok(Err(error)) => {
+                tracing::warn!(event = "lease_not_renewed", lease = fence.name, %error, "a lease could not be kept up; it is tried again");
+                wait = AGAIN.min(often);
+            }
+            Err(_) => {
+                tracing::warn!(
+                    event = "lease_not_renewed",
+                    lease = fence.name,
+                    error = "no answer",
+                    "a lease could not be kept up; it is tried again"
+                );
+                wait = AGAIN.min(often);
+            }
+        }
+    }
+    tenure.lose();
+    tracing::error!(
+        event = "lease_lost",
+        lease = fence.name,
+        "a lease is lost: what was done under it is left to others"
+    );
+}

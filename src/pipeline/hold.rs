@@ -1,0 +1,122 @@
+//! A job, for one process alone: its lock on this machine and, where machines share the state store, its lease there.
+//!
+//! What is done with it is done through [`Hold::runner`]: whatever that writes is refused once the lease is somebody else's, and nothing leaves for the
+//! destination once it may be.
+
+use super::{PipelineError, Runner};
+use crate::deliver::verdict::Attempt;
+use crate::deliver::{Connect, DeliverError, Parcel, Resolved, Transport};
+use crate::job::spec::Destination;
+use crate::lease::{Kept, Tenure};
+use crate::snapshot::{JobLock, SnapshotError};
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use std::future::{Future, pending};
+use std::path::Path;
+use std::sync::Arc;
+
+/// In a job's snapshot folder: the epoch of the lease that was taken last from here. Who has the folder's lock knows that its holder is gone.
+const EPOCH: &str = "lease";
+
+/// A job that nobody else can work on.
+pub(super) struct Hold {
+    runner: Runner,
+    kept: Option<Kept>,
+    _lock: JobLock,
+}
+
+impl Runner {
+    /// `what`: what is done meanwhile, for others who want to.
+    ///
+    /// # Errors
+    /// [`SnapshotError::Busy`]: somebody else has it.
+    pub(super) async fn hold_job(&self, job: &str, what: &str) -> Result<Hold, PipelineError> {
+        let dir = self.home.snapshots(job);
+        let lock = JobLock::take(&dir, job, &format!("process {}, {what}", std::process::id()))?;
+        let mut runner = self.clone();
+        let Some(leases) = &self.leases else { return Ok(Hold { runner, kept: None, _lock: lock }) };
+        let what = format!("process {}, {what}", std::process::id());
+        let kept = match leases.take(&format!("job/{job}"), &what, own(&dir)).await? {
+            Ok(kept) => kept,
+            Err(other) => {
+                let holder = format!("{} on {}, which has it until {}", other.what, other.holder, other.until);
+                return Err(SnapshotError::Busy { job: job.to_owned(), holder }.into());
+            }
+        };
+        note(&dir, kept.fence().epoch);
+        runner.store = leases.fenced(&kept);
+        runner.connect = Arc::new(Leased { connect: Arc::clone(&self.connect), tenure: kept.tenure().clone() });
+        runner.tenure = Some(kept.tenure().clone());
+        Ok(Hold { runner, kept: Some(kept), _lock: lock })
+    }
+
+    /// Work that is broken off once the job may be somebody else's.
+    pub(super) async fn while_held<T>(&self, job: &str, work: impl Future<Output = T>) -> Result<T, PipelineError> {
+        let Some(tenure) = &self.tenure else { return Ok(work.await) };
+        tokio::select! {
+            biased;
+            () = tenure.lost() => Err(PipelineError::Lost(job.to_owned())),
+            done = work => Ok(done),
+        }
+    }
+}
+
+impl Hold {
+    /// Who may work on the job.
+    pub(super) fn runner(&self) -> &Runner {
+        &self.runner
+    }
+
+    /// Lets others have it.
+    pub(super) async fn end(self) {
+        if let Some(kept) = self.kept {
+            kept.end().await;
+        }
+    }
+}
+
+fn own(dir: &Path) -> Option<i64> {
+    std::fs::read_to_string(dir.join(EPOCH)).ok()?.trim().parse().ok()
+}
+
+/// Where this fails, a successor waits until the lease has run out.
+fn note(dir: &Path, epoch: i64) {
+    if let Err(error) = std::fs::write(dir.join(EPOCH), epoch.to_string()) {
+        tracing::warn!(event = "lease_not_noted", %error, "which lease this machine has could not be noted in the snapshot folder");
+    }
+}
+
+/// A way to the destination that is closed once the lease may be somebody else's.
+struct Leased {
+    connect: Arc<dyn Connect>,
+    tenure: Tenure,
+}
+
+impl Connect for Leased {
+    fn connect(&self, destination: &Destination, resolved: &Resolved) -> Result<Box<dyn Transport>, DeliverError> {
+        let way = self.connect.connect(destination, resolved)?;
+        Ok(Box::new(LeasedWay { way, tenure: self.tenure.clone() }))
+    }
+}
+
+struct LeasedWay {
+    way: Box<dyn Transport>,
+    tenure: Tenure,
+}
+
+#[async_trait]
+impl Transport for LeasedWay {
+    async fn send(&self, parcel: &Parcel, now: DateTime<Utc>) -> Attempt {
+        let mut sending = self.way.send(parcel, now);
+        // A process may stand still for hours between two steps of a request, such as a connection that has to be made first.
+        let guarded = std::future::poll_fn(|context| match self.tenure.is_good() {
+            true => sending.as_mut().poll(context).map(Some),
+            false => std::task::Poll::Ready(None),
+        });
+        match guarded.await {
+            Some(attempt) => attempt,
+            // Delivery is broken off ([`Runner::while_held`]); nothing is to be said of this request.
+            None => pending().await,
+        }
+    }
+}

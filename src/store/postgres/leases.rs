@@ -1,0 +1,80 @@
+//! Leases. The server's clock says when one has run out. Whoever writes under a fence holds its row as something that may not change until the
+//! write is committed, so that a taking comes before all of the write or after it.
+
+use super::{PostgresStore, retried, shown};
+use crate::store::columns::Columns as _;
+use crate::store::{Asking, Fence, LeaseRecord, LeaseStore, RunStore, StoreError, records};
+use async_trait::async_trait;
+use sqlx::PgConnection;
+use std::sync::Arc;
+use std::time::Duration;
+
+const TAKE: &str = "
+    INSERT INTO leases AS known (name, holder, what, epoch, taken_at, until)
+    VALUES ($1, $2, $3, 1, clock_timestamp(), clock_timestamp() + make_interval(secs => $4))
+    ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, what = excluded.what, epoch = known.epoch + 1,
+        taken_at = excluded.taken_at, until = excluded.until
+    WHERE known.until <= clock_timestamp() OR known.epoch = $5
+    RETURNING epoch";
+
+const KEEP: &str = "
+    UPDATE leases SET until = clock_timestamp() + make_interval(secs => $3)
+    WHERE name = $1 AND epoch = $2 AND until > clock_timestamp()";
+
+const END: &str =
+    "UPDATE leases SET until = clock_timestamp() WHERE name = $1 AND epoch = $2 AND until > clock_timestamp()";
+
+#[async_trait]
+impl LeaseStore for PostgresStore {
+    async fn take_lease(&self, asking: &Asking<'_>) -> Result<Result<Fence, LeaseRecord>, StoreError> {
+        retried!(self, {
+            loop {
+                let taken = sqlx::query(TAKE)
+                    .bind(asking.name)
+                    .bind(shown(asking.holder))
+                    .bind(shown(asking.what))
+                    .bind(asking.length.as_secs_f64())
+                    .bind(asking.own)
+                    .fetch_optional(&self.pool)
+                    .await?;
+                if let Some(row) = taken {
+                    return Ok(Ok(Fence { name: asking.name.to_owned(), epoch: row.number("epoch")? }));
+                }
+                let held = sqlx::query("SELECT * FROM leases WHERE name = $1 AND until > clock_timestamp()");
+                // It may have run out meanwhile.
+                if let Some(row) = held.bind(asking.name).fetch_optional(&self.pool).await? {
+                    return Ok(Err(records::lease(&row)?));
+                }
+            }
+        })
+    }
+
+    async fn keep_lease(&self, fence: &Fence, length: Duration) -> Result<bool, StoreError> {
+        let keep = sqlx::query(KEEP).bind(&fence.name).bind(fence.epoch).bind(length.as_secs_f64());
+        self.within(async { Ok(keep.execute(&self.pool).await?.rows_affected() > 0) }).await
+    }
+
+    async fn end_lease(&self, fence: &Fence) -> Result<(), StoreError> {
+        let end = sqlx::query(END).bind(&fence.name).bind(fence.epoch);
+        self.within(async { Ok(drop(end.execute(&self.pool).await?)) }).await
+    }
+
+    async fn leases(&self) -> Result<Vec<LeaseRecord>, StoreError> {
+        let rows = self.rows(sqlx::query("SELECT * FROM leases WHERE until > clock_timestamp() ORDER BY name")).await?;
+        rows.iter().map(records::lease).collect()
+    }
+
+    fn fenced(&self, fence: &Fence) -> Arc<dyn RunStore> {
+        Arc::new(PostgresStore { fence: Some(Arc::new(fence.clone())), ..self.clone() })
+    }
+}
+
+/// Lets the transaction go on if nobody has taken the lease since, and lets nobody take it before its end.
+pub(super) async fn check(connection: &mut PgConnection, fence: &Fence) -> Result<(), StoreError> {
+    let query = "SELECT epoch FROM leases WHERE name = $1 FOR SHARE";
+    let epoch: Option<i64> = sqlx::query_scalar(query).bind(&fence.name).fetch_optional(connection).await?;
+    match epoch == Some(fence.epoch) {
+        true => Ok(()),
+        false => Err(StoreError::LeaseLost(fence.name.clone())),
+    }
+}
