@@ -131,6 +131,7 @@ fn a_new_machine_does_not_begin_anew_where_a_manifest_is_lost() {
     // Nobody has published what was killed before: the next run is a first one.
     let killed = command(&a, &["run", "orgs"], "shared.uploaded=return").output().unwrap();
     assert!(!killed.status.success());
+    site.expire();
     run_with(&b, &["preview", "orgs"], "").expect(0);
     let run = night(&b, 0);
     assert_eq!(counts(&run), [1, 0, 0, 1]);
