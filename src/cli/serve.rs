@@ -54,7 +54,7 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
     let (signal, hangup) = (Signal::new()?, Hangup::new()?);
     let receiver = bind(args.receiver.unwrap_or(context.settings.receiver.address), "--receiver")?;
     let access = access(context, &args)?;
-    let (_alone, jobs) = jobs::take(context)?;
+    let (_alone, known) = jobs::take(context)?;
     let tls = tls(context)?;
     tokio::spawn(hangup.follow(tls.clone()));
     let admin = bind(args.admin.unwrap_or(context.settings.admin.address), "--admin")?;
@@ -64,7 +64,7 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
     files::warn_if_few(context.settings.receiver.connections);
     // The operator's address ends last: until then it says that the receiver is no longer ready.
     let (stop, stopping) = watch::channel(false);
-    let scheduled = jobs::begin(context, jobs, &store, stopping.clone()).await?;
+    let (door, scheduled) = jobs::begin(context, known, &store, stopping.clone()).await?;
     let (end, ending) = watch::channel(false);
     let settings = &context.settings.receiver;
     let state = ReceiverState::start_with(
@@ -80,7 +80,8 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
         Arc::clone(&context.clock),
         stopping.clone(),
     )
-    .with_writable(state.writable());
+    .with_writable(state.writable())
+    .with_jobs(door);
     let admin_server = Server::new(web::router(admin_state, access), admin_options(), Arc::clone(&context.clock));
     let received = async {
         receiver::serve(receiver, state, server_options(settings), tls, stopping).await;

@@ -23,7 +23,7 @@ mod state;
 pub use keys::{
     EndpointType, Hash, KeyCounts, KeyRecord, KeyStore, KeyUses, PreviousText, SignatureCheck, SignatureScheme,
 };
-pub use fires::{FireRecord, FireState, FireStore};
+pub use fires::{FireCause, FireRecord, FireState, FireStore};
 pub use orgs::{
     FieldTimes, KeyUse, OrgChange, OrgFields, OrgPatch, OrgRecord, OrgStore, OrgUpsert, Patch, TrialStatus,
     UpsertOutcome, Upserted,

@@ -117,3 +117,71 @@ fn what_is_wrong_with_a_schedule_is_said_all_at_once() {
     home.write("jobs/orgs.toml", &std::fs::read_to_string(home.path("jobs/orgs.toml")).unwrap().replace("schedule =", "name = \"orgs\"\n# schedule ="));
     says(&home.run(&["check", "orgs"]).expect(2), &["`depends_on` says nothing without a schedule"]);
 }
+
+/// What the admin API answers: the status and the body.
+fn call(served: &Served, method: &str, path: &str) -> (u16, Value) {
+    let url = format!("http://{}{path}", served.admin);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let answer = reqwest::Client::builder().no_proxy().build().unwrap().request(method.parse().unwrap(), url).send().await.unwrap();
+        (answer.status().as_u16(), serde_json::from_str(&answer.text().await.unwrap()).unwrap())
+    })
+}
+
+#[test]
+fn a_run_is_asked_for_by_the_admin_api() {
+    let destination = Destination::start();
+    let home = home(&destination, "");
+    home.write("jobs/broken.toml", "version = 1\nnonsense = 1\n");
+    destination.set("ws_2", 0);
+    let served = Served::start(&home);
+    // A job without a schedule is a job of this daemon alone, too.
+    let second = home.run(&["serve", "--receiver", "127.0.0.1:0", "--admin", "127.0.0.1:0"]).expect(2);
+    says(&second, &["another daemon serves this home folder"]);
+    for path in ["/api/jobs/gone/run", "/api/v1/jobs/gone/run"] {
+        assert_eq!(call(&served, "POST", path).0, 404);
+    }
+    let (status, refused) = call(&served, "POST", "/api/v1/jobs/broken/run");
+    assert!(status == 409 && refused["error"].as_str().unwrap().contains("nonsense"), "{refused}");
+    let (status, fire) = call(&served, "POST", "/api/jobs/orgs/run");
+    assert_eq!(
+        (status, &fire["job"], &fire["cause"], &fire["state"]),
+        (202, &json!("orgs"), &json!("request"), &json!("running")),
+        "{fire}"
+    );
+    destination.wait_for(2);
+    let (status, refused) = call(&served, "POST", "/api/v1/jobs/orgs/run");
+    assert!(status == 409 && refused["error"].as_str().unwrap().contains("is on since 20"), "{refused}");
+    // It is begun anew after the daemon's end.
+    signal(served.pid(), "KILL");
+    served.wait();
+    destination.clear();
+    let served = Served::start(&home);
+    let told = wait_for(&home, |told| states(told) == ["done"]);
+    assert_eq!((&told["last"][0]["due"], &told["last"][0]["cause"]), (&fire["due"], &json!("request")));
+    let (_, jobs) = call(&served, "GET", "/api/v1/jobs");
+    let names: Vec<&str> = jobs["items"].as_array().unwrap().iter().map(|job| job["job"].as_str().unwrap()).collect();
+    assert_eq!((names, &jobs["next"]), (vec!["broken", "orgs"], &Value::Null));
+    assert!(jobs["items"][0]["faulty"].as_str().unwrap().contains("nonsense"), "{jobs}");
+    let (_, job) = call(&served, "GET", "/api/v1/jobs/orgs");
+    assert_eq!((&job, &job["schedule"], &job["last"]), (&jobs["items"][1], &Value::Null, &told["last"]));
+    says(&home.run(&["schedule"]).expect(1), &["orgs", "request", "done", "broken", "faulty"]);
+    assert_eq!(served.stop(), 0);
+}
+
+#[test]
+fn the_admin_api_tells_when_jobs_run() {
+    let destination = Destination::start();
+    let home = home(&destination, "schedule = \"30 2 1 1 *\"\ntimezone = \"America/New_York\"");
+    let served = Served::start(&home);
+    let (status, job) = call(&served, "GET", "/api/v1/jobs/orgs");
+    assert_eq!((status, &job["schedule"], &job["timezone"]), (200, &json!("30 2 1 1 *"), &json!("America/New_York")));
+    let next = job["next"].as_array().unwrap();
+    let of = |next: &Value, form: &str| next[form].as_str().unwrap().to_owned();
+    assert_eq!(next.len(), 5);
+    assert!(next.iter().all(|next| of(next, "local").ends_with("-01-01T02:30:00-05:00") && of(next, "utc").ends_with("-01-01T07:30:00Z")), "{job}");
+    assert_eq!(job["last"], json!([]));
+    assert_eq!(call(&served, "GET", "/api/v1/jobs/gone").0, 404);
+    assert_eq!(call(&served, "GET", "/api/jobs/orgs/run").0, 405);
+    assert_eq!(served.stop(), 0);
+}

@@ -26,7 +26,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("telemetry", &["config"]),
     ("server", &["clock"]),
     ("receiver", &["clock", "job", "mapping", "server", "store"]),
-    ("web", &["clock", "mapping", "receiver", "server", "store"]),
+    ("web", &["clock", "daemon", "mapping", "receiver", "server", "store"]),
     (
         "pipeline",
         &[

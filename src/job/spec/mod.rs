@@ -88,6 +88,24 @@ pub enum Timing {
     Cron(Box<cron::Schedule>),
     /// At the multiples of a period, counted from 1970-01-01T00:00:00Z; whole seconds, at least one.
     Every(Duration),
+    /// At none: the clock begins nothing.
+    Never,
+}
+
+impl Schedule {
+    /// That of a job which nothing begins by itself.
+    pub fn never(timezone: Tz) -> Self {
+        Schedule {
+            expression: String::new(),
+            timing: Timing::Never,
+            timezone,
+            catch_up: Duration::ZERO,
+            queues: false,
+            jitter: Duration::ZERO,
+            blackout: Vec::new(),
+            depends_on: Vec::new(),
+        }
+    }
 }
 
 /// `[diff]`
