@@ -62,7 +62,13 @@ fn print(told: &[Timetable], count: u32) {
     }
     for fire in lines.iter().flat_map(|line| &line.last).filter(|fire| fire.state != FireState::Running) {
         if let Some(reason) = &fire.reason {
-            crate::say!("{} {}: {}: {}", fire.job, fire.due.format("%Y-%m-%d %H:%M"), fire.state.as_str(), shown(reason));
+            crate::say!(
+                "{} {}: {}: {}",
+                fire.job,
+                fire.due.format("%Y-%m-%d %H:%M"),
+                fire.state.as_str(),
+                shown(reason)
+            );
         }
     }
     if !by_hand.is_empty() {

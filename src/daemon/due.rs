@@ -112,7 +112,9 @@ fn window_end(window: &Blackout, zone: Tz, at: DateTime<Utc>) -> Option<DateTime
         let end: NaiveDateTime = day.and_time(chrono::NaiveTime::MIN)
             + TimeDelta::minutes(i64::from(window.from) + i64::from(window.minutes));
         // Where the clock is put back over the end, it shows the window a second time, and that is a window too.
-        Some(fires::reached(zone, end)).filter(|end| *end > at).or_else(|| zone.from_local_datetime(&end).latest().map(|end| end.with_timezone(&Utc)))
+        Some(fires::reached(zone, end))
+            .filter(|end| *end > at)
+            .or_else(|| zone.from_local_datetime(&end).latest().map(|end| end.with_timezone(&Utc)))
     })
 }
 
@@ -150,7 +152,10 @@ mod tests {
             assert_eq!(step("orgs", &nightly, handled, at(now)), expected, "{now}");
         }
         // A clock that was put back does nothing twice.
-        assert_eq!(step("orgs", &nightly, at("06-15T02:30:00"), at("06-14T02:30:00")), Step::Wait(at("06-16T02:30:00")));
+        assert_eq!(
+            step("orgs", &nightly, at("06-15T02:30:00"), at("06-14T02:30:00")),
+            Step::Wait(at("06-16T02:30:00"))
+        );
         let never = Schedule { catch_up: Duration::ZERO, ..nightly };
         assert_eq!(step("orgs", &never, handled, at("06-15T02:31:00")), run("06-15T02:30:00", 0));
         assert!(matches!(step("orgs", &never, handled, at("06-15T02:31:01")), Step::Miss(_)));
@@ -159,7 +164,10 @@ mod tests {
     #[test]
     fn many_fires_are_one() {
         let second = schedule("* * * * * *", "UTC");
-        assert_eq!(step("orgs", &second, at("01-01T00:00:00"), at("06-15T00:00:00")), run("06-15T00:00:00", MANY as u64));
+        assert_eq!(
+            step("orgs", &second, at("01-01T00:00:00"), at("06-15T00:00:00")),
+            run("06-15T00:00:00", MANY as u64)
+        );
     }
 
     #[test]

@@ -70,7 +70,9 @@ fn ended(report: &RunReport, is_stopping: bool) -> Ended {
     let reason = match (left.is_empty(), stopped) {
         (true, None) => None,
         (_, None) => Some(left.join(", ")),
-        (_, Some(stopped)) => Some(format!("{}; delivery stopped: {}; {}", left.join(", "), stopped.reason, stopped.remedy)),
+        (_, Some(stopped)) => {
+            Some(format!("{}; delivery stopped: {}; {}", left.join(", "), stopped.reason, stopped.remedy))
+        }
     };
     match report.state {
         RunState::Held => Ended::Held(report.held.join("; ")),

@@ -53,7 +53,8 @@ fn days(text: &str) -> Option<[bool; 7]> {
 /// `08:00` to `24:00`.
 fn minutes(text: &str) -> Option<u16> {
     let (hour, minute) = text.trim().split_once(':')?;
-    let number = |text: &str| (text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse::<u16>().ok())?;
+    let number =
+        |text: &str| (text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse::<u16>().ok())?;
     let (hour, minute) = (number(hour)?, number(minute)?);
     let all = hour * 60 + minute;
     (minute < 60 && all <= DAY).then_some(all)
@@ -81,7 +82,18 @@ mod tests {
 
     #[test]
     fn what_is_none_is_refused() {
-        for text in ["", "08:00", "8:00-9:00", "08:00-08:00", "24:00-01:00", "08:60-09:00", "25:00-26:00", "Mo 08:00-09:00", "08:00-09:00 Mon", "-"] {
+        for text in [
+            "",
+            "08:00",
+            "8:00-9:00",
+            "08:00-08:00",
+            "24:00-01:00",
+            "08:60-09:00",
+            "25:00-26:00",
+            "Mo 08:00-09:00",
+            "08:00-09:00 Mon",
+            "-",
+        ] {
             let fault = parse(text).unwrap_err();
             assert!(fault.message.contains(text) && fault.hint.is_some(), "{text}: {fault:?}");
         }

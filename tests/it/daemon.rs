@@ -113,8 +113,25 @@ fn what_is_wrong_with_a_schedule_is_said_all_at_once() {
          blackout = [\"08:00\", \"Mon-Fri 08:00-18:00\"]\ndepends_on = [\"orgs\", \"a\", \"a\"]",
     );
     let said = home.run(&["check", "orgs"]).expect(2);
-    says(&said, &["@every", "did you mean `Europe/Berlin`?", "catch_up", "jitter", "blackout[0]", "depends_on[0]", "cannot wait for itself", "named twice"]);
-    home.write("jobs/orgs.toml", &std::fs::read_to_string(home.path("jobs/orgs.toml")).unwrap().replace("schedule =", "name = \"orgs\"\n# schedule ="));
+    says(
+        &said,
+        &[
+            "@every",
+            "did you mean `Europe/Berlin`?",
+            "catch_up",
+            "jitter",
+            "blackout[0]",
+            "depends_on[0]",
+            "cannot wait for itself",
+            "named twice",
+        ],
+    );
+    home.write(
+        "jobs/orgs.toml",
+        &std::fs::read_to_string(home.path("jobs/orgs.toml"))
+            .unwrap()
+            .replace("schedule =", "name = \"orgs\"\n# schedule ="),
+    );
     says(&home.run(&["check", "orgs"]).expect(2), &["`depends_on` says nothing without a schedule"]);
 }
 
@@ -123,7 +140,14 @@ fn call(served: &Served, method: &str, path: &str) -> (u16, Value) {
     let url = format!("http://{}{path}", served.admin);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let answer = reqwest::Client::builder().no_proxy().build().unwrap().request(method.parse().unwrap(), url).send().await.unwrap();
+        let answer = reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .unwrap()
+            .request(method.parse().unwrap(), url)
+            .send()
+            .await
+            .unwrap();
         (answer.status().as_u16(), serde_json::from_str(&answer.text().await.unwrap()).unwrap())
     })
 }
@@ -179,7 +203,11 @@ fn the_admin_api_tells_when_jobs_run() {
     let next = job["next"].as_array().unwrap();
     let of = |next: &Value, form: &str| next[form].as_str().unwrap().to_owned();
     assert_eq!(next.len(), 5);
-    assert!(next.iter().all(|next| of(next, "local").ends_with("-01-01T02:30:00-05:00") && of(next, "utc").ends_with("-01-01T07:30:00Z")), "{job}");
+    assert!(
+        next.iter().all(|next| of(next, "local").ends_with("-01-01T02:30:00-05:00")
+            && of(next, "utc").ends_with("-01-01T07:30:00Z")),
+        "{job}"
+    );
     assert_eq!(job["last"], json!([]));
     assert_eq!(call(&served, "GET", "/api/v1/jobs/gone").0, 404);
     assert_eq!(call(&served, "GET", "/api/jobs/orgs/run").0, 405);

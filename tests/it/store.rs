@@ -10,8 +10,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use nightmark::receipt::{Counts, Failure, FailureKind, Outcome, Progress, Receipt, Unacknowledged};
 use nightmark::store::sqlite::SqliteStore;
 use nightmark::store::{
-    DestinationRecord, DestinationState, EndpointType, FireStore, KeyCounts, KeyRecord, KeyStore, KeyUses, OrgStore, Past,
-    PreviousText, RefusalChange, RefusalStore, RunRecord, RunState, RunStore, SignatureCheck, SignatureScheme,
+    DestinationRecord, DestinationState, EndpointType, FireStore, KeyCounts, KeyRecord, KeyStore, KeyUses, OrgStore,
+    Past, PreviousText, RefusalChange, RefusalStore, RunRecord, RunState, RunStore, SignatureCheck, SignatureScheme,
     StoreError,
 };
 use serde_json::json;
@@ -416,7 +416,13 @@ async fn sqlite_conforms_and_reopening_keeps_all() {
     let all = async |store: &SqliteStore| {
         let runs = store.runs(None, 100).await.unwrap();
         let progress = store.progress("p1").await.unwrap();
-        (runs, progress, store.keys().await.unwrap(), store.orgs(None, 100).await.unwrap(), store.fires(None, 100).await.unwrap())
+        (
+            runs,
+            progress,
+            store.keys().await.unwrap(),
+            store.orgs(None, 100).await.unwrap(),
+            store.fires(None, 100).await.unwrap(),
+        )
     };
     let before = all(&store).await;
     store.close().await;

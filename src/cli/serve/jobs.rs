@@ -32,7 +32,10 @@ pub(super) fn take(context: &Context) -> anyhow::Result<(Option<Alone>, Vec<Know
     let known = take_over(&[], jobs, &problems);
     let alone = match known.is_empty() {
         true => None,
-        false => Some(Alone::take(context.home.dir(), &format!("process {}, since {}", std::process::id(), context.clock.now()))?),
+        false => Some(Alone::take(
+            context.home.dir(),
+            &format!("process {}, since {}", std::process::id(), context.clock.now()),
+        )?),
     };
     Ok((alone, known))
 }
@@ -58,8 +61,13 @@ pub(super) async fn begin(
         stop: stopping.clone(),
     };
     let work = Arc::new(Runs::new(runner, context.settings.runs.at_once));
+<<<<<<< HEAD
     let jobs = known.iter().filter_map(|one| one.job.clone()).collect();
     let scheduler = Scheduler::new(jobs, Arc::clone(store) as _, Arc::clone(&context.clock), work, holder(context)).await?;
+=======
+    let scheduler =
+        Scheduler::new(jobs, Arc::clone(store) as _, Arc::clone(&context.clock), work, holder(context)).await?;
+>>>>>>> main
     if !context.json && scheduler.jobs() > 0 {
         crate::say!("jobs      {}; when: nightmark schedule", scheduler.jobs());
     }

@@ -68,12 +68,7 @@ fn a_time_that_is_skipped_fires_once_right_after_the_gap() {
 #[test]
 fn a_time_that_is_repeated_fires_the_first_time_only() {
     // New York went from 02:00 back to 01:00 on 2026-11-01, at 06:00 UTC.
-    check(
-        "30 1 * * *",
-        "America/New_York",
-        "2026-11-01T00:00:00Z",
-        &["2026-11-01T05:30:00Z", "2026-11-02T06:30:00Z"],
-    );
+    check("30 1 * * *", "America/New_York", "2026-11-01T00:00:00Z", &["2026-11-01T05:30:00Z", "2026-11-02T06:30:00Z"]);
     // Asked in the second hour, it does not fire again either.
     check("30 1 * * *", "America/New_York", "2026-11-01T06:10:00Z", &["2026-11-02T06:30:00Z"]);
     check("0 * * * *", "America/New_York", "2026-11-01T04:30:00Z", &["2026-11-01T05:00:00Z", "2026-11-01T07:00:00Z"]);
@@ -199,11 +194,14 @@ fn every_change_of_every_clock_is_met_as_by_somebody_who_watches_it() {
         let shown: Vec<_> = changes.iter().chain([&at("2000-01-01T00:00:00Z")]).map(offset).collect();
         zones.entry((changes, shown)).or_insert(zone);
     }
-    let all: Vec<(Tz, DateTime<Utc>)> = zones
-        .iter()
-        .flat_map(|((changes, _), zone)| changes.iter().map(|change| (*zone, *change)))
-        .collect();
-    assert!(TZ_VARIANTS.len() > 500 && zones.len() > 150 && all.len() > 5_000, "{} zones, {} changes", zones.len(), all.len());
+    let all: Vec<(Tz, DateTime<Utc>)> =
+        zones.iter().flat_map(|((changes, _), zone)| changes.iter().map(|change| (*zone, *change))).collect();
+    assert!(
+        TZ_VARIANTS.len() > 500 && zones.len() > 150 && all.len() > 5_000,
+        "{} zones, {} changes",
+        zones.len(),
+        all.len()
+    );
     let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::default() });
     for (zone, change) in all {
         let crontab = crontabs().new_tree(&mut runner).unwrap().current();
@@ -219,7 +217,12 @@ fn check_watched(crontab: &Crontab, zone: Tz, from: DateTime<Utc>, minutes: i64)
     let fires: Vec<_> = upcoming(&schedule, from).take_while(|at| *at <= until).collect();
     let expected = watched(crontab, zone, from, minutes);
     assert_eq!(fires, expected, "{} in {zone} from {from}", schedule.expression);
-    assert_eq!(last(&schedule, from, until), expected.last().copied(), "{} in {zone} until {until}", schedule.expression);
+    assert_eq!(
+        last(&schedule, from, until),
+        expected.last().copied(),
+        "{} in {zone} until {until}",
+        schedule.expression
+    );
 }
 
 proptest! {

@@ -97,8 +97,14 @@ impl Place {
     }
 
     async fn daemon(&self) -> Scheduler {
+<<<<<<< HEAD
         let (store, clock, work) = (Arc::clone(&self.store) as _, Arc::clone(&self.clock) as _, Arc::clone(&self.work) as _);
         Scheduler::new(self.jobs.iter().cloned().map(Arc::new).collect(), store, clock, work, "here".to_owned()).await.unwrap()
+=======
+        let (store, clock, work) =
+            (Arc::clone(&self.store) as _, Arc::clone(&self.clock) as _, Arc::clone(&self.work) as _);
+        Scheduler::new(self.jobs.clone(), store, clock, work, "here".to_owned()).await.unwrap()
+>>>>>>> main
     }
 
     /// Goes to this time as the daemon would, from one thing to do to the next. Returns which runs began.
@@ -256,7 +262,8 @@ async fn a_run_that_was_cut_off_is_begun_anew_by_the_next_daemon() {
     daemon.tick().await.unwrap();
     daemon.wait().await;
     drop(daemon);
-    let (store, clock, work) = (Arc::clone(&place.store) as _, Arc::clone(&place.clock) as _, Arc::clone(&place.work) as _);
+    let (store, clock, work) =
+        (Arc::clone(&place.store) as _, Arc::clone(&place.clock) as _, Arc::clone(&place.work) as _);
     place.work.take();
     let mut other = Scheduler::new(place.jobs.iter().cloned().map(Arc::new).collect(), store, clock, work, "elsewhere".to_owned()).await.unwrap();
     assert_eq!(place.until(&mut other, "06-17T03:00:00").await, Vec::<String>::new());
@@ -265,7 +272,10 @@ async fn a_run_that_was_cut_off_is_begun_anew_by_the_next_daemon() {
     let mut daemon = place.daemon().await;
     assert_eq!(place.until(&mut daemon, "06-18T02:32:00").await, ["orgs"]);
     let fires = place.fires("orgs").await;
-    assert_eq!(fires[fires.len() - 2..], [fire("06-17T02:30:00", FireState::Failed, 0), fire("06-18T02:30:00", FireState::Done, 0)]);
+    assert_eq!(
+        fires[fires.len() - 2..],
+        [fire("06-17T02:30:00", FireState::Failed, 0), fire("06-18T02:30:00", FireState::Done, 0)]
+    );
 }
 
 #[tokio::test]
@@ -283,7 +293,12 @@ async fn a_job_waits_for_those_it_depends_on() {
     assert_eq!(place.until(&mut daemon, "06-16T06:00:00").await, Vec::<String>::new());
     let skipped = place.store.fires(Some("teams"), 1).await.unwrap().remove(0);
     assert_eq!(skipped.state, FireState::Skipped);
-    assert!(skipped.reason.unwrap().contains("it depends on job `orgs`, whose fire of 2026-06-16 02:30:00 UTC was not done"));
+    assert!(
+        skipped
+            .reason
+            .unwrap()
+            .contains("it depends on job `orgs`, whose fire of 2026-06-16 02:30:00 UTC was not done")
+    );
     // Late, it is waited for.
     drop(daemon);
     place.clock.to(at("06-17T04:00:00"));
@@ -311,7 +326,10 @@ async fn a_year(mut rng: StdRng) {
     let jobs = [
         ("nightly", "schedule = \"30 2 * * *\"\ntimezone = \"America/New_York\""),
         ("often", "schedule = \"0 */6 * * *\"\ntimezone = \"Europe/Berlin\"\ncatch_up = \"1h\"\njitter = \"10m\""),
-        ("weekly", "schedule = \"15 1 * * SUN\"\ntimezone = \"Australia/Lord_Howe\"\ncatch_up = \"24h\"\nblackout = [\"Sun 00:00-02:00\"]"),
+        (
+            "weekly",
+            "schedule = \"15 1 * * SUN\"\ntimezone = \"Australia/Lord_Howe\"\ncatch_up = \"24h\"\nblackout = [\"Sun 00:00-02:00\"]",
+        ),
     ];
     let place = Place::new("01-01T00:00:00", &jobs).await;
     // What is older than 400 days is forgotten.

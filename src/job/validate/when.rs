@@ -34,7 +34,16 @@ pub(super) fn check(doc: &mut Document<'_>, zone: Option<Tz>, name: Option<&str>
     }
     let (Some(expression), Some(timing)) = (expression, timing?) else { return unscheduled(doc) };
     let (timezone, blackout, depends_on) = (zone?, blackout?, depends_on?);
-    Some(Some(Schedule { expression, timing, timezone, catch_up: catch_up?, queues, jitter: jitter?, blackout, depends_on }))
+    Some(Some(Schedule {
+        expression,
+        timing,
+        timezone,
+        catch_up: catch_up?,
+        queues,
+        jitter: jitter?,
+        blackout,
+        depends_on,
+    }))
 }
 
 /// What is about a schedule is a mistake where there is none.

@@ -42,7 +42,8 @@ pub async fn conform(store: &impl FireStore) {
     first.holder = "process 8".to_owned();
     first.seen = Some("{\"files\":\"a\"}".to_owned());
     assert!(store.end_fire(&first).await.unwrap());
-    let ended = FireRecord { state: FireState::Failed, ended_at: Some(at(1010)), reason: Some("no disk".into()), ..first };
+    let ended =
+        FireRecord { state: FireState::Failed, ended_at: Some(at(1010)), reason: Some("no disk".into()), ..first };
     assert!(store.end_fire(&ended).await.unwrap());
     assert!(!store.end_fire(&FireRecord { state: FireState::Done, ..ended.clone() }).await.unwrap());
     assert!(!store.end_fire(&fire("fj3", 1000)).await.unwrap(), "it was never claimed");
@@ -52,7 +53,12 @@ pub async fn conform(store: &impl FireStore) {
     let asked = FireRecord { state: FireState::Waiting, cause: FireCause::Request, ..fire("fj5", 10) };
     assert!(store.claim_fire(&asked).await.unwrap());
     let begun = FireRecord { state: FireState::Running, claimed_at: at(20), ..asked };
-    assert!(store.end_fire(&FireRecord { cause: FireCause::File, origin: Some("x".into()), ..begun.clone() }).await.unwrap());
+    assert!(
+        store
+            .end_fire(&FireRecord { cause: FireCause::File, origin: Some("x".into()), ..begun.clone() })
+            .await
+            .unwrap()
+    );
     assert_eq!(store.fires(Some("fj5"), 10).await.unwrap(), [begun]);
     for (number, cause) in FireCause::ALL.into_iter().enumerate() {
         let origin = (number > 0).then(|| format!("file {number}"));
