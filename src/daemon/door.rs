@@ -71,7 +71,12 @@ impl Door {
     ///
     /// # Errors
     /// A store that cannot be read.
-    pub async fn jobs(&self, after: Option<&str>, limit: usize, fires: (usize, u32)) -> Result<Vec<Timetable>, StoreError> {
+    pub async fn jobs(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+        fires: (usize, u32),
+    ) -> Result<Vec<Timetable>, StoreError> {
         let known = self.known.borrow().clone();
         let is_behind = |one: &&Known| after.is_none_or(|after| one.name.as_str() > after);
         let mut told = Vec::new();
@@ -98,7 +103,12 @@ impl Door {
     /// # Errors
     /// No run begins.
     pub async fn run_now(&self, job: &str) -> Result<FireRecord, Refused> {
-        let faulty = self.known.borrow().iter().find(|one| one.name == job && one.job.is_none()).and_then(|one| one.faulty.clone());
+        let faulty = self
+            .known
+            .borrow()
+            .iter()
+            .find(|one| one.name == job && one.job.is_none())
+            .and_then(|one| one.faulty.clone());
         if let Some(reason) = faulty {
             return Err(Refused::Faulty(reason));
         }

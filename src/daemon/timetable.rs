@@ -114,9 +114,13 @@ pub async fn timetable(
     Ok(Timetable {
         job: known.name.clone(),
         file: known.file.display().to_string(),
-        schedule: schedule.filter(|schedule| !matches!(schedule.timing, Timing::Never)).map(|schedule| schedule.expression.trim().to_owned()),
+        schedule: schedule
+            .filter(|schedule| !matches!(schedule.timing, Timing::Never))
+            .map(|schedule| schedule.expression.trim().to_owned()),
         timezone: schedule.map(|schedule| schedule.timezone.name().to_owned()),
-        next: schedule.map(|schedule| fires::upcoming(schedule, now).take(next).map(told).collect()).unwrap_or_default(),
+        next: schedule
+            .map(|schedule| fires::upcoming(schedule, now).take(next).map(told).collect())
+            .unwrap_or_default(),
         last: match store {
             Some(store) => store.fires(Some(&known.name), last).await?,
             None => Vec::new(),
@@ -145,12 +149,19 @@ mod tests {
 
     /// Of each job: its name, its file, whether something of it is in force, what is wrong.
     fn told(known: &[Known]) -> Vec<(&str, &str, bool, Option<&str>)> {
-        known.iter().map(|one| (one.name.as_str(), one.file.to_str().unwrap(), one.job.is_some(), one.faulty.as_deref())).collect()
+        known
+            .iter()
+            .map(|one| (one.name.as_str(), one.file.to_str().unwrap(), one.job.is_some(), one.faulty.as_deref()))
+            .collect()
     }
 
     #[test]
     fn a_file_with_mistakes_leaves_what_was_in_force() {
-        let before = take_over(&[], vec![job_of("a", "jobs/a.toml"), job_of("b", "jobs/x.toml")], &[problem("jobs/c.toml", "no")]);
+        let before = take_over(
+            &[],
+            vec![job_of("a", "jobs/a.toml"), job_of("b", "jobs/x.toml")],
+            &[problem("jobs/c.toml", "no")],
+        );
         let c = ("c", "jobs/c.toml", false, Some("jobs/c.toml: no"));
         assert_eq!(told(&before), [("a", "jobs/a.toml", true, None), ("b", "jobs/x.toml", true, None), c]);
         // `b` is broken, `a` is gone, `c` is mended.

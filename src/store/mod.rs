@@ -20,10 +20,10 @@ mod schema;
 pub mod sqlite;
 mod state;
 
+pub use fires::{FireCause, FireRecord, FireState, FireStore};
 pub use keys::{
     EndpointType, Hash, KeyCounts, KeyRecord, KeyStore, KeyUses, PreviousText, SignatureCheck, SignatureScheme,
 };
-pub use fires::{FireCause, FireRecord, FireState, FireStore};
 pub use orgs::{
     FieldTimes, KeyUse, OrgChange, OrgFields, OrgPatch, OrgRecord, OrgStore, OrgUpsert, Patch, TrialStatus,
     UpsertOutcome, Upserted,

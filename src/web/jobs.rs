@@ -87,10 +87,14 @@ impl From<Refused> for ApiError {
     fn from(refused: Refused) -> ApiError {
         match refused {
             Refused::Unknown => unknown(),
-            Refused::Faulty(reason) => ApiError::Conflict(format!("The job's file has mistakes, and nothing of it is in force: {reason}")),
+            Refused::Faulty(reason) => {
+                ApiError::Conflict(format!("The job's file has mistakes, and nothing of it is in force: {reason}"))
+            }
             Refused::Running { since } => {
                 let since = since.to_rfc3339_opts(SecondsFormat::Secs, true);
-                ApiError::Conflict(format!("A run of the job is on since {since}; with overlap = \"queue\" another would wait for its end"))
+                ApiError::Conflict(format!(
+                    "A run of the job is on since {since}; with overlap = \"queue\" another would wait for its end"
+                ))
             }
             Refused::Stopping => ApiError::Stopping,
             Refused::Store(error) => error.into(),

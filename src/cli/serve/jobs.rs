@@ -61,13 +61,9 @@ pub(super) async fn begin(
         stop: stopping.clone(),
     };
     let work = Arc::new(Runs::new(runner, context.settings.runs.at_once));
-<<<<<<< HEAD
     let jobs = known.iter().filter_map(|one| one.job.clone()).collect();
-    let scheduler = Scheduler::new(jobs, Arc::clone(store) as _, Arc::clone(&context.clock), work, holder(context)).await?;
-=======
     let scheduler =
         Scheduler::new(jobs, Arc::clone(store) as _, Arc::clone(&context.clock), work, holder(context)).await?;
->>>>>>> main
     if !context.json && scheduler.jobs() > 0 {
         crate::say!("jobs      {}; when: nightmark schedule", scheduler.jobs());
     }

@@ -41,16 +41,16 @@ impl Scheduler {
                 self.pass_over(name, due, FireState::Skipped, reason).await
             }
             Step::Run(due) => match self.waits_for(watched, due.at) {
-                Some(_) => Ok(Looked::Wait(Some(due::deadline(name, &watched.schedule, due.at) + TimeDelta::seconds(1)))),
+                Some(_) => {
+                    Ok(Looked::Wait(Some(due::deadline(name, &watched.schedule, due.at) + TimeDelta::seconds(1))))
+                }
                 None => self.begin(name, due).await,
             },
             Step::Miss(due) => {
                 let waited = self.waits_for(watched, due.at).filter(|_| !is_on);
                 let (state, reason) = match waited {
                     Some(reason) => (FireState::Skipped, reason),
-                    None if is_on => {
-                        (FireState::Skipped, "the job's run before it was on for too long".to_owned())
-                    }
+                    None if is_on => (FireState::Skipped, "the job's run before it was on for too long".to_owned()),
                     None => (FireState::Missed, "no daemon was there until it was too late (catch_up)".to_owned()),
                 };
                 self.pass_over(name, due, state, reason).await
@@ -122,7 +122,13 @@ impl Scheduler {
         Ok(Looked::Again)
     }
 
-    async fn pass_over(&mut self, name: &str, due: Due, state: FireState, reason: String) -> Result<Looked, StoreError> {
+    async fn pass_over(
+        &mut self,
+        name: &str,
+        due: Due,
+        state: FireState,
+        reason: String,
+    ) -> Result<Looked, StoreError> {
         tracing::warn!(job = name, due = %due.at, state = state.as_str(), reason, "schedules: no run");
         self.store.claim_fire(&self.fire(name, due.into(), state, Some(reason))).await?;
         self.watch(name, |watched| watched.handled = due.at);

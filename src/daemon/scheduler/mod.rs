@@ -87,7 +87,16 @@ impl Scheduler {
             watched.insert(job.name.clone(), Watched::load(job, &*store, &holder, now).await?);
         }
         store.forget_fires(now - KEPT).await?;
-        Ok(Scheduler { store, clock, work, holder, jobs: watched, on: BTreeMap::new(), running: JoinSet::new(), unwritten: Vec::new() })
+        Ok(Scheduler {
+            store,
+            clock,
+            work,
+            holder,
+            jobs: watched,
+            on: BTreeMap::new(),
+            running: JoinSet::new(),
+            unwritten: Vec::new(),
+        })
     }
 
     /// How many jobs there are.

@@ -43,7 +43,8 @@ impl Scheduler {
     async fn claim_now(&self, name: &str, state: FireState) -> Result<FireRecord, StoreError> {
         // As the store keeps it.
         let due = self.clock.now().trunc_subsecs(6);
-        let mut fire = self.fire(name, Begins { due, collapsed: 0, cause: FireCause::Request, origin: None }, state, None);
+        let mut fire =
+            self.fire(name, Begins { due, collapsed: 0, cause: FireCause::Request, origin: None }, state, None);
         while !self.store.claim_fire(&fire).await? {
             fire.due += TimeDelta::microseconds(1);
         }

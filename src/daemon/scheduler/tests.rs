@@ -97,14 +97,11 @@ impl Place {
     }
 
     async fn daemon(&self) -> Scheduler {
-<<<<<<< HEAD
-        let (store, clock, work) = (Arc::clone(&self.store) as _, Arc::clone(&self.clock) as _, Arc::clone(&self.work) as _);
-        Scheduler::new(self.jobs.iter().cloned().map(Arc::new).collect(), store, clock, work, "here".to_owned()).await.unwrap()
-=======
         let (store, clock, work) =
             (Arc::clone(&self.store) as _, Arc::clone(&self.clock) as _, Arc::clone(&self.work) as _);
-        Scheduler::new(self.jobs.clone(), store, clock, work, "here".to_owned()).await.unwrap()
->>>>>>> main
+        Scheduler::new(self.jobs.iter().cloned().map(Arc::new).collect(), store, clock, work, "here".to_owned())
+            .await
+            .unwrap()
     }
 
     /// Goes to this time as the daemon would, from one thing to do to the next. Returns which runs began.
@@ -265,7 +262,10 @@ async fn a_run_that_was_cut_off_is_begun_anew_by_the_next_daemon() {
     let (store, clock, work) =
         (Arc::clone(&place.store) as _, Arc::clone(&place.clock) as _, Arc::clone(&place.work) as _);
     place.work.take();
-    let mut other = Scheduler::new(place.jobs.iter().cloned().map(Arc::new).collect(), store, clock, work, "elsewhere".to_owned()).await.unwrap();
+    let mut other =
+        Scheduler::new(place.jobs.iter().cloned().map(Arc::new).collect(), store, clock, work, "elsewhere".to_owned())
+            .await
+            .unwrap();
     assert_eq!(place.until(&mut other, "06-17T03:00:00").await, Vec::<String>::new());
     // A later fire takes over what was cut off.
     place.clock.to(at("06-18T02:31:00"));
@@ -464,7 +464,8 @@ async fn a_run_that_is_asked_for_begins_at_once_and_once() {
     drop(daemon);
     let mut daemon = place.daemon().await;
     assert_eq!(place.until(&mut daemon, "06-15T03:00:00").await, ["hand", "orgs", "teams"]);
-    let causes: Vec<FireCause> = place.store.fires(Some("orgs"), 9).await.unwrap().iter().map(|fire| fire.cause).collect();
+    let causes: Vec<FireCause> =
+        place.store.fires(Some("orgs"), 9).await.unwrap().iter().map(|fire| fire.cause).collect();
     assert_eq!(causes, [FireCause::Schedule, FireCause::Request]);
 }
 
@@ -485,7 +486,11 @@ async fn what_was_asked_for_outlives_its_daemon() {
     let mut daemon = place.daemon().await;
     assert_eq!(place.until(&mut daemon, "06-15T01:30:00").await, ["hand", "teams", "teams"]);
     for job in ["hand", "teams"] {
-        assert!(place.fires(job).await.iter().all(|(_, state, _)| *state == FireState::Done), "{:?}", place.fires(job).await);
+        assert!(
+            place.fires(job).await.iter().all(|(_, state, _)| *state == FireState::Done),
+            "{:?}",
+            place.fires(job).await
+        );
     }
     let mut daemon = place.daemon().await;
     assert_eq!(place.until(&mut daemon, "06-15T02:00:00").await, Vec::<String>::new());
@@ -503,7 +508,8 @@ async fn a_door_leads_to_the_scheduler_until_it_stops() {
     let place = Place::new("06-15T00:00:00", &[("hand", "")]).await;
     let known = crate::daemon::timetable::take_over(&[], place.jobs.clone(), &[]);
     let (_knows, known) = watch::channel(known);
-    let (door, orders) = crate::daemon::door::Door::new(known, Arc::clone(&place.store) as _, Arc::clone(&place.clock) as _);
+    let (door, orders) =
+        crate::daemon::door::Door::new(known, Arc::clone(&place.store) as _, Arc::clone(&place.clock) as _);
     let (stop, stopping) = watch::channel(false);
     let running = tokio::spawn(place.daemon().await.run(stopping, orders));
     let fire = door.run_now("hand").await.unwrap();
