@@ -2,6 +2,8 @@
 
 use crate::support::{Destination, Home, Served, job_file, says, signal};
 use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 /// A home whose job fires at each second of the minutes that `minutes` names.
@@ -137,19 +139,14 @@ fn what_is_wrong_with_a_schedule_is_said_all_at_once() {
 
 /// What the admin API answers: the status and the body.
 fn call(served: &Served, method: &str, path: &str) -> (u16, Value) {
-    let url = format!("http://{}{path}", served.admin);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let answer = reqwest::Client::builder()
-            .no_proxy()
-            .build()
-            .unwrap()
-            .request(method.parse().unwrap(), url)
-            .send()
-            .await
-            .unwrap();
-        (answer.status().as_u16(), serde_json::from_str(&answer.text().await.unwrap()).unwrap())
-    })
+    let mut connection = TcpStream::connect(&served.admin).unwrap();
+    let request = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", served.admin);
+    connection.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}")))
 }
 
 #[test]
