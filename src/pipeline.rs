@@ -15,6 +15,7 @@ mod course;
 mod explain;
 mod extract;
 mod faults;
+mod look;
 mod messages;
 mod outbox;
 mod peeked;
@@ -37,6 +38,7 @@ mod whole;
 
 pub use bodies::Bodies;
 pub use explain::{Explained, ExplainedColumn, Fate, Position, explain};
+pub use look::{Looked, look};
 pub use pinning::{PinnedColumn, Pinning, Standing, accept as accept_schema, pinning};
 pub use plan::{Purpose, Resources, plan_blocking};
 pub use planned::{PlanInput, Planned};

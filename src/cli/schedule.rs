@@ -53,7 +53,7 @@ async fn told(context: &Context, known: &[Known], count: u32) -> anyhow::Result<
 fn print(told: &[Timetable], count: u32) {
     // Of what nothing begins by itself, and nobody has begun, there is nothing to tell.
     let (lines, by_hand): (Vec<_>, Vec<_>) =
-        told.iter().partition(|line| line.schedule.is_some() || !line.last.is_empty() || line.faulty.is_some());
+        told.iter().partition(|line| is_begun(line) || !line.last.is_empty() || line.faulty.is_some());
     let mut out = table(&["job", "schedule", "next (local)", "next (UTC)", "last due (UTC)", "by", "state"]);
     lines.iter().for_each(|line| (0..count as usize).for_each(|row| add(&mut out, line, row)));
     match lines.as_slice() {
@@ -93,11 +93,28 @@ fn add(out: &mut comfy_table::Table, line: &Timetable, row: usize) {
     let by = |cause: FireCause| cause.as_str().to_owned();
     out.add_row([
         name(&line.job),
-        name(line.schedule.as_deref().unwrap_or(if line.faulty.is_some() { "faulty" } else { "-" })),
+        name(&begins(line)),
         next.map_or_else(none, |next| local(next.utc)),
         next.map_or_else(none, |next| utc(next.utc)),
         last.map_or_else(none, |fire| utc(fire.due)),
         last.map_or_else(none, |fire| by(fire.cause)),
         last.map_or_else(none, |fire| fire.state.as_str().to_owned()),
     ]);
+}
+
+/// Whether anything begins the job by itself.
+fn is_begun(line: &Timetable) -> bool {
+    line.schedule.is_some() || line.on_file.is_some() || !line.run_after.is_empty()
+}
+
+/// What begins it, in words.
+fn begins(line: &Timetable) -> String {
+    let file = line.on_file.map(|every| format!("new files ({every} s)"));
+    let after = (!line.run_after.is_empty()).then(|| format!("after {}", line.run_after.join(", ")));
+    let all: Vec<String> = line.schedule.iter().cloned().chain(file).chain(after).collect();
+    match (all.is_empty(), &line.faulty) {
+        (true, Some(_)) => "faulty".to_owned(),
+        (true, None) => "-".to_owned(),
+        (false, _) => all.join("; "),
+    }
 }

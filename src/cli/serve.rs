@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// How often the certificate's files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -54,9 +54,10 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
     let (signal, hangup) = (Signal::new()?, Hangup::new()?);
     let receiver = bind(args.receiver.unwrap_or(context.settings.receiver.address), "--receiver")?;
     let access = access(context, &args)?;
-    let (_alone, known) = jobs::take(context)?;
+    let jobs = jobs::take(context)?;
     let tls = tls(context)?;
-    tokio::spawn(hangup.follow(tls.clone()));
+    let at_once = Arc::new(Notify::new());
+    tokio::spawn(hangup.follow(Arc::clone(&at_once), tls.clone()));
     let admin = bind(args.admin.unwrap_or(context.settings.admin.address), "--admin")?;
     let store = context.store().await?;
     announce(context, &args, tls.is_some(), receiver.local_addr()?, admin.local_addr()?)?;
@@ -64,7 +65,7 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
     files::warn_if_few(context.settings.receiver.connections);
     // The operator's address ends last: until then it says that the receiver is no longer ready.
     let (stop, stopping) = watch::channel(false);
-    let (door, scheduled) = jobs::begin(context, known, &store, stopping.clone()).await?;
+    let (door, scheduled) = jobs::begin(context, jobs, &store, at_once, stopping.clone()).await?;
     let (end, ending) = watch::channel(false);
     let settings = &context.settings.receiver;
     let state = ReceiverState::start_with(

@@ -4,6 +4,7 @@
 
 use super::timetable::{Known, Timetable, timetable};
 use crate::clock::Clock;
+use crate::job::spec::Job;
 use crate::store::{FireRecord, FireStore, StoreError};
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
@@ -21,6 +22,13 @@ pub enum Order {
         job: String,
         /// Told what became of it.
         answer: oneshot::Sender<Result<FireRecord, Refused>>,
+    },
+    /// Take over these jobs in place of those before.
+    Replace {
+        /// All of them.
+        jobs: Vec<Arc<Job>>,
+        /// Told once they are in force.
+        answer: oneshot::Sender<Result<(), StoreError>>,
     },
 }
 
@@ -116,6 +124,16 @@ impl Door {
         let order = Order::Run { job: job.to_owned(), answer };
         self.orders.send(order).await.map_err(|_| Refused::Stopping)?;
         told.await.unwrap_or(Err(Refused::Stopping))
+    }
+
+    /// Has these jobs take over.
+    ///
+    /// # Errors
+    /// The jobs before stay in force.
+    pub(super) async fn replace(&self, jobs: Vec<Arc<Job>>) -> Result<(), Refused> {
+        let (answer, told) = oneshot::channel();
+        self.orders.send(Order::Replace { jobs, answer }).await.map_err(|_| Refused::Stopping)?;
+        Ok(told.await.map_err(|_| Refused::Stopping)??)
     }
 }
 

@@ -3,6 +3,8 @@
 //! In: job files as they were read, the store's memory of fires. Out: [`Known`] jobs, a [`Timetable`] for each.
 
 use super::fires;
+use crate::job::circles::{self, circles};
+use crate::job::load::run_after;
 use crate::job::problem::Problem;
 use crate::job::spec::{Job, Timing};
 use crate::store::{FireRecord, FireStore, StoreError};
@@ -33,7 +35,9 @@ pub fn take_over(before: &[Known], jobs: Vec<Job>, problems: &[Problem]) -> Vec<
     let mut known = BTreeMap::new();
     for job in jobs {
         let (name, file) = (job.name.clone(), job.file.clone());
-        known.insert(name.clone(), Known { name, file, job: Some(Arc::new(job)), faulty: None });
+        let same = before.iter().filter_map(|one| one.job.as_ref()).find(|one| is_same(one, &job)).cloned();
+        let job = same.unwrap_or_else(|| Arc::new(job));
+        known.insert(name.clone(), Known { name, file, job: Some(job), faulty: None });
     }
     for (file, reason) in by_file(problems) {
         let is_job = file.extension().is_some_and(|extension| extension == "toml");
@@ -49,7 +53,35 @@ pub fn take_over(before: &[Known], jobs: Vec<Job>, problems: &[Problem]) -> Vec<
             known.insert(name.clone(), Known { name, job, ..one });
         }
     }
+    without_circles(before, &mut known);
     known.into_values().collect()
+}
+
+/// Whether they are one job, of one file, that was read twice. What a job is made of shows all that it says, and names of secrets in place of them.
+fn is_same(one: &Job, other: &Job) -> bool {
+    format!("{one:?}") == format!("{other:?}")
+}
+
+/// Together with versions that stay in force, sound files may make a circle: then those that are new give way.
+fn without_circles(before: &[Known], known: &mut BTreeMap<String, Known>) {
+    loop {
+        let jobs = known.values().filter_map(|one| one.job.as_deref());
+        let found = circles(&jobs.map(|job| (job.name.as_str(), run_after(job))).collect());
+        let mut gave_way = false;
+        for (name, way) in found {
+            let Some(one) = known.get_mut(&name) else { continue };
+            let old = before.iter().find(|old| old.name == name).and_then(|old| old.job.clone());
+            let is_new = !matches!((&old, &one.job), (Some(old), Some(job)) if Arc::ptr_eq(old, job));
+            if is_new {
+                gave_way = true;
+                (one.job, one.faulty) =
+                    (old, Some(format!("{}: run_after: {}", one.file.display(), circles::told(&way))));
+            }
+        }
+        if !gave_way {
+            return;
+        }
+    }
 }
 
 fn by_file(problems: &[Problem]) -> BTreeMap<PathBuf, String> {
@@ -77,6 +109,10 @@ pub struct Timetable {
     pub file: String,
     /// Its schedule as written; `null`: the clock does not begin it.
     pub schedule: Option<String>,
+    /// How often it is looked for a new extract, in seconds; `null`: not at all.
+    pub on_file: Option<u64>,
+    /// Jobs whose success begins a run.
+    pub run_after: Vec<String>,
     /// The IANA zone of the schedule.
     pub timezone: Option<String>,
     /// When its schedule fires next, the first first.
@@ -117,6 +153,8 @@ pub async fn timetable(
         schedule: schedule
             .filter(|schedule| !matches!(schedule.timing, Timing::Never))
             .map(|schedule| schedule.expression.trim().to_owned()),
+        on_file: schedule.and_then(|schedule| schedule.on_file).map(|every| every.as_secs()),
+        run_after: schedule.map(|schedule| schedule.run_after.clone()).unwrap_or_default(),
         timezone: schedule.map(|schedule| schedule.timezone.name().to_owned()),
         next: schedule
             .map(|schedule| fires::upcoming(schedule, now).take(next).map(told).collect())

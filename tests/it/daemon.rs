@@ -210,3 +210,125 @@ fn the_admin_api_tells_when_jobs_run() {
     assert_eq!(call(&served, "GET", "/api/jobs/orgs/run").0, 405);
     assert_eq!(served.stop(), 0);
 }
+
+/// What the admin API says of a job, once it is as it should be. The bound is there only so that a broken build ends.
+#[track_caller]
+fn wait_for_job(served: &Served, job: &str, what: impl Fn(u16, &Value) -> bool) -> Value {
+    let began = Instant::now();
+    loop {
+        let (status, told) = call(served, "GET", &format!("/api/v1/jobs/{job}"));
+        if what(status, &told) {
+            return told;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "{status}: {told}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_new_file_and_another_jobs_success_begin_runs() {
+    let destination = Destination::start();
+    let home = home(&destination, "on_file = \"1s\"");
+    let after = std::fs::read_to_string(home.path("jobs/orgs.toml")).unwrap();
+    home.write("jobs/teams.toml", &after.replace("on_file = \"1s\"", "run_after = [\"orgs\"]"));
+    let served = Served::start(&home);
+    wait_for_job(&served, "teams", |_, told| states(told) == ["done"]);
+    assert_eq!(destination.take_orgs(), ["ws_1", "ws_1", "ws_2", "ws_2"]);
+    // A restart begins neither again; a new file does, and the first is put down as what the second came after.
+    assert_eq!(served.stop(), 0);
+    home.write("orgs.csv.new", "workspace_id,plan_id\nws_1,pro\nws_2,free\n");
+    let served = Served::start(&home);
+    std::fs::rename(home.path("orgs.csv.new"), home.path("orgs.csv")).unwrap();
+    let told = wait_for_job(&served, "teams", |_, told| states(told) == ["done", "done"]);
+    assert_eq!((&told["last"][0]["cause"], &told["last"][0]["origin"]), (&json!("job"), &json!("orgs")));
+    assert_eq!(destination.take_orgs(), ["ws_1", "ws_1"]);
+    let orgs = call(&served, "GET", "/api/v1/jobs/orgs").1;
+    assert_eq!(states(&orgs), ["done", "done"]);
+    assert!(
+        orgs["last"][0]["cause"] == "file" && orgs["last"][0]["origin"].as_str().unwrap().ends_with("orgs.csv"),
+        "{orgs}"
+    );
+    says(&home.run(&["schedule"]).expect(0), &["new files (1 s)", "after orgs", "file", "job"]);
+    assert_eq!(served.stop(), 0);
+}
+
+#[test]
+fn job_files_are_read_again_while_the_daemon_runs() {
+    let destination = Destination::start();
+    let home = home(&destination, "schedule = \"30 2 1 1 *\"");
+    let file = std::fs::read_to_string(home.path("jobs/orgs.toml")).unwrap();
+    std::fs::remove_file(home.path("jobs/orgs.toml")).unwrap();
+    // At first there is no job, so that there may be other daemons.
+    let served = Served::start(&home);
+    home.write("jobs/orgs.toml", &file);
+    wait_for_job(&served, "orgs", |status, told| status == 200 && told["schedule"] == "30 2 1 1 *");
+    let second = home.run(&["serve", "--receiver", "127.0.0.1:0", "--admin", "127.0.0.1:0"]).expect(2);
+    says(&second, &["another daemon serves this home folder"]);
+    // With mistakes, the version before goes on.
+    home.write("jobs/orgs.toml", &file.replace("version = 1", "version = 1\nnonsense = 1"));
+    let told = wait_for_job(&served, "orgs", |_, told| !told["faulty"].is_null());
+    assert!(told["faulty"].as_str().unwrap().contains("nonsense") && told["schedule"] == "30 2 1 1 *", "{told}");
+    assert!(home.log().contains("job.faulty"), "{}", home.log());
+    assert_eq!(call(&served, "POST", "/api/v1/jobs/orgs/run").0, 202);
+    wait_for_job(&served, "orgs", |_, told| states(told) == ["done"]);
+    assert_eq!(destination.take_orgs(), ["ws_1", "ws_2"]);
+    // Mended, and told so by a signal.
+    home.write("jobs/orgs.toml", &file.replace("30 2 1 1 *", "30 4 1 1 *"));
+    signal(served.pid(), "HUP");
+    wait_for_job(&served, "orgs", |_, told| told["faulty"].is_null() && told["schedule"] == "30 4 1 1 *");
+    // Jobs that would begin each other for ever are not taken.
+    home.write("jobs/teams.toml", &file.replace("schedule = \"30 2 1 1 *\"", "run_after = [\"orgs\"]"));
+    wait_for_job(&served, "teams", |status, _| status == 200);
+    home.write("jobs/orgs.toml", &file.replace("schedule = \"30 2 1 1 *\"", "run_after = [\"teams\"]"));
+    let told = wait_for_job(&served, "orgs", |_, told| !told["faulty"].is_null());
+    assert!(
+        told["faulty"].as_str().unwrap().contains("`orgs` runs after `teams`, `teams` runs after `orgs`"),
+        "{told}"
+    );
+    assert_eq!(told["schedule"], "30 4 1 1 *");
+    // Gone.
+    std::fs::remove_file(home.path("jobs/orgs.toml")).unwrap();
+    wait_for_job(&served, "orgs", |status, _| status == 404);
+    assert_eq!(call(&served, "POST", "/api/v1/jobs/orgs/run").0, 404);
+    assert_eq!(served.stop(), 0);
+}
+
+#[test]
+fn what_is_wrong_with_what_begins_a_job_is_said() {
+    let destination = Destination::start();
+    let home = home(&destination, "run_after = [\"teams\", \"team\", \"orgs\"]\non_file = \"0s\"\njitter = \"1m\"");
+    let said = home.run(&["check", "orgs", "--syntax"]).expect(2);
+    says(&said, &["run_after[2]", "a job cannot begin itself", "on_file"]);
+    let file = std::fs::read_to_string(home.path("jobs/orgs.toml")).unwrap();
+    let file = file.replace(", \"orgs\"]", "]").replace("on_file = \"0s\"\njitter = \"1m\"\n", "");
+    home.write("jobs/orgs.toml", &file);
+    home.write("jobs/teams.toml", &file.replace("\"teams\", \"team\"", "\"orgs\""));
+    for args in [&["check", "orgs", "--syntax"][..], &["check", "--syntax"]] {
+        says(
+            &home.run(args).expect(2),
+            &[
+                "jobs/orgs.toml: run_after: the job would begin itself: `orgs` runs after `teams`, `teams` runs after `orgs`",
+            ],
+        );
+    }
+    says(
+        &home.run(&["check", "orgs", "--syntax"]).expect(2),
+        &["run_after[1]: there is no job `team` (did you mean `teams`?)"],
+    );
+    says(&home.run(&["schedule"]).expect(1), &["the job would begin itself"]);
+    // Of a database nobody knows whether there is something new.
+    home.write(
+        "jobs/orgs.toml",
+        &file.replace("run_after = [\"teams\", \"team\"]", "on_file = \"1m\"\ncatch_up = \"1h\""),
+    );
+    says(&home.run(&["check", "orgs", "--syntax"]).expect(2), &["`catch_up` says nothing without a schedule"]);
+    let source = "kind = \"sqlite\"\npath = \"orgs.db\"\ntable = \"orgs\"\n";
+    let database = file
+        .replace("run_after = [\"teams\", \"team\"]", "on_file = \"1m\"")
+        .replace("kind = \"files\"\npath = \"orgs.csv\"\n", source);
+    home.write("jobs/orgs.toml", &database);
+    says(
+        &home.run(&["check", "orgs", "--syntax"]).expect(2),
+        &["on_file: only of files is it known", "hint: take it out"],
+    );
+}

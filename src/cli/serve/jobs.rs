@@ -2,54 +2,99 @@
 
 use crate::cli::Context;
 use crate::cli::resources::ResourceArgs;
-use crate::daemon::alone::Alone;
+use crate::clock::Clock;
+use crate::config::Home;
+use crate::daemon::alone::{Alone, AloneError};
 use crate::daemon::door::Door;
+use crate::daemon::reload::{JobFiles, Reload};
 use crate::daemon::scheduler::Scheduler;
 use crate::daemon::timetable::{Known, take_over};
 use crate::daemon::work::Runs;
 use crate::deliver::Http;
-use crate::job::load::load_all;
+use crate::job::load::{fingerprint, load_all};
+use crate::job::problem::Problem;
+use crate::job::spec::Job;
 use crate::pipeline::Runner;
 use crate::store::StateStore;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// How long runs may take to stop in order: requests in flight end, and have 30 seconds at most (DESIGN.md §6).
 const PATIENCE: Duration = Duration::from_secs(35);
 
-/// The jobs, and the home folder for this daemon alone if there are any.
+/// The job files of a home folder, and the folder for this daemon alone.
+struct Files {
+    home: Home,
+    clock: Arc<dyn Clock>,
+    alone: Mutex<Option<Alone>>,
+}
+
+impl JobFiles for Files {
+    fn look(&self) -> u64 {
+        fingerprint(&self.home)
+    }
+
+    fn load(&self) -> (Vec<Job>, Vec<Problem>) {
+        load_all(&self.home)
+    }
+
+    fn take(&self) -> Result<(), String> {
+        self.lock().map_err(|error| error.to_string())
+    }
+}
+
+impl Files {
+    fn lock(&self) -> Result<(), AloneError> {
+        let mut alone = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
+        if alone.is_none() {
+            let holder = format!("process {}, since {}", std::process::id(), self.clock.now());
+            *alone = Some(Alone::take(self.home.dir(), &holder)?);
+        }
+        Ok(())
+    }
+}
+
+/// The jobs of a home folder that is this daemon's alone, if there are any.
+pub(super) struct Taken {
+    files: Arc<Files>,
+    known: Vec<Known>,
+    /// How the files looked before.
+    look: u64,
+}
+
+/// Reads the job files.
 ///
 /// # Errors
-/// Another daemon has it.
-pub(super) fn take(context: &Context) -> anyhow::Result<(Option<Alone>, Vec<Known>)> {
-    let (jobs, problems) = load_all(&context.home);
+/// Another daemon has the home folder.
+pub(super) fn take(context: &Context) -> anyhow::Result<Taken> {
+    let files = Files { home: context.home.clone(), clock: Arc::clone(&context.clock), alone: Mutex::new(None) };
+    let look = files.look();
+    let (jobs, problems) = files.load();
     for problem in &problems {
-        tracing::error!("this job does not run: {problem}");
+        tracing::error!(event = "job.faulty", file = %problem.file.display(), "this job does not run: {problem}");
         eprintln!("this job does not run: {problem}");
     }
     let known = take_over(&[], jobs, &problems);
-    let alone = match known.is_empty() {
-        true => None,
-        false => Some(Alone::take(
-            context.home.dir(),
-            &format!("process {}, since {}", std::process::id(), context.clock.now()),
-        )?),
-    };
-    Ok((alone, known))
+    if !known.is_empty() {
+        files.lock()?;
+    }
+    Ok(Taken { files: Arc::new(files), known, look })
 }
 
-/// What runs the jobs until it is told to stop, and the way to it.
+/// What runs the jobs until it is told to stop, and the way to it. `at_once`: somebody wants their files to be read again.
 ///
 /// # Errors
 /// A state store that cannot be read or written.
 pub(super) async fn begin(
     context: &Context,
-    known: Vec<Known>,
+    jobs: Taken,
     store: &Arc<dyn StateStore>,
+    at_once: Arc<Notify>,
     stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<(Door, impl Future<Output = ()> + use<>)> {
+    let Taken { files, known, look } = jobs;
     let runner = Runner {
         home: context.home.clone(),
         settings: context.settings.clone(),
@@ -70,14 +115,18 @@ pub(super) async fn begin(
     let (knows, known) = watch::channel(known);
     let (door, orders) = Door::new(known, Arc::clone(store) as _, Arc::clone(&context.clock));
     let mut told = stopping.clone();
+    let way = door.clone();
     let running = async move {
-        let _knows = knows;
+        // Held to the end: the folder is this daemon's.
+        let files: Arc<Files> = files;
+        let following = Reload::new(Arc::clone(&files) as _, way, knows, look).follow(at_once);
         let late = async {
             let _ = told.wait_for(|stop| *stop).await;
             tokio::time::sleep(PATIENCE).await;
         };
         tokio::select! {
             () = scheduler.run(stopping, orders) => {}
+            () = following => {}
             () = late => tracing::warn!("a run did not stop in time; the next start goes on with it"),
         }
     };

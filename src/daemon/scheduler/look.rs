@@ -31,6 +31,34 @@ impl Scheduler {
         if let Some(fire) = watched.waiting.clone().filter(|_| !is_missed && !is_on) {
             return self.begin_waiting(name, fire).await;
         }
+        let mut besides = None;
+        if !is_missed && !is_on {
+            match self.look_besides(name).await? {
+                Looked::Again => return Ok(Looked::Again),
+                Looked::Wait(until) => besides = until,
+            }
+        }
+        match self.look_at_clock(name, step).await? {
+            Looked::Again => Ok(Looked::Again),
+            Looked::Wait(until) => Ok(Looked::Wait(sooner(until, besides))),
+        }
+    }
+
+    /// What other jobs and files demand.
+    async fn look_besides(&mut self, name: &str) -> Result<Looked, StoreError> {
+        let after = match self.look_after(name).await? {
+            Looked::Again => return Ok(Looked::Again),
+            Looked::Wait(until) => until,
+        };
+        match self.look_for_files(name).await? {
+            Looked::Again => Ok(Looked::Again),
+            Looked::Wait(until) => Ok(Looked::Wait(sooner(until, after))),
+        }
+    }
+
+    async fn look_at_clock(&mut self, name: &str, step: Step) -> Result<Looked, StoreError> {
+        let Some(watched) = self.jobs.get(name) else { return Ok(Looked::Wait(None)) };
+        let is_on = self.on.contains_key(name);
         match step {
             Step::Never => Ok(Looked::Wait(None)),
             Step::Wait(until) => Ok(Looked::Wait(Some(until))),
@@ -75,6 +103,7 @@ impl Scheduler {
             return Ok(Looked::Wait(Some(not_before)));
         } else {
             fire.claimed_at = now;
+            fire.seen = self.jobs.get(name).and_then(|watched| watched.sees().text());
             fire.holder.clone_from(&self.holder);
             if self.store.end_fire(&fire).await? {
                 tracing::info!(job = name, due = %fire.due, "schedules: a run that was cut off is begun anew");
@@ -88,7 +117,8 @@ impl Scheduler {
 
     /// What was asked for while a run was on.
     async fn begin_waiting(&mut self, name: &str, fire: FireRecord) -> Result<Looked, StoreError> {
-        let fire = FireRecord { state: FireState::Running, claimed_at: self.clock.now(), ..fire };
+        let seen = self.jobs.get(name).and_then(|watched| watched.sees().text());
+        let fire = FireRecord { state: FireState::Running, claimed_at: self.clock.now(), seen, ..fire };
         let is_ours = self.store.end_fire(&fire).await?;
         self.watch(name, |watched| watched.waiting = None);
         if is_ours {
@@ -134,4 +164,8 @@ impl Scheduler {
         self.watch(name, |watched| watched.handled = due.at);
         Ok(Looked::Again)
     }
+}
+
+fn sooner(one: Option<DateTime<Utc>>, other: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+    [one, other].into_iter().flatten().min()
 }

@@ -4,10 +4,16 @@
 //! Always holds: a fire is claimed in the store before its run begins; a run that the daemon's end has cut off is begun anew by the next
 //! daemon of the same place; a job has one run at a time. An error of the store delays what is due, and loses nothing.
 
+mod after;
 mod course;
+mod files;
 mod look;
 mod orders;
+mod replace;
+mod seen;
 mod watched;
+
+pub use files::Extract;
 
 use super::door::Order;
 use crate::clock::Clock;
@@ -53,6 +59,8 @@ pub enum Ended {
 pub trait Work: Send + Sync + 'static {
     /// One run, to its end.
     async fn run(&self, job: Arc<Job>) -> Ended;
+    /// Which extract it would read now; an error says why none can be had.
+    async fn look(&self, job: Arc<Job>) -> Result<Extract, String>;
 }
 
 /// The jobs of a daemon and their runs.
@@ -65,6 +73,7 @@ pub struct Scheduler {
     /// The jobs whose run is on, and since when.
     on: BTreeMap<String, DateTime<Utc>>,
     running: JoinSet<(FireRecord, Ended)>,
+    looking: JoinSet<(Arc<Job>, Result<Extract, String>)>,
     /// How fires have ended that could not be written yet.
     unwritten: Vec<FireRecord>,
 }
@@ -87,16 +96,8 @@ impl Scheduler {
             watched.insert(job.name.clone(), Watched::load(job, &*store, &holder, now).await?);
         }
         store.forget_fires(now - KEPT).await?;
-        Ok(Scheduler {
-            store,
-            clock,
-            work,
-            holder,
-            jobs: watched,
-            on: BTreeMap::new(),
-            running: JoinSet::new(),
-            unwritten: Vec::new(),
-        })
+        let (on, running, looking, unwritten) = (BTreeMap::new(), JoinSet::new(), JoinSet::new(), Vec::new());
+        Ok(Scheduler { store, clock, work, holder, jobs: watched, on, running, looking, unwritten })
     }
 
     /// How many jobs there are.
@@ -118,9 +119,11 @@ impl Scheduler {
                 () = tokio::time::sleep(wait) => {}
                 _ = stopping.changed() => {}
                 ended = self.running.join_next(), if !self.running.is_empty() => self.take(ended),
+                looked = self.looking.join_next(), if !self.looking.is_empty() => self.take_look(looked),
                 Some(order) = orders.recv() => self.obey(order).await,
             }
         }
+        self.looking.abort_all();
         // From now on whoever asks is told that the daemon stops.
         drop(orders);
         while let Some(ended) = self.running.join_next().await {
@@ -136,6 +139,14 @@ impl Scheduler {
         let ended = self.running.join_next().await;
         let is_one = ended.is_some();
         self.take(ended);
+        is_one
+    }
+
+    /// Waits for a look at an extract to end; `false` if none is on.
+    pub async fn wait_for_look(&mut self) -> bool {
+        let looked = self.looking.join_next().await;
+        let is_one = looked.is_some();
+        self.take_look(looked);
         is_one
     }
 

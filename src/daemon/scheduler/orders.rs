@@ -13,6 +13,10 @@ impl Scheduler {
                 let told = self.run_now(&job).await;
                 let _ = answer.send(told);
             }
+            Order::Replace { jobs, answer } => {
+                let told = self.replace(jobs).await;
+                let _ = answer.send(told);
+            }
         }
     }
 

@@ -39,6 +39,8 @@ struct Told {
     begun: Mutex<Vec<String>>,
     /// How the next runs end, the last first; then in order.
     ends: Mutex<Vec<Ended>>,
+    /// What a look finds: a name that stands for the extract.
+    extract: Mutex<Option<&'static str>>,
 }
 
 #[async_trait]
@@ -53,6 +55,12 @@ impl Work for Told {
             Some(end) => end,
             None => Ended::Done(None),
         }
+    }
+
+    async fn look(&self, _: Arc<Job>) -> Result<Extract, String> {
+        let extract = *self.extract.lock().unwrap();
+        let name = extract.ok_or_else(|| "there is no file".to_owned())?.to_owned();
+        Ok(Extract { identity: name.clone(), files: vec![name] })
     }
 }
 
@@ -519,3 +527,6 @@ async fn a_door_leads_to_the_scheduler_until_it_stops() {
     assert!(matches!(door.run_now("hand").await, Err(crate::daemon::door::Refused::Stopping)));
     assert_eq!(place.fires("hand").await, [("06-15T00:00:00".to_owned(), FireState::Done, 0)]);
 }
+
+mod besides;
+mod reload;

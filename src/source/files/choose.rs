@@ -23,6 +23,14 @@ pub fn files(spec: &FilesSource, at: DateTime<Utc>, ask: &Ask<'_>) -> Result<Cho
     Ok(Chosen { paths, held: decided.held })
 }
 
+/// Those that would be read now, without waiting. `at`: now.
+///
+/// # Errors
+/// Nothing that matches is complete; what cannot be looked at.
+pub fn now(spec: &FilesSource, at: DateTime<Utc>) -> Result<Vec<Found>, SourceError> {
+    Ok(pick::decide(&spec.choice, &spec.written, at, &mut || look(spec), None)?.files)
+}
+
 fn look(spec: &FilesSource) -> Result<Vec<Candidate>, SourceError> {
     let mut list = || discover::paths(spec)?.iter().map(|path| found(path)).collect();
     let mut look = |name: &str| {

@@ -51,6 +51,8 @@ use partitions::Partitions;
 use polars::prelude::DataFrame;
 use std::path::PathBuf;
 
+pub use choose::now as found;
+
 /// The `files` source.
 #[derive(Debug)]
 pub struct Files {

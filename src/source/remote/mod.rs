@@ -92,6 +92,18 @@ impl RemoteFiles {
     }
 }
 
+impl RemoteFiles {
+    /// The files that would be read now, without waiting.
+    ///
+    /// # Errors
+    /// Nothing that matches is complete; a place that cannot be looked at.
+    pub fn found(&self) -> Result<Vec<Found>, SourceError> {
+        let (place, pattern) = self.place()?;
+        let mut look = || self.look(&*place, &pattern);
+        Ok(pick::decide(&self.files.choice, &pattern, self.environment.at, &mut look, None)?.files)
+    }
+}
+
 impl Source for RemoteFiles {
     fn stream(&self, ask: &Ask<'_>) -> Result<Stream, SourceError> {
         let (place, pattern) = self.place()?;

@@ -4,6 +4,7 @@ mod azure;
 mod choice;
 mod google;
 mod http;
+mod look;
 mod memory;
 mod page;
 mod s3;
