@@ -61,6 +61,8 @@ fi
 [ -x /usr/sbin/pgbouncer ] || install pgbouncer
 # The source `mysql` is tested on a real MariaDB.
 [ -x /usr/sbin/mariadbd ] || command -v mariadbd >/dev/null || install mariadb-server
+# The metrics, alert rules and their tests are Prometheus' to judge.
+need promtool prometheus
 # Postgres does not run as root; the tests step down to its own user.
 need setpriv util-linux
 # Full and read-only disks are made in a mount namespace.

@@ -50,4 +50,6 @@ pub mod config;
 pub mod daemon;
 pub mod export;
 pub mod import;
+pub mod metrics;
+pub mod spans;
 pub mod telemetry;

@@ -12,10 +12,12 @@ mod bodies;
 mod columns;
 mod compare;
 mod course;
+mod decide;
 mod explain;
 mod extract;
 mod faults;
 mod look;
+mod measured;
 mod messages;
 mod outbox;
 mod peeked;
@@ -37,15 +39,16 @@ mod tidy;
 mod whole;
 
 pub use bodies::Bodies;
+pub use decide::{HeldRun, held_run};
 pub use explain::{Explained, ExplainedColumn, Fate, Position, explain};
 pub use look::{Looked, look};
 pub use pinning::{PinnedColumn, Pinning, Standing, accept as accept_schema, pinning};
 pub use plan::{Purpose, Resources, plan_blocking};
 pub use planned::{PlanInput, Planned};
-pub use sample::{Answering, Sample, sample};
+pub use sample::{Answering, Sample, advice, sample};
 pub use send::{SendProgress, check_destination, missing_secrets};
-pub use shared::freshen;
-pub use since::Reach;
+pub use shared::{freshen, freshen_for_run};
+pub use since::{Reach, Since, Standstill};
 pub use survey::{Asked, Observed, Survey, Surveyed, survey, survey_of_job};
 
 use crate::clock::Clock;
@@ -54,18 +57,22 @@ use crate::deliver::{Connect, DeliverError, Summary};
 use crate::diff::{BadKey, BadKeys, KeyFault};
 use crate::job::secrets::SecretError;
 use crate::job::spec::Job;
+use crate::metrics::Metrics;
 use crate::normalise::{BatchError, Drift, PlanError};
 use crate::receipt::Counts;
 use crate::snapshot::{JobLock, Manifest, Sharing, SnapshotError};
 use crate::source::SourceError;
+use crate::spans;
 use crate::store::{RunRecord, RunState, RunStore, StoreError};
 use crate::template::TemplateError;
 use arrow::error::ArrowError;
 use course::Course;
+use measured::Measured;
 use outbox::Outbox;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::watch;
+use tracing::Instrument as _;
 
 /// Why a job cannot be planned or run. Nothing was published or sent, except after [`PipelineError::Delivery`].
 #[derive(Debug, thiserror::Error)]
@@ -134,6 +141,19 @@ pub enum PipelineError {
         /// The run.
         run: String,
     },
+    /// Nothing waits for a decision.
+    #[error("no run of job `{0}` is held\n  hint: `nightmark runs {0}` lists what there is")]
+    NothingHeld(String),
+    /// A run that cannot be approved or discarded.
+    #[error("run {run} of job `{job}` {why}")]
+    Undecidable {
+        /// The job.
+        job: String,
+        /// The run.
+        run: String,
+        /// Why, and what to do.
+        why: String,
+    },
     /// Rows that are put aside, or a change set that is only shown, cannot be written or read.
     #[error(
         "the folder for temporary files cannot be used: {0}\n  hint: it is that of TMPDIR for a preview, and the job's snapshot folder for a run"
@@ -201,6 +221,8 @@ pub struct Runner {
     pub resources: Resources,
     /// Told as the run goes.
     pub progress: Arc<dyn SendProgress>,
+    /// What is counted and measured.
+    pub metrics: Arc<dyn Metrics>,
     /// True: stop in order; in-flight requests end, the rest stays pending.
     pub stop: watch::Receiver<bool>,
 }
@@ -247,9 +269,15 @@ impl Runner {
     /// # Errors
     /// Whatever kept it from being done; the run's record has the reason too.
     pub async fn run(&self, job: Arc<Job>, how: How) -> Result<RunReport, PipelineError> {
+        let span = spans::run(&job.name);
+        self.run_all(job, how).instrument(span).await
+    }
+
+    async fn run_all(&self, job: Arc<Job>, how: How) -> Result<RunReport, PipelineError> {
         let dir = self.home.snapshots(&job.name);
         let run = self.clock.run_id();
-        let _lock = self.lock(&job, &run)?;
+        let _lock = self.lock(&job.name, &format!("run {run}"))?;
+        let measured = Measured::begin(self, &job.name);
         let mut record = RunRecord::new(&run, &job.name, self.clock.now());
         let began = shared::begin(self, &job.name).await;
         let is_begun = began.is_ok();
@@ -259,11 +287,16 @@ impl Runner {
                 if let Some(current) = Manifest::load(&dir).ok().flatten() {
                     record.id = self.clock.run_id_after(run, &current.run);
                 }
+                spans::tell_run(&record.id);
                 self.stages(&job, &dir, how, sharing, &mut record).await
             }
-            Err(error) => Err(error),
+            Err(error) => {
+                spans::tell_run(&record.id);
+                Err(error)
+            }
         };
         let outcome = self.close(outcome, &mut record).await;
+        measured.ended(record.state);
         if is_begun {
             // Otherwise it is not known here which run is current.
             tidy::forget_old_runs(self, &job.name, &dir).await;
@@ -276,26 +309,36 @@ impl Runner {
     /// # Errors
     /// Whatever kept it from being done; nothing published, and a run that the state store does not know.
     pub async fn retry(&self, job: Arc<Job>) -> Result<RunReport, PipelineError> {
+        let span = spans::run(&job.name);
+        self.take_up(job).instrument(span).await
+    }
+
+    async fn take_up(&self, job: Arc<Job>) -> Result<RunReport, PipelineError> {
         let dir = self.home.snapshots(&job.name);
         let nothing = || PipelineError::NothingPublished(job.name.clone());
         if self.settings.snapshots.shared.is_none() {
             // No folder is made for a job that has none.
             Manifest::load(&dir)?.ok_or_else(nothing)?;
         }
-        let _lock = self.lock(&job, "retry")?;
+        let _lock = self.lock(&job.name, "retry")?;
         shared::begin(self, &job.name).await?;
         let manifest = Manifest::load(&dir)?.ok_or_else(nothing)?;
+        spans::tell_run(&manifest.run);
         course::recover(self, &job.name, Some(&manifest)).await?;
         let Some(mut record) = self.store.run(&manifest.run).await? else {
             return Err(PipelineError::Forgotten { job: job.name.clone(), run: manifest.run });
         };
+        let measured = Measured::begin(self, &job.name);
         let outcome = self.resume(&job, &dir, manifest, &mut record).await;
-        self.close(outcome, &mut record).await
+        let outcome = self.close(outcome, &mut record).await;
+        measured.ended(record.state);
+        outcome
     }
 
-    fn lock(&self, job: &Job, run: &str) -> Result<JobLock, PipelineError> {
-        let holder = format!("process {}, run {run}", std::process::id());
-        Ok(JobLock::take(&self.home.snapshots(&job.name), &job.name, &holder)?)
+    /// `what`: what is done meanwhile, for others who want to.
+    fn lock(&self, job: &str, what: &str) -> Result<JobLock, PipelineError> {
+        let holder = format!("process {}, {what}", std::process::id());
+        Ok(JobLock::take(&self.home.snapshots(job), job, &holder)?)
     }
 
     async fn close(
@@ -307,7 +350,7 @@ impl Runner {
             && let Err(store) = course::failed(self, record, error).await
         {
             // What the caller is told is why the run failed; this is only why its record does not say so.
-            tracing::warn!(run = record.id, error = %store, "the failure could not be recorded");
+            tracing::warn!(event = "run_not_recorded", error = %store, "the failure could not be recorded");
         }
         outcome
     }
@@ -324,9 +367,10 @@ impl Runner {
         let course = Course::begin(self, record, dir).await?;
         // Secrets are looked up first: a missing one should be known before an hour of extraction.
         let delivery = send::client(self, job)?;
-        let since = since::last_success(dir, Some(&*self.store), started_at, how.reach).await?;
+        let since = since::last_success(&job.name, dir, Some(&*self.store), started_at, how.reach).await?;
         let input = PlanInput::new(Arc::clone(job), &self.home, run.clone(), started_at, since);
-        let planned = plan::plan(input, Some(&*self.store), &self.clock, self.resources, plan::Purpose::Run).await;
+        let planning = plan::plan(input, Some(&*self.store), &self.clock, self.resources, plan::Purpose::Run);
+        let planned = planning.instrument(spans::stage("plan")).await;
         let planned = match planned {
             Err(PipelineError::Drift(drift)) => {
                 let reasons = drift_reasons(&job.name, &drift);
@@ -335,21 +379,25 @@ impl Runner {
             }
             other => other?,
         };
-        let course = course.diffed(planned.counts).await?;
+        self.metrics.run_planned(&job.name, &planned.counts);
+        let course = course.diffed(planned.counts, planned.since()).await?;
         if !planned.held.is_empty() && !how.approved {
+            let planned = self.hold(planned).await?;
             course.held(&planned.held).await?;
+            course::replace_held(self, &job.name, &run).await?;
             let counts = Counts { pending: planned.counts.planned(), ..planned.counts };
             return Ok(RunReport::held(run, counts, planned.held.clone(), Some(Arc::new(planned))));
         }
         failpoint!("plan.ready");
-        let planned = Arc::new(self.publish(planned, sharing).await?);
+        let planned = Arc::new(self.publish(planned, sharing).instrument(spans::stage("publish")).await?);
         failpoint!("publish.done");
         let course = course.published().await?;
         if !how.sends {
             let counts = course.rests(Some("published and not sent (--no-send)".to_owned())).await?;
             return Ok(RunReport::unsent(run, counts, planned));
         }
-        let sent = send::send(self, job, planned.outbox(), delivery, course).await?;
+        let sending = send::send(self, job, planned.outbox(), delivery, course);
+        let sent = sending.instrument(spans::stage("deliver")).await?;
         Ok(RunReport::sent(run, sent, Some(planned)))
     }
 
@@ -363,16 +411,24 @@ impl Runner {
         let (run, at) = (record.id.clone(), record.started_at);
         let delivery = send::client(self, job)?;
         let (of, dir) = (Arc::clone(job), dir.to_owned());
-        let opening = tokio::task::spawn_blocking(move || Outbox::published(&of, &dir, &manifest, at));
+        let opening = tokio::task::spawn_blocking(spans::within(move || Outbox::published(&of, &dir, &manifest, at)));
         let outbox = opening.await.map_err(|e| PipelineError::Internal(e.to_string()))??;
-        let sent = send::send(self, job, outbox, delivery, Course::take_up(self, record)).await?;
+        let sending = send::send(self, job, outbox, delivery, Course::take_up(self, record));
+        let sent = sending.instrument(spans::stage("deliver")).await?;
         Ok(RunReport::sent(run, sent, None))
+    }
+
+    /// What a guard holds stays on the disk, for whoever approves it.
+    async fn hold(&self, mut planned: Planned) -> Result<Planned, PipelineError> {
+        let at = self.clock.now();
+        let held = tokio::task::spawn_blocking(move || planned.hold(at).map(|()| planned));
+        held.await.map_err(|e| PipelineError::Internal(e.to_string()))?
     }
 
     async fn publish(&self, mut planned: Planned, sharing: Option<Arc<Sharing>>) -> Result<Planned, PipelineError> {
         let at = self.clock.now();
-        let published = tokio::task::spawn_blocking(move || planned.publish(at, sharing.as_deref()).map(|_| planned));
-        published.await.map_err(|e| PipelineError::Internal(e.to_string()))?
+        let publish = spans::within(move || planned.publish(at, sharing.as_deref()).map(|_| planned));
+        tokio::task::spawn_blocking(publish).await.map_err(|e| PipelineError::Internal(e.to_string()))?
     }
 }
 

@@ -5,7 +5,7 @@ CREATE TABLE schedules (
     since    timestamptz NOT NULL
 );
 
--- What begins runs, and was dealt with by a daemon. That a row can be put once only is what makes each of them run once.
+-- Fires that a daemon has dealt with. That a row can be put once only is what makes each of them run once.
 CREATE TABLE fires (
     job        text        COLLATE "C" NOT NULL,
     due        timestamptz NOT NULL,
@@ -16,10 +16,5 @@ CREATE TABLE fires (
     -- It stands for earlier ones too.
     collapsed  bigint      NOT NULL,
     reason     text,
-    -- What began it: schedule, request, file, job; and which, in words.
-    cause      text        NOT NULL,
-    origin     text,
-    -- What its daemon had seen of files and other jobs by then.
-    seen       text,
     PRIMARY KEY (job, due)
 );

@@ -7,7 +7,7 @@ CREATE TABLE schedules (
     since    INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- What begins runs, and was dealt with by a daemon. That a row can be put once only is what makes each of them run once.
+-- Fires that a daemon has dealt with. That a row can be put once only is what makes each of them run once.
 CREATE TABLE fires (
     job        TEXT    NOT NULL,
     due        INTEGER NOT NULL,
@@ -18,10 +18,5 @@ CREATE TABLE fires (
     -- It stands for earlier ones too.
     collapsed  INTEGER NOT NULL,
     reason     TEXT,
-    -- What began it: schedule, request, file, job; and which, in words.
-    cause      TEXT    NOT NULL,
-    origin     TEXT,
-    -- What its daemon had seen of files and other jobs by then.
-    seen       TEXT,
     PRIMARY KEY (job, due)
 ) STRICT, WITHOUT ROWID;

@@ -109,10 +109,16 @@ pub(super) async fn problems_besides_secrets(context: &Context, job: Arc<Job>) -
 async fn check(context: &Context, job: Arc<Job>, store: Option<&dyn RunStore>) -> Checked {
     let mut checked = Checked { name: job.name.clone(), problems: Vec::new(), notes: Vec::new(), body: None };
     checked.problems.extend(secret_problems(context, &job));
+    let missing = pipeline::missing_secrets(&Secrets::new(&context.home), job.source.templated().into_iter());
     if let Err(error) = context.freshen(&job.name).await {
         checked.problems.push(format!("{error:#}"));
     }
-    look(context, job, store, &mut checked).await;
+    checked.notes.extend(pipeline::advice(&job, &context.home, &*context.clock).iter().map(|advice| shown(advice)));
+    // Without them there is nothing to look at, and the source would name one of them alone.
+    match missing.is_empty() {
+        true => look(context, job, store, &mut checked).await,
+        false => checked.problems.extend(missing),
+    }
     checked
 }
 
@@ -123,7 +129,13 @@ async fn look(context: &Context, job: Arc<Job>, store: Option<&dyn RunStore>, ch
             let columns = sample.columns.iter().map(|(name, kind, purpose)| format!("{name} ({kind}, {purpose})"));
             let columns = columns.collect::<Vec<_>>().join(", ");
             checked.notes.push(shown(&format!("{} read; columns: {columns}", plural(sample.rows, "row"))));
+            checked.notes.extend(sample.held.iter().map(|why| shown(&format!("a run would be held: {why}"))));
+            let rejected = sample.rejects.count();
+            let more = rejected > sample.rejects.listed().len() as u64;
             checked.notes.extend(sample.rejects.listed().iter().map(super::report::reject_line));
+            checked.notes.extend(more.then(|| {
+                format!("… and more: {} of {} would be rejected", grouped(rejected), plural(sample.rows, "row"))
+            }));
             let bad_keys = bad_keys(&job, &sample.bad_keys, sample.rows);
             match job.diff.quarantine_bad_keys {
                 true => checked.notes.extend(bad_keys),
@@ -212,7 +224,7 @@ fn unanswered(answering: &Answering) -> Vec<String> {
 /// Missing secrets, or what they lead to that cannot be delivered to.
 fn secret_problems(context: &Context, job: &Job) -> Vec<String> {
     let secrets = Secrets::new(&context.home);
-    let missing = pipeline::missing_secrets(&secrets, job);
+    let missing = pipeline::missing_secrets(&secrets, job.destination.templated());
     if !missing.is_empty() {
         return missing;
     }

@@ -7,6 +7,7 @@
 pub mod check;
 pub mod columns;
 pub mod dead_letters;
+pub mod decide;
 pub mod demo;
 pub mod destinations;
 pub mod explain;
@@ -32,7 +33,7 @@ pub mod template;
 mod volatile;
 
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Home, Settings};
+use crate::config::{Home, LogFormat, Settings};
 use crate::telemetry;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -52,6 +53,9 @@ pub struct Cli {
     /// What to log on stderr, such as `info`, `debug` or `nightmark::deliver=debug` [default: from nightmark.toml, or warn]
     #[arg(long, global = true, env = "NIGHTMARK_LOG", value_name = "FILTER")]
     pub log: Option<String>,
+    /// How to log: for people or for machines [default: from nightmark.toml, or text]
+    #[arg(long, global = true, env = "NIGHTMARK_LOG_FORMAT", value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
     #[command(subcommand)]
     command: Command,
 }
@@ -70,6 +74,10 @@ enum Command {
     Preview(preview::PreviewArgs),
     /// Run a job now: extract, compare, publish, send
     Run(run::RunArgs),
+    /// Send what a held run has found, exactly as it can be looked at with `preview --held`
+    Approve(decide::DecisionArgs),
+    /// Give up a held run: nothing of it is sent, the next run compares anew
+    Discard(decide::DecisionArgs),
     /// Send what the last run of a job has left, without a new extract
     Retry(retry::RetryArgs),
     /// List past runs, or show one
@@ -161,26 +169,36 @@ async fn command(cli: Cli) -> anyhow::Result<Exit> {
         anyhow::bail!("the home folder {} does not exist; make it, or give another with --home", home.dir().display());
     }
     let settings = Settings::load(&home)?;
-    telemetry::init(cli.log.as_deref(), &settings)?;
+    let traces = telemetry::init(cli.log.as_deref(), cli.log_format, &settings)?;
     let context = Context { home, settings, json: cli.json, clock: Arc::new(SystemClock) };
-    match cli.command {
-        Command::Demo(args) => demo::run(&context, args).await,
-        Command::Check(args) => check::run(&context, args).await,
-        Command::Preview(args) => preview::run(&context, args).await,
-        Command::Run(args) => run::run(&context, args).await,
-        Command::Retry(args) => retry::run(&context, args).await,
-        Command::Runs(args) => runs::run(&context, args).await,
-        Command::DeadLetters(args) => dead_letters::run(&context, args).await,
-        Command::Destinations(args) => destinations::run(&context, args).await,
-        Command::Explain(args) => explain::run(&context, args).await,
-        Command::Schema(args) => schema::run(&context, args).await,
-        Command::Snapshot(args) => snapshot::run(&context, args).await,
-        Command::Schedule(args) => schedule::run(&context, args).await,
-        Command::Serve(args) => serve::run(&context, args).await,
-        Command::Keys(args) => keys::run(&context, args).await,
-        Command::Orgs(args) => orgs::run(&context, args).await,
-        Command::Init(args) => init::run(&context, *args).await,
-        Command::Import(args) => import::run(&context, args).await,
-        Command::Template(args) => template::run(&context, args).await,
+    let outcome = work(&context, cli.command).await;
+    if let Some(traces) = traces {
+        let _ = tokio::task::spawn_blocking(|| traces.end()).await;
+    }
+    outcome
+}
+
+async fn work(context: &Context, command: Command) -> anyhow::Result<Exit> {
+    match command {
+        Command::Demo(args) => demo::run(context, args).await,
+        Command::Check(args) => check::run(context, args).await,
+        Command::Preview(args) => preview::run(context, args).await,
+        Command::Run(args) => run::run(context, args).await,
+        Command::Approve(args) => decide::approve(context, args).await,
+        Command::Discard(args) => decide::discard(context, args).await,
+        Command::Retry(args) => retry::run(context, args).await,
+        Command::Runs(args) => runs::run(context, args).await,
+        Command::DeadLetters(args) => dead_letters::run(context, args).await,
+        Command::Destinations(args) => destinations::run(context, args).await,
+        Command::Explain(args) => explain::run(context, args).await,
+        Command::Schema(args) => schema::run(context, args).await,
+        Command::Snapshot(args) => snapshot::run(context, args).await,
+        Command::Schedule(args) => schedule::run(context, args).await,
+        Command::Serve(args) => serve::run(context, args).await,
+        Command::Keys(args) => keys::run(context, args).await,
+        Command::Orgs(args) => orgs::run(context, args).await,
+        Command::Init(args) => init::run(context, *args).await,
+        Command::Import(args) => import::run(context, args).await,
+        Command::Template(args) => template::run(context, args).await,
     }
 }

@@ -13,6 +13,7 @@ use crate::receipt::Counts;
 use crate::row::key_text;
 use crate::snapshot::{ChangeBatch, Manifest};
 use crate::store::RunStore;
+use crate::template::RenderError;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -30,6 +31,9 @@ pub struct PreviewArgs {
     /// Write the whole change set, with before and after, to this file as Parquet; bodies are not tried
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Show what a run would send that is held, as it was found then: what `approve` sends
+    #[arg(long, conflicts_with_all = ["full", "twice"])]
+    pub held: bool,
     /// Read all orgs, also if the query asks for those that have changed: {{last_success}} is 1970-01-01
     #[arg(long)]
     pub full: bool,
@@ -48,9 +52,12 @@ pub struct PreviewArgs {
 pub async fn run(context: &Context, args: PreviewArgs) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let job = Arc::new(load_job(&context.home, &args.job)?);
-    context.freshen(&job.name).await?;
+    if args.held {
+        return held(context, &job, &args).await;
+    }
     let store = context.look_into_store().await?;
     let state = store.as_deref().map(|s| s as &dyn RunStore);
+    context.freshen_for_run(&job.name, state).await?;
     let reach = if args.full { Reach::All } else { Reach::SinceLastSuccess };
     let (home, resources) = (&context.home, args.resources.resources());
     let look = look(context, &job, state, &args).await;
@@ -69,12 +76,22 @@ pub async fn run(context: &Context, args: PreviewArgs) -> anyhow::Result<Exit> {
     let unsendable = unsendable(&planned)?;
     if context.json {
         let sample = look.map(|look| look.json(&job, &planned.bad_keys));
-        print_json(&planned, &report::first_changes(&planned, args.limit.unwrap_or(usize::MAX))?, elapsed, sample);
+        print_json(
+            &planned,
+            &report::first_changes(planned.batches()?, args.limit.unwrap_or(usize::MAX))?,
+            elapsed,
+            sample,
+        );
     } else {
         if let Some(look) = look {
             look.print(&job, &planned.bad_keys, Some(planned.counts.extracted));
         }
-        print_text(&planned, &report::first_changes(&planned, args.limit.unwrap_or(20))?, elapsed, unsendable);
+        print_text(
+            &planned,
+            &report::first_changes(planned.batches()?, args.limit.unwrap_or(20))?,
+            elapsed,
+            unsendable,
+        );
     }
     Ok(match (planned.held.is_empty(), unsendable) {
         (false, _) => Exit::Held,
@@ -96,6 +113,52 @@ async fn look(
         return None;
     }
     FirstLook::take(context, job, store, &args.look, manifest.is_none()).await.ok()
+}
+
+/// What the job's newest run that is held would send. Exit 3, as of any run that is held.
+async fn held(context: &Context, job: &Job, args: &PreviewArgs) -> anyhow::Result<Exit> {
+    let nothing = || PipelineError::NothingHeld(job.name.clone());
+    let store = context.look_into_store().await?.ok_or_else(nothing)?;
+    let held = pipeline::held_run(&context.home, &*store, job, None).await;
+    store.close().await;
+    let held = held?;
+    if let Some(file) = &args.output {
+        let copied = std::fs::copy(held.changes().path(), file);
+        copied.with_context(|| format!("the change set cannot be written to {}", file.display()))?;
+    }
+    let (run, counts) = (&held.record.id, &held.record.counts);
+    if context.json {
+        let first = report::first_changes(held.batches()?, args.limit.unwrap_or(usize::MAX))?;
+        let changes = first.iter().flat_map(|batch| (0..batch.len()).map(move |at| (batch, at)));
+        let mut object = report::counts_json(Some(run), &job.name, counts, 0);
+        object.remove("duration_ms");
+        object.insert("held".into(), json!(held.record.reason));
+        object.insert("until".into(), json!(held.until));
+        object.insert(
+            "changes".into(),
+            changes.map(|(batch, at)| report::change_json(held.body(batch, at), batch, at)).collect(),
+        );
+        crate::say!("{}", Value::Object(object));
+        return Ok(Exit::Held);
+    }
+    crate::say!("{}", report::found_line(&job.name, counts));
+    crate::say!(
+        "run {run} is held since {}: {}",
+        held.record.finished_at.unwrap_or(held.record.started_at).format("%Y-%m-%d %H:%M UTC"),
+        shown(held.record.reason.as_deref().unwrap_or(""))
+    );
+    print_changes(
+        &report::first_changes(held.batches()?, args.limit.unwrap_or(20))?,
+        held.changes().len(),
+        |batch, at| held.body(batch, at),
+    );
+    crate::say!(
+        "\nNothing was sent. Until {}:\n  nightmark approve {}  sends exactly this\n  nightmark discard {}  gives it up",
+        held.until.format("%Y-%m-%d %H:%M UTC"),
+        job.name,
+        job.name
+    );
+    Ok(Exit::Held)
 }
 
 /// A held run, or none at all: keys that are none are part of the first look.
@@ -168,10 +231,13 @@ fn print_json(planned: &Planned, first: &[ChangeBatch], elapsed: u64, sample: Op
     object.insert("suppressed".into(), json!(planned.suppressed));
     object.insert("held".into(), json!(planned.held));
     object.insert("notes".into(), json!(report::notes(planned)));
+    object.insert("since".into(), json!(planned.since()));
     let by_column = planned.changes_by_column().into_iter().map(|(name, count)| (name, json!(count)));
     object.insert("changes_by_column".into(), Value::Object(by_column.collect()));
     object.insert("columns".into(), columns::object(&planned.compared(), &planned.stats));
-    let changes = first.iter().flat_map(|batch| (0..batch.len()).map(|at| report::change_json(planned, batch, at)));
+    let changes = first
+        .iter()
+        .flat_map(|batch| (0..batch.len()).map(|at| report::change_json(planned.body(batch, at), batch, at)));
     object.insert("changes".into(), changes.collect());
     object.extend(sample.map(|sample| ("sample".to_owned(), sample)));
     crate::say!("{}", Value::Object(object));
@@ -181,23 +247,7 @@ fn print_text(planned: &Planned, first: &[ChangeBatch], elapsed: u64, unsendable
     crate::say!("{}", report::found_line(&planned.of.job.name, &planned.counts));
     columns::lines(&planned.compared(), &planned.stats).iter().for_each(|line| crate::say!("{}", shown(line)));
     report::notes(planned).iter().for_each(|note| crate::say!("note: {note}"));
-    let shown: u64 = first.iter().map(|batch| batch.len() as u64).sum();
-    if shown > 0 {
-        crate::say!("\n{}", changes_table(first));
-        crate::say!("\nbodies:");
-        for (batch, at) in first.iter().flat_map(|batch| (0..batch.len()).map(move |at| (batch, at))) {
-            match planned.body(batch, at) {
-                Ok(body) => crate::say!("  {}", cut(&body, 2000)),
-                Err(error) => {
-                    let key = clipped(&key_text(batch.row(at), &batch.shape().key));
-                    crate::say!("  {key}: cannot be sent: {error}");
-                }
-            }
-        }
-    }
-    if planned.changes.len() > shown {
-        crate::say!("… and {} more (--limit)", grouped(planned.changes.len() - shown));
-    }
+    print_changes(first, planned.changes.len(), |batch, at| planned.body(batch, at));
     crate::say!(
         "\na run would send {}. Nothing was sent, nothing was changed ({elapsed} ms)",
         plural(planned.counts.planned() - unsendable, "webhook")
@@ -209,6 +259,27 @@ fn print_text(planned: &Planned, first: &[ChangeBatch], elapsed: u64, unsendable
         crate::say!("It would be held:");
         planned.held.iter().for_each(|reason| crate::say!("  {reason}"));
         crate::say!("To send all the same: nightmark run {} --approve", planned.of.job.name);
+    }
+}
+
+/// The first of so many changes, and what is said of them.
+fn print_changes(first: &[ChangeBatch], all: u64, body: impl Fn(&ChangeBatch, usize) -> Result<String, RenderError>) {
+    let shown: u64 = first.iter().map(|batch| batch.len() as u64).sum();
+    if shown > 0 {
+        crate::say!("\n{}", changes_table(first));
+        crate::say!("\nbodies:");
+        for (batch, at) in first.iter().flat_map(|batch| (0..batch.len()).map(move |at| (batch, at))) {
+            match body(batch, at) {
+                Ok(body) => crate::say!("  {}", cut(&body, 2000)),
+                Err(error) => {
+                    let key = clipped(&key_text(batch.row(at), &batch.shape().key));
+                    crate::say!("  {key}: cannot be sent: {error}");
+                }
+            }
+        }
+    }
+    if all > shown {
+        crate::say!("… and {} more (--limit)", grouped(all - shown));
     }
 }
 

@@ -5,6 +5,7 @@ use crate::normalise::Reject;
 use crate::pipeline::{PipelineError, Planned};
 use crate::receipt::Counts;
 use crate::snapshot::ChangeBatch;
+use crate::template::RenderError;
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 
@@ -102,9 +103,11 @@ pub fn reject_line(reject: &Reject) -> String {
 ///
 /// # Errors
 /// A change set that cannot be read.
-pub fn first_changes(planned: &Planned, limit: usize) -> Result<Vec<ChangeBatch>, PipelineError> {
+pub fn first_changes(
+    mut batches: impl Iterator<Item = Result<ChangeBatch, PipelineError>>,
+    limit: usize,
+) -> Result<Vec<ChangeBatch>, PipelineError> {
     let (mut first, mut left) = (Vec::new(), limit);
-    let mut batches = planned.batches()?;
     while left > 0
         && let Some(batch) = batches.next()
     {
@@ -116,9 +119,9 @@ pub fn first_changes(planned: &Planned, limit: usize) -> Result<Vec<ChangeBatch>
 }
 
 /// A change for `--json`: `key`, `op`, `before`, `after`, `changed`, `body`.
-pub fn change_json(planned: &Planned, batch: &ChangeBatch, at: usize) -> Value {
+pub fn change_json(body: Result<String, RenderError>, batch: &ChangeBatch, at: usize) -> Value {
     let row = batch.row(at);
-    let compared = planned.compared();
+    let compared: Vec<&str> = batch.shape().compared().collect();
     let object = |of: crate::row::RowRef<'_>| -> Value {
         let entries = compared
             .iter()
@@ -127,7 +130,7 @@ pub fn change_json(planned: &Planned, batch: &ChangeBatch, at: usize) -> Value {
     };
     let meta = &batch.rows[at];
     let removed = meta.operation == crate::diff::Operation::Removed;
-    let (body, body_error) = match planned.body(batch, at) {
+    let (body, body_error) = match body {
         Ok(body) => (serde_json::from_str(&body).unwrap_or(Value::String(body)), Value::Null),
         Err(error) => (Value::Null, Value::String(error.to_string())),
     };

@@ -7,9 +7,10 @@ use super::{Context, Exit, columns};
 use crate::deliver::{Http, Summary};
 use crate::job::load::load_job;
 use crate::job::spec::Job;
-use crate::pipeline::{How, PipelineError, Reach, RunReport, Runner, SendProgress};
+use crate::metrics::Metrics;
+use crate::pipeline::{How, PipelineError, Reach, Resources, RunReport, Runner, SendProgress};
 use crate::receipt::Outcome;
-use crate::store::RunState;
+use crate::store::{RunState, StateStore};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 use std::io::IsTerminal;
@@ -59,16 +60,7 @@ pub async fn work(
     let started = Instant::now();
     let job = Arc::new(load_job(&context.home, job)?);
     let store = context.store().await?;
-    let runner = Runner {
-        home: context.home.clone(),
-        settings: context.settings.clone(),
-        store: Arc::clone(&store) as _,
-        clock: Arc::clone(&context.clock),
-        connect: Arc::new(Http),
-        progress: bar(),
-        resources: resources.resources(),
-        stop: stop_on_signal()?,
-    };
+    let runner = runner(context, &store, bar(), Arc::new(()), resources.resources(), stop_on_signal()?);
     let outcome = does(&runner, Arc::clone(&job)).await;
     // With it goes the progress bar, which must be off the screen before anything else is printed.
     drop(runner);
@@ -81,6 +73,28 @@ pub async fn work(
         print_text(&job.name, &report, elapsed);
     }
     Ok(exit(&report))
+}
+
+/// What runs jobs, as the settings say. `stop`: true once runs are to end in order.
+pub fn runner(
+    context: &Context,
+    store: &Arc<dyn StateStore>,
+    progress: Arc<dyn SendProgress>,
+    metrics: Arc<dyn Metrics>,
+    resources: Resources,
+    stop: watch::Receiver<bool>,
+) -> Runner {
+    Runner {
+        home: context.home.clone(),
+        settings: context.settings.clone(),
+        store: Arc::clone(store) as _,
+        clock: Arc::clone(&context.clock),
+        connect: Arc::new(Http),
+        progress,
+        metrics,
+        resources,
+        stop,
+    }
 }
 
 /// 3 if held; 1 if a row was rejected, refused, unknown or left pending; else 0.
@@ -102,6 +116,7 @@ fn print_json(job: &str, report: &RunReport, elapsed: u64) {
     if let Some(planned) = &report.planned {
         object.insert("suppressed".into(), json!(planned.suppressed));
         object.insert("notes".into(), json!(report::notes(planned)));
+        object.insert("since".into(), json!(planned.since()));
         object.insert("columns".into(), columns::object(&planned.compared(), &planned.stats));
     }
     if let Some(delivery) = &report.delivery {
@@ -131,7 +146,9 @@ pub fn print_text(job: &str, report: &RunReport, elapsed: u64) {
         crate::say!("{job}: HELD, nothing was sent:");
         report.held.iter().for_each(|reason| crate::say!("  {reason}"));
         if report.planned.is_some() {
-            crate::say!("Look at it with: nightmark preview {job}\nSend all the same:  nightmark run {job} --approve");
+            crate::say!(
+                "Look at it with:  nightmark preview {job} --held\nSend all the same: nightmark approve {job}\nGive it up:        nightmark discard {job}"
+            );
         }
         return;
     }

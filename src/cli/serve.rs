@@ -7,8 +7,10 @@ mod signal;
 use super::{Context, Exit};
 use crate::config::ReceiverSettings;
 use crate::job::Secrets;
+use crate::metrics::Metrics;
 use crate::receiver::{self, ReceiverState};
 use crate::server::{self, Server, Tls, TlsFiles};
+use crate::telemetry::prometheus::{Figures, Timed};
 use crate::web::{self, Access, AdminState};
 use anyhow::Context as _;
 use serde_json::json;
@@ -34,7 +36,7 @@ pub struct ServeArgs {
     /// Where the receiver listens; port 0 is any free one [default: from nightmark.toml, or 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
     pub receiver: Option<SocketAddr>,
-    /// Where /healthz, /readyz and the admin API are served [default: from nightmark.toml, or 127.0.0.1:8081]
+    /// Where /healthz, /readyz, /metrics and the admin API are served [default: from nightmark.toml, or 127.0.0.1:8081]
     #[arg(long, value_name = "ADDR")]
     pub admin: Option<SocketAddr>,
     /// Write the bound addresses to this file, as JSON, once connections are accepted
@@ -54,12 +56,15 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
     let (signal, hangup) = (Signal::new()?, Hangup::new()?);
     let receiver = bind(args.receiver.unwrap_or(context.settings.receiver.address), "--receiver")?;
     let access = access(context, &args)?;
-    let jobs = jobs::take(context)?;
+    let figures = Arc::new(Figures::new(Arc::clone(&context.clock)));
+    let metrics: Arc<dyn Metrics> = Arc::clone(&figures) as _;
+    let jobs = jobs::take(context, &metrics)?;
     let tls = tls(context)?;
     let at_once = Arc::new(Notify::new());
     tokio::spawn(hangup.follow(Arc::clone(&at_once), tls.clone()));
     let admin = bind(args.admin.unwrap_or(context.settings.admin.address), "--admin")?;
     let store = context.store().await?;
+    figures.reads(Arc::clone(&store));
     announce(context, &args, tls.is_some(), receiver.local_addr()?, admin.local_addr()?)?;
 
     files::warn_if_few(context.settings.receiver.connections);
@@ -70,11 +75,12 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
     let settings = &context.settings.receiver;
     let state = ReceiverState::start_with(
         Arc::clone(&store) as _,
-        Arc::clone(&store) as _,
+        Arc::new(Timed::new(Arc::clone(&store) as _, Arc::clone(&metrics))),
         Arc::clone(&context.clock),
         Secrets::new(&context.home),
         receiver_options(settings),
-    );
+    )
+    .with_metrics(Arc::clone(&metrics));
     let admin_state = AdminState::over(
         Arc::clone(&store) as _,
         Arc::clone(&store) as _,
@@ -82,8 +88,10 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
         stopping.clone(),
     )
     .with_writable(state.writable())
-    .with_jobs(door);
-    let admin_server = Server::new(web::router(admin_state, access), admin_options(), Arc::clone(&context.clock));
+    .with_jobs(door)
+    .with_figures(figures);
+    let admin_server = Server::new(web::router(admin_state, access), admin_options(), Arc::clone(&context.clock))
+        .with_metrics("admin", metrics);
     let received = async {
         receiver::serve(receiver, state, server_options(settings), tls, stopping).await;
         let _ = end.send(true);
@@ -91,7 +99,7 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
     let forgetting = receiver::forget(Arc::clone(&store) as _, Arc::clone(&context.clock), stop.subscribe());
     let signalled = async {
         signal.wait().await;
-        tracing::info!("stopping: requests that were begun are finished");
+        tracing::info!(event = "stopping", "stopping: requests that were begun are finished");
         let _ = stop.send(true);
     };
     tokio::join!(received, admin_server.run(admin, ending), signalled, forgetting, scheduled);
@@ -182,7 +190,7 @@ fn announce(
         false => {
             crate::say!("receiver  {scheme}://{receiver}/api/product-orgs/webhook/{{apiKey}}");
             crate::say!("SDKs      {scheme}://{receiver} as host or data-plane URL, the API key as write key");
-            crate::say!("admin     http://{admin}/healthz, /readyz, /api/v1");
+            crate::say!("admin     http://{admin}/healthz, /readyz, /metrics, /api/v1");
         }
     }
     match &args.ready_file {

@@ -4,7 +4,7 @@ use super::Context;
 use crate::job::Secrets;
 use crate::pipeline;
 use crate::store::postgres::Server;
-use crate::store::{Place, StateStore};
+use crate::store::{Place, RunStore, StateStore};
 use anyhow::Context as _;
 use secrecy::ExposeSecret;
 use std::sync::Arc;
@@ -26,9 +26,16 @@ impl Context {
     /// # Errors
     /// A store that cannot be reached, a disk that cannot be written.
     pub async fn freshen(&self, job: &str) -> anyhow::Result<()> {
-        if !pipeline::freshen(&self.home, &self.settings, job).await? {
-            eprintln!("a run of job `{job}` is on: this is what it began with");
-        }
+        told(job, pipeline::freshen(&self.home, &self.settings, job).await?);
+        Ok(())
+    }
+
+    /// The same, for commands that show what a run would do.
+    ///
+    /// # Errors
+    /// As [`freshen`](Self::freshen); a shared manifest that is lost.
+    pub async fn freshen_for_run(&self, job: &str, store: Option<&dyn RunStore>) -> anyhow::Result<()> {
+        told(job, pipeline::freshen_for_run(&self.home, &self.settings, job, store).await?);
         Ok(())
     }
 
@@ -46,5 +53,11 @@ impl Context {
     /// As [`store`](Self::store), and a store of an older version.
     pub async fn look_into_store(&self) -> anyhow::Result<Option<Arc<dyn StateStore>>> {
         Ok(self.place()?.look().await?)
+    }
+}
+
+fn told(job: &str, is_fresh: bool) {
+    if !is_fresh {
+        eprintln!("a run of job `{job}` is on: this is what it began with");
     }
 }

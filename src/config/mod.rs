@@ -11,12 +11,14 @@ mod receiver;
 mod settings;
 mod snapshots;
 mod store;
+mod telemetry;
 
 pub use admin::AdminSettings;
 pub use receiver::{ReceiverSettings, TlsSettings};
 pub use settings::{DEFAULT, DeliverySettings, LogFormat, LogSettings, RunsSettings, Settings, SettingsError};
 pub use snapshots::SnapshotsSettings;
 pub use store::StoreSettings;
+pub use telemetry::TelemetrySettings;
 
 use std::path::{Path, PathBuf};
 

@@ -5,6 +5,7 @@ use super::admin::{AdminSettings, RawAdmin};
 use super::receiver::{RawReceiver, ReceiverSettings};
 use super::snapshots::{self, RawSnapshots, SnapshotsSettings};
 use super::store::{self, RawStore, StoreSettings};
+use super::telemetry::{RawTelemetry, TelemetrySettings};
 use crate::job::document::Document;
 use crate::job::problem::{Fault, Invalid, Problem};
 use crate::job::schema::schema_of;
@@ -37,6 +38,8 @@ pub struct Settings {
     pub store: StoreSettings,
     /// Where snapshots are shared.
     pub snapshots: SnapshotsSettings,
+    /// Where traces go.
+    pub telemetry: TelemetrySettings,
 }
 
 /// `[log]`
@@ -49,7 +52,7 @@ pub struct LogSettings {
 }
 
 /// `[log] format`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
     /// For people.
@@ -147,6 +150,7 @@ fn check(doc: &mut Document<'_>, raw: &Raw) -> Option<Settings> {
     let interval = doc.accept("delivery.receipt_interval", units::duration(&raw.delivery.receipt_interval));
     let store = store::check(doc, &raw.store);
     let snapshots = snapshots::check(doc, &raw.snapshots);
+    let telemetry = raw.telemetry.check(doc);
     Some(Settings {
         receiver: receiver?,
         admin: admin?,
@@ -155,6 +159,7 @@ fn check(doc: &mut Document<'_>, raw: &Raw) -> Option<Settings> {
         runs: raw.runs,
         store: store?,
         snapshots: snapshots?,
+        telemetry: telemetry?,
     })
 }
 
@@ -181,6 +186,7 @@ struct Raw {
     runs: RunsSettings,
     store: RawStore,
     snapshots: RawSnapshots,
+    telemetry: RawTelemetry,
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -46,6 +46,11 @@ const REFERENCE: char = '\0';
 
 fn url(written: &str) -> Result<Templated, Fault> {
     let url = Templated::parse_address(written)?;
+    if url.has_password() {
+        return Err(Fault::new("a password stands in this file").hint(
+            "write `${NAME}` for an environment variable, or `${file:PATH}`, or leave it to PGPASSWORD or pgpass",
+        ));
+    }
     let text: String = url
         .parts
         .iter()
@@ -55,10 +60,7 @@ fn url(written: &str) -> Result<Templated, Fault> {
         })
         .collect();
     match text.split_once("://") {
-        Some(("postgres" | "postgresql", rest)) => {
-            no_secret(rest)?;
-            Ok(url)
-        }
+        Some(("postgres" | "postgresql", _)) => Ok(url),
         // All of it may be a reference, which is looked up when the store is opened.
         None if text.strip_prefix("sqlite:").is_some_and(|path| !path.is_empty()) || text.starts_with(REFERENCE) => {
             Ok(url)
@@ -66,19 +68,6 @@ fn url(written: &str) -> Result<Templated, Fault> {
         _ => Err(Fault::new("is neither a file nor a Postgres database")
             .hint("`sqlite:nightmark.db` (in the home folder), or `postgres://user:${PASSWORD}@host:5432/database`")),
     }
-}
-
-/// What follows `://` has no password that is written out.
-fn no_secret(rest: &str) -> Result<(), Fault> {
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let user_info = authority.rsplit_once('@').map(|(user_info, _)| user_info);
-    let password = user_info.and_then(|user_info| user_info.split_once(':')).map(|(_, password)| password);
-    if password.is_some_and(|password| password.chars().any(|c| c != REFERENCE)) {
-        return Err(Fault::new("a password stands in this file").hint(
-            "write `${NAME}` for an environment variable, or `${file:PATH}`, or leave it to PGPASSWORD or pgpass",
-        ));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -107,6 +96,10 @@ mod tests {
             ("postgres://user:planted@host/db", "a password stands in this file"),
             ("postgres://user:planted${A}@host/db", "a password stands in this file"),
             ("postgres://user:plan@ted@host/db", "a password stands in this file"),
+            ("postgres://user:plan/ted@host/db", "a password stands in this file"),
+            ("postgres://user@host/db?password=planted", "a password stands in this file"),
+            ("${URL}?password=planted", "a password stands in this file"),
+            ("${SCHEME}://user:planted@host/db", "a password stands in this file"),
             ("postgres://user:${A-B}@host/db", "environment variable"),
         ] {
             let fault = url(bad).expect_err(bad);

@@ -29,6 +29,17 @@ pub enum Step {
     Miss(Due),
 }
 
+impl Step {
+    /// When something is due: the fire's own instant once it is; `None`: never.
+    pub fn at(self) -> Option<DateTime<Utc>> {
+        match self {
+            Step::Wait(at) => Some(at),
+            Step::Run(due) | Step::Miss(due) => Some(due.at),
+            Step::Never => None,
+        }
+    }
+}
+
 /// A fire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Due {

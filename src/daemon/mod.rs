@@ -12,6 +12,7 @@ pub mod alone;
 pub mod door;
 pub mod due;
 pub mod fires;
+pub mod holds;
 pub mod reload;
 pub mod scheduler;
 pub mod timetable;

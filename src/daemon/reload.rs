@@ -6,9 +6,10 @@
 //! Deliberately absent: `nightmark.toml`, which is read at the start.
 
 use super::door::Door;
-use super::timetable::{Known, take_over};
+use super::timetable::{Known, take_over, watched};
 use crate::job::problem::Problem;
 use crate::job::spec::Job;
+use crate::metrics::Metrics;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -35,6 +36,7 @@ pub struct Reload {
     files: Arc<dyn JobFiles>,
     door: Door,
     known: watch::Sender<Vec<Known>>,
+    metrics: Arc<dyn Metrics>,
     eyes: Eyes,
 }
 
@@ -55,7 +57,13 @@ impl Eyes {
 impl Reload {
     /// `read`: how the files looked before those jobs were read that `known` has.
     pub fn new(files: Arc<dyn JobFiles>, door: Door, known: watch::Sender<Vec<Known>>, read: u64) -> Self {
-        Reload { files, door, known, eyes: Eyes { read, last: read } }
+        Reload { files, door, known, metrics: Arc::new(()), eyes: Eyes { read, last: read } }
+    }
+
+    /// Tells which jobs are in force.
+    #[must_use]
+    pub fn with_metrics(self, metrics: Arc<dyn Metrics>) -> Self {
+        Reload { metrics, ..self }
     }
 
     /// Follows them for ever. `at_once`: somebody wants them to be read now, whatever they look like.
@@ -84,7 +92,7 @@ impl Reload {
         {
             // Said once, and again when the files change again.
             self.eyes.read = look;
-            tracing::error!(event = "jobs.reload_failed", error, "the jobs before stay in force");
+            tracing::error!(event = "jobs_not_reloaded", error, "the jobs before stay in force");
             return;
         }
         let jobs = known.iter().filter_map(|one| one.job.clone()).collect();
@@ -92,10 +100,11 @@ impl Reload {
             Ok(()) => {
                 self.eyes.read = look;
                 tell(&before, &known);
+                self.metrics.watches(watched(&known));
                 let _ = self.known.send(known);
             }
             // Looked at again in a moment.
-            Err(error) => tracing::error!(event = "jobs.reload_failed", %error, "the jobs before stay in force"),
+            Err(error) => tracing::error!(event = "jobs_not_reloaded", %error, "the jobs before stay in force"),
         }
     }
 }
@@ -120,7 +129,7 @@ fn tell(before: &[Known], known: &[Known]) {
             (_, Some(reason)) => {
                 let in_force = one.job.is_some();
                 tracing::error!(
-                    event = "job.faulty",
+                    event = "job_invalid",
                     job,
                     file,
                     in_force,
@@ -130,13 +139,13 @@ fn tell(before: &[Known], known: &[Known]) {
             }
             (Some(before), None) if before.faulty.is_none() && is_same(before, one) => {}
             (Some(_), None) => {
-                tracing::info!(event = "job.changed", job, file, "a job file was read again and is in force")
+                tracing::info!(event = "job_changed", job, file, "a job file was read again and is in force")
             }
-            (None, None) => tracing::info!(event = "job.added", job, file, "a job is there, and in force"),
+            (None, None) => tracing::info!(event = "job_added", job, file, "a job is there, and in force"),
         }
     }
     for gone in before.iter().filter(|one| !known.iter().any(|other| other.name == one.name)) {
-        tracing::info!(event = "job.removed", job = gone.name, "a job is gone; a run of it that is on goes on");
+        tracing::info!(event = "job_removed", job = gone.name, "a job is gone; a run of it that is on goes on");
     }
 }
 

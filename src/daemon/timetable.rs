@@ -7,6 +7,7 @@ use crate::job::circles::{self, circles};
 use crate::job::load::run_after;
 use crate::job::problem::Problem;
 use crate::job::spec::{Job, Timing};
+use crate::metrics::Watched;
 use crate::store::{FireRecord, FireStore, StoreError};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -55,6 +56,12 @@ pub fn take_over(before: &[Known], jobs: Vec<Job>, problems: &[Problem]) -> Vec<
     }
     without_circles(before, &mut known);
     known.into_values().collect()
+}
+
+/// Those in force, for whoever keeps figures of them.
+pub fn watched(known: &[Known]) -> Vec<Watched> {
+    let jobs = known.iter().filter_map(|one| one.job.as_deref());
+    jobs.map(|job| Watched { job: job.name.clone(), dead_letter_after: job.destination.dead_letter_after }).collect()
 }
 
 /// Whether they are one job, of one file, that was read twice. What a job is made of shows all that it says, and names of secrets in place of them.

@@ -2,7 +2,7 @@
 
 use super::scheduler::{Ended, Extract, Work};
 use crate::job::spec::Job;
-use crate::pipeline::{self, How, PipelineError, RunReport, Runner};
+use crate::pipeline::{self, How, PipelineError, RunReport, Runner, Since};
 use crate::snapshot::SnapshotError;
 use crate::store::RunState;
 use async_trait::async_trait;
@@ -19,6 +19,11 @@ impl Runs {
     /// `at_once`: runs that are on together at most, the others wait; at least 1.
     pub fn new(runner: Runner, at_once: usize) -> Self {
         Runs { runner, places: Semaphore::new(at_once.max(1)) }
+    }
+
+    /// The id of the job's newest run.
+    async fn newest(&self, job: &str) -> Option<String> {
+        Some(self.runner.store.runs(Some(job), 1).await.ok()?.pop()?.id)
     }
 
     fn is_stopping(&self) -> bool {
@@ -45,11 +50,16 @@ impl Work for Runs {
         }
         let name = job.name.clone();
         match self.runner.run(job, How::default()).await {
-            Ok(report) => ended(&report, self.is_stopping()),
+            Ok(report) => {
+                let ended = ended(&report, self.is_stopping());
+                log(&name, &report, &ended);
+                ended
+            }
             Err(PipelineError::Snapshot(SnapshotError::Busy { holder, .. })) => Ended::Busy(holder),
             Err(_) if self.is_stopping() => Ended::Stopped,
             Err(error) => {
-                tracing::error!(job = name, %error, "a run failed");
+                let run = self.newest(&name).await;
+                tracing::error!(event = "run_failed", job = name, run, %error, "a run failed");
                 Ended::Failed(error.to_string())
             }
         }
@@ -60,6 +70,29 @@ impl Work for Runs {
         looked
             .map(|looked| Extract { identity: looked.identity, files: looked.files })
             .map_err(|error| error.to_string())
+    }
+}
+
+/// What a command would print. Without the destination's words: bodies are never logged.
+fn log(job: &str, report: &RunReport, ended: &Ended) {
+    let (run, counts) = (&report.run, &report.counts);
+    match ended {
+        Ended::Held(reason) => {
+            tracing::warn!(event = "run_held", job, run, reason, "a guard holds a run: nothing was sent")
+        }
+        Ended::Done(Some(_)) => tracing::warn!(
+            event = "run_incomplete",
+            job,
+            run,
+            rejected = counts.rejected,
+            refused = counts.refused,
+            unknown = counts.unknown,
+            pending = counts.pending,
+            set_aside = report.dead_letters,
+            stopped = report.delivery.as_ref().and_then(|delivery| Some(delivery.stopped.as_ref()?.kind.as_str())),
+            "a run has left rows that the destination does not have"
+        ),
+        _ => {}
     }
 }
 
@@ -74,13 +107,14 @@ fn ended(report: &RunReport, is_stopping: bool) -> Ended {
     ];
     let left: Vec<String> = left.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
     let stopped = report.delivery.as_ref().and_then(|delivery| delivery.stopped.as_ref());
-    let reason = match (left.is_empty(), stopped) {
-        (true, None) => None,
-        (_, None) => Some(left.join(", ")),
-        (_, Some(stopped)) => {
-            Some(format!("{}; delivery stopped: {}; {}", left.join(", "), stopped.reason, stopped.remedy))
-        }
-    };
+    let since = report.planned.as_ref().and_then(|planned| planned.since());
+    let said = [
+        (!left.is_empty()).then(|| left.join(", ")),
+        stopped.map(|stopped| format!("delivery stopped: {}; {}", stopped.reason, stopped.remedy)),
+        since.and_then(Since::warning),
+    ];
+    let said: Vec<String> = said.into_iter().flatten().collect();
+    let reason = (!said.is_empty()).then(|| said.join("; "));
     match report.state {
         RunState::Held => Ended::Held(report.held.join("; ")),
         RunState::Delivering | RunState::Published if is_stopping => Ended::Stopped,

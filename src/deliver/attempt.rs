@@ -13,9 +13,11 @@ use super::verdict::{Attempt, Peer, RETRY_AFTER_CAP, Verdict, judge};
 use super::words::so_far;
 use super::{FailureKind, Message, Parcel, StopKind, Stopped};
 use crate::receipt::{Failure, Outcome, Receipt};
+use crate::spans;
 use chrono::{DateTime, SecondsFormat, Utc};
 use std::time::Duration;
 use tokio::time::Instant;
+use tracing::Span;
 
 /// The longest break after a 429 or 503 that does not say how long.
 const BREATHER: Duration = Duration::from_secs(1);
@@ -29,6 +31,12 @@ pub(super) struct Job {
 impl Job {
     pub(super) fn new(parcel: Parcel) -> Self {
         Job { parcel, history: History::default() }
+    }
+
+    /// What every line of the log about it says.
+    pub(super) fn span(&self) -> Span {
+        let rows = self.parcel.messages();
+        spans::parcel(rows.first().map_or(0, |row| row.seq), rows.len())
     }
 
     /// Both halves, and words about rows that have no body without the others. What is known of all rows is known of each half;
@@ -78,10 +86,12 @@ enum Step {
 /// Attempts a parcel once, and hands over the final word about its rows or puts it back to be attempted later.
 pub(super) async fn attempt(run: &Run, mut job: Job, permit: Permit) {
     failpoint!("request.before");
+    let began = Instant::now();
     let attempt = run.engine.client.send(&job.parcel, run.engine.clock.now()).await;
     failpoint!("request.answered");
     let peer = run.engine.peers.get(job.parcel.operation());
     let verdict = judge(&attempt, peer, run.engine.clock.now());
+    run.observer.attempted(verdict.as_str(), began.elapsed());
     let opened = permit.ended(&attempt, &verdict, run.engine.clock.random());
     let row = &mut job.history;
     row.attempts += 1;
@@ -101,7 +111,7 @@ pub(super) async fn attempt(run: &Run, mut job: Job, permit: Permit) {
         breaker_opened(run, row, opened);
     }
     if let Some(first) = job.parcel.messages().first() {
-        tracing::debug!(seq = first.seq, key = first.key, rows, attempt = made, status, %step, "attempted");
+        tracing::debug!(event = "attempted", key = first.key, attempt = made, status, %step, "attempted");
     }
     match step {
         Step::Done(outcome) => run.desk.finish(words(run, job, Some(outcome))),
@@ -140,13 +150,18 @@ fn decide(run: &Run, row: &mut History, attempt: &Attempt, peer: &Peer, verdict:
             match after.filter(|_| pause) {
                 Some(time) if time > run.engine.destination.retry.max => long_pause(run, row.status, time),
                 Some(time) => {
-                    tracing::debug!(status = row.status, seconds = time.as_secs(), "the destination asks for a pause");
-                    run.engine.limits.pause(time);
+                    tracing::debug!(
+                        event = "pause_asked",
+                        status = row.status,
+                        seconds = time.as_secs(),
+                        "the destination asks for a pause"
+                    );
+                    leave_alone(run, time);
                     again(run, row, after)
                 }
                 None => match again(run, row, after) {
                     Step::Again(wait) if busy(run, row) => {
-                        run.engine.limits.pause(wait.min(BREATHER));
+                        leave_alone(run, wait.min(BREATHER));
                         Step::Again(wait)
                     }
                     step => step,
@@ -156,6 +171,11 @@ fn decide(run: &Run, row: &mut History, attempt: &Attempt, peer: &Peer, verdict:
     }
 }
 
+fn leave_alone(run: &Run, time: Duration) {
+    run.engine.limits.pause(time);
+    run.observer.paused(time);
+}
+
 /// The report prints reason and remedy, so the log has them only for those who ask for details. It goes without the
 /// reason: that has the destination's words in it, and bodies are never logged.
 fn config_fault(run: &Run, row: &mut History, reason: &str, remedy: &str) -> Step {
@@ -163,7 +183,12 @@ fn config_fault(run: &Run, row: &mut History, reason: &str, remedy: &str) -> Ste
     row.detail = Some(reason.clone());
     let kind = if row.status == Some(410) { StopKind::Disabled } else { StopKind::Config };
     if run.desk.throw(Stopped { kind, reason, remedy: remedy.to_owned(), until: None }) {
-        tracing::debug!(status = row.status, remedy, "delivery stopped: the job or the destination needs mending");
+        tracing::debug!(
+            event = "delivery_stopped",
+            status = row.status,
+            remedy,
+            "delivery stopped: the job or the destination needs mending"
+        );
     }
     Step::Leave
 }
@@ -176,7 +201,13 @@ fn busy(run: &Run, row: &History) -> bool {
 /// The breaker lets nothing through for a while. If that is longer than anybody waits, the rest is left to the next run.
 fn breaker_opened(run: &Run, row: &History, opened: Opened) {
     let (failures, attempts) = (opened.failures, opened.attempts);
-    tracing::debug!(failures, attempts, opened.too_long, "the circuit breaker opened");
+    tracing::debug!(
+        event = "breaker_opened",
+        failures,
+        attempts,
+        too_long = opened.too_long,
+        "the circuit breaker opened"
+    );
     if !opened.too_long {
         return;
     }
@@ -213,7 +244,11 @@ fn long_pause(run: &Run, status: Option<u16>, time: Duration) -> Step {
         until: Some(until),
     };
     if run.desk.throw(stopped) {
-        tracing::debug!(until = shown, "delivery stopped: the destination asks for a pause longer than retry.max");
+        tracing::debug!(
+            event = "delivery_paused",
+            until = shown,
+            "delivery stopped: the destination asks for a pause longer than retry.max"
+        );
     }
     Step::Leave
 }

@@ -9,11 +9,13 @@ use super::{Item, Ledger, Observer, Options, StopKind, Stopped, Summary, Transpo
 use crate::clock::Clock;
 use crate::job::redact::Redactor;
 use crate::job::spec::{Destination, PerOperation};
+use crate::spans::within;
 use anyhow::Context as _;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
+use tracing::Instrument as _;
 
 /// What stays the same over the runs of one destination.
 pub(super) struct Engine {
@@ -31,6 +33,7 @@ pub(super) struct Engine {
 pub(super) struct Run {
     pub(super) engine: Arc<Engine>,
     pub(super) desk: Arc<Desk>,
+    pub(super) observer: Arc<dyn Observer>,
 }
 
 /// Closes the desk when it goes.
@@ -58,8 +61,8 @@ pub(super) async fn run(
     let desk = Arc::new(Desk::new(Arc::clone(&engine.limits), concurrency, ahead, engine.options.clone()));
     // Also when this future is dropped: the collector then records what it has, and ends.
     let closing = Closing(Arc::clone(&desk));
-    let mut collector = tokio::spawn(collect(Arc::clone(&desk), ledger, observer));
-    let run = Arc::new(Run { engine, desk });
+    let mut collector = tokio::spawn(collect(Arc::clone(&desk), ledger, Arc::clone(&observer)).in_current_span());
+    let run = Arc::new(Run { engine, desk, observer });
     let sent = tokio::select! {
         biased;
         // The collector ends before the desk is closed only if the ledger failed. Leaving here drops the workers, and
@@ -82,11 +85,13 @@ async fn send(run: &Arc<Run>, items: impl Iterator<Item = Item> + Send + 'static
     let mut workers = JoinSet::new();
     for _ in 0..run.engine.destination.concurrency.max(1) {
         let run = Arc::clone(run);
-        workers.spawn(async move {
+        let work = async move {
             while let Some((job, permit)) = run.desk.next().await {
-                attempt::attempt(&run, job, permit).await;
+                let span = job.span();
+                attempt::attempt(&run, job, permit).instrument(span).await;
             }
-        });
+        };
+        workers.spawn(work.in_current_span());
     }
     let ended = async {
         while let Some(ended) = workers.join_next().await {
@@ -101,7 +106,7 @@ async fn send(run: &Arc<Run>, items: impl Iterator<Item = Item> + Send + 'static
 /// pool would leave free memory behind in each of them.
 async fn render(run: &Arc<Run>, mut items: impl Iterator<Item = Item> + Send + 'static) -> anyhow::Result<()> {
     let (run, runtime) = (Arc::clone(run), Handle::current());
-    let rendering = spawn_blocking(move || {
+    let rendering = spawn_blocking(within(move || {
         let mut packer = Packer::new(&run.engine.destination);
         // There is no more room once delivery has stopped or this run was dropped.
         while let Some(room) = runtime.block_on(run.desk.room()) {
@@ -110,7 +115,7 @@ async fn render(run: &Arc<Run>, mut items: impl Iterator<Item = Item> + Send + '
             }
         }
         run.desk.drained();
-    });
+    }));
     rendering.await.context(CRASHED)
 }
 

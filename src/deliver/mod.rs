@@ -42,6 +42,7 @@ pub use parcel::Parcel;
 
 use crate::clock::Clock;
 use crate::job::spec::{Destination, PerOperation};
+use crate::metrics::LiveLimits;
 pub use crate::receipt::FailureKind;
 use crate::receipt::{Outcome, Receipt};
 use async_trait::async_trait;
@@ -162,8 +163,12 @@ impl Connect for Http {
     }
 }
 
-/// Told how delivery goes, for progress bars.
+/// Told how delivery goes, for progress bars and metrics.
 pub trait Observer: Send + Sync {
+    /// A request has come to this ([`Verdict::as_str`](verdict::Verdict::as_str)), after that time.
+    fn attempted(&self, _verdict: &'static str, _took: Duration) {}
+    /// Nothing leaves for that long: the destination has asked for it, or is too busy.
+    fn paused(&self, _time: Duration) {}
     /// One message has its final word, already recorded; `None`: it was taken and stays pending.
     fn done(&self, outcome: Option<Outcome>);
 }
@@ -276,6 +281,19 @@ pub enum StopKind {
     Breaker,
 }
 
+impl StopKind {
+    /// The name that is shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            StopKind::Disabled => "disabled",
+            StopKind::Config => "config",
+            StopKind::Paused => "paused",
+            StopKind::Asked => "asked",
+            StopKind::Breaker => "breaker",
+        }
+    }
+}
+
 /// A row that did not get through.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailedRow {
@@ -357,6 +375,12 @@ impl Delivery {
             options,
         };
         Ok(Delivery { engine: Arc::new(engine) })
+    }
+
+    /// How its limits are now, as long as anybody asks.
+    pub fn limits(&self) -> LiveLimits {
+        let limits = Arc::clone(&self.engine.limits);
+        Arc::new(move || limits.now())
     }
 
     /// Sends every row that can be sent, and returns when each has its recorded final word; or when delivery has stopped in order,

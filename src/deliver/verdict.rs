@@ -129,6 +129,19 @@ pub enum Verdict {
     },
 }
 
+impl Verdict {
+    /// The name that is counted under.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Verdict::Acknowledged => "acknowledged",
+            Verdict::Refused { .. } => "refused",
+            Verdict::Unknown { .. } => "unknown",
+            Verdict::Retry { .. } => "retry",
+            Verdict::ConfigFault { .. } => "config_fault",
+        }
+    }
+}
+
 /// The final outcome of a row whose last attempt came to `last`. What may have been applied once stays unknown until it
 /// is acknowledged: a later refusal says nothing about the earlier attempt.
 pub fn settle(maybe_applied_before: bool, last: Outcome) -> Outcome {

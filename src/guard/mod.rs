@@ -64,6 +64,7 @@ mod tests {
             max_changed: Threshold { share: 0.5, floor: 100 },
             max_removed: Threshold { share: 0.2, floor: 10 },
             max_rejected: Threshold { share: 0.01, floor: 10 },
+            hold_expires: std::time::Duration::from_secs(7 * 24 * 3600),
         };
         let reasons = trips(&facts, &guard);
         assert_eq!(reasons.len(), settings.len(), "{reasons:?}");
@@ -90,6 +91,7 @@ mod tests {
             max_changed: Threshold { share: 0.5, floor: 100 },
             max_removed: Threshold { share: 0.2, floor: 10 },
             max_rejected: Threshold { share: 0.01, floor: 10 },
+            hold_expires: std::time::Duration::from_secs(7 * 24 * 3600),
         };
         let quiet = Facts { partial: true, known: 1000, ..Facts::default() };
         assert!(trips(&quiet, &guard(1)).is_empty());

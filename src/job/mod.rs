@@ -13,6 +13,7 @@ pub mod circles;
 pub(crate) mod document;
 pub(crate) mod lexis;
 pub mod load;
+mod password;
 pub(crate) mod percent;
 pub mod problem;
 pub mod raw;

@@ -40,7 +40,7 @@ pub(crate) fn timing(expression: &str) -> Result<Timing, Fault> {
         None => cron(expression).map(|cron| Timing::Cron(Box::new(cron))),
         Some(period) => {
             let form = |fault: Fault| fault.hint("`@every` and a duration, such as `@every 6h` or `@every 30m`");
-            let period = units::duration(period.trim()).map_err(form)?;
+            let period = units::age(period.trim()).map_err(form)?;
             match period.as_secs() {
                 0 => Err(form(Fault::new("a job runs once a second at most"))),
                 _ if period.subsec_nanos() > 0 => Err(form(Fault::new("a period has whole seconds"))),

@@ -1,6 +1,7 @@
 //! Looks up what a [`Templated`] refers to.
 
 use super::percent;
+use super::redact::secret_parts;
 use super::spec::{Form, Part, Remote, Templated};
 use crate::config::Home;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -89,6 +90,7 @@ impl Secrets {
             let value = self.resolve(&format!("{options}.{name}"), written)?;
             if written.has_reference() {
                 found.secrets.push(value.expose_secret().to_owned());
+                found.secrets.extend(secret_parts(written, value.expose_secret()));
             }
             found.settings.insert(name.clone(), value.expose_secret().to_owned());
         }
@@ -104,23 +106,37 @@ impl Secrets {
     pub fn resolve(&self, field: &str, templated: &Templated) -> Result<SecretString, SecretError> {
         let mut resolved = String::new();
         for (index, part) in templated.parts.iter().enumerate() {
-            let (value, reference) = match part {
-                Part::Literal(text) => {
-                    resolved.push_str(text);
-                    continue;
-                }
-                Part::Env(name) => (self.variable(field, name)?, format!("${{{name}}}")),
-                Part::File(path) => (self.file(field, path)?, format!("${{file:{}}}", path.display())),
-            };
-            let value = usable(field, reference, value.expose_secret())?;
-            match templated.form {
-                Form::Address if templated.is_behind_origin(index) || templated.is_in_user_info(index) => {
-                    resolved.push_str(&percent::encoded(value))
-                }
-                _ => resolved.push_str(value),
+            let value = self.value(field, part)?;
+            let (value, is_literal) = (value.expose_secret(), matches!(part, Part::Literal(_)));
+            let is_encoded = templated.form == Form::Address
+                && (templated.is_behind_origin(index) || templated.is_in_user_info(index));
+            match !is_literal && is_encoded {
+                true => resolved.push_str(&percent::encoded(value)),
+                false => resolved.push_str(value),
             }
         }
         Ok(SecretString::from(resolved))
+    }
+
+    /// Everything that keeps the values from being put in, each reference once.
+    pub fn problems(&self, field: &str, templated: &Templated) -> Vec<SecretError> {
+        let mut problems: Vec<SecretError> = Vec::new();
+        for error in templated.parts.iter().filter_map(|part| self.value(field, part).err()) {
+            if !problems.contains(&error) {
+                problems.push(error);
+            }
+        }
+        problems
+    }
+
+    fn value(&self, field: &str, part: &Part) -> Result<SecretString, SecretError> {
+        let (value, reference) = match part {
+            Part::Literal(text) => return Ok(SecretString::from(text.as_str())),
+            Part::Env(name) => (self.variable(field, name)?, format!("${{{name}}}")),
+            Part::File(path) => (self.file(field, path)?, format!("${{file:{}}}", path.display())),
+        };
+        usable(field, reference, value.expose_secret())?;
+        Ok(value)
     }
 
     fn variable(&self, field: &str, name: &str) -> Result<SecretString, SecretError> {
@@ -151,14 +167,14 @@ impl std::fmt::Debug for Secrets {
     }
 }
 
-fn usable<'v>(field: &str, reference: String, value: &'v str) -> Result<&'v str, SecretError> {
+fn usable(field: &str, reference: String, value: &str) -> Result<(), SecretError> {
     if value.is_empty() {
         return Err(unusable(field, reference, "is empty"));
     }
     if value.chars().any(char::is_control) {
         return Err(unusable(field, reference, "holds a line break or another control character"));
     }
-    Ok(value)
+    Ok(())
 }
 
 fn unusable(field: &str, reference: String, reason: &'static str) -> SecretError {
@@ -228,6 +244,10 @@ mod tests {
         check("${EMPTY}", Err("${EMPTY} is empty"));
         check("${BROKEN}", Err("control character"));
         check("${file:two}", Err("${file:two} holds a line break"));
+        let secrets = Secrets::with_env(&Home::new(Path::new("/")).unwrap(), |_| Err(VarError::NotPresent));
+        let problems = secrets.problems("source.url", &Templated::parse("x://${USER}:${PASS}@h/${USER}").unwrap());
+        let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert!(said.len() == 2 && said[0].contains("USER is not") && said[1].contains("PASS is not"), "{said:?}");
         check("${file:empty}", Err("is empty"));
         check("${file:none}", Err("none cannot be read"));
         check("${file:/dev/zero}", Err("longer than"));

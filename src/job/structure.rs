@@ -188,7 +188,7 @@ impl<'s> Walk<'s> {
             if let Some(only) = of.get("const") {
                 fault = fault.hint(format!("{name} = {only}"));
             } else if let Some(about) = of.get("description").and_then(Value::as_str) {
-                fault = fault.hint(about.lines().next().unwrap_or_default());
+                fault = fault.hint(gist(about));
             }
             // The file as a whole has no place that is better than another.
             self.found(Some(at).filter(|_| !path.is_empty()), &join(path, name), fault);
@@ -341,5 +341,14 @@ fn not_one_of(found: &str, allowed: &[&str]) -> Fault {
 }
 
 fn quoted(names: &[&str]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    let quoted = |name: &&str| if name.contains('`') { format!("\"{name}\"") } else { format!("`{name}`") };
+    names.iter().map(quoted).collect::<Vec<_>>().join(", ")
+}
+
+/// What a description begins with: its first sentence, or that up to a semicolon, in one line.
+fn gist(description: &str) -> String {
+    let paragraph = description.split("\n\n").next().unwrap_or_default();
+    let line = paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
+    let end = [". ", "; "].iter().filter_map(|end| line.find(end)).min().unwrap_or(line.len());
+    format!("{}.", line[..end].trim_end_matches('.'))
 }

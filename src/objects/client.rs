@@ -1,9 +1,8 @@
 //! The client of HTTP. The library's own tells a server that it is sent on to where it comes from, with the query, which may be a secret.
 
-use super::build::{CONNECT, SILENCE, unfit};
+use super::build::{CONNECT, SILENCE, Settings, unfit};
 use object_store::client::{HttpClient, HttpConnector};
 use object_store::{ClientOptions, Error, HeaderMap, HeaderValue};
-use std::collections::BTreeMap;
 
 /// Makes clients that carry `authorization` to one server only, and the address to none but that one.
 #[derive(Debug)]
@@ -15,7 +14,7 @@ pub(super) struct Discreet {
 
 impl Discreet {
     /// `plain`: without TLS. One that begins with TLS is not sent on to one without.
-    pub(super) fn new(settings: &BTreeMap<String, String>, plain: bool) -> Result<Self, Error> {
+    pub(super) fn new(settings: &Settings, plain: bool) -> Result<Self, Error> {
         let mut headers = HeaderMap::new();
         if let Some(value) = settings.get("authorization") {
             let mut value =
@@ -23,10 +22,14 @@ impl Discreet {
             value.set_sensitive(true);
             headers.insert("authorization", value);
         }
-        let proxy = settings.get("proxy_url").map(reqwest::Proxy::all).transpose();
-        let proxy = proxy.map_err(|_| unfit("`proxy_url` is not an address"))?;
-        Ok(Discreet { headers, proxy, plain })
+        Ok(Discreet { headers, proxy: proxy(settings)?, plain })
     }
+}
+
+/// `proxy_url`, if it is an address: the library would say only that something is wrong with one.
+pub(super) fn proxy(settings: &Settings) -> Result<Option<reqwest::Proxy>, Error> {
+    let proxy = settings.get("proxy_url").map(reqwest::Proxy::all).transpose();
+    proxy.map_err(|_| unfit("`proxy_url` is not an address, such as `http://${USER}:${PASSWORD}@proxy.example:3128`"))
 }
 
 impl HttpConnector for Discreet {

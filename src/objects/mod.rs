@@ -15,17 +15,21 @@ mod build;
 mod client;
 mod fault;
 mod runtime;
+mod said;
+mod time;
 mod write;
 
 pub use fault::{Fault, Why};
 pub use write::{Condition, Version};
 
+use chrono::{DateTime, Utc};
 use futures_util::StreamExt as _;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore};
+use object_store::{GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore};
 use runtime::Runtime;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use time::ServerTime;
 
 /// A bucket, a container, or a server of HTTP.
 #[derive(Debug)]
@@ -35,6 +39,7 @@ pub struct Objects {
     /// How it reads before a path, such as `s3://bucket`.
     root: String,
     secrets: Vec<String>,
+    time: ServerTime,
     /// Over HTTP there is no list, and a signed address may allow GET only.
     is_http: bool,
 }
@@ -54,16 +59,21 @@ impl Objects {
         let built = {
             // Clients are made within the runtime that they run on.
             let _inside = runtime.enter();
-            build::store(address, settings).map_err(|error| fault::of(&error, &secrets))?
+            build::store(address, settings).map_err(|error| fault::of(&error, address, &secrets))?
         };
-        let build::Built { store, root, path, is_http } = built;
-        Ok((Objects { runtime, store, root, secrets, is_http }, path))
+        let build::Built { store, root, path, is_http, time } = built;
+        Ok((Objects { runtime, store, root, secrets, time, is_http }, path))
     }
 
     /// Whether an object that is written anew goes on to be sent as it was to whoever is reading it: a server of HTTP may send a file that is just
     /// being written.
     pub fn keeps_versions(&self) -> bool {
         !self.is_http
+    }
+
+    /// What time it is by the store, as far as its answers have said so.
+    pub fn now(&self) -> Option<DateTime<Utc>> {
+        self.time.now()
     }
 
     /// How a path reads in messages.
@@ -111,36 +121,38 @@ impl Objects {
         from: u64,
         sink: &mut dyn FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<Result<(), E>, Fault> {
+        self.read_part(path, tag, (from, None), sink)
+    }
+
+    /// The same up to an end, if there is one: the first byte that is not handed on.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_part<E>(
+        &self,
+        path: &str,
+        tag: Option<&str>,
+        part: (u64, Option<u64>),
+        sink: &mut dyn FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<Result<(), E>, Fault> {
         self.runtime.block_on(async {
             let path = Self::path(path).map_err(|error| self.fault(&error))?;
             // A weak tag never matches: it does not say that the bytes are the same.
             let if_match = tag.filter(|tag| !tag.starts_with("W/")).map(str::to_owned);
             let options = GetOptions { if_match, ..GetOptions::default() };
-            let (found, mut skip) = match from {
-                0 => (self.store.get_opts(&path, options).await, 0),
-                from => {
-                    let ranged = GetOptions { range: Some(GetRange::Offset(from)), ..options.clone() };
-                    match self.store.get_opts(&path, ranged).await {
-                        // A server that knows no ranges sends everything again.
-                        Err(object_store::Error::NotSupported { .. }) => {
-                            (self.store.get_opts(&path, options).await, from)
-                        }
-                        ranged => (ranged, 0),
-                    }
-                }
-            };
-            let found = found.map_err(|error| self.fault(&error))?;
+            let (found, mut skip) = self.get_part(&path, options, part).await.map_err(|error| self.fault(&error))?;
             // There are servers that do not look at If-Match.
             let bare = |tag: &str| tag.trim_matches('"').to_owned();
             if tag.is_some_and(|tag| found.meta.e_tag.as_deref().map(bare) != Some(bare(tag))) {
                 return Err(Fault { why: Why::Changed, message: "has changed".to_owned(), hint: None });
             }
+            let mut left = part.1.map_or(u64::MAX, |end| end.saturating_sub(part.0));
             let mut pieces = found.into_stream();
-            while let Some(piece) = pieces.next().await {
+            while left > 0
+                && let Some(piece) = pieces.next().await
+            {
                 let piece = piece.map_err(|error| self.fault(&error))?;
-                let passed = skip.min(piece.len() as u64);
-                skip -= passed;
-                let rest = piece.get(usize::try_from(passed).unwrap_or(usize::MAX)..).unwrap_or_default();
+                let rest = cut(&piece, &mut skip, &mut left);
                 if let Err(ended) = sink(rest) {
                     return Ok(Err(ended));
                 }
@@ -149,11 +161,41 @@ impl Objects {
         })
     }
 
+    /// Asks for a part. Returns also how many bytes stand before it in what comes.
+    async fn get_part(
+        &self,
+        path: &Path,
+        options: GetOptions,
+        part: (u64, Option<u64>),
+    ) -> Result<(GetResult, u64), object_store::Error> {
+        let range = match part {
+            (0, None) => return Ok((self.store.get_opts(path, options).await?, 0)),
+            (from, None) => GetRange::Offset(from),
+            (from, Some(end)) => GetRange::Bounded(from..end),
+        };
+        let ranged = GetOptions { range: Some(range), ..options.clone() };
+        match self.store.get_opts(path, ranged).await {
+            // A server that knows no ranges, or not these, sends everything.
+            Err(error) if fault::is_of_parts(&error) => Ok((self.store.get_opts(path, options).await?, part.0)),
+            ranged => Ok((ranged?, 0)),
+        }
+    }
+
     fn path(path: &str) -> Result<Path, object_store::Error> {
         Ok(Path::parse(path)?)
     }
 
     fn fault(&self, error: &object_store::Error) -> Fault {
-        fault::of(error, &self.secrets)
+        fault::of(error, &self.root, &self.secrets)
     }
+}
+
+/// What of a piece is wanted: not the first `skip` bytes, and of the others at most `left`.
+fn cut<'p>(piece: &'p [u8], skip: &mut u64, left: &mut u64) -> &'p [u8] {
+    let passed = (*skip).min(piece.len() as u64);
+    *skip -= passed;
+    let rest = piece.get(usize::try_from(passed).unwrap_or(usize::MAX)..).unwrap_or_default();
+    let rest = rest.get(..usize::try_from(*left).unwrap_or(usize::MAX)).unwrap_or(rest);
+    *left -= rest.len() as u64;
+    rest
 }

@@ -1,15 +1,16 @@
-//! The course of a run, each of its states a type: extracting → diffed → (held) → published → delivering → finished.
+//! The course of a run, each of its states a type: extracting → diffed → (held → approved →) published → delivering → finished.
 //!
 //! In: a run's record. Out: the record in its next state, durable before the stage begins that the state names.
 //! Always holds: only the functions of a state lead out of it, so that nothing can be sent that is not published, and
 //! nothing published that a guard holds. A run that was killed is found by the next start of its job ([`Course::begin`]):
 //! what was published is taken over, what was not is discarded.
 
-use super::{PipelineError, Runner};
+use super::{PipelineError, Runner, Since};
 use crate::receipt::{Counts, Progress};
 use crate::snapshot::Manifest;
 use crate::store::{RunRecord, RunState, StoreError};
 use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
 use std::marker::PhantomData;
 use std::path::Path;
 
@@ -21,6 +22,9 @@ pub(super) struct Diffed;
 pub(super) struct Published;
 /// Sends.
 pub(super) struct Delivering;
+
+/// What an extract had is under this name in a run's report.
+const SINCE: &str = "since";
 
 /// A run in the state `S`.
 pub(super) struct Course<'a, S> {
@@ -43,9 +47,10 @@ impl<'a> Course<'a, Extracting> {
         Ok(Course { runner, record, state: PhantomData })
     }
 
-    /// The change set is known.
-    pub(super) async fn diffed(self, counts: Counts) -> Result<Course<'a, Diffed>, StoreError> {
+    /// The change set is known. `since`: of an extract that has only what has changed.
+    pub(super) async fn diffed(self, counts: Counts, since: Option<&Since>) -> Result<Course<'a, Diffed>, StoreError> {
         self.record.counts = counts;
+        self.record.report = since.map(|since| json!({ SINCE: since }));
         self.enter(RunState::Diffed).await
     }
 
@@ -116,13 +121,17 @@ impl Course<'_, Delivering> {
         set_aside: u64,
         were_tried: bool,
         reason: Option<String>,
-        report: serde_json::Value,
+        mut report: Value,
     ) -> Result<(RunState, Counts), StoreError> {
         let now = self.runner.clock.now();
         progress.release();
         let counts = self.record.counts.delivered(&progress, set_aside);
         self.record.counts = counts;
         (self.record.reason, self.record.finished_at) = (reason, Some(now));
+        let since = self.record.report.as_mut().and_then(|earlier| earlier.get_mut(SINCE)).map(Value::take);
+        if let (Some(since), Value::Object(report)) = (since, &mut report) {
+            report.insert(SINCE.to_owned(), since);
+        }
         self.record.report = Some(report);
         // A row that was refused earlier is tried again by `retry`: where that was stopped short of it, the run is not at its end.
         if counts.pending == 0 && (were_tried || counts.refused + counts.unknown == 0) {
@@ -140,7 +149,7 @@ impl<'a, S> Course<'a, S> {
         debug_assert!(self.record.state.may_become(next) || self.record.state == next);
         self.record.state = next;
         self.runner.store.put_run(self.record, self.runner.clock.now()).await?;
-        tracing::info!(job = self.record.job, run = self.record.id, state = next.as_str(), "run");
+        tracing::info!(event = "run_state", state = next.as_str(), "run");
         Ok(Course { runner: self.runner, record: self.record, state: PhantomData })
     }
 
@@ -149,6 +158,17 @@ impl<'a, S> Course<'a, S> {
         self.record.finished_at = Some(self.runner.clock.now());
         self.enter::<S>(state).await.map(drop)
     }
+}
+
+/// A run that was held is published, because somebody has approved it: `why`. What earlier runs had left is part of its change set.
+pub(super) async fn approved(runner: &Runner, record: &mut RunRecord, why: String) -> Result<(), StoreError> {
+    record.counts.pending = record.counts.planned();
+    (record.reason, record.finished_at) = (Some(why), None);
+    let (job, run) = (record.job.clone(), record.id.clone());
+    let course = Course::<Diffed> { runner, record, state: PhantomData };
+    course.enter::<Published>(RunState::Published).await?;
+    failpoint!("held.approved");
+    supersede(runner, &job, &run).await
 }
 
 /// Records that a run could not be done. What was published before stays published: its record says how far it came.
@@ -170,9 +190,11 @@ pub(super) async fn recover(runner: &Runner, job: &str, manifest: Option<&Manife
     for mut run in runner.store.open_runs(job).await? {
         let is_current = manifest.is_some_and(|m| m.run == run.id);
         match run.state {
-            RunState::Extracting | RunState::Diffed if is_current => {
+            // Approved; the record of that is what is missing.
+            RunState::Extracting | RunState::Diffed | RunState::Held if is_current => {
                 run.state = RunState::Published;
                 run.counts = run.counts.delivered(&Progress::default(), 0);
+                run.finished_at = None;
                 run.reason = Some("its process ended right after the publication; nothing was sent".to_owned());
             }
             RunState::Extracting | RunState::Diffed => {
@@ -224,6 +246,18 @@ async fn after_all(runner: &Runner, run: &str, now: DateTime<Utc>) -> Result<(),
 }
 
 const CUT_OFF: &str = "its process ended while it was sending; what may have been in flight counts as unknown";
+
+/// Nobody can approve earlier runs of the job any more that were held: `by` was held after them.
+pub(super) async fn replace_held(runner: &Runner, job: &str, by: &str) -> Result<(), StoreError> {
+    let held = runner.store.open_runs(job).await?.into_iter().filter(|run| run.state == RunState::Held && run.id != by);
+    for mut run in held {
+        let earlier = run.reason.take().map(|reason| format!("{reason}; ")).unwrap_or_default();
+        run.reason = Some(format!("{earlier}run {by} was held after it"));
+        run.state = RunState::Superseded;
+        runner.store.put_run(&run, runner.clock.now()).await?;
+    }
+    Ok(())
+}
 
 /// What earlier runs of the job had left is part of the change set of `by`.
 async fn supersede(runner: &Runner, job: &str, by: &str) -> Result<(), StoreError> {

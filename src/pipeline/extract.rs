@@ -1,9 +1,9 @@
 //! Tonight's extract, opened: what its columns are and are for, and how a batch of it is made ready for comparison.
 
+use super::PipelineError;
 use super::bodies::Bodies;
 use super::columns::Columns;
 use super::planned::PlanInput;
-use super::{PipelineError, since};
 use crate::diff::{BadKey, KeyFault, Slot, faulty_rows};
 use crate::job::spec::{Job, Payload};
 use crate::normalise::{self, Misfit, Plan, Role};
@@ -143,7 +143,7 @@ impl Extract {
         let columns = Columns { job, manifest, dir: &input.dir };
         let pinned = manifest.map(|m| &m.schema);
         let mut plan = Plan::new(&stream.schema, &stream.typing, pinned, &|name| role(&columns, name))?;
-        let partial = since::is_partial(job);
+        let partial = stream.partial;
         columns.check(plan.schema(), partial)?;
         text.iter().for_each(|column| plan.keep_text(column));
         let schema = plan.schema().clone();

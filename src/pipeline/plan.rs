@@ -12,7 +12,10 @@ use crate::guard;
 use crate::job::spec::Baseline;
 use crate::receipt::Progress;
 use crate::row::{Column, HashSeed, Schema};
-use crate::snapshot::{self, Draft, Finished, Manifest, Publishing, Snapshot, SnapshotError, Unknown, rewrite};
+use crate::snapshot::{
+    self, Against, Draft, Finished, Manifest, Publishing, Snapshot, SnapshotError, Unknown, rewrite,
+};
+use crate::spans::within;
 use crate::store::RunStore;
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
@@ -55,10 +58,12 @@ pub(super) async fn plan(
     }
     let fresh_seed = HashSeed(clock.random().to_be_bytes());
     // By the manifest that the progress is of: while a preview looks, a run may publish the next.
-    let planning = tokio::task::spawn_blocking(move || {
-        Planner::new(input, manifest, fresh_seed, resources, purpose).plan(&progress)
+    let plan = within(move || {
+        let against = manifest.as_ref().map(|manifest| Against::new(manifest, &progress));
+        let planned = Planner::new(input, manifest, fresh_seed, resources, purpose).plan(&progress)?;
+        Ok(Planned { against, ..planned })
     });
-    planning.await.map_err(|e| PipelineError::Internal(e.to_string()))?
+    tokio::task::spawn_blocking(plan).await.map_err(|e| PipelineError::Internal(e.to_string()))?
 }
 
 /// Without a manifest this is a first run, unless files of a published run are there: then the manifest was lost, and to begin
@@ -291,6 +296,7 @@ impl Planner {
                 changes: written.entry,
                 input: extract.stream.input,
             },
+            against: None,
             place: place.finish()?,
             changes,
             counts,

@@ -3,7 +3,7 @@
 use super::bodies::Bodies;
 use super::outbox::Outbox;
 use super::plan::Left;
-use super::{PipelineError, Reach, since};
+use super::{PipelineError, Reach, Since, since};
 use crate::clock::Clock;
 use crate::config::Home;
 use crate::diff::{BadKeys, ColumnStats};
@@ -11,11 +11,13 @@ use crate::job::spec::Job;
 use crate::normalise::Rejects;
 use crate::receipt::Counts;
 use crate::row::Schema;
-use crate::snapshot::{ChangeBatch, ChangeSet, Manifest, Publication, Publishing, Sharing};
+use crate::snapshot::{
+    Against, ChangeBatch, ChangeSet, Finished, Manifest, Publication, Publishing, Sharing, SnapshotError,
+};
 use crate::source::{Environment, Parameters};
 use crate::store::RunStore;
 use crate::template::RenderError;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -32,21 +34,18 @@ pub struct PlanInput {
     pub at: DateTime<Utc>,
     /// What the source is given.
     pub environment: Arc<Environment>,
+    /// From when on orgs are asked for, if the query asks for it; for the report.
+    pub since: Since,
 }
 
 impl PlanInput {
     /// Of a run that starts at `at`, with the snapshot folder of the home folder.
-    pub fn new(
-        job: Arc<Job>,
-        home: &Home,
-        run: String,
-        at: DateTime<Utc>,
-        last_success: Option<DateTime<Utc>>,
-    ) -> Self {
+    pub fn new(job: Arc<Job>, home: &Home, run: String, at: DateTime<Utc>, since: Since) -> Self {
         let dir = home.snapshots(&job.name);
         let mut environment = Environment::new(home, at);
-        environment.parameters = Parameters { last_success, run_date: at.with_timezone(&job.timezone).date_naive() };
-        PlanInput { job, dir, run, at, environment: Arc::new(environment) }
+        let run_date = at.with_timezone(&job.timezone).date_naive();
+        environment.parameters = Parameters { last_success: since.last_success, run_date };
+        PlanInput { job, dir, run, at, environment: Arc::new(environment), since }
     }
 
     /// Of commands that only look: what a run that started now would be given.
@@ -61,7 +60,7 @@ impl PlanInput {
         reach: Reach,
     ) -> Result<Self, PipelineError> {
         let at = clock.now();
-        let since = since::last_success(&home.snapshots(&job.name), store, at, reach).await?;
+        let since = since::last_success(&job.name, &home.snapshots(&job.name), store, at, reach).await?;
         Ok(PlanInput::new(job, home, clock.run_id(), at, since))
     }
 }
@@ -99,6 +98,8 @@ pub struct Planned {
     pub partial: bool,
     /// What makes tonight different from other nights, in words.
     pub(super) circumstances: Vec<String>,
+    /// What it was compared with; `None`: nothing is published, or it is only shown.
+    pub(super) against: Option<Against>,
     pub(super) publishing: Publishing,
     pub(super) place: Left,
 }
@@ -109,11 +110,29 @@ impl Planned {
     /// # Errors
     /// A full or read-only disk, a shared snapshot that another daemon has published in, and a plan that is only shown.
     pub fn publish(&mut self, at: DateTime<Utc>, sharing: Option<&Sharing>) -> Result<Manifest, PipelineError> {
+        self.end(at, sharing, Finished::publish)
+    }
+
+    /// Leaves the draft on the disk for a decision.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub(super) fn hold(&mut self, at: DateTime<Utc>) -> Result<(), PipelineError> {
+        let against = self.against.clone();
+        self.end(at, None, |draft, publication| draft.hold(publication, against))
+    }
+
+    fn end<T>(
+        &mut self,
+        at: DateTime<Utc>,
+        sharing: Option<&Sharing>,
+        how: impl FnOnce(&mut Finished, &Publication<'_>) -> Result<T, SnapshotError>,
+    ) -> Result<T, PipelineError> {
         let of = &self.publishing;
         let since = self.of.environment.parameters.last_success.filter(|_| self.partial);
         let publication = Publication { job: &self.of.job.name, at, of, pinned: &self.pinned, since, sharing };
         match &mut self.place {
-            Left::Finished(draft) => Ok(draft.publish(&publication)?),
+            Left::Finished(draft) => Ok(how(draft, &publication)?),
             Left::Scratch(_) => Err(PipelineError::Internal("a preview cannot be published".to_owned())),
         }
     }
@@ -160,11 +179,16 @@ impl Planned {
         counts
     }
 
+    /// From when on the extract has orgs; `None`: its query does not ask for it, and it has all.
+    pub fn since(&self) -> Option<&Since> {
+        self.partial.then_some(&self.of.since)
+    }
+
     /// What the comparison itself has to say besides its counts.
     pub fn notes(&self) -> Vec<String> {
         let (spared, keyless) = (self.spared, self.bad_keys.keyless);
         let mut notes = self.circumstances.clone();
-        notes.extend(self.partial.then(|| since_note(self.of.environment.parameters.last_success)));
+        notes.extend(self.since().map(Since::notes).unwrap_or_default());
         if spared == 0 {
             return notes;
         }
@@ -172,16 +196,5 @@ impl Planned {
         let rows = if keyless == 1 { "row has" } else { "rows have" };
         notes.push(format!("{spared} {orgs} not removed, because {keyless} {rows} no usable key"));
         notes
-    }
-}
-
-/// From when on the extract has orgs.
-fn since_note(last_success: Option<DateTime<Utc>>) -> String {
-    match last_success {
-        Some(at) => format!(
-            "the extract has orgs that have changed since {{{{last_success}}}} = {} (--full reads all)",
-            at.to_rfc3339_opts(SecondsFormat::Secs, true)
-        ),
-        None => "the extract has all orgs: {{last_success}} is 1970-01-01".to_owned(),
     }
 }

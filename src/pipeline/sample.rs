@@ -12,6 +12,7 @@ use crate::mapping::{PayloadTemplate, Seen};
 use crate::normalise::Rejects;
 use crate::row::{HashSeed, KeyHash, RowRef, key_text};
 use crate::snapshot::Manifest;
+use crate::source::{self, Environment};
 use crate::store::RunStore;
 use crate::template::{Conformance, Meta, RenderError};
 use arrow::array::{RecordBatch, new_null_array};
@@ -25,6 +26,8 @@ pub struct Sample {
     pub rows: u64,
     /// Name, kind and purpose (`key`, `compared`, `payload-only` or `ignored`) of each column, in the extract's order.
     pub columns: Vec<(String, String, &'static str)>,
+    /// Why a run would be held, as far as the source says it.
+    pub held: Vec<String>,
     /// Rows with values that do not fit, of those read.
     pub rejects: Rejects,
     /// Keys that are missing or stand in several of the rows read.
@@ -82,6 +85,11 @@ impl Answering {
     }
 }
 
+/// What whoever wrote the job should know of how its source is set up, though nothing is wrong. Connects to nothing.
+pub fn advice(job: &Job, home: &Home, clock: &dyn Clock) -> Vec<String> {
+    source::open(&job.source, &Arc::new(Environment::new(home, clock.now()))).advice()
+}
+
 /// Reads at most `rows` rows and tries everything that does not need the others. Changes nothing on disk.
 ///
 /// # Errors
@@ -111,7 +119,19 @@ fn take(input: PlanInput, rows: usize) -> Result<Sample, PipelineError> {
 fn attempt(input: &PlanInput, rows: usize, text: &BTreeSet<String>) -> Result<Sample, PipelineError> {
     let manifest = Manifest::load(&input.dir)?;
     let seed = manifest.as_ref().map_or(HashSeed([0; 16]), |m| m.hash_seed);
-    let stream = extract::stream(input, manifest.as_ref(), None, Some(rows))?;
+    let stream = match extract::stream(input, manifest.as_ref(), None, Some(rows)) {
+        Ok(stream) => stream,
+        Err(PipelineError::Source { job, source }) => {
+            let beside = faults::beside(input, manifest.as_ref(), &source);
+            let unread = PipelineError::Source { job, source };
+            return Err(if beside.is_empty() {
+                unread
+            } else {
+                PipelineError::Several(std::iter::once(unread).chain(beside).collect())
+            });
+        }
+        Err(error) => return Err(error),
+    };
     let mut found = faults::of(input, manifest.as_ref(), &stream);
     if found.len() > 1 {
         return Err(PipelineError::Several(found));
@@ -124,6 +144,7 @@ fn attempt(input: &PlanInput, rows: usize, text: &BTreeSet<String>) -> Result<Sa
     let mut sample = Sample {
         rows: 0,
         columns: Vec::new(),
+        held: extract.held.clone(),
         rejects: Rejects::default(),
         bad_keys: BadKeys::default(),
         body: None,

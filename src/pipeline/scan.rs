@@ -2,6 +2,7 @@
 
 use super::PipelineError;
 use crate::source::{Piece, Rows, SourceError};
+use crate::spans::within;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -45,7 +46,7 @@ pub(super) fn scan<R: Send>(
         for _ in 0..threads {
             let sender = sender.clone();
             let crew = &crew;
-            scope.spawn(move || crew.run(&sender));
+            scope.spawn(within(move || crew.run(&sender)));
         }
         drop(sender);
         let taken = in_order(&receiver, &gate, take);

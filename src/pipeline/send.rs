@@ -1,12 +1,14 @@
 //! From the published change set to receipts.
 
 use super::course::{Course, Published};
+use super::measured::Relay;
 use super::messages::{Found, Messages};
 use super::outbox::Outbox;
 use super::{PipelineError, Runner, service};
-use crate::deliver::{Delivery, Entry, Ledger, Observer, Options, Resolved, Summary};
+use crate::deliver::{Delivery, Entry, Ledger, Options, Resolved, Summary};
 use crate::job::secrets::{SecretError, Secrets};
-use crate::job::spec::{Auth, Job, Route};
+use crate::job::spec::{Auth, Job, Route, Templated};
+use crate::metrics::Metrics;
 use crate::receipt::{Counts, Outcome, Progress};
 use crate::snapshot::Manifest;
 use crate::store::{RefusalChange, RunState, RunStore, StoreError};
@@ -14,6 +16,7 @@ use async_trait::async_trait;
 use serde_json::json;
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
+use std::time::Instant;
 
 /// Told how a run goes, for progress bars.
 pub trait SendProgress: Send + Sync {
@@ -64,10 +67,9 @@ pub(super) fn resolve(secrets: &Secrets, job: &Job) -> Result<Resolved, Pipeline
     })
 }
 
-/// Every secret that the job names and that cannot be had, in words.
-pub fn missing_secrets(secrets: &Secrets, job: &Job) -> Vec<String> {
-    let all = job.destination.templated();
-    all.filter_map(|(field, value)| secrets.resolve(&field, value).err().map(|e| e.to_string())).collect()
+/// Every secret that is named there, each with its field, and that cannot be had, in words.
+pub fn missing_secrets<'t>(secrets: &Secrets, named: impl Iterator<Item = (String, &'t Templated)>) -> Vec<String> {
+    named.flat_map(|(field, value)| secrets.problems(&field, value)).map(|error| error.to_string()).collect()
 }
 
 /// Whether the destination can be delivered to as it is set up, as far as that can be said without sending anything.
@@ -110,8 +112,14 @@ pub(super) async fn send(
     let refused_before: Vec<String> = refusals.iter().map(|refusal| refusal.webhook_id.clone()).collect();
     let failed = failed_lately(runner, &job.name).await?;
     let (messages, found) = Messages::new(outbox, &progress, refusals, job.destination.dead_letter_after, failed)?;
-    let ledger = Arc::new(StoreLedger { store: Arc::clone(&runner.store), run: run.clone() });
-    let observer = Arc::new(Relay(Arc::clone(&runner.progress)));
+    let ledger = Arc::new(StoreLedger {
+        store: Arc::clone(&runner.store),
+        run: run.clone(),
+        metrics: Arc::clone(&runner.metrics),
+    });
+    runner.metrics.delivering(&job.name, delivery.limits());
+    let (job_name, progress) = (job.name.clone(), Arc::clone(&runner.progress));
+    let observer = Arc::new(Relay { job: job_name, progress, metrics: Arc::clone(&runner.metrics) });
     let sent = delivery.run(messages, ledger, observer, runner.stop.clone()).await;
     let mut summary = sent.map_err(|e| PipelineError::Delivery(format!("{e:#}")))?;
     let found = std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner));
@@ -197,22 +205,18 @@ async fn waiting(runner: &Runner, job: &Job) -> Result<HashSet<String>, Pipeline
 struct StoreLedger {
     store: Arc<dyn RunStore>,
     run: String,
+    metrics: Arc<dyn Metrics>,
 }
 
 #[async_trait]
 impl Ledger for StoreLedger {
     async fn commit(&self, entry: Entry) -> anyhow::Result<()> {
         failpoint!("ledger.before_commit");
-        self.store.commit(&self.run, &entry.attempting, &entry.receipts).await?;
+        let began = Instant::now();
+        let done = self.store.commit(&self.run, &entry.attempting, &entry.receipts).await;
+        self.metrics.stored("commit_receipts", began.elapsed(), done.is_ok());
+        done?;
         failpoint!("ledger.committed");
         Ok(())
-    }
-}
-
-struct Relay(Arc<dyn SendProgress>);
-
-impl Observer for Relay {
-    fn done(&self, outcome: Option<Outcome>) {
-        self.0.sent(outcome);
     }
 }

@@ -5,6 +5,7 @@ use crate::config::{Home, Settings};
 use crate::job::Secrets;
 use crate::objects::Objects;
 use crate::snapshot::{JobLock, Manifest, Shared, Sharing, SnapshotError};
+use crate::spans::within;
 use crate::store::RunStore;
 use std::sync::Arc;
 
@@ -12,13 +13,14 @@ use std::sync::Arc;
 /// shared of the job yet, what this machine has is from now on.
 pub(super) async fn begin(runner: &Runner, job: &str) -> Result<Option<Arc<Sharing>>, PipelineError> {
     let (home, settings, name) = (runner.home.clone(), runner.settings.clone(), job.to_owned());
-    let beginning = tokio::task::spawn_blocking(move || bring(&home, &settings, &name).map(|s| s.map(Arc::new)));
+    let beginning =
+        tokio::task::spawn_blocking(within(move || bring(&home, &settings, &name).map(|s| s.map(Arc::new))));
     let Some(sharing) = beginning.await.map_err(|e| PipelineError::Internal(e.to_string()))?? else { return Ok(None) };
     let dir = runner.home.snapshots(job);
     let mine = Manifest::load(&dir)?.map(|mine| mine.run);
-    refuse_if_lost(&*runner.store, &sharing, mine.as_deref()).await?;
+    refuse_if_lost(Some(&*runner.store), &sharing, mine.as_deref()).await?;
     let of = Arc::clone(&sharing);
-    let giving = tokio::task::spawn_blocking(move || of.give(&dir));
+    let giving = tokio::task::spawn_blocking(within(move || of.give(&dir)));
     giving.await.map_err(|e| PipelineError::Internal(e.to_string()))??;
     Ok(Some(sharing))
 }
@@ -35,36 +37,75 @@ pub(super) fn bring(home: &Home, settings: &Settings, job: &str) -> Result<Optio
 /// # Errors
 /// A store that cannot be reached, a disk that cannot be written.
 pub async fn freshen(home: &Home, settings: &Settings, job: &str) -> Result<bool, PipelineError> {
+    Ok(!matches!(look(home, settings, job).await?, Look::Busy))
+}
+
+/// The same, for who shows what a run would do: that the store has lost the job's manifest keeps a run from being done.
+///
+/// # Errors
+/// As [`freshen`]; a manifest that is lost.
+pub async fn freshen_for_run(
+    home: &Home,
+    settings: &Settings,
+    job: &str,
+    store: Option<&dyn RunStore>,
+) -> Result<bool, PipelineError> {
+    match look(home, settings, job).await? {
+        Look::Busy => return Ok(false),
+        Look::Fresh => {}
+        // No run of this machine publishes meanwhile.
+        Look::Begun(sharing, _lock) => {
+            let mine = Manifest::load(&home.snapshots(job))?.map(|mine| mine.run);
+            refuse_if_lost(store, &sharing, mine.as_deref()).await?;
+        }
+    }
+    Ok(true)
+}
+
+/// What a look at a shared snapshot has found.
+enum Look {
+    /// A run of the job is on here.
+    Busy,
+    /// The local snapshot is what is shared; or nothing is to be shared.
+    Fresh,
+    /// It has been brought to that state, if there is one, by who has the job's lock.
+    Begun(Arc<Sharing>, JobLock),
+}
+
+async fn look(home: &Home, settings: &Settings, job: &str) -> Result<Look, PipelineError> {
     if settings.snapshots.shared.is_none() {
-        return Ok(true);
+        return Ok(Look::Fresh);
     }
     let (home, settings, job) = (home.clone(), settings.clone(), job.to_owned());
     let looking = tokio::task::spawn_blocking(move || {
         // Nearly always there is nothing to fetch, and no run has to wait for a look.
         let dir = home.snapshots(&job);
-        let Some(shared) = open(&home, &settings)? else { return Ok(true) };
+        let Some(shared) = open(&home, &settings)? else { return Ok(Look::Fresh) };
         if Sharing::is_fresh(&shared, &job, &dir).is_ok_and(|is| is) {
-            return Ok(true);
+            return Ok(Look::Fresh);
         }
         let holder = format!("process {}, which looks", std::process::id());
-        let _lock = match JobLock::take(&dir, &job, &holder) {
-            Err(SnapshotError::Busy { .. }) => return Ok(false),
+        let lock = match JobLock::take(&dir, &job, &holder) {
+            Err(SnapshotError::Busy { .. }) => return Ok(Look::Busy),
             taken => taken?,
         };
-        Sharing::begin(shared, &job, &dir)?;
-        Ok(true)
+        Ok(Look::Begun(Arc::new(Sharing::begin(shared, &job, &dir)?), lock))
     });
     looking.await.map_err(|e| PipelineError::Internal(e.to_string()))?
 }
 
 /// A store without a manifest that has the files of a published run has lost it, as [`plan::refuse_if_lost`] says of the local folder. `mine`: the run
 /// that this machine has, and which may be given to the store; no later one may be there then.
-async fn refuse_if_lost(store: &dyn RunStore, sharing: &Arc<Sharing>, mine: Option<&str>) -> Result<(), PipelineError> {
+async fn refuse_if_lost(
+    store: Option<&dyn RunStore>,
+    sharing: &Arc<Sharing>,
+    mine: Option<&str>,
+) -> Result<(), PipelineError> {
     let of = Arc::clone(sharing);
-    let looking = tokio::task::spawn_blocking(move || of.unclaimed());
+    let looking = tokio::task::spawn_blocking(within(move || of.unclaimed()));
     let mut unclaimed = looking.await.map_err(|e| PipelineError::Internal(e.to_string()))??;
     unclaimed.retain(|run| mine.is_none_or(|mine| run.as_str() > mine));
-    plan::refuse_if_lost(&sharing.place(), unclaimed, Some(store)).await
+    plan::refuse_if_lost(&sharing.place(), unclaimed, store).await
 }
 
 fn open(home: &Home, settings: &Settings) -> Result<Option<Shared>, PipelineError> {

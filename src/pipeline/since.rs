@@ -13,15 +13,17 @@
 //! its manifest to the run that supersedes it, whose extract began where that of the earlier one did. The time goes with the snapshot: one that is
 //! restored from a backup has the time that it had then, and one that is moved away begins anew.
 //!
-//! Where there is doubt, it is the earlier time: it costs rows, which are compared and not sent.
+//! Where there is doubt, it is the earlier time: it costs rows, which are compared and not sent. Where it has stayed for days, the report says so, and
+//! what it waits for (`words`).
+
+mod words;
 
 use super::PipelineError;
-use crate::job::spec::Job;
 use crate::receipt::Counts;
 use crate::snapshot::Manifest;
-use crate::source;
 use crate::store::{RunRecord, RunState, RunStore};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// From where on the orgs are asked for.
@@ -34,43 +36,105 @@ pub enum Reach {
     All,
 }
 
-/// `{{last_success}}` of a run that starts now; `None`: there was no such run.
+/// `{{last_success}}` of a run, as its report has it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Since {
+    /// The time; `None`: all orgs are asked for.
+    pub last_success: Option<DateTime<Utc>>,
+    /// Why it is as early as that, if that is long ago.
+    pub standstill: Option<Standstill>,
+}
+
+/// What `{{last_success}}` waits for. Until then every extract has all that has changed since.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standstill {
+    /// For how many days it has stood still; `None`: the destination never had everything.
+    pub days: Option<i64>,
+    /// What keeps it there, one reason each.
+    pub why: Vec<String>,
+    /// Commands and what they do, for each reason.
+    pub what_to_do: Vec<String>,
+}
+
+/// What keeps the newest published run from being one after which the destination had everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Obstacle {
+    /// The state store does not know the run, so that nothing of it counts as acknowledged.
+    Forgotten,
+    /// Its start is still to come: it was taken from a clock that was wrong.
+    Ahead,
+    /// It found no row at all, which proves nothing: it may have looked while the table was being filled anew, whose rows then are older than its
+    /// start. To stay where it was costs no row.
+    Empty,
+    /// Rows with a value that does not fit.
+    Rejected(u64),
+    Refused(u64),
+    SetAside(u64),
+    /// Changes that may or may not have been applied, that are still to be sent, or of a run that is not at its end.
+    Left(u64),
+    /// Changes of earlier runs that wait for their orgs to come back are not acknowledged either.
+    Waiting(u64),
+}
+
+/// A standstill that is younger is the ordinary course of retries.
+const LONG: TimeDelta = TimeDelta::days(3);
+
+/// `{{last_success}}` of a run of `job` that starts now.
 ///
 /// # Errors
 /// A manifest or a state store that cannot be read.
 pub(super) async fn last_success(
+    job: &str,
     dir: &Path,
     store: Option<&dyn RunStore>,
     now: DateTime<Utc>,
     reach: Reach,
-) -> Result<Option<DateTime<Utc>>, PipelineError> {
-    let (Some(manifest), Reach::SinceLastSuccess) = (Manifest::load(dir)?, reach) else { return Ok(None) };
+) -> Result<Since, PipelineError> {
+    let (Some(manifest), Reach::SinceLastSuccess) = (Manifest::load(dir)?, reach) else { return Ok(Since::default()) };
     let record = match store {
         Some(store) => store.run(&manifest.run).await?,
         None => None,
     };
-    Ok(up_to(&manifest, record.as_ref(), now))
+    let last_success = up_to(&manifest, record.as_ref(), now);
+    let obstacles = obstacles(&manifest, record.as_ref(), now);
+    let age = last_success.map(|at| now - at);
+    let is_told = !obstacles.is_empty() && age.is_none_or(|age| age >= LONG);
+    let standstill = is_told.then(|| Standstill {
+        days: age.map(|age| age.num_days()),
+        // A file that cannot be read is told where it is needed.
+        why: words::why(&obstacles, &manifest, &manifest.waiting_keys(dir, words::NAMED).unwrap_or_default()),
+        what_to_do: words::what_to_do(&obstacles, job, &manifest.run),
+    });
+    Ok(Since { last_success, standstill })
 }
 
-/// `record`: of the manifest's run; `None`: the state store does not know it, so that nothing of it counts as acknowledged.
+/// `record`: of the manifest's run; `None`: the state store does not know it.
 fn up_to(manifest: &Manifest, record: Option<&RunRecord>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    // A change of an earlier run that waits for its org to come back is not acknowledged either.
-    let waits = manifest.waiting.as_ref().is_some_and(|file| file.rows > 0);
-    let started = record.filter(|run| has_everything(run) && !waits).map(|run| run.started_at);
-    // A start that is still to come was taken from a clock that was wrong.
-    started.filter(|at| *at <= now).or(manifest.since).filter(|at| *at <= now)
+    let started = record.filter(|_| obstacles(manifest, record, now).is_empty()).map(|run| run.started_at);
+    started.or(manifest.since).filter(|at| *at <= now)
 }
 
-/// Whether the destination has acknowledged every change that a run found, and the run could judge every row. A run that found no row at all proves
-/// nothing: it may have looked while the table was being filled anew, whose rows then are older than its start. To stay where it was costs no row.
-fn has_everything(run: &RunRecord) -> bool {
-    let Counts { extracted, acknowledged, rejected, .. } = run.counts;
-    run.state == RunState::Finished && acknowledged == run.counts.planned() && rejected == 0 && extracted > 0
+/// None: the destination has acknowledged every change that the run found, and the run could judge every row.
+fn obstacles(manifest: &Manifest, record: Option<&RunRecord>, now: DateTime<Utc>) -> Vec<Obstacle> {
+    let waiting = manifest.waiting.as_ref().map_or(0, |file| file.rows);
+    let mut found: Vec<Obstacle> = record.map_or_else(|| vec![Obstacle::Forgotten], |run| obstacles_of(run, now));
+    found.extend((waiting > 0).then_some(Obstacle::Waiting(waiting)));
+    found
 }
 
-/// Whether an extract of the job has only some of the orgs. A query that cannot be read is told where the source is opened.
-pub(super) fn is_partial(job: &Job) -> bool {
-    source::is_partial(&job.source)
+fn obstacles_of(run: &RunRecord, now: DateTime<Utc>) -> Vec<Obstacle> {
+    let Counts { extracted, acknowledged, rejected, refused, set_aside, .. } = run.counts;
+    let left = run.counts.planned().saturating_sub(acknowledged + refused + set_aside);
+    let is_finished = run.state == RunState::Finished;
+    let all = [
+        (run.started_at > now, Obstacle::Ahead),
+        (is_finished && extracted == 0, Obstacle::Empty),
+        (rejected > 0, Obstacle::Rejected(rejected)),
+        (refused > 0, Obstacle::Refused(refused)),
+        (set_aside > 0, Obstacle::SetAside(set_aside)),
+        (!is_finished || left > 0, Obstacle::Left(left)),
+    ];
+    all.into_iter().filter(|(is_there, _)| *is_there).map(|(_, obstacle)| obstacle).collect()
 }
 
 #[cfg(test)]

@@ -12,13 +12,13 @@ use std::path::Path;
 pub(super) async fn forget_old_runs(runner: &Runner, job: &str, dir: &Path) {
     let except = match run_folders(dir) {
         Ok(runs) => runs,
-        Err(error) => return tracing::warn!(job, %error, "old runs are not forgotten now"),
+        Err(error) => return tracing::warn!(event = "runs_not_forgotten", %error, "old runs are not forgotten now"),
     };
     let settings = runner.settings.runs;
     let before = runner.clock.now().checked_sub_signed(Duration::days(i64::from(settings.keep_days)));
     let before = before.unwrap_or(DateTime::<Utc>::MIN_UTC);
     let past = Past { before, rows_of: settings.keep_rows_of, except: &except };
     if let Err(error) = runner.store.forget_runs(job, &past).await {
-        tracing::warn!(job, %error, "old runs are not forgotten now");
+        tracing::warn!(event = "runs_not_forgotten", %error, "old runs are not forgotten now");
     }
 }

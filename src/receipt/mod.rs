@@ -24,6 +24,17 @@ pub enum Outcome {
     Unknown,
 }
 
+impl Outcome {
+    /// The name that is shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Acknowledged => "acknowledged",
+            Outcome::Refused => "refused",
+            Outcome::Unknown => "unknown",
+        }
+    }
+}
+
 /// The final word of one run about one row of its change set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {

@@ -74,7 +74,10 @@ impl Access {
             Shape::Key => self.known(&shown).await?,
             // Whoever sends this can compute the checksum, so that it is answered sooner tells nobody anything.
             Shape::Mistyped => {
-                tracing::info!("a request was refused: its API key is mistyped, or made up; the checksum does not fit");
+                tracing::info!(
+                    event = "key_mistyped",
+                    "a request was refused: its API key is mistyped, or made up; the checksum does not fit"
+                );
                 None
             }
             Shape::Other => None,
@@ -125,7 +128,10 @@ impl Access {
             Cached::Unknown => {
                 // The semaphore is never closed.
                 let Ok(Ok(_turn)) = timeout(TURN, self.look_ups.acquire()).await else {
-                    tracing::warn!("a request was answered 503: too many keys that are not known wait to be looked up");
+                    tracing::warn!(
+                        event = "key_lookups_full",
+                        "a request was answered 503: too many keys that are not known wait to be looked up"
+                    );
                     return Err(Refusal::Overloaded);
                 };
                 // Many requests of a new sender come together; the first has looked its key up for all.

@@ -53,11 +53,20 @@ impl<'a> WithKey<'a> {
                 Ok(self.admitted)
             }
             Err(Unsigned::Bad(why)) => {
-                tracing::warn!(key, why, "a request with a valid key was refused: its signature is missing or wrong");
+                tracing::warn!(
+                    event = "signature_refused",
+                    key,
+                    why,
+                    "a request with a valid key was refused: its signature is missing or wrong"
+                );
                 Err(self.access.bad_key(&self.admitted.caller))
             }
             Err(Unsigned::Unresolved) => {
-                tracing::error!(key, "an update was answered 503: the key's signing secret cannot be had");
+                tracing::error!(
+                    event = "signing_secret_missing",
+                    key,
+                    "an update was answered 503: the key's signing secret cannot be had"
+                );
                 Err(Refusal::Unavailable)
             }
         }

@@ -134,7 +134,7 @@ pub(super) struct Refused<'a> {
 
 /// Our own trouble: the log gets the cause, the sender is asked to come again.
 pub(super) fn unavailable(error: &dyn std::error::Error) -> Refusal {
-    tracing::warn!(%error, "an update was answered 503");
+    tracing::warn!(event = "update_unavailable", %error, "an update was answered 503");
     Refusal::Unavailable
 }
 

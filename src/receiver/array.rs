@@ -48,7 +48,7 @@ pub(super) async fn store(state: &ReceiverState, admitted: &Admitted, body: Held
     });
     let results: Vec<ElementResult> = results.collect::<Result<_, Refusal>>()?;
     let ignored = results.iter().filter(|result| matches!(result, ElementResult::Ignored(_))).count();
-    state.access.count(admitted, ignored, rejected);
+    state.count(admitted, ignored, rejected);
     Ok(marked(StoredMany::new(results).into_response(), repeated))
 }
 
@@ -63,7 +63,13 @@ fn check(admitted: &Admitted, elements: &[Element]) -> Result<usize, Refusal> {
         return Err(Refusal::Bad(format!("no element of the array can be stored; the first: {first}")));
     }
     let key = admitted.key_id();
-    tracing::warn!(key, rejected, error = first, "elements of an array were rejected; the first is given");
+    tracing::warn!(
+        event = "elements_rejected",
+        key,
+        rejected,
+        error = first,
+        "elements of an array were rejected; the first is given"
+    );
     Ok(rejected)
 }
 

@@ -25,7 +25,7 @@ pub async fn forget(store: Arc<dyn OrgStore>, clock: Arc<dyn Clock>, mut shutdow
             Ok(true) => PAUSE,
             Ok(false) => REST,
             Err(error) => {
-                tracing::warn!(%error, "what old updates were answered could not be forgotten");
+                tracing::warn!(event = "answers_not_forgotten", %error, "what old updates were answered could not be forgotten");
                 REST
             }
         };

@@ -44,6 +44,7 @@ pub use sdk::MAX_UNKNOWN_SENDER;
 use crate::clock::Clock;
 use crate::job::Secrets;
 use crate::mapping::Update;
+use crate::metrics::Metrics;
 use crate::server::{self, Server, Tls, note_route};
 use crate::store::{KeyStore, OrgStore, OrgUpsert, Upserted};
 use access::Access;
@@ -99,6 +100,7 @@ pub struct ReceiverState {
     writer: OrgWriter,
     writable: watch::Receiver<bool>,
     clock: Arc<dyn Clock>,
+    metrics: Arc<dyn Metrics>,
 }
 
 impl ReceiverState {
@@ -144,7 +146,14 @@ impl ReceiverState {
         secrets: Secrets,
         options: Options,
     ) -> ReceiverState {
-        ReceiverState { access: Arc::new(Access::start(keys, secrets, &options)), writer, writable, clock }
+        let access = Arc::new(Access::start(keys, secrets, &options));
+        ReceiverState { access, writer, writable, clock, metrics: Arc::new(()) }
+    }
+
+    /// Tells what becomes of requests and of what they say.
+    #[must_use]
+    pub fn with_metrics(self, metrics: Arc<dyn Metrics>) -> ReceiverState {
+        ReceiverState { metrics, ..self }
     }
 
     /// Whether the store can be written, as far as is known.
@@ -173,6 +182,27 @@ impl ReceiverState {
             Err(WriteError::KeyChanged(upserts)) => self.store_again(admitted, upserts, share).await,
             done => done.map_err(not_written),
         }
+        .inspect(|done| self.tell(done))
+    }
+
+    /// Counts what was stored.
+    fn tell(&self, done: &[Upserted]) {
+        for done in done {
+            let result = match done {
+                Upserted { repeated: true, .. } => "repeated",
+                Upserted { is_new: true, .. } => "created",
+                Upserted { stale: true, .. } => "stale",
+                Upserted { .. } => "updated",
+            };
+            self.metrics.updates(result, 1);
+        }
+    }
+
+    /// Counts what a request said that was not stored.
+    fn count(&self, admitted: &Admitted, ignored: usize, rejected: usize) {
+        self.access.count(admitted, ignored, rejected);
+        self.metrics.updates("ignored", ignored as u64);
+        self.metrics.updates("rejected", rejected as u64);
     }
 
     /// The key was changed since it was looked up. If it still lets the request in, its updates are stored after all.
@@ -198,7 +228,11 @@ impl ReceiverState {
 fn not_written(error: WriteError) -> Refusal {
     match error {
         WriteError::Refused(reason) => {
-            tracing::error!(reason, "an update was answered 503, and will be each time: the store does not take it");
+            tracing::error!(
+                event = "update_unstorable",
+                reason,
+                "an update was answered 503, and will be each time: the store does not take it"
+            );
             Refusal::Unstorable
         }
         error => unavailable(&error),
@@ -229,6 +263,11 @@ pub async fn serve(
 ) {
     let clock = Arc::clone(&state.clock);
     let access = Arc::clone(&state.access);
-    Server::new(router(state), options, clock).with_tls(tls).run(listener, shutdown).await;
+    let metrics = Arc::clone(&state.metrics);
+    Server::new(router(state), options, clock)
+        .with_metrics("receiver", metrics)
+        .with_tls(tls)
+        .run(listener, shutdown)
+        .await;
     access.flush().await;
 }

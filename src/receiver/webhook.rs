@@ -51,7 +51,7 @@ async fn one(state: &ReceiverState, admitted: &Admitted, body: &Held) -> Result<
         unfit => Refusal::Bad(unfit.to_string()),
     })?;
     let Reading::Update(update) = reading else {
-        state.access.count(admitted, 1, 0);
+        state.count(admitted, 1, 0);
         return Ok(Ignored::default().into_response());
     };
     let product_org_id = update.patch.product_org_id.clone();

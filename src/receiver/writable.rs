@@ -38,8 +38,10 @@ impl Watched {
             .writable
             .send_if_modified(|writable| std::mem::replace(writable, failed.is_none()) != failed.is_none());
         match failed {
-            Some(error) if changed => tracing::error!(%error, "not ready: the state store cannot be written"),
-            None if changed => tracing::warn!("ready: the state store can be written again"),
+            Some(error) if changed => {
+                tracing::error!(event = "store_not_writable", %error, "not ready: the state store cannot be written")
+            }
+            None if changed => tracing::warn!(event = "store_writable", "ready: the state store can be written again"),
             _ => {}
         }
     }

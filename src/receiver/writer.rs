@@ -128,13 +128,13 @@ fn on_its_own_thread(work: impl Future<Output = ()> + Send + 'static) {
     let started = thread.spawn(move || match runtime::Builder::new_current_thread().enable_all().build() {
         Ok(own) => own.block_on(work),
         Err(error) => {
-            tracing::warn!(%error, "the writer has no runtime of its own");
+            tracing::warn!(event = "writer_without_runtime", %error, "the writer has no runtime of its own");
             requests.block_on(work);
         }
     });
     // The system has no thread left: every update is then answered 503, and the log says why.
     if let Err(error) = started {
-        tracing::error!(%error, "the writer cannot be started; nothing will be stored");
+        tracing::error!(event = "writer_not_started", %error, "the writer cannot be started; nothing will be stored");
     }
 }
 

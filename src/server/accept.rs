@@ -8,6 +8,7 @@ use super::slots::{Full, Slots};
 use super::stop::{Phase, Seen};
 use super::tls::Tls;
 use crate::clock::Clock;
+use crate::metrics::Metrics;
 use axum::Router;
 use futures_util::FutureExt as _;
 use std::io;
@@ -48,7 +49,7 @@ impl Server {
     pub fn new(router: Router, options: Options, clock: Arc<dyn Clock>) -> Server {
         let slots = Slots::new(options.connections, options.connections_per_address);
         Server {
-            shared: Arc::new(Shared { router, options, clock }),
+            shared: Arc::new(Shared { router, options, clock, name: "", metrics: Arc::new(()) }),
             tls: None,
             slots,
             refusals: Arc::new(Semaphore::new(REFUSALS)),
@@ -56,6 +57,16 @@ impl Server {
             refusals_logged: None,
             phases: watch::Sender::new(Phase::Running),
         }
+    }
+
+    /// The same, with what comes of requests told under this name.
+    #[must_use]
+    pub fn with_metrics(mut self, name: &'static str, metrics: Arc<dyn Metrics>) -> Server {
+        // Nobody shares it yet: the server has not run.
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            (shared.name, shared.metrics) = (name, metrics);
+        }
+        self
     }
 
     /// The same by TLS alone.
@@ -83,7 +94,7 @@ impl Server {
                 Err(error) if is_the_clients(&error) => {}
                 Err(error) => {
                     if !std::mem::replace(&mut failing, true) {
-                        tracing::error!(%error, "connections cannot be accepted for now");
+                        tracing::error!(event = "accept_failed", %error, "connections cannot be accepted for now");
                     }
                     tokio::select! { () = sleep(PAUSE) => {}, () = stopped(&mut stop) => break }
                 }
@@ -109,7 +120,12 @@ impl Server {
         self.refused += 1;
         let now = Instant::now();
         if self.refusals_logged.is_none_or(|last| now.duration_since(last) >= SELDOM) {
-            tracing::warn!(refused = self.refused, ?full, "connections are refused: there are as many as may be");
+            tracing::warn!(
+                event = "connections_refused",
+                refused = self.refused,
+                ?full,
+                "connections are refused: there are as many as may be"
+            );
             self.refusals_logged = Some(now);
         }
         let (None, Ok(permit)) = (&self.tls, Arc::clone(&self.refusals).try_acquire_owned()) else { return };

@@ -42,13 +42,15 @@ impl Accepted {
         let _slot = slot;
         // Answers are small, and would otherwise wait for the client's acknowledgement of the one before.
         if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY");
+            tracing::debug!(event = "nodelay_failed", %error, "TCP_NODELAY");
         }
         let Some(tls) = tls else { return serve(stream, peer, shared, stop).await };
         match timeout(shared.options.head, tls.accept(stream)).await {
             Ok(Ok(stream)) => serve(stream, peer, shared, stop).await,
-            Ok(Err(error)) => tracing::debug!(client = %peer, %error, "no TLS handshake"),
-            Err(_) => tracing::debug!(client = %peer, "no TLS handshake in time"),
+            Ok(Err(error)) => {
+                tracing::debug!(event = "tls_handshake_failed", client = %peer, %error, "no TLS handshake")
+            }
+            Err(_) => tracing::debug!(event = "tls_handshake_overdue", client = %peer, "no TLS handshake in time"),
         }
     }
 }
@@ -72,12 +74,12 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, peer: IpAddr, share
             }
             tokio::select! {
                 ended = http => ended,
-                () = stop.cut() => return tracing::warn!(client = %peer, "a connection was cut: its request took too long"),
+                () = stop.cut() => return tracing::warn!(event = "connection_cut", client = %peer, "a connection was cut: its request took too long"),
             }
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(client = %peer, %error, "a connection ended early");
+        tracing::debug!(event = "connection_ended_early", client = %peer, %error, "a connection ended early");
     }
 }
 

@@ -4,6 +4,7 @@
 //! recognised; and nothing of headers, query or body but the request's id.
 
 use super::request::RequestId;
+use crate::metrics::Metrics;
 use axum::extract::{MatchedPath, Request};
 use axum::http::Method;
 use axum::middleware::Next;
@@ -54,12 +55,20 @@ pub(super) struct Line {
     pub(super) method: &'static str,
     pub(super) began: Instant,
     notes: Arc<Mutex<Notes>>,
+    /// Under which name, and who.
+    told: (&'static str, Arc<dyn Metrics>),
     is_written: bool,
 }
 
 impl Line {
-    pub(super) fn new(id: RequestId, client: IpAddr, method: &Method, began: Instant) -> Line {
-        Line { id, client, method: name(method), began, notes: Arc::default(), is_written: false }
+    pub(super) fn new(
+        id: RequestId,
+        client: IpAddr,
+        method: &Method,
+        began: Instant,
+        told: (&'static str, Arc<dyn Metrics>),
+    ) -> Line {
+        Line { id, client, method: name(method), began, notes: Arc::default(), told, is_written: false }
     }
 
     /// Runs what serves the request, so that it can note things.
@@ -67,12 +76,14 @@ impl Line {
         NOTES.scope(Arc::clone(&self.notes), serve)
     }
 
-    pub(super) fn write(mut self, status: u16, bytes_in: u64, error: Option<&str>) {
+    pub(super) fn write(mut self, status: u16, bytes_in: u64, error: Option<&'static str>) {
         self.put(Some(status), bytes_in, error);
     }
 
-    fn put(&mut self, status: Option<u16>, bytes_in: u64, error: Option<&str>) {
+    fn put(&mut self, status: Option<u16>, bytes_in: u64, error: Option<&'static str>) {
         self.is_written = true;
+        let (server, metrics) = &self.told;
+        metrics.requested(server, status, error, self.began.elapsed());
         if !tracing::enabled!(target: "nightmark::access", tracing::Level::INFO) {
             return;
         }

@@ -8,6 +8,7 @@ use super::progress::Progress;
 use super::request::{ClientAddress, REQUEST_ID, RequestId, incoming_id};
 use super::stop::Seen;
 use crate::clock::Clock;
+use crate::metrics::Metrics;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, Response, StatusCode, header};
@@ -25,6 +26,9 @@ pub(super) struct Shared {
     pub(super) router: Router,
     pub(super) options: Options,
     pub(super) clock: Arc<dyn Clock>,
+    /// What it is called in metrics.
+    pub(super) name: &'static str,
+    pub(super) metrics: Arc<dyn Metrics>,
 }
 
 /// What the requests of a connection share.
@@ -42,7 +46,8 @@ impl Connection {
         let (mut parts, body) = request.into_parts();
         let id = incoming_id(&parts.headers).unwrap_or_else(|| RequestId(self.shared.clock.run_id()));
         let client = client(self.peer, &parts.headers, &options.trusted_proxies);
-        let line = Line::new(id.clone(), client, &parts.method, began);
+        let told = (self.shared.name, Arc::clone(&self.shared.metrics));
+        let line = Line::new(id.clone(), client, &parts.method, began, told);
         parts.extensions.insert(id);
         parts.extensions.insert(ClientAddress(client));
         let (body, meter) = metered(body, (began + options.request).saturating_duration_since(Instant::now()));
@@ -62,11 +67,15 @@ impl Connection {
             Ok(Ok(Err(never))) => match never {},
             Ok(Err(_panic)) => {
                 // What it says was printed by the panic itself, and may have a value in it.
-                tracing::error!(request_id = line.id.0, "a request's handler panicked; this is a bug of nightmark");
+                tracing::error!(
+                    event = "handler_panicked",
+                    request_id = line.id.0,
+                    "a request's handler panicked; this is a bug of nightmark"
+                );
                 our_trouble("panic")
             }
             Err(_) => {
-                tracing::error!(request_id = line.id.0, "a request had no answer in time");
+                tracing::error!(event = "answer_overdue", request_id = line.id.0, "a request had no answer in time");
                 our_trouble("overdue")
             }
         }

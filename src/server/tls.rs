@@ -186,14 +186,16 @@ impl Tls {
             tokio::time::sleep(every).await;
             let tls = Arc::clone(&self);
             match tokio::task::spawn_blocking(move || tls.look()).await {
-                Ok(Ok(Looked::Taken)) => tracing::info!("a new certificate is in use"),
-                Ok(Ok(Looked::Back)) => tracing::warn!("the files of the certificate can be read again"),
+                Ok(Ok(Looked::Taken)) => tracing::info!(event = "certificate_taken", "a new certificate is in use"),
+                Ok(Ok(Looked::Back)) => {
+                    tracing::warn!(event = "certificate_readable", "the files of the certificate can be read again")
+                }
                 Ok(Ok(Looked::Same)) | Err(_) => {}
                 Ok(Err(error @ TlsError::Unreadable { .. })) => {
-                    tracing::error!(%error, "a file of the certificate is missing; the certificate in use stays in use")
+                    tracing::error!(event = "certificate_missing", %error, "a file of the certificate is missing; the certificate in use stays in use")
                 }
                 Ok(Err(error)) => {
-                    tracing::error!(%error, "the new certificate cannot be used; the one before stays in use")
+                    tracing::error!(event = "certificate_unusable", %error, "the new certificate cannot be used; the one before stays in use")
                 }
             }
         }

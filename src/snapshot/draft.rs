@@ -3,22 +3,19 @@
 use super::base_writer::BaseWriter;
 use super::basis::Basis;
 use super::files::{self, TableWriter};
+use super::held::{self, Against, Held};
 use super::known::Snapshot;
 use super::manifest::FORMAT;
 use super::order::OrderWriter;
 use super::sidecar::SidecarWriter;
 use super::unknown::Unknown;
-use super::{FileEntry, Manifest, Sharing, SnapshotError, run_folders, shared, waiting};
+use super::{FileEntry, Manifest, Sharing, SnapshotError, switch, waiting};
 use crate::diff::{Entry, Origin, Pending};
 use crate::row::Schema;
 use chrono::{DateTime, Utc};
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
-
-/// Published runs that are kept, the current one included.
-const KEPT: usize = 3;
 
 /// Kept rows that are read and written at a time.
 const KEPT_AT_ONCE: usize = 1 << 18;
@@ -268,6 +265,29 @@ impl Finished {
     /// # Errors
     /// A full or read-only disk; the earlier snapshot stays in force.
     pub fn publish(&mut self, publication: &Publication<'_>) -> Result<Manifest, SnapshotError> {
+        let manifest = self.complete(publication)?;
+        switch::announce(&self.folder.dir, &manifest, publication.sharing)?;
+        // From here on the folder may be named by a manifest: it is not removed, whatever fails. The next publication removes
+        // it if it is not.
+        self.folder.published = true;
+        switch::take_effect(&self.folder.dir, &manifest, publication.sharing)?;
+        Ok(manifest)
+    }
+
+    /// Makes everything durable and leaves it to be decided on: [`Held::publish`], or [`held::discard`](super::held::discard). Nobody refers to it.
+    /// Earlier runs that were held are gone then.
+    ///
+    /// # Errors
+    /// A full or read-only disk; nothing is left of the run then.
+    pub fn hold(&mut self, publication: &Publication<'_>, against: Option<Against>) -> Result<(), SnapshotError> {
+        let manifest = self.complete(publication)?;
+        Held::new(manifest, against).write(&self.folder.dir)?;
+        self.folder.published = true;
+        held::discard_others(&self.folder.dir, &self.folder.run)
+    }
+
+    /// Writes what is still missing and makes every file durable.
+    fn complete(&mut self, publication: &Publication<'_>) -> Result<Manifest, SnapshotError> {
         let Publishing { basis, unknown, snapshot, changes, input } = publication.of;
         let waiting = match snapshot.as_ref().filter(|_| !self.waiting.is_empty()) {
             None => None,
@@ -290,7 +310,7 @@ impl Finished {
                 .unwrap_or_else(|_| Err(SnapshotError::io(&self.folder.dir)(std::io::Error::other("fsync failed"))))?;
         }
         failpoint!("publish.synced");
-        let manifest = Manifest {
+        Ok(Manifest {
             format: FORMAT,
             job: publication.job.to_owned(),
             run: self.folder.run.clone(),
@@ -307,38 +327,7 @@ impl Finished {
             waiting,
             order: self.order.clone(),
             since: publication.since,
-        };
-        self.switch(&manifest, publication.sharing)?;
-        Ok(manifest)
-    }
-
-    fn switch(&mut self, manifest: &Manifest, sharing: Option<&Sharing>) -> Result<(), SnapshotError> {
-        let folder = self.folder.dir.join(&self.folder.run);
-        // A copy stays with the files, so that the run can be read when it is no longer the current one.
-        manifest.write(&folder.join(Manifest::FILE))?;
-        failpoint!("manifest.copied");
-        files::sync_dir(&folder)?;
-        let before = Manifest::load(&self.folder.dir).ok().flatten().map(|manifest| manifest.run);
-        if !self.folder.dir.join(Manifest::FILE).exists() {
-            // Another process may have made these folders and been killed before their entries were durable.
-            self.folder.dir.ancestors().skip(1).take(2).try_for_each(files::sync_dir)?;
-        }
-        // The folder's own entry must be there before a manifest refers to it.
-        files::sync_dir(&self.folder.dir)?;
-        match sharing {
-            Some(sharing) => sharing.publish(&self.folder.dir, manifest)?,
-            None => shared::leave(&self.folder.dir)?,
-        }
-        // From here on the folder may be named by a manifest: it is not removed, whatever fails. The next publication removes
-        // it if it is not.
-        self.folder.published = true;
-        manifest.store(&self.folder.dir)?;
-        failpoint!("retire.before");
-        retire(&self.folder.dir, before.as_deref(), &self.folder.run);
-        if let Some(sharing) = sharing {
-            sharing.retire(before.as_deref(), &self.folder.run);
-        }
-        Ok(())
+        })
     }
 }
 
@@ -351,50 +340,7 @@ impl Drop for Folder {
         self.syncing.drain(..).for_each(|syncing| drop(syncing.join()));
         let folder = self.dir.join(&self.run);
         if let Err(error) = fs::remove_dir_all(&folder) {
-            tracing::warn!(folder = %folder.display(), %error, "an unpublished snapshot could not be removed");
-        }
-    }
-}
-
-impl Manifest {
-    /// Makes this the current manifest, by one rename.
-    pub(super) fn store(&self, dir: &Path) -> Result<(), SnapshotError> {
-        let path = dir.join(Self::FILE);
-        let draft = dir.join("manifest.json.new");
-        self.write(&draft)?;
-        failpoint!("manifest.before_rename");
-        fs::rename(&draft, &path).map_err(SnapshotError::io(&path))?;
-        failpoint!("manifest.renamed");
-        files::sync_dir(dir)
-    }
-
-    /// Writes the file. Its name is durable only once its folder is.
-    pub(super) fn write(&self, path: &Path) -> Result<(), SnapshotError> {
-        let text = self.sealed().map_err(|e| SnapshotError::damaged(path, e))?;
-        let mut file = fs::File::create(path).map_err(SnapshotError::io(path))?;
-        file.write_all(&text).and_then(|()| file.sync_all()).map_err(SnapshotError::io(path))
-    }
-}
-
-/// Of all runs that have a folder, in order, those that need none any more.
-pub(super) fn to_retire(mut runs: Vec<String>, before: Option<&str>, current: &str) -> Vec<String> {
-    runs.retain(|run| run.as_str() < current);
-    // What is between the two was never published, and cannot be any more: it would have had to begin from `before` or earlier, since a run's id
-    // is later than that of the run it began from.
-    let left = runs.split_off(runs.partition_point(|run| before.is_some_and(|before| run.as_str() <= before)));
-    runs.truncate(runs.len().saturating_sub(KEPT - 1));
-    runs.extend(left);
-    runs
-}
-
-/// Removes all but the newest published runs, and what runs that were killed have left since `before`, the run that was
-/// current until now. A folder that cannot be removed is tried again next time.
-pub(super) fn retire(dir: &Path, before: Option<&str>, current: &str) {
-    let Ok(runs) = run_folders(dir) else { return };
-    for run in to_retire(runs, before, current) {
-        failpoint!("retire.folder");
-        if let Err(error) = fs::remove_dir_all(dir.join(&run)) {
-            tracing::warn!(run, %error, "an old snapshot could not be removed");
+            tracing::warn!(event = "draft_not_removed", folder = %folder.display(), %error, "an unpublished snapshot could not be removed");
         }
     }
 }

@@ -406,7 +406,7 @@ impl Snapshot {
 
 /// What is not needed is done without, but not in silence.
 fn without_order(error: &SnapshotError) -> Option<Known> {
-    tracing::warn!(%error, "rows are compared without last night's order");
+    tracing::warn!(event = "order_unusable", %error, "rows are compared without last night's order");
     None
 }
 

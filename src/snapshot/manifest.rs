@@ -3,6 +3,7 @@
 use super::SnapshotError;
 use crate::row::{Compared, HashSeed, Schema};
 use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -82,34 +83,44 @@ impl Manifest {
 
     /// The file's content: the manifest and a checksum of it.
     pub(super) fn sealed(&self) -> serde_json::Result<Vec<u8>> {
-        let mut fields: Map<String, Value> = serde_json::from_value(serde_json::to_value(self)?)?;
-        let checksum = checksum(&fields)?;
-        fields.insert(CHECKSUM.to_owned(), Value::String(checksum));
-        serde_json::to_vec_pretty(&fields)
+        seal(self)
     }
 
     pub(super) fn unsealed(text: &[u8], path: &Path) -> Result<Self, SnapshotError> {
-        let damaged = |e: serde_json::Error| SnapshotError::damaged(path, e);
-        let mut fields: Map<String, Value> = serde_json::from_slice(text).map_err(damaged)?;
-        // The format is looked at first: a newer manifest may have any other shape.
-        if let Some(found) = fields.get("format").and_then(Value::as_u64).filter(|f| *f > u64::from(FORMAT)) {
-            let found = u32::try_from(found).unwrap_or(u32::MAX);
-            return Err(SnapshotError::Newer { path: path.to_owned(), found, known: FORMAT });
-        }
-        if fields.get("format").and_then(Value::as_u64).is_some_and(|found| found < u64::from(FORMAT)) {
-            return Err(SnapshotError::Older { path: path.to_owned() });
-        }
-        let stored = fields.shift_remove(CHECKSUM);
-        if stored != Some(Value::String(checksum(&fields).map_err(damaged)?)) {
-            return Err(SnapshotError::damaged(path, "its content is not what was written (checksum)"));
-        }
-        let fields = Value::Object(fields);
-        let manifest = Self::deserialize(&fields).map_err(damaged)?;
-        if serde_json::to_value(&manifest).map_err(damaged)? != fields {
-            return Err(SnapshotError::damaged(path, "it has fields that are not known to this version"));
-        }
-        Ok(manifest)
+        unseal(text, path)
     }
+}
+
+/// `of` as JSON, with a checksum of itself. It has a `format`.
+pub(super) fn seal(of: &impl Serialize) -> serde_json::Result<Vec<u8>> {
+    let mut fields: Map<String, Value> = serde_json::from_value(serde_json::to_value(of)?)?;
+    let checksum = checksum(&fields)?;
+    fields.insert(CHECKSUM.to_owned(), Value::String(checksum));
+    serde_json::to_vec_pretty(&fields)
+}
+
+/// The reverse of [`seal`]. `path`: where the text is from.
+pub(super) fn unseal<T: Serialize + DeserializeOwned>(text: &[u8], path: &Path) -> Result<T, SnapshotError> {
+    let damaged = |e: serde_json::Error| SnapshotError::damaged(path, e);
+    let mut fields: Map<String, Value> = serde_json::from_slice(text).map_err(damaged)?;
+    // The format is looked at first: a newer manifest may have any other shape.
+    if let Some(found) = fields.get("format").and_then(Value::as_u64).filter(|f| *f > u64::from(FORMAT)) {
+        let found = u32::try_from(found).unwrap_or(u32::MAX);
+        return Err(SnapshotError::Newer { path: path.to_owned(), found, known: FORMAT });
+    }
+    if fields.get("format").and_then(Value::as_u64).is_some_and(|found| found < u64::from(FORMAT)) {
+        return Err(SnapshotError::Older { path: path.to_owned() });
+    }
+    let stored = fields.shift_remove(CHECKSUM);
+    if stored != Some(Value::String(checksum(&fields).map_err(damaged)?)) {
+        return Err(SnapshotError::damaged(path, "its content is not what was written (checksum)"));
+    }
+    let fields = Value::Object(fields);
+    let read = T::deserialize(&fields).map_err(damaged)?;
+    if serde_json::to_value(&read).map_err(damaged)? != fields {
+        return Err(SnapshotError::damaged(path, "it has fields that are not known to this version"));
+    }
+    Ok(read)
 }
 
 const CHECKSUM: &str = "checksum";

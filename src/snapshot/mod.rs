@@ -15,6 +15,7 @@
 //! snapshots/JOB/RUN/order.bin            the same hashes and fingerprints in the order of the base's rows; there may be none
 //! snapshots/JOB/RUN/changes.parquet      the change set in order: key, operation, before, after, webhook id
 //! snapshots/JOB/RUN/manifest.json        the manifest with which the run was published, for looking at it later
+//! snapshots/JOB/RUN/held.json            instead: what a held run would publish, until somebody decides
 //! snapshots/JOB/RUN/waiting.parquet      earlier changes whose org is not seen tonight; only if there are any
 //! snapshots/JOB/lock                     held while a run of the job is on
 //! snapshots/JOB/shared                   where the snapshot is shared, if it is (`[snapshots]`)
@@ -26,6 +27,7 @@ mod basis;
 mod changes;
 mod draft;
 mod files;
+mod held;
 mod known;
 mod lock;
 mod manifest;
@@ -36,6 +38,7 @@ mod published;
 mod read;
 mod shared;
 mod sidecar;
+mod switch;
 mod table;
 mod unknown;
 mod verify;
@@ -47,8 +50,9 @@ pub use changes::{
     ChangeBatch, ChangeRow, ChangeSet, ChangeWriter, Shape, Target, Written, id_text as webhook_id, rewrite,
 };
 pub use draft::{Draft, Finished, Publication, Publishing};
+pub use held::{Against, Held, discard as discard_held};
 pub use known::{Known, Snapshot};
-pub use lock::JobLock;
+pub use lock::{JobLock, Locked, lock};
 pub use manifest::{FileEntry, Manifest};
 pub use order::OrderWriter;
 pub use orgs::{Between, OrgDifference, known_orgs};

@@ -12,7 +12,7 @@ use super::read::Table;
 use super::table::{group, ungroup};
 use super::{FileEntry, Manifest, SnapshotError};
 use crate::diff::Pending;
-use crate::row::Schema;
+use crate::row::{RowRef, Schema, key_text};
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, StringArray};
 use arrow::datatypes::{Field, Int64Type};
 use std::collections::HashSet;
@@ -77,6 +77,32 @@ impl Manifest {
             }
         }
         Ok(ids)
+    }
+}
+
+impl Manifest {
+    /// The keys of the first changes that wait, at most `limit`, as text.
+    ///
+    /// # Errors
+    /// A file that is missing or damaged.
+    pub fn waiting_keys(&self, dir: &Path, limit: usize) -> Result<Vec<String>, SnapshotError> {
+        let Some(entry) = &self.waiting else { return Ok(Vec::new()) };
+        let table = Table::open(dir, entry)?;
+        let basis = Basis::of(self);
+        let schema = Schema { columns: basis.schema.columns[..basis.key].to_vec() };
+        let columns: Vec<usize> = (0..basis.key).collect();
+        let mut keys = Vec::new();
+        for row_group in 0..table.groups().len() {
+            for batch in table.group(&["key"], row_group)? {
+                let batch = batch?;
+                let group = batch.column_by_name("key").and_then(|a| a.as_struct_opt());
+                let group = group.ok_or_else(|| SnapshotError::damaged(table.path(), "columns of ours are missing"))?;
+                let rows = RecordBatch::try_new(schema.arrow(), group.columns().to_vec())?;
+                let left = rows.num_rows().min(limit - keys.len());
+                keys.extend((0..left).map(|row| key_text(RowRef { schema: &schema, batch: &rows, row }, &columns)));
+            }
+        }
+        Ok(keys)
     }
 }
 

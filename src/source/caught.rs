@@ -57,7 +57,10 @@ fn install_hook() {
             if is_ours() {
                 // Its text may have a secret in it; the error has it without.
                 let place = panic.location().map(ToString::to_string).unwrap_or_default();
-                tracing::debug!("a library panicked at {place}, which is reported as an error");
+                tracing::debug!(
+                    event = "library_panicked",
+                    "a library panicked at {place}, which is reported as an error"
+                );
             } else {
                 before(panic);
             }

@@ -8,6 +8,7 @@
 //!   has been read to its end without an error.
 //! - Values are as the source typed them (the canonical form is made by `normalise`); no type of an adapter's library
 //!   crosses this boundary.
+//! - A query that stands in a file is read once for all openings of a run, and what was asked says whether the extract has all orgs.
 //! - Memory does not grow with the extract, but for sources that say so (`files`: NDJSON and SQL models).
 //!
 //! Deliberately absent: keys, comparison, any knowledge of last night but the pinned types.
@@ -28,7 +29,6 @@ pub mod sql;
 pub use environment::Environment;
 pub use parameters::{Bound, Parameter, Parameters, bind};
 
-use crate::job::since::asks_since;
 use crate::job::spec;
 use crate::row::Schema;
 use arrow::array::RecordBatch;
@@ -78,6 +78,8 @@ pub struct Stream {
     pub rows: Box<dyn Rows>,
     /// The extract's own Parquet files in order, where the rows are exactly theirs (no model, no limit); else `None`.
     pub files: Option<Vec<PathBuf>>,
+    /// Whether the query that was asked has `{{last_success}}` in it, so that the rows are only the orgs that have changed: others are not gone.
+    pub partial: bool,
 }
 
 /// The rows of an extract in pieces, which several threads decode at once.
@@ -122,6 +124,12 @@ pub trait Source: Send + std::fmt::Debug {
 
     /// How the source reads in messages: the path or address, without secrets.
     fn describe(&self) -> String;
+
+    /// What whoever wrote the job should know of how it is set up, though nothing is wrong: for `check`. Looks up references, connects to nothing;
+    /// a reference that leads nowhere is told by [`Source::stream`].
+    fn advice(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Why an extract could not be had.
@@ -132,18 +140,28 @@ pub struct SourceError {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
+    /// All columns of the extract, where nothing but their types keeps it from being read; else empty. What else is wrong between a job and
+    /// its columns can be told with it.
+    pub columns: Vec<String>,
 }
 
 impl SourceError {
     /// An error without a hint.
     pub fn new(message: impl Into<String>) -> Self {
-        SourceError { message: message.into(), hint: None }
+        SourceError { message: message.into(), hint: None, columns: Vec::new() }
     }
 
     /// The same error with a remedy.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same error of an extract that has these columns, whose types are what is wrong.
+    #[must_use]
+    fn of_columns<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        self.columns = names.into_iter().map(str::to_owned).collect();
         self
     }
 }
@@ -167,7 +185,11 @@ fn at_a_distance(
     remote: &spec::Remote,
     environment: &Arc<Environment>,
 ) -> remote::RemoteFiles {
-    let read = |files, root, paths| -> Box<dyn Source> { Box::new(files::Files::of(files, root, paths)) };
+    let read = remote::Reader {
+        open: |files, root, paths| Box::new(files::Files::of(files, root, paths)),
+        footer: files::parquet_footer,
+        groups: files::parquet_groups,
+    };
     remote::RemoteFiles::new(files.clone(), remote.clone(), Arc::clone(environment), read)
 }
 
@@ -180,16 +202,9 @@ pub fn found(source: &spec::Source, environment: &Arc<Environment>) -> Result<Ve
         return Err(SourceError::new("only of files is it known what would be read"));
     };
     match &files.remote {
-        None => files::found(files, environment.at),
+        None => files::found(files),
         Some(remote) => at_a_distance(files, remote, environment).found(),
     }
-}
-
-/// Whether the source's query asks for `{{last_success}}`, so that an extract has only some of the orgs. False also for a query that cannot be
-/// read, which is an error where the source is opened.
-pub fn is_partial(source: &spec::Source) -> bool {
-    let query = source.model().and_then(|model| model::query(model, model::Quotes::Double).ok());
-    query.is_some_and(|query| asks_since(&query))
 }
 
 /// A source that reads exactly these Parquet files, in this order: a private copy of an extract.

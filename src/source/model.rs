@@ -1,10 +1,13 @@
-//! From a [`Model`] to the text of a query. Files are read each time, since they may change from night to night.
+//! From a [`Model`] to the text of a query. Files are read each time, since they may change from night to night; a run reads them once
+//! ([`Environment::query`](super::Environment)).
 
 mod dbt;
+mod writes;
 
 use super::SourceError;
 use crate::job::lexis;
 use crate::job::spec::Model;
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// How a database quotes names.
@@ -31,7 +34,7 @@ impl Quotes {
 /// The query, without a semicolon at its end.
 ///
 /// # Errors
-/// A file that cannot be read, an empty query, a model that dbt does not know or has not compiled.
+/// A file that cannot be read, an empty query, one that changes something, a model that dbt does not know or has not compiled.
 pub fn query(model: &Model, quotes: Quotes) -> Result<String, SourceError> {
     let text = match model {
         Model::Query(query) => query.clone(),
@@ -44,10 +47,17 @@ pub fn query(model: &Model, quotes: Quotes) -> Result<String, SourceError> {
     };
     let statement = lexis::statement(&text);
     if lexis::is_empty(&statement) {
-        return Err(SourceError::new(format!("{} has no query in it", describe(model))));
+        return Err(SourceError::new(format!("{} has no query in it", describe(model))).hint(ONE));
+    }
+    if let Some(word) = writes::word(&statement) {
+        let message = format!("{} has {word} in it, which changes something; a source only reads", describe(model));
+        return Err(SourceError::new(message).hint(ONE));
     }
     Ok(statement)
 }
+
+/// What a query has to be.
+pub(super) const ONE: &str = "write one SELECT, with one row per org";
 
 /// How a model reads in messages.
 pub fn describe(model: &Model) -> String {
@@ -61,8 +71,14 @@ pub fn describe(model: &Model) -> String {
 
 fn read(written: &str, path: &Path) -> Result<String, SourceError> {
     std::fs::read_to_string(path).map_err(|error| {
+        let hint = match error.kind() {
+            ErrorKind::NotFound => "relative paths start at the home folder (--home)",
+            ErrorKind::InvalidData => "it has to be text in UTF-8",
+            ErrorKind::IsADirectory => "name a file with a query",
+            _ => "the user that nightmark runs as has to read it",
+        };
         SourceError::new(format!("source.query_file: {written} cannot be read ({}): {error}", path.display()))
-            .hint("relative paths start at the home folder (--home)")
+            .hint(hint)
     })
 }
 
@@ -82,6 +98,8 @@ mod tests {
         let of = |text: &str| query(&Model::Query(text.into()), Quotes::Double);
         assert_eq!(of(" SELECT 1 ;\n; ").unwrap(), "SELECT 1");
         assert!(of(" ;").unwrap_err().message.contains("no query"));
+        let error = of("DELETE FROM orgs RETURNING id").unwrap_err();
+        assert!(error.message.contains("query has DELETE in it") && error.hint.is_some(), "{error:?}");
     }
 
     #[test]
@@ -91,6 +109,8 @@ mod tests {
         let model = Model::QueryFile { written: "models/orgs.sql".into(), path: path.clone() };
         let error = query(&model, Quotes::Double).unwrap_err();
         assert!(error.message.contains("models/orgs.sql cannot be read") && error.hint.is_some(), "{error:?}");
+        std::fs::write(&path, b"SELECT '\xff'").unwrap();
+        assert!(query(&model, Quotes::Double).unwrap_err().hint.unwrap().contains("UTF-8"));
         for text in ["SELECT 1", "SELECT 2"] {
             std::fs::write(&path, format!("{text};\n")).unwrap();
             assert_eq!(query(&model, Quotes::Double).unwrap(), text);

@@ -71,6 +71,11 @@ pub fn bind(sql: &str, placeholder: &dyn Fn(usize, Parameter) -> String) -> Resu
 }
 
 impl Bound {
+    /// Whether the answer has only the orgs that have changed since the last success.
+    pub fn is_partial(&self) -> bool {
+        self.parameters.contains(&Parameter::LastSuccess)
+    }
+
     fn code(&mut self, mut rest: &str, placeholder: &dyn Fn(usize, Parameter) -> String) -> Result<(), SourceError> {
         while let Some((before, after)) = rest.split_once("{{") {
             self.sql.push_str(before);

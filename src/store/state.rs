@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// extracting → diffed → published → delivering → finished
 ///      ↓          ↓  ↘      ↓            ↓
 ///    failed    failed held  superseded   superseded
-///    discarded discarded ↳ superseded, discarded
+///    discarded discarded ↳ published (approved), superseded, discarded
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -88,7 +88,8 @@ impl RunState {
             // A run that was killed between its publication and its record is found published by the next start.
             Extracting => matches!(next, Diffed | Held | Published | Failed | Discarded),
             Diffed => matches!(next, Held | Published | Failed | Discarded),
-            Held => matches!(next, Superseded | Discarded),
+            // Somebody has approved it.
+            Held => matches!(next, Published | Superseded | Discarded),
             Published => matches!(next, Delivering | Superseded),
             Delivering => matches!(next, Finished | Superseded),
             // What was refused may be sent again.

@@ -75,7 +75,7 @@ pub(super) struct Failure<'a> {
 /// The log gets the cause; the caller is asked to come again.
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> ApiError {
-        tracing::warn!(%error, "a request to the admin API was answered 503");
+        tracing::warn!(event = "admin_unavailable", %error, "a request to the admin API was answered 503");
         ApiError::Unavailable
     }
 }

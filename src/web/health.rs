@@ -33,7 +33,7 @@ pub(super) async fn ready(State(state): State<AdminState>) -> Answer {
     match state.keys.key_by_hash(&[0; 32]).await {
         Ok(_) => answer(StatusCode::OK, OK),
         Err(error) => {
-            tracing::warn!(%error, "not ready");
+            tracing::warn!(event = "not_ready", %error, "not ready");
             answer(StatusCode::SERVICE_UNAVAILABLE, STORE_FAILS)
         }
     }

@@ -1,9 +1,9 @@
-//! The operator's address: is it alive, can it work, and the admin API.
+//! The operator's address: is it alive, can it work, its metrics, and the admin API.
 //!
-//! In: `GET /healthz`, `GET /readyz`, `/api/v1/…`, and `POST /api/jobs/{job}/run`. Out: JSON.
+//! In: `GET /healthz`, `GET /readyz`, `GET /metrics`, `/api/v1/…`, and `POST /api/jobs/{job}/run`. Out: JSON; of /metrics Prometheus' text.
 //! `access` decides who may call the API; `answer` is what its handlers share: errors, pages of a list, bodies. Each part of the API has a
 //! file of its own and one line in [`api`].
-//! Always holds: nothing under /api is reached past `access`; an answer says neither a key's text nor a secret, but for the one
+//! Always holds: neither /metrics nor anything under /api is reached past `access`; an answer says neither a key's text nor a secret, but for the one
 //! that has just been made.
 //! Deliberately absent: anything that senders need (`receiver`); TLS: on an address that is not loopback, the API belongs behind a proxy
 //! that has it, or in a network that may read its token.
@@ -13,6 +13,7 @@ pub mod answer;
 mod health;
 mod jobs;
 mod keys;
+mod metrics;
 pub mod openapi;
 mod orgs;
 
@@ -20,6 +21,7 @@ pub use access::{Access, AccessError, SHORTEST_TOKEN};
 
 use crate::clock::Clock;
 use crate::daemon::door::Door;
+use crate::metrics::Exposition;
 use crate::server::note_route;
 use crate::store::{KeyStore, OrgStore};
 use answer::ApiError;
@@ -44,6 +46,8 @@ pub struct AdminState {
     pub writable: watch::Receiver<bool>,
     /// The way to the scheduler; `None`: there is none, and no job.
     pub jobs: Option<Door>,
+    /// The figures of /metrics; `None`: nobody keeps any.
+    pub figures: Option<Arc<dyn Exposition>>,
 }
 
 impl AdminState {
@@ -63,7 +67,7 @@ impl AdminState {
         clock: Arc<dyn Clock>,
         stopping: watch::Receiver<bool>,
     ) -> AdminState {
-        AdminState { keys, orgs, clock, stopping, writable: watch::channel(true).1, jobs: None }
+        AdminState { keys, orgs, clock, stopping, writable: watch::channel(true).1, jobs: None, figures: None }
     }
 
     /// Ready only while `writable` says true; without this, whenever the store can be read.
@@ -77,6 +81,12 @@ impl AdminState {
     pub fn with_jobs(self, door: Door) -> AdminState {
         AdminState { jobs: Some(door), ..self }
     }
+
+    /// Serves these figures.
+    #[must_use]
+    pub fn with_figures(self, figures: Arc<dyn Exposition>) -> AdminState {
+        AdminState { figures: Some(figures), ..self }
+    }
 }
 
 /// Everything on the operator's address.
@@ -89,10 +99,12 @@ pub fn router(state: AdminState, access: Access) -> Router {
             // A layer, not a route's: also what does not exist is not told to strangers.
             .layer(from_fn_with_state(Arc::clone(&access), access::check))
     };
+    let metrics = get(metrics::serve).layer(from_fn_with_state(Arc::clone(&access), access::check));
     Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/openapi.json", get(openapi::serve))
+        .route("/metrics", metrics)
         .nest("/api/v1", behind_access(api()))
         .nest("/api/jobs", behind_access(jobs::orders()))
         .route_layer(from_fn(note_route))

@@ -1,5 +1,6 @@
 //! `nightmark serve` as a daemon: schedules that fire, one daemon to a home folder, ends in the middle of a run.
 
+use crate::metrics::metrics;
 use crate::support::{Destination, Home, Served, job_file, says, signal};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
@@ -262,13 +263,16 @@ fn job_files_are_read_again_while_the_daemon_runs() {
     let served = Served::start(&home);
     home.write("jobs/orgs.toml", &file);
     wait_for_job(&served, "orgs", |status, told| status == 200 && told["schedule"] == "30 2 1 1 *");
+    let is_counted =
+        |text: &str| text.lines().any(|l| l.starts_with("nightmark_runs_total{") && l.contains("\"orgs\""));
+    assert!(is_counted(&metrics(&served)));
     let second = home.run(&["serve", "--receiver", "127.0.0.1:0", "--admin", "127.0.0.1:0"]).expect(2);
     says(&second, &["another daemon serves this home folder"]);
     // With mistakes, the version before goes on.
     home.write("jobs/orgs.toml", &file.replace("version = 1", "version = 1\nnonsense = 1"));
     let told = wait_for_job(&served, "orgs", |_, told| !told["faulty"].is_null());
     assert!(told["faulty"].as_str().unwrap().contains("nonsense") && told["schedule"] == "30 2 1 1 *", "{told}");
-    assert!(home.log().contains("job.faulty"), "{}", home.log());
+    assert!(home.log().contains("job_invalid"), "{}", home.log());
     assert_eq!(call(&served, "POST", "/api/v1/jobs/orgs/run").0, 202);
     wait_for_job(&served, "orgs", |_, told| states(told) == ["done"]);
     assert_eq!(destination.take_orgs(), ["ws_1", "ws_2"]);
@@ -286,9 +290,13 @@ fn job_files_are_read_again_while_the_daemon_runs() {
         "{told}"
     );
     assert_eq!(told["schedule"], "30 4 1 1 *");
+    let is_due =
+        |text: &str| text.lines().any(|l| l.starts_with("nightmark_next_fire_timestamp_seconds{job_name=\"orgs\"}"));
+    assert!(is_due(&metrics(&served)));
     // Gone.
     std::fs::remove_file(home.path("jobs/orgs.toml")).unwrap();
     wait_for_job(&served, "orgs", |status, _| status == 404);
+    assert!(!is_due(&metrics(&served)));
     assert_eq!(call(&served, "POST", "/api/v1/jobs/orgs/run").0, 404);
     assert_eq!(served.stop(), 0);
 }

@@ -1,5 +1,6 @@
 //! `nightmark init`: by arguments, and on a real terminal.
 
+use crate::remote::servers::{KEY_ID, SECRET, Server};
 use crate::support::{Home, pipe, python, says};
 use serde_json::{Value, json};
 use std::io::Read;
@@ -89,6 +90,35 @@ fn without_a_terminal_all_missing_arguments_are_listed() {
     let missing = ["init", "--source", "files", "--path", "none.csv"];
     says(&home.run(&[&missing[..], &HTTP].concat()).expect(2), &["cannot be read", "none.csv"]);
     assert!(std::fs::read_dir(home.path("jobs")).unwrap().next().is_none(), "nothing was written");
+}
+
+/// What would silently do nothing is told.
+#[test]
+fn arguments_of_another_source_are_refused() {
+    let home = home();
+    let args = ["init", "--driver", "duckdb", "--table", "orgs"];
+    let ran = home.run(&[&args[..], &FILES, &HTTP].concat()).expect(2);
+    says(&ran, &["--source files takes no --driver, --table: it takes --path"]);
+    let ran = home.run(&[&["init", "--option", "aws_region=eu"], &FILES[..], &HTTP].concat()).expect(2);
+    says(&ran, &["--option is for files at a distance"]);
+    assert!(std::fs::read_dir(home.path("jobs")).unwrap().next().is_none(), "nothing was written");
+}
+
+#[test]
+fn files_at_a_distance_have_settings() {
+    let (home, server) = (Home::new(), Server::s3());
+    server.write("lake/orgs.csv", ORGS);
+    let endpoint = format!("aws_endpoint=http://{}", server.address);
+    let place = ["--source", "files", "--path", "s3://lake/orgs.csv", "--option", &endpoint];
+    let secret = ["--option", "aws_secret_access_key=${LAKE_SECRET}", "--option", "aws_access_key_id=${LAKE_ID}"];
+    let run = |args: &[&str]| {
+        let mut command = home.command(args);
+        crate::support::ran(command.env("LAKE_ID", KEY_ID).env("LAKE_SECRET", SECRET).output().unwrap())
+    };
+    let ran = run(&[&["init"], &place[..], &secret, &HTTP].concat()).expect(0);
+    says(&ran, &["LAKE_ID: is set", "LAKE_SECRET: is set"]);
+    assert!(!format!("{}{}", ran.stdout, ran.stderr).contains(SECRET));
+    says(&run(&["check", "orgs"]).expect(0), &["3 rows read"]);
 }
 
 #[test]

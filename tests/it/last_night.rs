@@ -4,7 +4,7 @@
 use crate::support::environment;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use nightmark::job::spec::Job;
-use nightmark::pipeline::{PipelineError, PlanInput, Planned, Purpose, Resources, plan_blocking};
+use nightmark::pipeline::{PipelineError, PlanInput, Planned, Purpose, Resources, Since, plan_blocking};
 use nightmark::receipt::{Outcome, Progress};
 use nightmark::row::HashSeed;
 use nightmark::snapshot::{self, Manifest};
@@ -51,6 +51,7 @@ fn plan_within(home: &Path, night: usize, rows: &[Row], resources: Resources) ->
         run,
         at: chrono::DateTime::UNIX_EPOCH,
         environment: environment(home),
+        since: Since::default(),
     };
     let mut progress = Progress::default();
     let changes = Manifest::load(&dir).unwrap().map_or(0, |manifest| manifest.changes.rows);

@@ -1,7 +1,7 @@
 //! Secrets stay between the job and its destination: the real binary, against destinations that repeat every word they
 //! hear, with everything logged. Afterwards nothing that was printed, logged or kept has any of them in it.
 
-use crate::support::{Home, Ran, job_file, ran};
+use crate::support::{Home, Ran, Served, job_file, ran};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use std::collections::BTreeMap;
@@ -344,6 +344,21 @@ fn planted_secrets_are_nowhere_but_at_the_destination() {
         for file in home.files() {
             clean(&file.display().to_string(), &std::fs::read(&file).unwrap());
         }
+    }
+    // The daemon over the same jobs: its log and its metrics.
+    for format in ["text", "json"] {
+        let variables: Vec<(&str, &str)> =
+            PLANTED.iter().copied().chain([("NIGHTMARK_LOG", "trace"), ("NIGHTMARK_LOG_FORMAT", format)]).collect();
+        let served = Served::start_with(&home, &variables);
+        let metrics = std::process::Command::new("curl")
+            .args(["-sS", &format!("http://{}/metrics", served.admin)])
+            .output()
+            .unwrap();
+        assert!(String::from_utf8_lossy(&metrics.stdout).contains("nightmark_dead_letters{job_name=\"spark_400\"}"));
+        clean("/metrics", &metrics.stdout);
+        assert_eq!(served.stop(), 0);
+        clean("the daemon's log", home.log().as_bytes());
+        assert!(home.log().contains("stopping"), "{}", home.log());
     }
     // The test looks at the right thing: the destinations heard every secret, the log is there, and words were replaced.
     let all = echo.iter().chain(kinds.iter().map(|(.., parrot)| parrot));

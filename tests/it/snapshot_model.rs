@@ -5,7 +5,7 @@ use crate::support::environment;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use nightmark::diff::Operation;
 use nightmark::job::spec::Triggers;
-use nightmark::pipeline::{PlanInput, Purpose, Resources, plan_blocking};
+use nightmark::pipeline::{PlanInput, Purpose, Resources, Since, plan_blocking};
 use nightmark::receipt::{Outcome, Progress};
 use nightmark::row::{HashSeed, RowRef, Value};
 use parquet::arrow::ArrowWriter;
@@ -232,6 +232,7 @@ fn real_night(dir: &Path, number: usize, night: &Night, progress: &Progress) -> 
         run: format!("{:026}", number + 1),
         at: chrono::DateTime::UNIX_EPOCH,
         environment: environment(dir),
+        since: Since::default(),
     };
     // Half of the nights do without memory, and some with several threads.
     let resources = Resources { memory: if number.is_multiple_of(2) { 1 << 30 } else { 64 }, threads: 1 + number % 3 };

@@ -151,6 +151,7 @@ async fn set_up(context: &Context, args: &DemoArgs) -> anyhow::Result<Stage> {
         clock: Arc::clone(&context.clock),
         connect: Arc::new(Http),
         progress: Arc::new(()),
+        metrics: Arc::new(()),
         resources: ResourceArgs { memory: None }.resources(),
         stop,
     };
@@ -189,7 +190,7 @@ fn run_lines(night: &Night) -> String {
 
 /// What was sent on night two and why: a few changes as a table, and one body.
 fn why(planned: &Planned) -> anyhow::Result<String> {
-    let first = report::first_changes(planned, 4)?;
+    let first = report::first_changes(planned.batches()?, 4)?;
     let by_column: Vec<String> =
         planned.changes_by_column().into_iter().map(|(column, count)| format!("{column} {count}")).collect();
     let mut lines = vec![format!("  changed columns: {}; the first changes:", by_column.join(", "))];

@@ -24,7 +24,7 @@ pub struct SourceArgs {
     /// adbc: the driver, such as snowflake, or the path of its library
     #[arg(long, value_name = "DRIVER")]
     driver: Option<String>,
-    /// adbc: an option of the driver; several times
+    /// adbc: an option of the driver; files at a distance: a setting such as aws_region=eu-central-1; several times
     #[arg(long = "option", value_name = "NAME=VALUE")]
     options: Vec<String>,
     /// A table or view with one row per org, such as public.orgs
@@ -48,17 +48,24 @@ fn kinds() -> Vec<&'static str> {
 /// The lines of `[source]` in order, `FIELD = VALUE` each; whatever is missing is noted by the asker.
 pub(super) fn lines(asker: &mut Asker, args: &SourceArgs) -> anyhow::Result<Vec<String>> {
     let kind = asker.choice("--source", "where are the orgs?", args.source.as_deref(), &kinds())?;
+    refuse_strangers(&kind, args)?;
     let mut lines = vec![format!("kind = {}", quoted(&kind))];
     let mut field = |name: &str, value: &str| lines.push(format!("{name} = {}", quoted(value)));
     match kind.as_str() {
         "files" => {
             let question = "path of the file, or a glob such as data/orgs_*.csv";
-            field("path", &asker.text("--path", question, args.path.as_deref(), None)?);
+            let path = asker.text("--path", question, args.path.as_deref(), None)?;
+            field("path", &path);
             if let Some(format) = &args.format {
                 field("format", format);
             }
             if let Some(query) = &args.query {
                 field("query", query);
+            }
+            if path.contains("://") {
+                lines.extend(options(asker, args, "a setting of the place, such as aws_region=eu-central-1,")?);
+            } else if !args.options.is_empty() {
+                bail!("--option is for files at a distance, and {path} is on this machine");
             }
         }
         "postgres" | "mysql" => {
@@ -69,7 +76,7 @@ pub(super) fn lines(asker: &mut Asker, args: &SourceArgs) -> anyhow::Result<Vec<
         "adbc" => {
             let question = "driver, such as snowflake, or the path of its library";
             field("driver", &asker.text("--driver", question, args.driver.as_deref(), None)?);
-            lines.extend(options(asker, args)?);
+            lines.extend(options(asker, args, "an option of the driver")?);
         }
         // It was not said, which the asker has noted.
         _ => {}
@@ -80,12 +87,39 @@ pub(super) fn lines(asker: &mut Asker, args: &SourceArgs) -> anyhow::Result<Vec<
     Ok(lines)
 }
 
-/// The options of a driver, one after the other.
-fn options(asker: &mut Asker, args: &SourceArgs) -> anyhow::Result<Option<String>> {
+/// Arguments that would silently do nothing.
+fn refuse_strangers(kind: &str, args: &SourceArgs) -> anyhow::Result<()> {
+    let given = [
+        ("--path", args.path.is_some()),
+        ("--format", args.format.is_some()),
+        ("--database", args.database.is_some()),
+        ("--driver", args.driver.is_some()),
+        ("--option", !args.options.is_empty()),
+        ("--table", args.table.is_some()),
+        ("--query", args.query.is_some()),
+        ("--query-file", args.query_file.is_some()),
+    ];
+    let taken: &[&str] = match kind {
+        "files" => &["--path", "--format", "--query", "--option"],
+        "postgres" | "mysql" => &["--database", "--table", "--query", "--query-file"],
+        "sqlite" => &["--path", "--table", "--query", "--query-file"],
+        "adbc" => &["--driver", "--option", "--table", "--query", "--query-file"],
+        // It was not said, which the asker has noted.
+        _ => return Ok(()),
+    };
+    let strange = given.iter().filter(|(flag, is_given)| *is_given && !taken.contains(flag)).map(|(flag, _)| *flag);
+    match strange.collect::<Vec<_>>().as_slice() {
+        [] => Ok(()),
+        strange => bail!("--source {kind} takes no {}: it takes {}", strange.join(", "), taken.join(", ")),
+    }
+}
+
+/// The options, one after the other. `what`: what one of them is.
+fn options(asker: &mut Asker, args: &SourceArgs, what: &str) -> anyhow::Result<Option<String>> {
     let mut given = args.options.clone();
     while args.options.is_empty() && asker.has_terminal() {
-        let question = "an option of the driver as NAME=VALUE, secrets as ${NAME} (nothing: no more)";
-        match asker.text("--option", question, None, Some(""))? {
+        let question = format!("{what} as NAME=VALUE, secrets as ${{NAME}} (nothing: no more)");
+        match asker.text("--option", &question, None, Some(""))? {
             none if none.is_empty() => break,
             option => given.push(option),
         }

@@ -2,6 +2,7 @@
 
 mod limits;
 mod show;
+mod since;
 mod words;
 
 use super::report::grouped;

@@ -6,7 +6,7 @@ use crate::cli::report::{clipped, grouped, plural};
 use crate::cli::table::{shown, table};
 use crate::cli::{Context, Exit};
 use crate::receipt::FailureKind;
-use crate::snapshot::Manifest;
+use crate::snapshot::{Held, Manifest};
 use crate::store::{DestinationRecord, DestinationState, FailedReceipt, RunEvent, RunRecord, StateStore};
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
@@ -76,6 +76,7 @@ async fn load(context: &Context, store: &dyn StateStore, mut run: RunRecord) -> 
         left_alone: super::is_free(context, &run.job),
         // A damaged manifest is told by the commands that need it.
         is_current: Manifest::load(&dir).ok().flatten().is_some_and(|manifest| manifest.run == run.id),
+        can_be_decided: Held::load(&dir, &run.id).ok().flatten().is_some(),
         is_out_of_service: destination
             .as_ref()
             .is_some_and(|of| of.state == DestinationState::Disabled || of.paused_until.is_some()),
@@ -121,6 +122,7 @@ fn print_text(known: &Known) {
     print_counts(known);
     print_failures(known);
     if let Some(report) = &run.report {
+        super::since::lines(report).iter().for_each(|line| crate::say!("{line}"));
         super::limits::lines(report).iter().for_each(|line| crate::say!("{line}"));
     }
     if let Some(destination) = &known.destination {
@@ -144,7 +146,10 @@ fn print_steps(run: &RunRecord, events: &[RunEvent]) {
     let first = RunEvent { at: run.started_at, state: run.state, reason: None };
     let events = if events.is_empty() { std::slice::from_ref(&first) } else { events };
     for event in events {
-        crate::say!("  {}  {}", event.at.format("%Y-%m-%d %H:%M:%S"), event.state.as_str());
+        // What the run itself says now stands above.
+        let why = event.reason.as_deref().filter(|why| run.reason.as_deref() != Some(why));
+        let why = why.map(|why| format!(": {}", clipped(why))).unwrap_or_default();
+        crate::say!("  {}  {}{why}", event.at.format("%Y-%m-%d %H:%M:%S"), event.state.as_str());
     }
     if let Some(at) = run.finished_at {
         crate::say!("  {}  ended after {}", at.format("%Y-%m-%d %H:%M:%S"), lasted(run.started_at, at));

@@ -9,6 +9,8 @@ pub struct Around {
     pub left_alone: bool,
     /// The snapshot is this run's.
     pub is_current: bool,
+    /// Of a held run: it can be approved or discarded.
+    pub can_be_decided: bool,
     /// The job's destination takes nothing until somebody enables it, or until a time that it has named.
     pub is_out_of_service: bool,
     /// Of the rows that were refused in this run, those that are set aside or dropped now.
@@ -67,9 +69,15 @@ pub fn what_to_do(run: &RunRecord, around: &Around) -> Vec<String> {
     let left = (run.counts.pending + run.counts.unknown + run.counts.refused).saturating_sub(around.given_up);
     let (left_alone, is_current) = (around.left_alone, around.is_current);
     match run.state {
+        RunState::Held if !around.can_be_decided => {
+            todo.push(format!("nightmark schema {job} show  compares the pinned types with tonight's"));
+            todo.push(format!("nightmark run {job}  starts anew, once the cause is mended"));
+        }
         RunState::Held => {
-            todo.push(format!("nightmark preview {job}        shows what would be sent"));
-            todo.push(format!("nightmark run {job} --approve  sends it all the same"));
+            todo.push(format!("nightmark preview {job} --held  shows what it would send"));
+            todo.push(format!("nightmark approve {}  sends exactly that", run.id));
+            todo.push(format!("nightmark discard {}  gives it up", run.id));
+            todo.push(format!("nightmark run {job} --approve   compares anew and sends what it finds, guards or not"));
         }
         RunState::Failed | RunState::Discarded => {
             todo.push(format!("nightmark run {job}  starts anew, once the cause is mended"));
@@ -144,7 +152,9 @@ mod tests {
         );
         let given_up = Around { dead_letters: 3, given_up: 3, ..current };
         assert_eq!(commands(&left(RunState::Finished), given_up), ["dead-letters"]);
-        assert_eq!(commands(&record(RunState::Held, true), alone), ["preview", "run"]);
+        assert_eq!(commands(&record(RunState::Held, true), alone), ["schema", "run"]);
+        let decided = Around { can_be_decided: true, ..alone };
+        assert_eq!(commands(&record(RunState::Held, true), decided), ["preview", "approve", "discard", "run"]);
         let disabled = what_to_do(&left(RunState::Delivering), &Around { is_out_of_service: true, ..current });
         assert!(disabled[0].starts_with("nightmark destinations enable orgs") && disabled.len() == 3, "{disabled:?}");
     }

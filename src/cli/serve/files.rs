@@ -11,6 +11,7 @@ pub(super) fn warn_if_few(connections: usize) {
     let needed = connections.saturating_add(OTHERS);
     if let Some(limit) = limit.filter(|limit| *limit < needed) {
         tracing::warn!(
+            event = "few_files",
             limit,
             needed,
             "the process may not have enough files open for receiver.connections; raise the limit (`ulimit -n`, LimitNOFILE= in systemd) \

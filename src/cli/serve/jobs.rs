@@ -1,20 +1,20 @@
 //! The daemon's jobs: found, taken and run by their schedules.
 
-use crate::cli::Context;
 use crate::cli::resources::ResourceArgs;
+use crate::cli::{Context, run};
 use crate::clock::Clock;
 use crate::config::Home;
 use crate::daemon::alone::{Alone, AloneError};
 use crate::daemon::door::Door;
+use crate::daemon::holds;
 use crate::daemon::reload::{JobFiles, Reload};
 use crate::daemon::scheduler::Scheduler;
-use crate::daemon::timetable::{Known, take_over};
+use crate::daemon::timetable::{Known, take_over, watched};
 use crate::daemon::work::Runs;
-use crate::deliver::Http;
 use crate::job::load::{fingerprint, load_all};
 use crate::job::problem::Problem;
 use crate::job::spec::Job;
-use crate::pipeline::Runner;
+use crate::metrics::Metrics;
 use crate::store::StateStore;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -62,25 +62,27 @@ pub(super) struct Taken {
     known: Vec<Known>,
     /// How the files looked before.
     look: u64,
+    metrics: Arc<dyn Metrics>,
 }
 
 /// Reads the job files.
 ///
 /// # Errors
 /// Another daemon has the home folder.
-pub(super) fn take(context: &Context) -> anyhow::Result<Taken> {
+pub(super) fn take(context: &Context, metrics: &Arc<dyn Metrics>) -> anyhow::Result<Taken> {
     let files = Files { home: context.home.clone(), clock: Arc::clone(&context.clock), alone: Mutex::new(None) };
     let look = files.look();
     let (jobs, problems) = files.load();
     for problem in &problems {
-        tracing::error!(event = "job.faulty", file = %problem.file.display(), "this job does not run: {problem}");
+        tracing::error!(event = "job_invalid", file = %problem.file.display(), "this job does not run: {problem}");
         eprintln!("this job does not run: {problem}");
     }
     let known = take_over(&[], jobs, &problems);
+    metrics.watches(watched(&known));
     if !known.is_empty() {
         files.lock()?;
     }
-    Ok(Taken { files: Arc::new(files), known, look })
+    Ok(Taken { files: Arc::new(files), known, look, metrics: Arc::clone(metrics) })
 }
 
 /// What runs the jobs until it is told to stop, and the way to it. `at_once`: somebody wants their files to be read again.
@@ -94,40 +96,35 @@ pub(super) async fn begin(
     at_once: Arc<Notify>,
     stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<(Door, impl Future<Output = ()> + use<>)> {
-    let Taken { files, known, look } = jobs;
-    let runner = Runner {
-        home: context.home.clone(),
-        settings: context.settings.clone(),
-        store: Arc::clone(store) as _,
-        clock: Arc::clone(&context.clock),
-        connect: Arc::new(Http),
-        progress: Arc::new(()),
-        resources: ResourceArgs::default().resources(),
-        stop: stopping.clone(),
-    };
-    let work = Arc::new(Runs::new(runner, context.settings.runs.at_once));
+    let Taken { files, known, look, metrics } = jobs;
+    let resources = ResourceArgs::default().resources();
+    let runner = run::runner(context, store, Arc::new(()), Arc::clone(&metrics), resources, stopping.clone());
+    let work = Arc::new(Runs::new(runner.clone(), context.settings.runs.at_once));
     let jobs = known.iter().filter_map(|one| one.job.clone()).collect();
     let scheduler =
         Scheduler::new(jobs, Arc::clone(store) as _, Arc::clone(&context.clock), work, holder(context)).await?;
+    let scheduler = scheduler.with_metrics(Arc::clone(&metrics));
     if !context.json && scheduler.jobs() > 0 {
         crate::say!("jobs      {}; when: nightmark schedule", scheduler.jobs());
     }
     let (knows, known) = watch::channel(known);
+    let expiring = holds::expire(runner, known.clone(), stopping.clone());
     let (door, orders) = Door::new(known, Arc::clone(store) as _, Arc::clone(&context.clock));
     let mut told = stopping.clone();
     let way = door.clone();
     let running = async move {
         // Held to the end: the folder is this daemon's.
         let files: Arc<Files> = files;
-        let following = Reload::new(Arc::clone(&files) as _, way, knows, look).follow(at_once);
+        let following = Reload::new(Arc::clone(&files) as _, way, knows, look).with_metrics(metrics).follow(at_once);
         let late = async {
             let _ = told.wait_for(|stop| *stop).await;
             tokio::time::sleep(PATIENCE).await;
         };
+        let running = async { tokio::join!(scheduler.run(stopping, orders), expiring) };
         tokio::select! {
-            () = scheduler.run(stopping, orders) => {}
+            _ = running => {}
             () = following => {}
-            () = late => tracing::warn!("a run did not stop in time; the next start goes on with it"),
+            () = late => tracing::warn!(event = "run_not_stopped", "a run did not stop in time; the next start goes on with it"),
         }
     };
     Ok((door, running))

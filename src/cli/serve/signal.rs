@@ -63,14 +63,19 @@ impl Hangup {
             jobs.notify_one();
             let Some(tls) = tls.clone() else {
                 tracing::info!(
+                    event = "hangup_without_certificate",
                     "SIGHUP: there is nothing to read again besides the job files; settings are read at the start, and there is no [receiver.tls]"
                 );
                 continue;
             };
             match tokio::task::spawn_blocking(move || tls.reload()).await {
-                Ok(Ok(())) => tracing::info!("SIGHUP: the certificate was read again and is in use"),
-                Ok(Err(error)) => tracing::error!(%error, "SIGHUP: the certificate in use stays in use"),
-                Err(error) => tracing::error!(%error, "SIGHUP"),
+                Ok(Ok(())) => {
+                    tracing::info!(event = "certificate_taken", "SIGHUP: the certificate was read again and is in use")
+                }
+                Ok(Err(error)) => {
+                    tracing::error!(event = "certificate_unusable", %error, "SIGHUP: the certificate in use stays in use")
+                }
+                Err(error) => tracing::error!(event = "certificate_not_read", %error, "SIGHUP"),
             }
         }
     }

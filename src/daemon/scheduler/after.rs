@@ -65,7 +65,7 @@ impl Scheduler {
         self.watch(name, |watched| watched.seen = seen);
         if is_ours {
             let (cause, origin) = (cause.as_str(), fire.origin.as_deref());
-            tracing::info!(job = name, due = %fire.due, cause, origin, "schedules: a run begins");
+            tracing::info!(event = "fire_begun", job = name, due = %fire.due, collapsed = fire.collapsed, cause, origin, "schedules: a run begins");
             self.start(name, fire);
         }
         Ok(())

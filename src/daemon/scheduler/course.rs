@@ -88,6 +88,7 @@ impl Scheduler {
             watched.done = watched.done.max(Some(fire.due));
             watched.succeeded = Some(now);
         }
+        self.metrics.fired(&fire.job, state.as_str());
         (fire.state, fire.reason, fire.ended_at) = (state, reason, Some(now));
         self.unwritten.push(fire);
     }

@@ -42,7 +42,7 @@ impl Looks {
         match found {
             Ok(extract) => {
                 if self.told.take().is_some() {
-                    tracing::info!(job, "schedules: the extract can be looked at again");
+                    tracing::info!(event = "extract_seen_again", job, "schedules: the extract can be looked at again");
                 }
                 self.is_settled = self.last.as_ref().is_some_and(|last| last.identity == extract.identity);
                 self.last = Some(extract);
@@ -51,6 +51,7 @@ impl Looks {
                 // Once, and not at each look.
                 if self.told.as_ref() != Some(&error) {
                     tracing::warn!(
+                        event = "extract_not_seen",
                         job,
                         error,
                         "schedules: the extract cannot be looked at; it is tried again (on_file)"

@@ -22,6 +22,7 @@ impl Scheduler {
         let now = self.clock.now();
         let Some(watched) = self.jobs.get(name) else { return Ok(Looked::Wait(None)) };
         let step = due::step(name, &watched.schedule, watched.handled, now);
+        self.metrics.next_fire(name, step.at());
         // What was missed is noted first: it was missed before anything is begun anew.
         let is_missed = matches!(step, Step::Miss(_));
         if let Some((fire, not_before)) = watched.left.clone().filter(|_| !is_missed) {
@@ -98,7 +99,9 @@ impl Scheduler {
         if let Step::Run(later) = step {
             let reason = format!("it was cut off or found the job busy; the fire of {} took over", later.at);
             let given_up = FireRecord { state: FireState::Failed, ended_at: Some(now), reason: Some(reason), ..fire };
-            self.store.end_fire(&given_up).await?;
+            if self.store.end_fire(&given_up).await? {
+                self.metrics.fired(name, given_up.state.as_str());
+            }
         } else if now < not_before {
             return Ok(Looked::Wait(Some(not_before)));
         } else {
@@ -106,7 +109,7 @@ impl Scheduler {
             fire.seen = self.jobs.get(name).and_then(|watched| watched.sees().text());
             fire.holder.clone_from(&self.holder);
             if self.store.end_fire(&fire).await? {
-                tracing::info!(job = name, due = %fire.due, "schedules: a run that was cut off is begun anew");
+                tracing::info!(event = "fire_resumed", job = name, due = %fire.due, "schedules: a run that was cut off is begun anew");
                 self.start(name, fire);
                 return Ok(Looked::Again);
             }
@@ -122,7 +125,7 @@ impl Scheduler {
         let is_ours = self.store.end_fire(&fire).await?;
         self.watch(name, |watched| watched.waiting = None);
         if is_ours {
-            tracing::info!(job = name, due = %fire.due, "schedules: a run that was asked for begins");
+            tracing::info!(event = "fire_begun", job = name, due = %fire.due, cause = fire.cause.as_str(), "schedules: a run that was asked for begins");
             self.start(name, fire);
         }
         Ok(Looked::Again)
@@ -146,7 +149,7 @@ impl Scheduler {
         let is_ours = self.store.claim_fire(&fire).await?;
         self.watch(name, |watched| watched.handled = due.at);
         if is_ours {
-            tracing::info!(job = name, due = %due.at, collapsed = due.collapsed, "schedules: a run begins");
+            tracing::info!(event = "fire_begun", job = name, due = %due.at, collapsed = due.collapsed, cause = "schedule", "schedules: a run begins");
             self.start(name, fire);
         }
         Ok(Looked::Again)
@@ -159,8 +162,10 @@ impl Scheduler {
         state: FireState,
         reason: String,
     ) -> Result<Looked, StoreError> {
-        tracing::warn!(job = name, due = %due.at, state = state.as_str(), reason, "schedules: no run");
-        self.store.claim_fire(&self.fire(name, due.into(), state, Some(reason))).await?;
+        tracing::warn!(event = "fire_passed_over", job = name, due = %due.at, state = state.as_str(), reason, "schedules: no run");
+        if self.store.claim_fire(&self.fire(name, due.into(), state, Some(reason))).await? {
+            self.metrics.fired(name, state.as_str());
+        }
         self.watch(name, |watched| watched.handled = due.at);
         Ok(Looked::Again)
     }

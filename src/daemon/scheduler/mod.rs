@@ -16,8 +16,10 @@ mod watched;
 pub use files::Extract;
 
 use super::door::Order;
+use super::due;
 use crate::clock::Clock;
 use crate::job::spec::Job;
+use crate::metrics::Metrics;
 use crate::store::{FireRecord, FireStore, StoreError};
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -69,6 +71,7 @@ pub struct Scheduler {
     clock: Arc<dyn Clock>,
     work: Arc<dyn Work>,
     holder: String,
+    metrics: Arc<dyn Metrics>,
     jobs: BTreeMap<String, Watched>,
     /// The jobs whose run is on, and since when.
     on: BTreeMap<String, DateTime<Utc>>,
@@ -97,7 +100,18 @@ impl Scheduler {
         }
         store.forget_fires(now - KEPT).await?;
         let (on, running, looking, unwritten) = (BTreeMap::new(), JoinSet::new(), JoinSet::new(), Vec::new());
-        Ok(Scheduler { store, clock, work, holder, jobs: watched, on, running, looking, unwritten })
+        let metrics = Arc::new(());
+        Ok(Scheduler { store, clock, work, holder, metrics, jobs: watched, on, running, looking, unwritten })
+    }
+
+    /// Tells what becomes of fires, and when the next are due.
+    #[must_use]
+    pub fn with_metrics(self, metrics: Arc<dyn Metrics>) -> Self {
+        let now = self.clock.now();
+        for (name, watched) in &self.jobs {
+            metrics.next_fire(name, due::step(name, &watched.schedule, watched.handled, now).at());
+        }
+        Scheduler { metrics, ..self }
     }
 
     /// How many jobs there are.
@@ -111,7 +125,7 @@ impl Scheduler {
             let wait = match self.tick().await {
                 Ok(next) => next.map_or(LOOK, |next| (next - self.clock.now()).to_std().unwrap_or_default().min(LOOK)),
                 Err(error) => {
-                    tracing::error!(%error, "schedules: the state store fails; what is due waits for it");
+                    tracing::error!(event = "schedule_store_failed", %error, "schedules: the state store fails; what is due waits for it");
                     LOOK
                 }
             };
@@ -130,7 +144,7 @@ impl Scheduler {
             self.take(Some(ended));
         }
         if let Err(error) = self.write().await {
-            tracing::error!(%error, "schedules: the state store fails; the runs that have ended now are begun anew by the next start");
+            tracing::error!(event = "fires_not_written", %error, "schedules: the state store fails; the runs that have ended now are begun anew by the next start");
         }
     }
 

@@ -35,7 +35,7 @@ impl Scheduler {
             Some(since) => return Err(Refused::Running { since }),
         };
         let fire = self.claim_now(name, state).await?;
-        tracing::info!(job = name, due = %fire.due, state = state.as_str(), "schedules: a run was asked for");
+        tracing::info!(event = "run_asked", job = name, due = %fire.due, state = state.as_str(), "schedules: a run was asked for");
         match state {
             FireState::Running => self.start(name, fire.clone()),
             _ => self.watch(name, |watched| watched.waiting = Some(fire.clone())),

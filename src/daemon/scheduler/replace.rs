@@ -46,7 +46,9 @@ impl Scheduler {
             let reason = Some("the job's file is gone".to_owned());
             let given_up =
                 FireRecord { state: FireState::Failed, ended_at: Some(self.clock.now()), reason, ..fire.clone() };
-            self.store.end_fire(&given_up).await?;
+            if self.store.end_fire(&given_up).await? {
+                self.metrics.fired(name, given_up.state.as_str());
+            }
         }
         Ok(())
     }

@@ -23,6 +23,7 @@ pub use report::{AttemptsReport, BreakerReport, ConcurrencyReport, LatencyReport
 
 use super::verdict::{Attempt, FaultKind, Verdict};
 use crate::job::spec::{Destination, Rate};
+use crate::metrics::LimitsNow;
 use breaker::{Breaker, Pass};
 use budget::Budget;
 use concurrency::Adaptive;
@@ -199,6 +200,12 @@ impl Limits {
     /// How many attempts the rate lets out in `time`.
     pub(super) fn within(&self, time: Duration) -> usize {
         self.lock().pace.as_ref().map_or(usize::MAX, |pace| pace.within(time))
+    }
+
+    /// As they are at this moment.
+    pub(super) fn now(&self) -> LimitsNow {
+        let state = self.lock();
+        LimitsNow { breaker: state.breaker.state(), concurrency: state.concurrency.limit(), in_flight: state.in_flight }
     }
 
     /// What happened since the run began.

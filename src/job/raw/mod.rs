@@ -309,6 +309,8 @@ pub struct RawGuard {
     pub max_removed: Option<RawThreshold>,
     /// Rejected rows, against the rows of the extract. Default `{ share = 0.01, floor = 10 }`.
     pub max_rejected: Option<RawThreshold>,
+    /// How long a held run can be approved, such as `12h`; then it is discarded. Default `7d`.
+    pub hold_expires: Option<String>,
 }
 
 /// A run is held when a count is above both `floor` and `share`.

@@ -251,6 +251,8 @@ pub struct Guard {
     pub max_removed: Threshold,
     /// Rejected rows, as a share of the extract.
     pub max_rejected: Threshold,
+    /// So long a held run can be approved.
+    pub hold_expires: Duration,
 }
 
 /// Exceeded when `count > floor` and `count > share × whole`.

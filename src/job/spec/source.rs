@@ -30,6 +30,28 @@ impl Source {
             Source::Adbc(of) => Some(&of.model),
         }
     }
+
+    /// Everything that may have `${…}` in it, each with the field that it stands in.
+    pub fn templated(&self) -> Vec<(String, &Templated)> {
+        match self {
+            Source::Postgres(of) | Source::Mysql(of) => vec![("source.url".to_owned(), &of.url)],
+            Source::Adbc(of) => [
+                options("options", &of.options),
+                options("connection_options", &of.connection_options),
+                options("statement_options", &of.statement_options),
+            ]
+            .concat(),
+            Source::Files(FilesSource { remote: Some(remote), .. }) => {
+                let path = vec![("source.path".to_owned(), &remote.address)];
+                [path, options("options", &remote.options)].concat()
+            }
+            Source::Files(_) | Source::Sqlite(_) => Vec::new(),
+        }
+    }
+}
+
+fn options<'o>(field: &str, of: &'o BTreeMap<String, Templated>) -> Vec<(String, &'o Templated)> {
+    of.iter().map(|(name, value)| (format!("source.{field}.{name}"), value)).collect()
 }
 
 /// `[source] kind = "files"`

@@ -20,7 +20,12 @@ use super::schema::job_schema;
 use super::since::{NOT_GONE, asks_since};
 use super::spec::{Diff, Guard, Job, Model, Source, Threshold};
 use super::structure::Required;
+use super::units;
 use std::path::Path;
+use std::time::Duration;
+
+/// So long a held run can be approved where the job does not say: over a long weekend.
+const HOLD_EXPIRES: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Reads the text of a job file. `file` is how the file is shown; its stem is the default name. `home` is absolute;
 /// relative paths in the job are relative to it. No IO.
@@ -47,6 +52,7 @@ fn build(doc: &mut Document<'_>, home: &Path) -> Option<Job> {
     let destination: Option<RawDestination> = doc.take("destination");
     let payload = doc.take("payload");
     let guard: RawGuard = doc.take("guard").unwrap_or_default();
+    let guard = self::guard(doc, &guard);
 
     let conforms_to = match payload.as_ref().and_then(|raw: &RawPayload| raw.conforms_to.as_ref()) {
         Some(raw) => conforms::check(doc, raw).map(Some),
@@ -70,7 +76,7 @@ fn build(doc: &mut Document<'_>, home: &Path) -> Option<Job> {
         payload: payloads.usual,
         payload_of: payloads.own,
         conforms_to: conforms_to?,
-        guard: self::guard(&guard),
+        guard: guard?,
     })
 }
 
@@ -112,17 +118,22 @@ fn not_gone(doc: &mut Document<'_>, source: Option<&Source>, diff: Option<&Diff>
     }
 }
 
-fn guard(raw: &RawGuard) -> Guard {
+fn guard(doc: &mut Document<'_>, raw: &RawGuard) -> Option<Guard> {
+    let hold_expires = match &raw.hold_expires {
+        Some(length) => doc.accept("guard.hold_expires", units::age(length))?,
+        None => HOLD_EXPIRES,
+    };
     let threshold = |raw: &Option<RawThreshold>, share: f64, floor: u64| Threshold {
         share: raw.as_ref().and_then(|t| t.share).unwrap_or(share),
         floor: raw.as_ref().and_then(|t| t.floor).unwrap_or(floor),
     };
-    Guard {
+    Some(Guard {
         min_rows: raw.min_rows.unwrap_or(1),
         max_changed: threshold(&raw.max_changed, 0.5, 1000),
         max_removed: threshold(&raw.max_removed, 0.2, 100),
         max_rejected: threshold(&raw.max_rejected, 0.01, 10),
-    }
+        hold_expires,
+    })
 }
 
 #[cfg(test)]

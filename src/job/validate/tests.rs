@@ -201,6 +201,11 @@ fn what_is_missing_is_named() {
     "#);
     one_problem(job("", "[source]\nkind = \"files\"\n"), "source.path", "the key is missing");
     one_problem(
+        job("", "[source]\nkind = \"mysql\"\ntable = \"orgs\"\n"),
+        "source.url",
+        "`mysql://nightmark:${MYSQL_PASSWORD}@db.example:3306/crm`.",
+    );
+    one_problem(
         job("", "[source]\npath = \"a.csv\"\n"),
         "source.kind",
         "one of `files`, `postgres`, `mysql`, `sqlite`, `adbc`",
@@ -455,6 +460,7 @@ fn certificates_proxies_and_addresses() {
         ("http://proxy?x", "ends with its port"),
         ("//proxy", "is not an address"),
         ("http://u:literal-one@proxy", "a password must not stand in a job file"),
+        ("http://u:literal-one${REST}@proxy", "a password must not stand in a job file"),
         ("http://literal-one@proxy", "a password must not stand in a job file"),
     ] {
         one_problem(proxy(bad), "destination.proxy", part);

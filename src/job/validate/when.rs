@@ -21,9 +21,9 @@ pub(super) fn check(doc: &mut Document<'_>, zone: Option<Tz>, name: Option<&str>
         Some(expression) => doc.accept("schedule", schedule::timing(expression)).map(Some),
     };
     let catch_up: String = doc.take("catch_up").unwrap_or_else(six_hours);
-    let catch_up = doc.accept("catch_up", or_none(&catch_up));
+    let catch_up = doc.accept("catch_up", or_none(&catch_up, units::age));
     let jitter = match doc.take::<String>("jitter") {
-        Some(jitter) => doc.accept("jitter", or_none(&jitter)),
+        Some(jitter) => doc.accept("jitter", or_none(&jitter, units::duration)),
         None => Some(Duration::ZERO),
     };
     let queues = doc.take("overlap").unwrap_or(RawOverlap::Skip) == RawOverlap::Queue;
@@ -95,10 +95,10 @@ fn unscheduled(doc: &mut Document<'_>, is_begun: bool) -> bool {
 }
 
 /// `0s` is a duration here.
-fn or_none(text: &str) -> Result<Duration, Fault> {
+fn or_none(text: &str, read: fn(&str) -> Result<Duration, Fault>) -> Result<Duration, Fault> {
     match text {
         "0s" | "0m" | "0h" => Ok(Duration::ZERO),
-        text => units::duration(text),
+        text => read(text),
     }
 }
 

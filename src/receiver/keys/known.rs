@@ -71,7 +71,7 @@ impl Known {
         let mapping = record.template.as_deref().and_then(|text| match PayloadTemplate::from_json_text(text) {
             Ok(template) => Some(Arc::new(Mapping::new(template))),
             Err(error) => {
-                tracing::warn!(key = record.id, %error, "the stored payload template of a key cannot be read");
+                tracing::warn!(event = "key_template_unreadable", key = record.id, %error, "the stored payload template of a key cannot be read");
                 None
             }
         });
@@ -79,6 +79,7 @@ impl Known {
             None => Signature::NotAsked,
             Some(check) => verifier(check, secrets).map(Signature::By).unwrap_or_else(|error| {
                 tracing::error!(
+                    event = "signing_secret_missing",
                     key = record.id,
                     error,
                     "a key's signing secret cannot be had; its requests are answered 503"

@@ -66,7 +66,7 @@ impl Uses {
             return;
         }
         if let Err(error) = self.store.count_uses(&uses).await {
-            tracing::warn!(%error, "the counts of keys could not be written now");
+            tracing::warn!(event = "key_counts_not_written", %error, "the counts of keys could not be written now");
             uses.into_iter().for_each(|uses| self.add(uses));
         }
     }

@@ -48,10 +48,22 @@ impl Taken {
         let rejected = rejections.len();
         if let Some(first) = rejections.first() {
             let (index, error) = (first.index, first.error.as_str());
-            tracing::warn!(key = key_id, rejected, index, error, "events of an SDK were rejected; the first is given");
+            tracing::warn!(
+                event = "events_rejected",
+                key = key_id,
+                rejected,
+                index,
+                error,
+                "events of an SDK were rejected; the first is given"
+            );
         }
         if ignored > 0 {
-            tracing::debug!(key = key_id, ignored, "events of an SDK that are no group calls");
+            tracing::debug!(
+                event = "events_ignored",
+                key = key_id,
+                ignored,
+                "events of an SDK that are no group calls"
+            );
         }
         let rejected_indexes = ranges(rejections.iter().map(|rejection| rejection.index));
         rejections.truncate(NAMED);

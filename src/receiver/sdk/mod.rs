@@ -37,7 +37,7 @@ fn taken(
     ignored: usize,
     rejections: Vec<Rejection>,
 ) -> Taken {
-    state.access.count(admitted, ignored, rejections.len());
+    state.count(admitted, ignored, rejections.len());
     Taken::new(admitted.key_id(), stored, ignored, rejections)
 }
 

@@ -2,7 +2,7 @@
 
 use super::Sharing;
 use crate::objects::Why;
-use crate::snapshot::draft::retire;
+use crate::snapshot::switch::retire;
 use crate::snapshot::{FileEntry, Manifest, SnapshotError, files, run_folders};
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -22,8 +22,9 @@ impl Sharing {
     /// Makes `theirs` the local folder's manifest, once all its files are here. `mine`: what was.
     pub(super) fn fetch(&self, dir: &Path, mine: Option<&Manifest>, theirs: &Manifest) -> Result<(), SnapshotError> {
         tracing::info!(
+            event = "snapshot_fetched",
             job = self.job,
-            run = theirs.run,
+            snapshot = theirs.run,
             "the shared snapshot is newer than the copy here: it is fetched"
         );
         theirs.files().try_for_each(|entry| self.check_name(&theirs.run, entry))?;
@@ -83,7 +84,7 @@ impl Sharing {
         let left = run_folders(dir).unwrap_or_default();
         for run in left.iter().filter(|run| run.as_str() > after && **run != theirs.run) {
             if let Err(error) = fs::remove_dir_all(dir.join(run)) {
-                tracing::warn!(job = self.job, run, %error, "an unpublished snapshot could not be removed");
+                tracing::warn!(event = "draft_not_removed", job = self.job, snapshot = run, %error, "an unpublished snapshot could not be removed");
             }
         }
     }

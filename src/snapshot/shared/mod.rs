@@ -105,7 +105,12 @@ impl Sharing {
     pub fn give(&self, dir: &Path) -> Result<(), SnapshotError> {
         match Manifest::load(dir)? {
             Some(mine) if self.version().is_none() => {
-                tracing::info!(job = self.job, run = mine.run, "the snapshot of this machine is shared from now on");
+                tracing::info!(
+                    event = "snapshot_shared",
+                    job = self.job,
+                    snapshot = mine.run,
+                    "the snapshot of this machine is shared from now on"
+                );
                 self.publish(dir, &mine)
             }
             _ => Ok(()),

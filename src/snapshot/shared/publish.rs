@@ -2,7 +2,7 @@
 
 use super::Sharing;
 use crate::objects::{Condition, Fault, Version, Why};
-use crate::snapshot::draft::to_retire;
+use crate::snapshot::switch::to_retire;
 use crate::snapshot::{Manifest, SnapshotError};
 use std::path::Path;
 
@@ -87,7 +87,12 @@ impl Sharing {
             Ok(())
         });
         if let Err(fault) = removed {
-            tracing::warn!(job = self.job, problem = fault.message, "old shared snapshots could not be removed");
+            tracing::warn!(
+                event = "shared_snapshots_not_removed",
+                job = self.job,
+                problem = fault.message,
+                "old shared snapshots could not be removed"
+            );
         }
     }
 }

@@ -2,7 +2,7 @@
 
 mod types;
 
-use super::request::INVALID;
+use super::request::{INVALID, shown};
 use crate::job::spec::AdbcSource;
 use crate::source::caught::{caught, panic_text};
 use crate::source::{KIND_JSON, KIND_KEY, SourceError};
@@ -58,9 +58,10 @@ impl Columns {
         check_names(spec, found)?;
         if !refused.is_empty() {
             let (columns, remedies): (Vec<String>, Vec<String>) = refused.into_iter().unzip();
-            let message = format!("{}: these columns cannot be sent: {}", spec.driver, columns.join(", "));
+            let message = format!("{}: these columns cannot be sent: {}", shown(&spec.driver), columns.join(", "));
             return Err(SourceError::new(message)
-                .hint(format!("leave them out of the query, or write there: {}", remedies.join(", "))));
+                .hint(format!("leave them out of the query, or write there: {}", remedies.join(", ")))
+                .of_columns(found.fields().iter().map(|field| field.name().as_str())));
         }
         Ok(Columns { driver: spec.driver.clone(), schema: Arc::new(Schema::new(fields)), wanted: kept })
     }
@@ -76,7 +77,7 @@ impl Columns {
             Ok(Err(text)) => text,
             Err(panic) => panic_text(&*panic).to_owned(),
         };
-        Err(SourceError::new(format!("{}: what the driver handed over is not valid: {text}", self.driver))
+        Err(SourceError::new(format!("{}: what the driver handed over is not valid: {text}", shown(&self.driver)))
             .hint(INVALID))
     }
 
@@ -114,8 +115,11 @@ fn check_names(spec: &AdbcSource, found: &SchemaRef) -> Result<(), SourceError> 
     }
     if !twice.is_empty() {
         let names = twice.into_iter().collect::<Vec<_>>().join(", ");
-        return Err(SourceError::new(format!("{}: the query has columns of the same name: {names}", spec.driver))
-            .hint("give each its own name (AS …)"));
+        return Err(SourceError::new(format!(
+            "{}: the query has columns of the same name: {names}",
+            shown(&spec.driver)
+        ))
+        .hint("give each its own name (AS …)"));
     }
     let unknown: Vec<&str> = spec.json.iter().map(String::as_str).filter(|name| !seen.contains(name)).collect();
     if !unknown.is_empty() {

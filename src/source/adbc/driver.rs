@@ -54,7 +54,13 @@ fn refused(request: &Request, error: &Error) -> SourceError {
     }
     match (&request.library, error.status) {
         (Library::Name(_), Status::NotFound) => request
-            .error(&format!("no driver of this name is installed: {said}"))
+            .error(&match said.contains(".toml") {
+                true => format!("no driver of this name is installed: {said}"),
+                // Nothing was met on the way.
+                false => {
+                    format!("no driver of this name is installed: {LOOKED} have no manifest {}.toml", request.driver)
+                }
+            })
             .hint(format!("{}; or write the path of the library", whence(request))),
         _ => request.error(&format!("the driver cannot be loaded: {said}")).hint(format!(
             "the library has to be one for this system ({}) with all that it needs; {}",
@@ -63,6 +69,9 @@ fn refused(request: &Request, error: &Error) -> SourceError {
         )),
     }
 }
+
+/// Where manifests are looked for.
+const LOOKED: &str = "ADBC_DRIVER_PATH, ~/.config/adbc/drivers and /etc/adbc/drivers";
 
 /// dlsym's words for a symbol that was asked for; one that a library itself lacks is another matter.
 fn is_missing_symbol(said: &str) -> bool {

@@ -60,6 +60,7 @@ impl Adbc {
 impl Source for Adbc {
     fn stream(&self, ask: &Ask<'_>) -> Result<Stream, SourceError> {
         let request = Request::new(&self.spec, &self.environment, ask.limit)?;
+        let partial = request.bound.is_partial();
         let mut reading = Reading::start(request, self.spec.timeout, self.grace)?;
         let Said::Schema(schema) = reading.next()? else {
             return Err(SourceError::new(format!("{} sent rows before it said what they are", self.spec.driver)));
@@ -67,7 +68,7 @@ impl Source for Adbc {
         let columns = Arc::new(Columns::new(&self.spec, &schema, ask.wanted)?);
         let schema = columns.schema();
         let rows = Box::new(Batches { reading: Mutex::new(reading), columns });
-        Ok(Stream { schema, typing: Typing::Declared, input: None, rows, files: None })
+        Ok(Stream { schema, typing: Typing::Declared, input: None, rows, files: None, partial })
     }
 
     fn describe(&self) -> String {

@@ -1,9 +1,10 @@
 //! The thread that a driver is called on, what it says, and when it is told to end.
 
-use super::request::Request;
+use super::request::{Request, shown};
 use super::session;
 use crate::source::SourceError;
 use crate::source::caught::{caught, panic_text};
+use crate::spans::within;
 use adbc_core::CancelHandle;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -115,10 +116,10 @@ impl Reading {
     pub(super) fn start(request: Request, timeout: Duration, grace: Duration) -> Result<Self, SourceError> {
         let (sender, receiver) = sync_channel(QUEUED);
         let control = Arc::new(Control::default());
-        let driver = request.driver.clone();
+        let driver = shown(&request.driver).to_owned();
         let line = Line { sender, control: Arc::clone(&control) };
         let thread = std::thread::Builder::new().name("adbc".to_owned()).stack_size(STACK);
-        let spawned = thread.spawn(move || {
+        let reading = within(move || {
             let _ended = Ended(Arc::clone(&line.control));
             let failed = match caught(|| session::run(&request, &line)) {
                 Ok(done) => done.err(),
@@ -128,6 +129,7 @@ impl Reading {
                 line.say(Err(error));
             }
         });
+        let spawned = thread.spawn(reading);
         spawned.map_err(|error| SourceError::new(format!("{driver}: no thread for the driver: {error}")))?;
         Ok(Reading { driver, receiver: Some(receiver), control, began: Instant::now(), timeout, grace, last: None })
     }
@@ -136,7 +138,7 @@ impl Reading {
     pub(super) fn next(&mut self) -> Result<Said, SourceError> {
         match &self.last {
             Some(None) => return Ok(Said::End),
-            Some(Some((message, hint))) => return Err(SourceError { message: message.clone(), hint: hint.clone() }),
+            Some(Some((message, hint))) => return Err(SourceError { hint: hint.clone(), ..SourceError::new(message) }),
             None => {}
         }
         let left = self.timeout.saturating_sub(self.began.elapsed());

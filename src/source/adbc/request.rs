@@ -2,7 +2,7 @@
 
 use crate::job::redact::{Redactor, secret_parts};
 use crate::job::spec::{AdbcSource, Library, Templated};
-use crate::source::model::{self, Quotes};
+use crate::source::model::Quotes;
 use crate::source::{Bound, Environment, Parameters, SourceError, bind};
 use adbc_core::error::{Error, Status};
 use arrow::error::ArrowError;
@@ -39,7 +39,7 @@ pub(super) enum Stage {
 impl Request {
     pub(super) fn new(spec: &AdbcSource, environment: &Environment, limit: Option<usize>) -> Result<Self, SourceError> {
         let quotes = if spec.backticks { Quotes::Backtick } else { Quotes::Double };
-        let sql = model::query(&spec.model, quotes)?;
+        let sql = environment.query(&spec.model, quotes)?;
         let mut found = Vec::new();
         let mut resolved = |field: &str, options: &BTreeMap<String, Templated>| {
             let resolve = |(name, template): (&String, &Templated)| {
@@ -69,7 +69,7 @@ impl Request {
 
     /// An error with this message, which begins with the driver's name, without secrets.
     pub(super) fn error(&self, message: &str) -> SourceError {
-        SourceError::new(format!("{}: {}", self.driver, self.redactor.clean(message)))
+        SourceError::new(format!("{}: {}", shown(&self.driver), self.redactor.clean(message)))
     }
 
     /// What a driver's error means.
@@ -86,8 +86,12 @@ impl Request {
             Stage::Binding => "binding the query's values",
             Stage::Querying => "the query failed",
         };
-        let message = self.error(&format!("{doing}: {}{}", error.message.trim(), sqlstate(error)));
-        match hint(stage, error.status) {
+        let said = tidy(&error.message);
+        let message = self.error(&format!("{doing}: {said}{}", sqlstate(error)));
+        // Some drivers connect only when there is something to ask.
+        let is_unreached = ["connection error", "connection refused", "name resolver"];
+        let is_unreached = is_unreached.iter().any(|words| said.to_ascii_lowercase().contains(words));
+        match hint(if is_unreached { Stage::Connecting } else { stage }, error.status) {
             Some(hint) => message.hint(hint),
             None => message,
         }
@@ -111,6 +115,19 @@ impl Request {
     }
 }
 
+/// How a driver reads in messages: where it lies is in the job file.
+pub(super) fn shown(driver: &str) -> &str {
+    driver.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or(driver)
+}
+
+/// What a driver says in one line, without the query, which is in the job file, and the marks under it.
+fn tidy(said: &str) -> String {
+    let is_mark = |line: &str| !line.is_empty() && line.chars().all(|c| matches!(c, '^' | '-' | '~' | ' '));
+    let lines =
+        said.lines().map(str::trim).take_while(|line| !line.starts_with("Query was:") && !line.starts_with("query:"));
+    lines.filter(|line| !line.is_empty() && !is_mark(line)).collect::<Vec<_>>().join(" ")
+}
+
 /// What helps against a driver's faults.
 pub(super) const INVALID: &str = "this is a fault of the driver: update it, or report it to its makers";
 
@@ -127,7 +144,24 @@ fn hint(stage: Stage, status: Status) -> Option<&'static str> {
         (Stage::Options, _) => {
             Some("check the names and values in [source.options] against the driver's documentation")
         }
-        (Stage::Connecting, _) => Some("check the address and the credentials in [source.options]"),
+        (Stage::Connecting, _) => {
+            Some("check the address and the credentials in [source.options], and that the server runs")
+        }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_driver_is_shown_by_its_name_and_speaks_in_one_line() {
+        assert_eq!(shown("/opt/adbc/libduckdb.so"), "libduckdb.so");
+        assert_eq!(shown("snowflake"), "snowflake");
+        let duckdb = "Catalog Error: Table orgz does not exist!\n\nLINE 1: SELECT * FROM orgz\n                      ^";
+        assert_eq!(tidy(duckdb), "Catalog Error: Table orgz does not exist! LINE 1: SELECT * FROM orgz");
+        assert_eq!(tidy("no such table: orgz\nquery: SELECT * FROM orgz"), "no such table: orgz");
+        assert_eq!(tidy(" ERROR:  x\nLINE 1: a\n  ^\n\nQuery was: SELECT 'a'\nFROM b"), "ERROR:  x LINE 1: a");
     }
 }

@@ -5,8 +5,9 @@ use crate::job::spec::FilesSource;
 use crate::source::chosen;
 use crate::source::pick::{self, Candidate, Found};
 use crate::source::{Ask, Piece, Rows, SourceError, Stream};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// The files to read, and why the run should be held.
 pub struct Chosen {
@@ -18,17 +19,21 @@ pub struct Chosen {
 
 /// Chooses. `at`: when the run started.
 pub fn files(spec: &FilesSource, at: DateTime<Utc>, ask: &Ask<'_>) -> Result<Chosen, SourceError> {
-    let decided = chosen::decide(&spec.choice, &spec.written, at, ask, &mut || look(spec))?;
+    // Files here have their times from this machine's clock.
+    let since = Instant::now();
+    let place = || Some(at + TimeDelta::from_std(since.elapsed()).unwrap_or(TimeDelta::MAX));
+    let times = chosen::Times { at, place: &place };
+    let decided = chosen::decide(&spec.choice, &spec.written, &times, ask, &mut || look(spec))?;
     let paths = decided.files.iter().map(|file| PathBuf::from(&file.name)).collect();
     Ok(Chosen { paths, held: decided.held })
 }
 
-/// Those that would be read now, without waiting. `at`: now.
+/// Those that would be read now, without waiting.
 ///
 /// # Errors
 /// Nothing that matches is complete; what cannot be looked at.
-pub fn now(spec: &FilesSource, at: DateTime<Utc>) -> Result<Vec<Found>, SourceError> {
-    Ok(pick::decide(&spec.choice, &spec.written, at, &mut || look(spec), None)?.files)
+pub fn now(spec: &FilesSource) -> Result<Vec<Found>, SourceError> {
+    pick::now(&spec.choice, &spec.written, look(spec)?)
 }
 
 fn look(spec: &FilesSource) -> Result<Vec<Candidate>, SourceError> {

@@ -2,6 +2,7 @@
 
 use crate::job::spec::FilesSource;
 use crate::source::SourceError;
+use crate::source::pick::walk::invalid;
 use std::path::{Path, PathBuf};
 
 /// The files, sorted by path; at least one.
@@ -29,8 +30,7 @@ pub fn paths(spec: &FilesSource) -> Result<Vec<PathBuf>, SourceError> {
 
 fn expand(spec: &FilesSource) -> Result<Vec<PathBuf>, SourceError> {
     let options = glob::MatchOptions { require_literal_leading_dot: true, ..Default::default() };
-    let matches = glob::glob_with(&pattern(spec), options)
-        .map_err(|e| SourceError::new(format!("the glob \"{}\" is not valid: {e}", spec.written)))?;
+    let matches = glob::glob_with(&pattern(spec), options).map_err(|e| invalid(&spec.written, &e))?;
     let mut found = Vec::new();
     for path in matches {
         // A folder that cannot be listed may hide files: an extract without them would not be complete.

@@ -27,7 +27,14 @@ pub fn stream(whole: Whole) -> Stream {
     let Whole { schema, batches, typing, input } = whole;
     let rows = batches.iter().map(RecordBatch::num_rows).sum::<usize>() as u64;
     let left = Left { batches: batches.into(), at: 0, number: 0 };
-    Stream { schema, typing, input, rows: Box::new(Memory { left: Mutex::new(left), rows }), files: None }
+    Stream {
+        schema,
+        typing,
+        input,
+        rows: Box::new(Memory { left: Mutex::new(left), rows }),
+        files: None,
+        partial: false,
+    }
 }
 
 struct Memory {

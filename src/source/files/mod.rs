@@ -42,6 +42,8 @@ mod sql;
 mod stamp;
 mod typed;
 
+pub use parquet::{footer as parquet_footer, groups as parquet_groups};
+
 use crate::job::spec::{Choice, CsvOptions, FileFormat, FilesSource};
 use crate::row::Schema;
 use crate::source::{Ask, Source, SourceError, Stream, Typing};

@@ -26,6 +26,9 @@ pub fn run(frame: DataFrame, query: &str) -> Result<DataFrame, SourceError> {
 /// Polars speaks to those who call it from a program.
 fn reworded(error: SourceError, columns: &[String]) -> SourceError {
     const UNKNOWN: &str = "unable to find column \"";
+    if error.message.contains("only one) statement") {
+        return SourceError::new("source.query has several statements").hint("write one SELECT (or WITH … SELECT)");
+    }
     if let Some((before, after)) = error.message.split_once(". It's possible that multiple expressions") {
         let what = if after.contains(".alias(") { before } else { error.message.as_str() };
         return SourceError::new(what).hint("give each column of the result a name of its own: … AS new_name");
@@ -36,7 +39,7 @@ fn reworded(error: SourceError, columns: &[String]) -> SourceError {
     let hint = format!("{near}`extract` has the columns: {}", columns.join(", "));
     // The hint has the list.
     let message = error.message.split("; valid columns: ").next().unwrap_or_default().to_owned();
-    SourceError { message, hint: Some(error.hint.map_or(hint.clone(), |own| format!("{own}; {hint}"))) }
+    SourceError::new(message).hint(error.hint.map_or(hint.clone(), |own| format!("{own}; {hint}")))
 }
 
 /// Refuses what is no query before any file is read: polars would also take `TRUNCATE` or `SHOW TABLES`. That there is

@@ -36,7 +36,11 @@ impl Stamp {
 
 /// The error for a file that cannot be opened or looked at.
 pub fn unreadable(path: &Path, error: &io::Error) -> SourceError {
-    SourceError::new(format!("cannot read {}: {error}", path.display()))
+    let failed = SourceError::new(format!("cannot read {}: {error}", path.display()));
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => failed.hint("the user that nightmark runs as has to read it"),
+        _ => failed,
+    }
 }
 
 /// The error for a file that was written to.

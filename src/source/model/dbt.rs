@@ -25,6 +25,10 @@ pub(super) fn compiled(written: &str, project: &Path, model: &str) -> Result<Str
     let path = project.join("target").join("manifest.json");
     let compile =
         format!("`dbt compile --select {}` in {written} writes it", model.rsplit('.').next().unwrap_or(model));
+    if !project.is_dir() {
+        return Err(SourceError::new(format!("source.dbt.project: there is no folder {}", project.display()))
+            .hint("relative paths start at the home folder (--home)"));
+    }
     let text = std::fs::read(&path).map_err(|error| {
         SourceError::new(format!("source.dbt: {} cannot be read: {error}", path.display())).hint(compile.clone())
     })?;
@@ -109,5 +113,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let error = compiled("dbt", folder.path(), "orgs").unwrap_err();
         assert!(error.message.contains("manifest.json cannot be read") && error.hint.is_some(), "{error:?}");
+        let error = compiled("dbt", &folder.path().join("none"), "orgs").unwrap_err();
+        assert!(error.message.contains("there is no folder") && error.hint.is_some(), "{error:?}");
     }
 }

@@ -58,6 +58,9 @@ fn latest(choice: &Choice, by: &Latest, pattern: &str, found: Vec<Candidate>) ->
     for one in found {
         extracts.entry(extract(by, pattern, &one.file.name)?).or_default().push(one);
     }
+    if *by == Latest::Modified {
+        has_times(&extracts)?;
+    }
     let all = extracts.clone();
     let done = extracts.into_iter().filter(|(_, files)| files.iter().all(|one| one.marked == Marked::Done));
     let latest = done.max_by(|a, b| rank(by, a).cmp(&rank(by, b)));
@@ -66,6 +69,20 @@ fn latest(choice: &Choice, by: &Latest, pattern: &str, found: Vec<Candidate>) ->
         None => {
             Err(not_done(choice, &all.values().flatten().filter(|one| one.marked != Marked::Done).collect::<Vec<_>>()))
         }
+    }
+}
+
+/// By times that are not known, any extract could be the latest.
+fn has_times(extracts: &BTreeMap<Vec<Option<String>>, Vec<Candidate>>) -> Result<(), SourceError> {
+    let done = || extracts.values().filter(|files| files.iter().all(|one| one.marked == Marked::Done));
+    let unknown = done().flatten().find(|one| one.file.modified.is_none());
+    match unknown.filter(|_| done().count() > 1) {
+        None => Ok(()),
+        Some(one) => Err(SourceError::new(format!(
+            "source.latest_by: it is not known when {} was changed, so that the latest of several extracts cannot be told",
+            one.file.name
+        ))
+        .hint("the server does not say; write `latest_by = \"name\"` if the names have dates or numbers in them")),
     }
 }
 

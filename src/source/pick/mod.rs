@@ -9,6 +9,8 @@
 //!   partition columns, all files of the latest values.
 //! - Files are in the order of their names.
 //!
+//! - How old a file is, is told by the clock that its time is from, as far as the place shows it: whose clock is wrong does not matter.
+//!
 //! Deliberately absent: any file system, any clock.
 
 pub mod hive;
@@ -16,7 +18,7 @@ mod latest;
 mod settle;
 pub mod walk;
 
-pub use settle::{Waiting, settle};
+pub use settle::{Clocks, settle};
 
 use super::SourceError;
 use crate::job::spec::Choice;
@@ -66,25 +68,34 @@ pub struct Decided {
     pub held: Vec<String>,
 }
 
-/// Decides. `pattern`: the path as written, whose folders may have wildcards. `look` finds what matches. `waits`: how to wait for
-/// files to settle; `None`: they are taken as they are.
+/// Decides. `pattern`: the path as written, whose folders may have wildcards. `look` finds what matches. `waits`: for files to settle; else they
+/// are taken as they are.
 ///
 /// # Errors
 /// Nothing that matches is complete; files that do not settle; a time that is needed and not known; whatever `look` says.
 pub fn decide(
     choice: &Choice,
     pattern: &str,
-    at: DateTime<Utc>,
     look: &mut dyn FnMut() -> Result<Vec<Candidate>, SourceError>,
-    waits: Option<&dyn Waiting>,
+    clocks: &dyn Clocks,
+    waits: bool,
 ) -> Result<Decided, SourceError> {
     let mut choose = || latest::choose(choice, pattern, look()?);
-    let files = match (choice.settled, waits) {
-        (Some(settled), Some(waiting)) => settle(&mut choose, settled, waiting)?,
-        _ => choose()?,
+    let files = match choice.settled.filter(|_| waits) {
+        Some(settled) => settle(&mut choose, settled, clocks)?,
+        None => choose()?,
     };
-    let held = stale(choice, &files, at)?;
+    // By the clock that the files' times are from, which may be wrong, if it is known.
+    let held = stale(choice, &files, clocks.place().unwrap_or_else(|| clocks.run()))?;
     Ok(Decided { files, held: held.into_iter().collect() })
+}
+
+/// Those of the files that match which would be read now, without waiting for them to settle.
+///
+/// # Errors
+/// None of them is complete; a time that is needed and not known.
+pub fn now(choice: &Choice, pattern: &str, candidates: Vec<Candidate>) -> Result<Vec<Found>, SourceError> {
+    latest::choose(choice, pattern, candidates)
 }
 
 /// The files that match, each with what its marker says. `list` lists what matches, `look` looks at one file.

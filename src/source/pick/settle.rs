@@ -8,13 +8,16 @@ use std::time::Duration;
 /// After so many looks the extract is taken for one that is written to all the time.
 const LOOKS: usize = 10;
 
-/// The least time between two looks: the place's clock may be wrong, so a file that seems old is looked at twice as well.
+/// The least time between two looks: a file may grow under an old date, so one that seems old is looked at twice as well.
 const LEAST: Duration = Duration::from_secs(2);
 
-/// The time, for those who wait.
-pub trait Waiting {
-    /// Now.
-    fn now(&self) -> DateTime<Utc>;
+/// What time it is, and by whom.
+pub trait Clocks {
+    /// When the run started, by this machine.
+    fn run(&self) -> DateTime<Utc>;
+    /// Now, by the clock that the times of files are from. `None`: the place does not say; then no file seems old, since this machine's clock says
+    /// nothing of a time that another has noted.
+    fn place(&self) -> Option<DateTime<Utc>>;
     /// Waits.
     fn sleep(&self, time: Duration);
 }
@@ -26,13 +29,13 @@ pub trait Waiting {
 pub fn settle(
     choose: &mut dyn FnMut() -> Result<Vec<Found>, SourceError>,
     settled: Duration,
-    waiting: &dyn Waiting,
+    clocks: &dyn Clocks,
 ) -> Result<Vec<Found>, SourceError> {
     let mut before = choose()?;
     for _ in 1..LOOKS {
-        let now = waiting.now();
+        let now = clocks.place();
         let left = before.iter().map(|file| left(file, settled, now)).max().unwrap_or(settled);
-        waiting.sleep(left.max(LEAST.min(settled)));
+        clocks.sleep(left.max(LEAST.min(settled)));
         let after = choose()?;
         if after == before {
             return Ok(after);
@@ -45,11 +48,11 @@ pub fn settle(
 }
 
 /// How long a file has to stay the same yet.
-fn left(file: &Found, settled: Duration, now: DateTime<Utc>) -> Duration {
-    let age = file.modified.map(|modified| now.signed_duration_since(modified));
+fn left(file: &Found, settled: Duration, now: Option<DateTime<Utc>>) -> Duration {
+    let age = file.modified.zip(now).map(|(modified, now)| now.signed_duration_since(modified));
     match age.filter(|age| *age >= TimeDelta::zero()).and_then(|age| age.to_std().ok()) {
         Some(age) => settled.saturating_sub(age),
-        // Written in the future, by a clock that is ahead, or at no known time.
+        // Written in the future, by a clock that nobody knows, or at no known time.
         None => settled,
     }
 }

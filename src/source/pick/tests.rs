@@ -19,7 +19,7 @@ fn done(file: Found) -> Candidate {
 }
 
 fn chosen(choice: &Choice, pattern: &str, found: &[Candidate]) -> Result<Vec<String>, String> {
-    let decided = decide(choice, pattern, at("2026-01-15T12:00:00Z"), &mut || Ok(found.to_vec()), None);
+    let decided = decide(choice, pattern, &mut || Ok(found.to_vec()), &Waits::at("2026-01-15T12:00:00Z"), false);
     decided.map(|decided| decided.files.into_iter().map(|file| file.name).collect()).map_err(|error| error.message)
 }
 
@@ -124,7 +124,7 @@ fn the_newest_file_is_the_age_of_the_extract() {
     let held = |max_age: u64, hours: &[i64]| {
         let choice = Choice { max_age: Some(Duration::from_secs(max_age * 3600)), ..Choice::default() };
         let found: Vec<_> = hours.iter().map(|hours| done(file("orgs.csv", *hours))).collect();
-        decide(&choice, "*", at("2026-01-18T12:00:00Z"), &mut || Ok(found.clone()), None).unwrap().held
+        decide(&choice, "*", &mut || Ok(found.clone()), &Waits::at("2026-01-18T12:00:00Z"), false).unwrap().held
     };
     assert_eq!(
         held(36, &[0, 8]),
@@ -146,13 +146,26 @@ fn an_age_that_nobody_knows_is_an_error() {
 
 /// Time that passes only when somebody waits.
 struct Waits {
+    /// By the clock that the times of files are from, …
     now: Cell<DateTime<Utc>>,
+    /// … and whether that is known.
+    is_known: bool,
     waited: RefCell<Vec<u64>>,
 }
 
-impl Waiting for Waits {
-    fn now(&self) -> DateTime<Utc> {
-        self.now.get()
+impl Waits {
+    fn at(now: &str) -> Self {
+        Waits { now: Cell::new(at(now)), is_known: true, waited: RefCell::default() }
+    }
+}
+
+impl Clocks for Waits {
+    fn run(&self) -> DateTime<Utc> {
+        at("2026-01-15T12:00:00Z")
+    }
+
+    fn place(&self) -> Option<DateTime<Utc>> {
+        self.is_known.then(|| self.now.get())
     }
 
     fn sleep(&self, time: Duration) {
@@ -163,7 +176,10 @@ impl Waiting for Waits {
 
 /// Decides over these looks, the last of which is repeated; returns the length that was settled on and the waits in seconds.
 fn settled(looks: &[Found]) -> (Result<u64, String>, Vec<u64>) {
-    let waits = Waits { now: Cell::new(at("2026-01-15T12:00:00Z")), waited: RefCell::default() };
+    settled_by(Waits::at("2026-01-15T12:00:00Z"), looks)
+}
+
+fn settled_by(waits: Waits, looks: &[Found]) -> (Result<u64, String>, Vec<u64>) {
     let choice = Choice { settled: Some(Duration::from_secs(60)), ..Choice::default() };
     let mut looks = looks.iter();
     let mut last = None;
@@ -171,7 +187,7 @@ fn settled(looks: &[Found]) -> (Result<u64, String>, Vec<u64>) {
         last = looks.next().or(last);
         Ok(vec![done(last.unwrap().clone())])
     };
-    let decided = decide(&choice, "*", waits.now(), &mut look, Some(&waits));
+    let decided = decide(&choice, "*", &mut look, &waits, true);
     (decided.map(|decided| decided.files[0].length).map_err(|error| error.message), waits.waited.into_inner())
 }
 
@@ -191,6 +207,43 @@ fn a_file_is_looked_at_until_it_stays_the_same() {
     let growing: Vec<Found> = (0..20).map(|n| seen(n * 60, n as u64)).collect();
     let (error, waits) = settled(&growing);
     assert!(error.unwrap_err().contains("still being written (orgs.csv)") && waits.len() == 9);
+}
+
+/// This machine says that it is noon.
+#[test]
+fn a_place_is_gone_by_its_own_clock_or_by_none() {
+    let seen = |time: &str, length| Found { length, modified: Some(at(time)), ..file("orgs.csv", 0) };
+    let (two, half_past) = (seen("2026-01-15T02:00:00Z", 10), seen("2026-01-15T02:00:30Z", 20));
+    // Ten hours behind: what is being written is not old.
+    let behind = || Waits::at("2026-01-15T02:00:00Z");
+    assert_eq!(settled_by(behind(), &[two.clone(), half_past.clone()]), (Ok(20), vec![60, 30]));
+    let silent = || Waits { is_known: false, ..behind() };
+    assert_eq!(settled_by(silent(), &[two.clone(), half_past]), (Ok(20), vec![60, 60]));
+    assert_eq!(settled_by(silent(), std::slice::from_ref(&two)), (Ok(10), vec![60]));
+    // Ten hours ahead: what is complete is not waited for.
+    assert_eq!(settled_by(Waits::at("2026-01-15T22:00:00Z"), &[seen("2026-01-15T20:00:00Z", 10)]), (Ok(10), vec![2]));
+    // The age goes by the same clock, and by this machine's where there is none.
+    let choice = Choice { max_age: Some(Duration::from_secs(9 * 3600)), ..Choice::default() };
+    let held =
+        |waits: Waits| decide(&choice, "*", &mut || Ok(vec![done(two.clone())]), &waits, false).unwrap().held.len();
+    assert_eq!((held(behind()), held(silent())), (0, 1));
+}
+
+#[test]
+fn the_latest_by_times_that_nobody_knows_is_an_error() {
+    let choice = Choice { latest: Some(Latest::Modified), ..Choice::default() };
+    let unknown = |name: &str| done(Found { modified: None, ..file(name, 0) });
+    let known = done(file("orgs_3.csv", 5));
+    for found in [vec![unknown("orgs_1.csv"), unknown("orgs_2.csv")], vec![unknown("orgs_1.csv"), known.clone()]] {
+        let error = chosen(&choice, "orgs_*.csv", &found).unwrap_err();
+        assert!(error.contains("source.latest_by: it is not known when orgs_1.csv was changed"), "{error}");
+        let by_name = Choice { latest: Some(Latest::Name), ..Choice::default() };
+        assert!(chosen(&by_name, "orgs_*.csv", &found).is_ok());
+    }
+    assert_eq!(chosen(&choice, "orgs_*.csv", &[unknown("orgs_1.csv")]).unwrap(), ["orgs_1.csv"]);
+    // What is not done is none of those.
+    let open = Candidate { marked: Marked::Missing, ..unknown("orgs_1.csv") };
+    assert_eq!(chosen(&choice, "orgs_*.csv", &[open, known]).unwrap(), ["orgs_3.csv"]);
 }
 
 #[test]

@@ -37,11 +37,9 @@ pub fn walk(
     pattern: &str,
     list: &mut dyn FnMut(&str) -> Result<Listing, SourceError>,
 ) -> Result<Vec<Found>, SourceError> {
-    let invalid =
-        |e: glob::PatternError| SourceError::new(format!("source.path: `{pattern}` is not a valid pattern: {e}"));
     let segments: Result<Vec<Segment>, _> = pattern.split('/').map(Segment::new).collect();
     let mut walk = Walk { list, matching: Vec::new(), seen: BTreeSet::new() };
-    walk.at("", &segments.map_err(invalid)?)?;
+    walk.at("", &segments.map_err(|e| invalid(pattern, &e))?)?;
     Ok(walk.matching)
 }
 
@@ -117,4 +115,10 @@ impl Walk<'_> {
         }
         Ok(())
     }
+}
+
+/// The error for a pattern that is none. Where in it is counted in a longer one.
+pub fn invalid(pattern: &str, error: &glob::PatternError) -> SourceError {
+    SourceError::new(format!("source.path: `{pattern}` is not a valid pattern: {}", error.msg))
+        .hint("`[` begins a set of characters such as [0-9], and as a character is written [[]; `**` stands alone between two `/`")
 }

@@ -5,8 +5,10 @@ use crate::objects::{Fault, Objects, Why};
 use crate::source::SourceError;
 use crate::source::pick::Found;
 use crate::source::pick::walk::Listing;
+use chrono::{DateTime, Utc};
 use object_store::ObjectMeta;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// A bucket.
 #[derive(Debug)]
@@ -53,6 +55,10 @@ fn quoted(tag: &str) -> String {
 }
 
 impl Place for Bucket {
+    fn now(&self) -> Option<DateTime<Utc>> {
+        self.objects.now()
+    }
+
     fn look(&self, path: &str) -> Result<Option<Found>, SourceError> {
         let meta = self.objects.look(path).map_err(|fault| self.error(path, &fault))?;
         Ok(meta.map(found))
@@ -67,10 +73,11 @@ impl Place for Bucket {
     fn read(
         &self,
         file: &Found,
-        from: u64,
+        part: Range<u64>,
         sink: &mut dyn FnMut(&[u8]) -> Result<(), SourceError>,
     ) -> Result<(), Broken> {
-        match self.objects.read(&file.name, file.tag.as_deref(), from, sink) {
+        let part = (part.start, Some(part.end).filter(|end| *end < file.length));
+        match self.objects.read_part(&file.name, file.tag.as_deref(), part, sink) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(ended)) => Err(Broken::Lasting(ended)),
             Err(fault) if matches!(fault.why, Why::Changed | Why::Missing) => {
@@ -79,6 +86,11 @@ impl Place for Bucket {
             Err(fault) if fault.why == Why::Passing => Err(Broken::Passing(self.error(&file.name, &fault))),
             Err(fault) => Err(Broken::Lasting(self.error(&file.name, &fault))),
         }
+    }
+
+    /// A server of HTTP may know neither tags nor parts.
+    fn has_parts(&self) -> bool {
+        self.objects.keeps_versions()
     }
 
     fn keeps_versions(&self) -> bool {

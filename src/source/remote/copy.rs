@@ -4,7 +4,8 @@ use super::place::{Broken, Place};
 use crate::source::SourceError;
 use crate::source::pick::Found;
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, Seek as _, SeekFrom, Write as _};
+use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
@@ -20,49 +21,95 @@ const WAIT: Duration = Duration::from_millis(200);
 /// # Errors
 /// A connection that stays broken, a file that changed meanwhile, a disk that is full.
 pub(super) fn copy(place: &dyn Place, file: &Found, to: &Path) -> Result<(), SourceError> {
-    let mut copy = File::create(to).map_err(|e| disk(to, &e))?;
-    let (mut written, mut furthest, mut vain) = (0, 0, 0);
-    for _ in 0..ALL {
-        if written == file.length && written > 0 {
-            // The connection broke when all was here.
-            return unchanged(place, file);
-        }
-        if written > 0 && !place.keeps_versions() && file.modified.is_none() && !has_strong_tag(file) {
-            // Nothing would tell whether the rest is of the same version.
-            copy = File::create(to).map_err(|e| disk(to, &e))?;
-            written = 0;
-        }
-        let read = place.read(file, written, &mut |bytes| {
-            written += bytes.len() as u64;
-            if written > file.length {
-                return Err(changed(place, file));
-            }
-            copy.write_all(bytes).map_err(|e| disk(to, &e))
-        });
-        let broken = match read {
-            Ok(()) if written == file.length => return unchanged(place, file),
-            Ok(()) => {
-                SourceError::new(format!("{} ended after {written} of {} bytes", place.shown(&file.name), file.length))
-            }
-            Err(Broken::Lasting(error)) => return Err(error),
-            Err(Broken::Passing(error)) => error,
-        };
-        vain = if written > furthest { 1 } else { vain + 1 };
-        furthest = furthest.max(written);
-        if vain > VAIN {
-            return Err(given_up(broken, written, file));
-        }
-        std::thread::sleep(WAIT * 2u32.pow(vain - 1));
-    }
-    Err(given_up(
-        SourceError::new(format!("{}: the connection breaks again and again", place.shown(&file.name))),
-        written,
-        file,
-    ))
+    copy_parts(place, file, to, &mut |copy| copy.part(0..file.length))
 }
 
-fn given_up(error: SourceError, written: u64, file: &Found) -> SourceError {
-    let message = format!("{} (after {written} of {} bytes; nothing was read of it)", error.message, file.length);
+/// Copies what `parts` asks for of a file.
+///
+/// # Errors
+/// As [`copy`]; those of `parts`.
+pub(super) fn copy_parts<T>(
+    place: &dyn Place,
+    file: &Found,
+    to: &Path,
+    parts: &mut dyn FnMut(&mut Copy<'_>) -> Result<T, SourceError>,
+) -> Result<T, SourceError> {
+    let to_write = File::create(to).map_err(|e| disk(to, &e))?;
+    let done = parts(&mut Copy { place, file, to, copy: to_write })?;
+    unchanged(place, file)?;
+    Ok(done)
+}
+
+/// A copy that is being made. Each part stands where it stands in the file.
+pub(super) struct Copy<'a> {
+    place: &'a dyn Place,
+    file: &'a Found,
+    to: &'a Path,
+    copy: File,
+}
+
+impl Copy<'_> {
+    /// Makes it as long as the file, with nothing in it.
+    ///
+    /// # Errors
+    /// The disk.
+    pub(super) fn hollow(&mut self) -> Result<(), SourceError> {
+        self.copy.set_len(self.file.length).map_err(|e| disk(self.to, &e))
+    }
+
+    /// Copies a part.
+    ///
+    /// # Errors
+    /// As [`copy`], but that the file has changed may be told later.
+    pub(super) fn part(&mut self, part: Range<u64>) -> Result<(), SourceError> {
+        let (place, file, wanted) = (self.place, self.file, part.end - part.start);
+        let (mut written, mut furthest, mut vain) = (0, 0, 0);
+        for _ in 0..ALL {
+            if written == wanted && written > 0 {
+                // The connection broke when all was here.
+                return Ok(());
+            }
+            if written > 0 && !place.keeps_versions() && file.modified.is_none() && !has_strong_tag(file) {
+                // Nothing would tell whether the rest is of the same version.
+                written = 0;
+            }
+            let broken = match self.read(part.start..part.end, &mut written) {
+                Ok(()) if written == wanted => return Ok(()),
+                Ok(()) => {
+                    let ended = format!("ended after {written} of {wanted} bytes");
+                    SourceError::new(format!("{} {ended}", place.shown(&file.name)))
+                }
+                Err(Broken::Lasting(error)) => return Err(error),
+                Err(Broken::Passing(error)) => error,
+            };
+            vain = if written > furthest { 1 } else { vain + 1 };
+            furthest = furthest.max(written);
+            if vain > VAIN {
+                return Err(given_up(broken, written, wanted));
+            }
+            std::thread::sleep(WAIT * 2u32.pow(vain - 1));
+        }
+        let again = format!("{}: the connection breaks again and again", place.shown(&file.name));
+        Err(given_up(SourceError::new(again), written, wanted))
+    }
+
+    /// Reads what is missing of a part of which so much is written.
+    fn read(&mut self, part: Range<u64>, written: &mut u64) -> Result<(), Broken> {
+        let (to, mut copy) = (self.to, &self.copy);
+        let lasting = |error: io::Error| Broken::Lasting(disk(to, &error));
+        copy.seek(SeekFrom::Start(part.start + *written)).map_err(lasting)?;
+        self.place.read(self.file, part.start + *written..part.end, &mut |bytes| {
+            *written += bytes.len() as u64;
+            if *written > part.end - part.start {
+                return Err(changed(self.place, self.file));
+            }
+            copy.write_all(bytes).map_err(|e| disk(to, &e))
+        })
+    }
+}
+
+fn given_up(error: SourceError, written: u64, wanted: u64) -> SourceError {
+    let message = format!("{} (after {written} of {wanted} bytes; nothing was read of it)", error.message);
     SourceError { message, ..error }
 }
 
@@ -132,12 +179,12 @@ mod tests {
         fn read(
             &self,
             _: &Found,
-            from: u64,
+            part: Range<u64>,
             sink: &mut dyn FnMut(&[u8]) -> Result<(), SourceError>,
         ) -> Result<(), Broken> {
             let number = self.readings.replace(self.readings.get() + 1);
             let content = self.versions[number.min(self.versions.len() - 1)];
-            let from = usize::try_from(from).unwrap();
+            let from = usize::try_from(part.start).unwrap();
             assert!(from < content.len(), "nothing is asked for that is not there");
             let end = if number == 0 { self.breaks_after } else { content.len() };
             sink(&content[from..end]).map_err(Broken::Lasting)?;

@@ -8,12 +8,13 @@
 //!
 //! Always holds:
 //! - A copy has exactly the length that the look at its place said, and is of one version of the file: one that is written to meanwhile
-//!   is an error. So are a connection that stays broken and a full disk.
+//!   is an error. Only where a few rows are asked for, as by `check`, is no more copied than these stand in (`beginning`). So are a connection that stays broken and a full disk.
 //! - Memory does not grow with the files; the disk under `TMPDIR` holds them once, readable by nobody else, until they are read.
 //! - Each stream looks and copies anew. No secret stands in a message.
 //!
-//! Deliberately absent: reading parts of remote files, writing, formats.
+//! Deliberately absent: reading what is not copied, writing, formats.
 
+mod beginning;
 mod bucket;
 mod copy;
 mod folder;
@@ -26,11 +27,22 @@ use super::{Ask, Environment, Source, SourceError, Stream, chosen};
 use crate::job::spec::{FilesSource, Remote, Scheme};
 use folder::Folder;
 use place::Place;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read as _;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Makes a source of files of this machine: the folder that they stand in, and they themselves in their order.
-pub type Reader = fn(FilesSource, PathBuf, Vec<PathBuf>) -> Box<dyn Source>;
+/// What reads files of this machine.
+#[derive(Debug, Clone, Copy)]
+pub struct Reader {
+    /// Makes a source of files: the folder that they stand in, and they themselves in their order.
+    pub open: fn(FilesSource, PathBuf, Vec<PathBuf>) -> Box<dyn Source>,
+    /// Where the footer of a Parquet file stands, of which the end is there. `None`: it is no Parquet file.
+    pub footer: fn(&Path) -> Option<Range<u64>>,
+    /// Where its first row groups stand that have so many rows together; its footer is there. `None`: it has not so many.
+    pub groups: fn(&Path, usize) -> Option<Vec<Range<u64>>>,
+}
 
 /// Files at a distance.
 #[derive(Debug)]
@@ -74,8 +86,16 @@ impl RemoteFiles {
         let candidates = pick::candidates(choice, &mut list, &mut |marker| place.look(marker))?;
         if candidates.is_empty() {
             let what = if is_pattern { "no file matches" } else { "there is no file" };
-            return Err(SourceError::new(format!("{what} {}", place.shown(pattern)))
-                .hint("check source.path; patterns have `*`, `?` and `[…]`, and `**` for any number of folders"));
+            let hint = match self.remote.scheme {
+                Scheme::Http => "check source.path, which is the address of one file",
+                Scheme::Sftp => {
+                    "check source.path; patterns have `*`, `?` and `[…]`, and `**` for any number of folders"
+                }
+                Scheme::S3 | Scheme::Google | Scheme::Azure => {
+                    "check source.path, the name of the bucket too; patterns have `*`, `?` and `[…]`, and `**` for any number of folders"
+                }
+            };
+            return Err(SourceError::new(format!("{what} {}", place.shown(pattern))).hint(hint));
         }
         Ok(candidates)
     }
@@ -90,30 +110,47 @@ impl RemoteFiles {
             })
             .collect()
     }
-}
 
-impl RemoteFiles {
     /// The files that would be read now, without waiting.
     ///
     /// # Errors
     /// Nothing that matches is complete; a place that cannot be looked at.
     pub fn found(&self) -> Result<Vec<Found>, SourceError> {
         let (place, pattern) = self.place()?;
-        let mut look = || self.look(&*place, &pattern);
-        Ok(pick::decide(&self.files.choice, &pattern, self.environment.at, &mut look, None)?.files)
+        pick::now(&self.files.choice, &pattern, self.look(&*place, &pattern)?)
     }
+}
+
+/// Where one is sent on to a login, there is a page in the place of the file.
+fn no_page(copy: &Path, shown: &str) -> Result<(), SourceError> {
+    let mut start = Vec::new();
+    // What cannot be read is told by whoever reads the file.
+    let _ = File::open(copy).and_then(|file| file.take(256).read_to_end(&mut start));
+    let start = String::from_utf8_lossy(&start).trim_start_matches('\u{feff}').trim_start().to_ascii_lowercase();
+    if !start.starts_with("<!doctype html") && !start.starts_with("<html") {
+        return Ok(());
+    }
+    Err(SourceError::new(format!("{shown} is a page (HTML), not an extract"))
+        .hint("open the address in a browser: it may want a login, which `options = { authorization = \"…\" }` is for"))
 }
 
 impl Source for RemoteFiles {
     fn stream(&self, ask: &Ask<'_>) -> Result<Stream, SourceError> {
         let (place, pattern) = self.place()?;
         let mut look = || self.look(&*place, &pattern);
-        let decided = chosen::decide(&self.files.choice, &pattern, self.environment.at, ask, &mut look)?;
+        let times = chosen::Times { at: self.environment.at, place: &|| place.now() };
+        let decided = chosen::decide(&self.files.choice, &pattern, &times, ask, &mut look)?;
         let folder = Folder::new()?;
-        let copies = self.copy(&*place, &decided.files, &folder)?;
+        let copies = match beginning::of(self, &*place, &decided.files, &folder, ask)? {
+            Some(beginning) => vec![beginning],
+            None => self.copy(&*place, &decided.files, &folder)?,
+        };
+        if self.remote.scheme == Scheme::Http {
+            copies.iter().try_for_each(|copy| no_page(copy, &place.shown(&pattern)))?;
+        }
         let names = rows::Names { folder: folder.path().to_owned(), place: place.shown("") };
         drop(place);
-        let stream = (self.read)(self.files.clone(), folder.path().to_owned(), copies)
+        let stream = (self.read.open)(self.files.clone(), folder.path().to_owned(), copies)
             .stream(ask)
             .map_err(|error| names.put_right(error))?;
         Ok(rows::keep(stream, folder, names, decided.held))

@@ -21,6 +21,7 @@ impl Names {
         SourceError {
             message: error.message.replace(&folder, &self.place),
             hint: error.hint.map(|hint| hint.replace(&folder, &self.place)),
+            columns: error.columns,
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::job::spec::{DatabaseSource, Tls};
 use crate::source::{Environment, SourceError};
 use secrecy::ExposeSecret;
 use std::net::IpAddr;
+use std::path::Path;
 use url::Url;
 
 /// How the addresses of a kind of server are written.
@@ -87,6 +88,41 @@ pub(super) fn tls(spec: &DatabaseSource, of_address: Option<&str>, is_local: boo
         (None, Some(_)) => Ok(None),
         (None, None) if is_local && spec.tls_ca.is_none() => Ok(Some(Tls::Prefer)),
         (None, None) => Ok(Some(Tls::VerifyFull)),
+    }
+}
+
+/// What `tls = "verify-ca"` is worth, where the job or the resolved address says so. sqlx (0.9) adds the certificates of `tls_ca` to the system's and
+/// has no way to leave those out, unlike psql, which then trusts `sslrootcert` alone.
+pub(super) fn advice(spec: &DatabaseSource, of_address: Option<&str>) -> Option<String> {
+    let is_verify_ca = |mode: &str| mode.to_ascii_lowercase().replace('_', "-") == "verify-ca";
+    let (said, set) = match (spec.tls, of_address) {
+        (Some(Tls::VerifyCa), _) => ("source.tls is \"verify-ca\"", "`tls = \"verify-full\"`"),
+        (None, Some(mode)) if is_verify_ca(mode) => {
+            ("the address in source.url says verify-ca", "`tls = \"verify-full\"`, which counts before the address")
+        }
+        _ => return None,
+    };
+    let besides = if spec.tls_ca.is_some() { ", besides those of tls_ca" } else { "" };
+    Some(format!(
+        "{said}, which looks at no name, and the authorities that this system trusts are trusted here{besides}: whoever has a certificate of any of them \
+         for any name can stand in for the server; set {set}"
+    ))
+}
+
+/// The file of the authority, if there is one. The drivers take one without certificates, and say of one that is not there that the server is not.
+///
+/// # Errors
+/// It cannot be read, or has no certificate in it.
+pub(super) fn authority(spec: &DatabaseSource) -> Result<Option<&Path>, SourceError> {
+    let Some(path) = &spec.tls_ca else { return Ok(None) };
+    let content = std::fs::read(path).map_err(|error| {
+        SourceError::new(format!("source.tls_ca: {} cannot be read: {error}", path.display()))
+            .hint("relative paths start at the home folder (--home)")
+    })?;
+    match String::from_utf8_lossy(&content).contains("-----BEGIN CERTIFICATE-----") {
+        true => Ok(Some(path)),
+        false => Err(SourceError::new(format!("source.tls_ca: {} has no certificate (PEM) in it", path.display()))
+            .hint("`openssl x509 -inform der -in FILE -out FILE.pem` makes PEM of the binary form")),
     }
 }
 

@@ -4,6 +4,7 @@
 //! (what the columns are), that it is ready, pieces, then how it ended, through a queue of a few places: who asks too fast waits.
 
 use crate::source::SourceError;
+use crate::spans::within;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -102,7 +103,8 @@ where
     let (sender, receiver) = sync_channel(QUEUED);
     let (stop, stopped) = watch::channel(false);
     let outlet = Outlet { sender: sender.clone(), stop: stopped };
-    let started = std::thread::Builder::new().name("extract".into()).spawn(move || run(work, outlet, &sender));
+    let run = within(move || run(work, outlet, &sender));
+    let started = std::thread::Builder::new().name("extract".into()).spawn(run);
     let thread = started.map_err(|e| SourceError::new(format!("no thread could be started for the extract: {e}")))?;
     let state = State { receiver: Some(receiver), number: 0, end: None };
     let feed = Feed { state: Mutex::new(state), stop, thread: Some(thread) };
@@ -156,7 +158,7 @@ impl<H, R> Feed<H, R> {
         let mut state = self.lock();
         match &state.end {
             Some(Ok(())) => return Ok(None),
-            Some(Err((message, hint))) => return Err(SourceError { message: message.clone(), hint: hint.clone() }),
+            Some(Err((message, hint))) => return Err(SourceError { hint: hint.clone(), ..SourceError::new(message) }),
             None => {}
         }
         let error = match state.receive() {

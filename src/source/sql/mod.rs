@@ -42,12 +42,13 @@ struct Refused {
     cast: String,
 }
 
-/// Names all of them at once.
-fn refused(columns: &[Refused]) -> SourceError {
+/// Names all of them at once. `all`: every column of the query.
+fn refused<'a>(columns: &[Refused], all: impl IntoIterator<Item = &'a str>) -> SourceError {
     let named: Vec<String> = columns.iter().map(|c| format!("`{}` is {}", c.column, c.data_type)).collect();
     let casts: Vec<&str> = columns.iter().map(|c| c.cast.as_str()).collect();
     SourceError::new(format!("these columns have types that cannot be sent: {}", named.join(", ")))
         .hint(format!("write in the query, or leave the columns out: {}", casts.join(", ")))
+        .of_columns(all)
 }
 
 /// The schema of nullable columns with these names.
@@ -106,8 +107,9 @@ mod tests {
             data_type: data_type.into(),
             cast: cast.into(),
         };
-        let error = refused(&[of("a", "bytea", "encode(a, 'hex')"), of("b", "point", "b::text")]);
+        let error = refused(&[of("a", "bytea", "encode(a, 'hex')"), of("b", "point", "b::text")], ["a", "b", "c"]);
         assert!(error.message.ends_with("`a` is bytea, `b` is point"), "{error:?}");
         assert!(error.hint.unwrap().ends_with("encode(a, 'hex'), b::text"));
+        assert_eq!(error.columns, ["a", "b", "c"]);
     }
 }

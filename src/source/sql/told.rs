@@ -55,6 +55,11 @@ impl Told {
             sqlx::Error::Io(io) if (self.words.is_tls)(&io.to_string()) => self.tls(&io.to_string()),
             sqlx::Error::Io(io) => self.unreachable(io),
             sqlx::Error::Tls(tls) => self.tls(&tls.to_string()),
+            sqlx::Error::Protocol(_) => {
+                let Words { name, .. } = self.words;
+                self.error(format!("what listens there does not speak {name}'s protocol ({})", self.host))
+                    .hint("mend host and port in source.url, or `kind`")
+            }
             _ => self.failed(error, None),
         }
     }
@@ -65,7 +70,7 @@ impl Told {
             ErrorKind::ConnectionRefused => self
                 .error(format!("nothing listens there ({host})"))
                 .hint("start the server, or mend host and port in source.url"),
-            ErrorKind::NotFound => self
+            ErrorKind::NotFound if host.starts_with('/') => self
                 .error(format!("there is no such socket ({host})"))
                 .hint(format!("mend `{socket}` in source.url, or start the server")),
             _ if said.contains("lookup") || said.contains("resolve") => {
@@ -74,7 +79,18 @@ impl Told {
             ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset => self
                 .error(format!("the server has closed the connection before it answered ({host})"))
                 .hint(format!("see the server's log; is it {name} that listens there?")),
-            _ => self.error(format!("the server cannot be reached ({host}): {said}")),
+            _ => self
+                .error(format!("the server cannot be reached ({host}): {said}"))
+                .hint("mend host and port in source.url"),
+        }
+    }
+
+    /// What to do about a user or password that the server does not take.
+    pub(super) fn credentials(&self) -> &'static str {
+        // A password that is referred to within an address is percent-encoded by us.
+        match self.shown.contains("://") {
+            true => "mend user and password in source.url",
+            false => "mend user and password in source.url (the password percent-encoded)",
         }
     }
 
@@ -83,6 +99,12 @@ impl Told {
             return self
                 .error("the server does not encrypt connections, and `tls` asks for that")
                 .hint(self.words.encrypt);
+        }
+        if said.contains("CaUsedAsEndEntity") {
+            return self.error("the server shows the certificate of an authority (CA:TRUE) as its own").hint(
+                "give the server a certificate of its own (CA:FALSE), and set `tls_ca` to that of its authority; \
+                 \"require\" does not look at the certificate",
+            );
         }
         self.error(format!("the connection cannot be encrypted: {said}")).hint(
             "set `tls_ca` to the certificate (PEM) of the authority that has issued the server's; \

@@ -49,7 +49,7 @@ impl Checkpoints {
         for pool in [&self.beside, &self.writer] {
             // PASSIVE waits for nobody. What it cannot do now, the next one does; at the latest SQLite at its bound.
             if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").execute(pool).await {
-                tracing::debug!(%error, "the log of the state store was not folded into it");
+                tracing::debug!(event = "log_not_folded", %error, "the log of the state store was not folded into it");
             }
         }
         self.running.store(false, Ordering::Relaxed);

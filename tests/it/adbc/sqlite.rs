@@ -31,9 +31,28 @@ fn a_file_and_parameters() {
         .check(&["id: int", "l: text", "r: text"], &["2|2026-02-01T00:00:00.000000|2026-03-05"]);
 }
 
+/// A driver would do what it is told, `check` or not.
+#[test]
+fn a_query_that_writes_is_not_asked() {
+    let mut case = case("DELETE FROM orgs RETURNING id");
+    let path = case.home.path().join("orgs.db");
+    let sqlite = |sql: &str| std::process::Command::new("sqlite3").arg(&path).arg(sql).output().unwrap().stdout;
+    sqlite("CREATE TABLE orgs (id INTEGER); INSERT INTO orgs VALUES (1), (2)");
+    case.source = format!("{}[source.options]\nuri = {:?}\n", case.source, path.display().to_string());
+    let asked = case.source.clone();
+    case.check_error(&["query has DELETE in it", "only reads", "one SELECT"]);
+    case.source = asked.replace("DELETE FROM orgs RETURNING id", "SELECT id FROM orgs; DROP TABLE orgs");
+    case.check_error(&["query has DROP in it"]);
+    super::file(&case.home, "write.sql", "-- all of them\nUPDATE orgs SET id = 3 RETURNING id");
+    case.source = asked.replace("query = '''DELETE FROM orgs RETURNING id'''", "query_file = \"write.sql\"");
+    case.check_error(&["write.sql has UPDATE in it"]);
+    assert_eq!(String::from_utf8(sqlite("SELECT id FROM orgs")).unwrap(), "1\n2\n");
+}
+
 #[test]
 fn errors_of_the_database() {
-    case("SELECT * FROM nowhere").check_error(&["no such table: nowhere"]);
+    let error = case("SELECT * FROM nowhere").check_error(&["no such table: nowhere"]);
+    assert!(error.message.starts_with("libadbc_driver_sqlite.so: ") && !error.message.contains("SELECT"), "{error:?}");
     Case::query(&sqlite(), "[source.options]\nuri = \"/nonexistent/x.db\"", "SELECT 1")
         .check_error(&["/nonexistent/x.db"]);
     // The driver takes a column's type from its first rows.

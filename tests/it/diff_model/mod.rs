@@ -12,7 +12,7 @@ use extract::Format;
 use model::{Model, Op};
 use nightmark::diff::Operation;
 use nightmark::job::spec::Job;
-use nightmark::pipeline::{PlanInput, Planned, Purpose, Resources, plan_blocking};
+use nightmark::pipeline::{PlanInput, Planned, Purpose, Resources, Since, plan_blocking};
 use nightmark::receipt::{Outcome, Progress};
 use nightmark::row::HashSeed;
 use nightmark::snapshot::{self, Manifest};
@@ -118,6 +118,7 @@ fn plan(case: &Case, night: &Night, number: usize, home: &Path, resources: Resou
         run: format!("{:026}", number + 1),
         at: chrono::DateTime::UNIX_EPOCH,
         environment: environment(home),
+        since: Since::default(),
     };
     plan_blocking(input, progress, HashSeed([7; 16]), resources, Purpose::Run)
         .unwrap_or_else(|error| panic!("night {number}: {error}\n{case:?}"))

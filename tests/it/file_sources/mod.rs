@@ -132,7 +132,8 @@ struct Table {
 
 /// Reads a stream by several threads and puts the pieces in order.
 fn collect(stream: Stream, threads: usize) -> Result<Table, SourceError> {
-    let Stream { schema, typing, input, rows, files } = stream;
+    let Stream { schema, typing, input, rows, files, partial } = stream;
+    assert!(!partial, "files have no parameters");
     let batches = batches(&*rows, threads)?;
     let batches: Vec<RecordBatch> = batches.iter().map(|batch| plain(&schema, batch)).collect();
     let kept = batches.first().map_or(Arc::clone(&schema), RecordBatch::schema);

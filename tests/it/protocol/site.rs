@@ -189,6 +189,7 @@ impl<'a> Site<'a> {
             clock: clock as Arc<dyn Clock>,
             connect: Arc::new(Way(Arc::clone(&process.life))),
             progress: Arc::new(()),
+            metrics: Arc::new(()),
             resources: Resources { memory: 1 << 30, threads: 1 },
             stop,
         };

@@ -56,5 +56,12 @@ fn what_is_refused_is_said_without_the_key() {
     let missing = self::nights(&source(&server, "az://lake/nowhere.csv", ""));
     missing.fails(&["az://lake/nowhere.csv"]);
     let container = self::nights(&source(&server, "az://pond/orgs_*.csv", ""));
-    container.fails(&["az://pond/"]);
+    container.fails(&["az://pond/", "there is no such container", "its name in the address"]);
+    nights.source(&source(&server, "az://lake/orgs_*.csv", ""));
+    nights.fails(&["access is denied (403 AuthorizationFailure)", "AZURE_*"]);
+    let nights = nights.env("AZURE_STORAGE_ACCOUNT_KEY", "planted-no-base64");
+    nights.fails(&["azure_storage_account_key", "not base64"]);
+    Nights::new(&source(&server, "az://lake/orgs.csv", ""))
+        .env("AZURE_STORAGE_ACCOUNT_KEY", KEY)
+        .fails(&["the storage account is not named", "azure_storage_account_name"]);
 }

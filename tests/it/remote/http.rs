@@ -33,6 +33,9 @@ fn a_file_behind_http_is_read() {
     assert_eq!(nights.night(), ["a", "b"]);
     nights.source(&format!("path = \"http://{}/out/gone.csv\"", server.address));
     nights.fails(&["there is no file http://", "/out/gone.csv"]);
+    server.write("out/login.csv", "\n<!DOCTYPE html>\n<title>Login</title>\n");
+    nights.source(&format!("path = \"http://{}/out/login.csv\"", server.address));
+    nights.fails(&["/out/login.csv is a page (HTML)", "authorization"]);
 }
 
 #[test]

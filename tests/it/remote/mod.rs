@@ -1,21 +1,24 @@
 //! Files at a distance, through the real binary and real servers on loopback.
 
-mod azure;
+pub mod azure;
+mod beginning;
 mod choice;
+mod clocks;
 mod google;
 mod http;
 mod look;
 mod memory;
 mod page;
+mod proxy;
 mod s3;
 pub mod servers;
-mod sftp;
+pub mod sftp;
 
 use crate::support::{Destination, Home, Ran, ran};
 use serde_json::Value;
 
 /// A home folder whose job reads from somewhere else.
-struct Nights {
+pub struct Nights {
     home: Home,
     destination: Destination,
     environment: Vec<(String, String)>,

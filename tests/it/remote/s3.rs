@@ -6,14 +6,14 @@ use crate::faults::disk::Disk;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
-fn source(path: &str, address: SocketAddr, more: &str) -> String {
+pub fn source(path: &str, address: SocketAddr, more: &str) -> String {
     format!(
         "path = \"{path}\"\noptions = {{ aws_endpoint = \"http://{address}\", aws_region = \"eu-central-1\" }}\n{more}"
     )
 }
 
 /// With the usual variables.
-fn nights(source: &str) -> Nights {
+pub fn nights(source: &str) -> Nights {
     Nights::new(source).env("AWS_ACCESS_KEY_ID", KEY_ID).env("AWS_SECRET_ACCESS_KEY", SECRET)
 }
 
@@ -67,6 +67,10 @@ fn what_is_not_there_or_not_allowed_is_told() {
     nights.fails(&["there is no file s3://lake/gone.csv"]);
     nights.source(&source("s3://lake/gone_*.csv", server.address, ""));
     nights.fails(&["no file matches s3://lake/gone_*.csv"]);
+    nights.source(&source("s3://pond/gone_*.csv", server.address, ""));
+    nights.fails(&["s3://pond", "there is no such bucket", "its name in the address"]);
+    wrong.source(&source("s3://lake/gone_*.csv", server.address, ""));
+    wrong.fails(&["access is denied (403 SignatureDoesNotMatch)", "s3:ListBucket"]);
     server.write("lake/orgs.csv", "workspace_id,name\na\n");
     nights.source(&source("s3://lake/orgs.csv", server.address, ""));
     nights.fails(&["s3://lake/orgs.csv, line 2"]);
@@ -77,7 +81,19 @@ fn a_server_that_is_not_there_is_told() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    nights(&source("s3://lake/orgs.csv", address, "")).fails(&["s3://lake/orgs.csv: "]);
+    let nights = nights(&source("s3://lake/orgs.csv", address, ""));
+    nights.fails(&[&format!("s3://lake/orgs.csv: nothing listens there ({address})"), "aws_endpoint"]);
+    nights.source(&source("s3://lake/orgs_*.csv", address, ""));
+    nights.fails(&[&format!("s3://lake/: nothing listens there ({address})")]);
+    // Nor is one that an address does not name.
+    let there = source("s3://lake/orgs.csv", address, "");
+    nights.source(&there.replace("http://", ""));
+    nights.refuses(&["source.options.aws_endpoint", "is not an address", "https://"]);
+    nights.source(&there.replace(&format!("http://{address}"), "${ENDPOINT}"));
+    let nights = nights.env("ENDPOINT", &address.to_string());
+    nights.fails(&["the value of aws_endpoint is not an address"]);
+    nights.source(&there.replace("}", ", aws_skip_signature = \"yes\" }"));
+    nights.refuses(&["source.options.aws_skip_signature", "neither yes nor no", "true"]);
 }
 
 #[test]

@@ -73,8 +73,17 @@ fn a_user_is_known_by_key_passphrase_or_agent() {
     let hosts = format!("known_hosts = \"{}\"", sshd.path("known_hosts").display());
     keygen(&sshd.path("locked"), "planted-passphrase");
     let locked = format!("{hosts}\nprivate_key_file = \"{}\"", sshd.path("locked").display());
-    let nights = Nights::new(&source(&sshd, sshd.port, "orgs.csv", &locked)).env("PHRASE", "planted-passphrase");
-    nights.fails(&["is not a private key that can be read", "passphrase"]);
+    let nights = Nights::new(&source(&sshd, sshd.port, "orgs.csv", &locked))
+        .env("PHRASE", "planted-passphrase")
+        .env("WRONG", "planted-wrong");
+    nights.fails(&["private_key_file", "has a passphrase", "write `passphrase = "]);
+    nights.source(&source(&sshd, sshd.port, "orgs.csv", &format!("{locked}\npassphrase = \"${{WRONG}}\"")));
+    nights.fails(&["is not a private key, or `passphrase` is not its own"]);
+    nights.source(&source(&sshd, sshd.port, "orgs.csv", &format!("{hosts}\nprivate_key_file = \"keys/none\"")));
+    nights.fails(&["private_key_file", "keys/none cannot be read", "home folder"]);
+    let public = format!("{hosts}\nprivate_key_file = \"{}\"", sshd.path("user.pub").display());
+    nights.source(&source(&sshd, sshd.port, "orgs.csv", &public));
+    nights.fails(&["user.pub is not a private key", "public half"]);
     nights.source(&source(&sshd, sshd.port, "orgs.csv", &format!("{locked}\npassphrase = \"${{PHRASE}}\"")));
     nights.fails(&["does not let", "by the key"]);
     let locked_key = std::fs::read_to_string(sshd.path("locked.pub")).unwrap();

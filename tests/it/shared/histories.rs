@@ -38,6 +38,7 @@ fn published_ahead(home: &Home) -> String {
             clock: Arc::new(Ahead),
             connect: Arc::new(Http),
             progress: Arc::new(()),
+            metrics: Arc::new(()),
             resources: Resources { memory: 1 << 30, threads: 1 },
             stop,
         };
@@ -128,6 +129,7 @@ fn a_new_machine_does_not_begin_anew_where_a_manifest_is_lost() {
     // Nobody has published what was killed before: the next run is a first one.
     let killed = command(&a, &["run", "orgs"], "shared.uploaded=return").output().unwrap();
     assert!(!killed.status.success());
+    run_with(&b, &["preview", "orgs"], "").expect(0);
     let run = night(&b, 0);
     assert_eq!(counts(&run), [1, 0, 0, 1]);
     site.arrived();
@@ -136,7 +138,12 @@ fn a_new_machine_does_not_begin_anew_where_a_manifest_is_lost() {
     let copy = format!("copy s3://lake/nm/orgs/{run}/manifest.json there");
     let new = site.machine();
     extract(&[&new], &[("ws_1", "free")]);
-    says(&run_with(&new, &["run", "orgs"], "").expect(2), &["s3://lake/nm/orgs/manifest.json is missing", &copy]);
+    // Whoever looks first is told as well.
+    for args in [["preview", "orgs"], ["run", "orgs"], ["preview", "orgs"]] {
+        let lost = run_with(&new, &args, "").expect(2);
+        says(&lost, &["s3://lake/nm/orgs/manifest.json is missing", &copy]);
+        assert!(!lost.stdout.contains("first run"), "{}", lost.stdout);
+    }
     assert_eq!(site.arrived(), Vec::<String>::new());
     // As the message says.
     let (_, manifest) = site.server.request("GET", &format!("nm/orgs/{run}/manifest.json"), b"");
@@ -209,7 +216,7 @@ fn an_old_snapshot_is_not_given_to_a_store_that_has_lost_a_later_manifest() {
     night(&a, 0);
     site.arrived();
     assert_eq!(site.server.request("DELETE", "nm/orgs/manifest.json", b"").0, 204);
-    for args in [["run", "orgs"], ["retry", "orgs"]] {
+    for args in [["run", "orgs"], ["retry", "orgs"], ["preview", "orgs"]] {
         says(&run_with(&old, &args, "").expect(2), &["s3://lake/nm/orgs/manifest.json is missing"]);
     }
     assert!(!site.server.names().contains(&"nm/orgs/manifest.json".to_owned()));

@@ -1,6 +1,6 @@
 //! What an extract takes in memory: read in a process of its own, whose peak is that of the extract alone.
 
-use super::{Engine, asking, open, write_job};
+use super::{Engine, open, write_job};
 use crate::support::Home;
 use nightmark::source::Ask;
 use std::path::Path;
@@ -11,7 +11,7 @@ const HOME: &str = "NIGHTMARK_TEST_EXTRACT";
 pub fn peak(engine: &dyn Engine, rows: u64) -> u64 {
     let home = Home::new();
     home.write("password", &engine.password());
-    write_job(&home, &asking(engine, &engine.rows(rows)), "http://127.0.0.1:9/");
+    write_job(&home, &engine.asking(&engine.rows(rows)), "http://127.0.0.1:9/");
     of_home(&home, rows)
 }
 

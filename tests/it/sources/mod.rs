@@ -1,15 +1,19 @@
-//! Every source that asks a database, against a real engine: one list of cases, run for each ([`conformance`]).
+//! Every source against a real engine: one list of cases, run for each ([`conformance`]).
 //!
-//! A new engine implements [`Engine`] and adds one line, `conformance!(…)`.
+//! A new engine implements [`Engine`] and adds one line, `conformance!(…)`. What is asked is a query; of files (`files`), which of them, so that there the
+//! cases that are about queries do not apply.
 
 mod adbc;
+mod at_once;
 mod cases;
 mod docs;
+mod files;
 pub mod memory;
 mod mysql;
 mod pooler;
 mod postgres;
 mod sqlite;
+mod trust;
 mod without_copy;
 
 use crate::support::{Home, batches, job_file};
@@ -18,20 +22,40 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::util::display::array_value_to_string;
 use nightmark::job::load_job;
-use nightmark::source::{self, Ask, KIND_KEY, Source, SourceError, Stream};
+use nightmark::source::{self, Ask, KIND_KEY, Source, SourceError, Stream, Typing};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A database that is asked. Each engine has its own SQL for the same questions.
+/// A database that is asked, or a place with files. Each engine has its own SQL, or files, for the same questions.
 pub trait Engine {
     /// `kind` and address of `[source]`, as lines of TOML, with the password in the file `password` of the home folder. What is asked
     /// follows.
     fn source(&self) -> String;
+    /// What stands in `[source]` for what is asked.
+    fn asking(&self, what: &str) -> String {
+        format!("{}query = '''{what}'''\n", self.source())
+    }
     /// The password, written to that file.
     fn password(&self) -> String;
     /// Every type that the engine has, and what becomes of it.
     fn types(&self) -> Types;
+    /// The four columns of [`rows`](Engine::rows), and no row.
+    fn none(&self) -> String {
+        format!("SELECT * FROM ({}) AS r WHERE n < 0", self.rows(3))
+    }
+    /// Three rows: `workspace_id`, and of `v_some` only the second is not NULL (2), of `v_none` none, of `v_empty` the third (an empty text).
+    fn nulls(&self) -> String {
+        format!(
+            "SELECT workspace_id, CASE WHEN n = 2 THEN n END AS v_some, CASE WHEN n < 0 THEN plan END AS v_none, \
+             CASE WHEN n = 3 THEN '' END AS v_empty FROM ({}) AS r ORDER BY n",
+            self.rows(3)
+        )
+    }
+    /// `workspace_id`, and two columns that are called `b`.
+    fn names_twice(&self) -> String {
+        "SELECT 'ws_1' AS workspace_id, 2 AS b, 3 AS b".to_owned()
+    }
     /// A query of columns that cannot be carried: the query, the columns, and for each a part of the cast to write.
     fn unfit(&self) -> (String, Vec<(&'static str, &'static str)>);
     /// So many rows: `workspace_id` (text, `ws_1`, …), `n` (an integer from 1, ascending), `plan` (one of few texts), `mrr` (a decimal of
@@ -49,6 +73,14 @@ pub trait Engine {
     fn parameters(&self) -> String;
     /// How many queries of ours the engine is at work for; `None` if it cannot say.
     fn running(&self) -> Option<usize>;
+    /// Of a source that copies what it then reads: from now on it gets the beginning and no more. Whether it is one.
+    fn hold(&self) -> bool {
+        false
+    }
+    /// Whether it has the beginning of a copy, and waits.
+    fn is_held(&self) -> bool {
+        false
+    }
     /// Takes the database away from under the extracts that are being read.
     fn cut(&self);
 }
@@ -56,7 +88,8 @@ pub trait Engine {
 /// A query of one row with a value of every type, and then one of NULLs.
 pub struct Types {
     pub query: String,
-    /// Name, Arrow type (with ` json` behind it, where it is text that holds JSON), and the value as Arrow shows it.
+    /// Name, Arrow type (with ` json` behind it, where it is text that holds JSON, and ` like KIND` where that is what it is guessed to be), and the value as
+    /// Arrow shows it.
     pub columns: Vec<(&'static str, &'static str, &'static str)>,
 }
 
@@ -87,16 +120,11 @@ pub struct Case {
     pub source: Box<dyn Source>,
 }
 
-/// What stands in `[source]` for a query.
-pub fn asking(engine: &dyn Engine, query: &str) -> String {
-    format!("{}query = '''{query}'''\n", engine.source())
-}
-
 impl Case {
-    /// `query`: what is asked. `more`: further lines of `[source]`.
+    /// `what` is asked. `more`: further lines of `[source]`.
     #[track_caller]
-    pub fn new(engine: &dyn Engine, query: &str, more: &str) -> Self {
-        Case::of(&engine.password(), &format!("{}{more}", asking(engine, query)))
+    pub fn new(engine: &dyn Engine, what: &str, more: &str) -> Self {
+        Case::of(&engine.password(), &format!("{}{more}", engine.asking(what)))
     }
 
     /// The same from the lines of `[source]`.
@@ -148,13 +176,14 @@ pub fn open(home: &Path) -> Box<dyn Source> {
 /// An extract in memory.
 pub struct Table {
     pub schema: SchemaRef,
+    pub typing: Typing,
     pub batches: Vec<RecordBatch>,
 }
 
 /// Reads a stream by two threads.
 pub fn collect(stream: Stream) -> Result<Table, SourceError> {
     let batches = batches(&*stream.rows, 2)?;
-    Ok(Table { schema: stream.schema, batches })
+    Ok(Table { schema: stream.schema, typing: stream.typing, batches })
 }
 
 impl Table {
@@ -189,7 +218,11 @@ impl Table {
         let field = self.schema.field_with_name(name).unwrap();
         let json = if field.metadata().get(KIND_KEY).is_some_and(|kind| kind == "json") { " json" } else { "" };
         assert!(field.is_nullable(), "{name}");
-        format!("{}{json}", field.data_type())
+        let guess = match &self.typing {
+            Typing::Declared => String::new(),
+            Typing::Guess(kinds) => format!(" like {}", kinds.columns[kinds.index_of(name).unwrap()].kind),
+        };
+        format!("{}{json}{guess}", field.data_type())
     }
 }
 
@@ -213,7 +246,36 @@ macro_rules! conformance {
 
             crate::sources::conformance!(@cases $engine;
                 types, unfit, empty, nulls, names_twice, parameters, limit, wanted, several_times, in_order, wide,
-                cancelled, lost, time_out, lost_in_a_run, memory);
+                cancelled, lost, time_out, lost_in_a_run, ended_in_a_run, memory);
+        }
+    };
+    ($engine:expr, files) => {
+        mod conformance {
+            use super::*;
+
+            crate::sources::conformance!(@cases $engine;
+                types, empty, nulls, names_twice, limit, wanted, several_times, in_order, wide,
+                cancelled, lost, lost_in_a_run, ended_in_a_run, memory);
+        }
+    };
+    // A run takes a copy as its base at once, and compares that: what is cut later is no loss to it.
+    ($engine:expr, taken) => {
+        mod conformance {
+            use super::*;
+
+            crate::sources::conformance!(@cases $engine;
+                types, empty, nulls, names_twice, limit, wanted, several_times, in_order, wide,
+                cancelled, lost, ended_in_a_run, memory);
+        }
+    };
+    // No connection is left when the first row is there: it is lost to a run that copies.
+    ($engine:expr, copies) => {
+        mod conformance {
+            use super::*;
+
+            crate::sources::conformance!(@cases $engine;
+                types, empty, nulls, names_twice, limit, wanted, several_times, in_order, wide,
+                cancelled, lost_in_a_run, ended_in_a_run, memory);
         }
     };
     (@cases $engine:expr; $($case:ident),*) => {

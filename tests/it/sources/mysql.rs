@@ -150,7 +150,14 @@ fn says(case: &Case, parts: &[&str]) {
 fn what_the_server_refuses_is_said_with_the_remedy() {
     let engine = OfMysql::new();
     Server::shared().sql("mysql", "CREATE DATABASE IF NOT EXISTS others; CREATE TABLE IF NOT EXISTS others.t (a INT)");
-    says(&engine.case("SELECT a FROM others.t"), &["denied", "GRANT SELECT ON", "`t`", USER]);
+    says(&engine.case("SELECT a FROM others.t"), &["denied", "GRANT SELECT ON `others`.`t` TO", USER, "mend its name"]);
+    engine.sql("CREATE TABLE IF NOT EXISTS others.`u v` (a INT)");
+    says(
+        &engine.case("WITH t AS (SELECT 1 AS a) SELECT t.a FROM t JOIN others.t AS s USING (a), others.`u v`"),
+        &["denied", "for the tables `others`.`t`, `others`.`u v`", "GRANT SELECT ON `others`.`u v` TO"],
+    );
+    says(&engine.case("DELETE FROM others.t"), &["has DELETE in it", "only reads"]);
+    says(&engine.case("SELECT 1 AS a; SELECT 2"), &["syntax"]);
     says(&engine.case("SELECT 1 AS a\nFORM orgs"), &["syntax", "line 2"]);
     says(&engine.case("SELECT * FROM nowhere"), &["doesn't exist", "crm.orgs"]);
 }

@@ -1,6 +1,7 @@
 //! A real PostgreSQL.
 
 use super::{Case, Engine, Types, conformance};
+use crate::delivery::pki::Ca;
 use crate::support::postgres::{Cluster, Database, PASSWORD, USER};
 
 /// What is asked of any engine in Postgres's own SQL, whoever asks.
@@ -209,10 +210,14 @@ fn what_the_server_refuses_is_said_with_the_remedy() {
         &["\"nowhere\" does not exist", "(line 2, column 6 of the query)", "public.orgs"],
     );
     says(&engine.case("SELECT 1 / 0 AS a"), &["division by zero"]);
-    says(&engine.case("SELECT 1 AS a; DROP TABLE secret"), &["multiple commands"]);
+    says(&engine.case("SELECT 1 AS a; SELECT 2"), &["multiple commands", "one SELECT"]);
+    says(&engine.case("SELECT 1 AS a; DROP TABLE secret"), &["has DROP in it", "only reads"]);
+    says(&engine.case("SHOW server_version"), &["syntax error", "one SELECT"]);
     says(&engine.case("SELECT 1 AS a) TO PROGRAM 'true' --"), &["syntax error"]);
     engine.sql(&format!("CREATE TABLE mine (a int); ALTER TABLE mine OWNER TO {USER}"));
     says(&engine.case("INSERT INTO mine VALUES (1) RETURNING a"), &["only reads"]);
+    engine.sql("CREATE FUNCTION grow() RETURNS int LANGUAGE sql VOLATILE AS 'INSERT INTO mine VALUES (1) RETURNING a'");
+    says(&engine.case("SELECT grow() AS a"), &["read-only transaction", "only reads"]);
     assert_eq!(engine.sql("SELECT count(*) FROM mine"), "0");
 }
 
@@ -387,10 +392,65 @@ fn an_authority_is_not_left_out_of_account() {
     for mode in ["disable", "prefer", "require"] {
         says(&of(&format!("{address}?sslmode={mode}")), &["source.tls_ca is set", "verify-full"]);
     }
+    // What is wrong with the file is told before anybody is asked.
+    let case = of(&address);
+    says(&case, &["source.tls_ca: ", "ca.pem cannot be read", "home folder"]);
+    case.home.write("ca.pem", "id,name\n");
+    says(&case, &["source.tls_ca: ", "ca.pem has no certificate (PEM) in it"]);
     // This server encrypts nothing, on loopback or not.
     for address in [address.clone(), format!("{address}?sslmode=verify-ca")] {
-        says(&of(&address), &["does not encrypt"]);
+        let case = of(&address);
+        case.home.write("ca.pem", &Ca::new().pem);
+        says(&case, &["does not encrypt"]);
     }
+}
+
+#[test]
+fn what_travels_is_encrypted_and_the_server_is_who_it_says() {
+    let cluster = Cluster::start();
+    let Database { name, port, .. } = cluster.database();
+    let ca = Ca::new();
+    let (certificate, key) = ca.certificate("localhost");
+    cluster.write("data/server.crt", &certificate);
+    cluster.write("data/server.key", &key);
+    cluster.sql("postgres", "ALTER SYSTEM SET ssl = on");
+    cluster.stop();
+    cluster.resume();
+    let query = "SELECT ssl::text AS is_encrypted FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+    let of = |host: &str, lines: &str, pem: &str| {
+        let url = format!("postgres://{USER}:${{file:password}}@{host}:{port}/{name}");
+        let case = Case::of(PASSWORD, &format!("kind = \"postgres\"\nurl = \"{url}\"\nquery = \"{query}\"\n{lines}\n"));
+        case.home.write("ca.pem", pem);
+        case
+    };
+    let ours = "tls_ca = \"ca.pem\"";
+    for (lines, expected) in
+        [(ours, "true"), ("tls = \"require\"", "true"), ("", "true"), ("tls = \"disable\"", "false")]
+    {
+        assert_eq!(of("localhost", lines, &ca.pem).read().unwrap().column("is_encrypted"), [expected], "{lines}");
+    }
+    says(&of("localhost", ours, &Ca::new().pem), &["cannot be encrypted: invalid peer certificate", "set `tls_ca`"]);
+    says(
+        &of("127.0.0.1", ours, &ca.pem),
+        &["cannot be encrypted: invalid peer certificate", "\"verify-ca\" does not look at"],
+    );
+    says(&of("localhost", "tls = \"verify-full\"", &ca.pem), &["cannot be encrypted: invalid peer certificate"]);
+}
+
+/// An address of another kind of server.
+#[test]
+fn a_server_that_speaks_another_protocol_is_told() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            // As MySQL greets.
+            let _ = std::io::Write::write_all(&mut client.unwrap(), b"J\0\0\0\n8.0.36\0");
+        }
+    });
+    let url = format!("postgres://u:${{file:password}}@127.0.0.1:{port}/crm");
+    let case = Case::of(PASSWORD, &format!("kind = \"postgres\"\nurl = \"{url}\"\ntable = \"t\"\n"));
+    says(&case, &["what listens there does not speak Postgres's protocol", &port.to_string(), "`kind`"]);
 }
 
 /// A password that is not percent-encoded may be taken for any part of the address.

@@ -153,7 +153,17 @@ fn what_is_wrong_with_a_file_is_said() {
     let error = engine.case("SELECT * FORM plans").error();
     assert!(error.message.contains("FORM") && error.hint.is_some(), "{error:?}");
     let error = engine.case("DELETE FROM plans RETURNING id").error();
-    assert!(!error.message.is_empty(), "{error:?}");
+    assert!(error.message.contains("has DELETE in it"), "{error:?}");
+    let error = engine.case("SELECT * FROM plan").error();
+    assert!(error.message.contains("no such table: plan"), "{error:?}");
+    assert_eq!(error.hint.as_deref(), Some("the file has: plans"));
+    let error = engine.case("SELECT 1 AS id; SELECT 2").error();
+    assert!(error.hint.as_deref().is_some_and(|hint| hint.contains("one SELECT")), "{error:?}");
+    let folder = of(&engine.folder.path().display().to_string()).error();
+    assert!(folder.message.contains("this is a folder"), "{folder:?}");
+    std::fs::write(engine.folder.path().join("empty.db"), "").unwrap();
+    let empty = of(&engine.folder.path().join("empty.db").display().to_string()).error();
+    assert!(empty.hint.as_deref().is_some_and(|hint| hint.contains("has no tables")), "{empty:?}");
     let table = of(&engine.file().display().to_string()).read().unwrap();
     assert_eq!(table.len(), 20_000);
 }

@@ -20,7 +20,8 @@ pub(super) fn address(written: &str) -> Result<Templated, Fault> {
     if url.host_str().is_none_or(str::is_empty) {
         return Err(Fault::new("the address has no host"));
     }
-    match literal_secret(&url, &templated) {
+    let password = || templated.has_password().then_some("a password");
+    match literal_secret(&url, &templated).or_else(password) {
         Some(what) => Err(Fault::new(format!("{what} must not stand in a job file")).hint(HOW)),
         None => Ok(templated),
     }
@@ -61,7 +62,8 @@ pub(super) fn proxy(written: &str) -> Result<Templated, Fault> {
     let is_literal = |text: &str| !text.is_empty() && !text.contains(REFERENCE);
     // A user name without a password is a token.
     let token = url.password().is_none() && is_literal(url.username());
-    if token || url.password().is_some_and(is_literal) || has_api_key(&templated) {
+    let password = templated.has_password() || url.password().is_some_and(is_literal);
+    if token || password || has_api_key(&templated) {
         return Err(Fault::new("a password must not stand in a job file").hint(HOW));
     }
     Ok(templated)

@@ -71,6 +71,10 @@ const REFERENCE: char = '\0';
 /// An address in which no password is written out. What is wrong with it is said without its text.
 fn address(written: &str, engine: &Engine) -> Result<Templated, Fault> {
     let templated = Templated::parse_address(written)?;
+    if templated.has_password() {
+        return Err(Fault::new("a password must not stand in a job file")
+            .hint("put it into an environment variable and write ${NAME}, or into a file and write ${file:PATH}"));
+    }
     let literal = |part: &Part| match part {
         Part::Literal(text) => text.clone(),
         Part::Env(_) | Part::File(_) => REFERENCE.to_string(),
@@ -78,14 +82,13 @@ fn address(written: &str, engine: &Engine) -> Result<Templated, Fault> {
     let text: String = templated.parts.iter().map(literal).collect();
     if text.starts_with(REFERENCE) {
         // It begins with a reference, which is looked up when the source is opened.
-        return no_password(text.trim_start_matches(REFERENCE)).map(|()| templated);
+        return Ok(templated);
     }
     let wrong = |why: &str| Err(Fault::new(why.to_owned()).hint(engine.form));
     let Some((scheme, rest)) = text.split_once("://") else { return wrong("is not the address of a database") };
     if !engine.schemes.contains(&scheme) {
         return wrong("is the address of something else than this kind of database");
     }
-    no_password(rest)?;
     let (before, query) = rest.split_once('?').unwrap_or((rest, ""));
     let name = |pair: &str| pair.split('=').next().unwrap_or_default().to_owned();
     if let Some(other) =
@@ -103,21 +106,6 @@ fn address(written: &str, engine: &Engine) -> Result<Templated, Fault> {
     }
     let database = before.split_once('/').map_or("", |(_, database)| database);
     if database.is_empty() { wrong("the address names no database") } else { Ok(templated) }
-}
-
-/// What follows `://` has no password that is written out.
-fn no_password(rest: &str) -> Result<(), Fault> {
-    let (before, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let user_info = before.rsplit_once('@').map(|(user_info, _)| user_info);
-    let password = user_info.and_then(|user_info| user_info.split_once(':')).map(|(_, password)| password);
-    let in_query = query.split('&').filter_map(|pair| pair.split_once('='));
-    let mut passwords = in_query.filter(|(name, _)| name.eq_ignore_ascii_case("password")).map(|(_, value)| value);
-    let is_written = |password: &str| password.chars().any(|c| c != REFERENCE);
-    if password.is_some_and(is_written) || passwords.any(is_written) {
-        return Err(Fault::new("a password must not stand in a job file")
-            .hint("put it into an environment variable and write ${NAME}, or into a file and write ${file:PATH}"));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

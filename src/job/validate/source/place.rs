@@ -7,6 +7,9 @@ use crate::job::spec::{Part, Remote, Scheme, Templated};
 use std::collections::BTreeMap;
 use url::Url;
 
+/// The setting that is an address with a user and a password in it.
+const PROXY: &str = "proxy_url";
+
 /// Settings of a scheme; true: it is a secret, which may only be referred to.
 type Options = &'static [(&'static str, bool)];
 
@@ -21,7 +24,7 @@ const S3: Options = &[
     ("aws_request_payer", false),
     ("aws_role_arn", false),
     ("aws_web_identity_token_file", false),
-    ("proxy_url", false),
+    (PROXY, false),
 ];
 const GOOGLE: Options = &[
     ("google_service_account", false),
@@ -30,7 +33,7 @@ const GOOGLE: Options = &[
     ("google_bearer_token", true),
     ("google_base_url", false),
     ("google_skip_signature", false),
-    ("proxy_url", false),
+    (PROXY, false),
 ];
 const AZURE: Options = &[
     ("azure_storage_account_name", false),
@@ -43,9 +46,9 @@ const AZURE: Options = &[
     ("azure_storage_use_emulator", false),
     ("azure_endpoint", false),
     ("azure_skip_signature", false),
-    ("proxy_url", false),
+    (PROXY, false),
 ];
-const HTTP: Options = &[("authorization", true), ("proxy_url", false)];
+const HTTP: Options = &[("authorization", true), (PROXY, false)];
 const SFTP: Options = &[
     ("password", true),
     ("private_key_file", false),
@@ -53,6 +56,18 @@ const SFTP: Options = &[
     ("known_hosts", false),
     ("host_key", false),
 ];
+
+/// Settings that are true or false.
+const SWITCHES: [&str; 6] = [
+    "aws_virtual_hosted_style_request",
+    "aws_skip_signature",
+    "aws_request_payer",
+    "google_skip_signature",
+    "azure_storage_use_emulator",
+    "azure_skip_signature",
+];
+/// Settings that are addresses.
+const ADDRESSES: [&str; 3] = ["aws_endpoint", "google_base_url", "azure_endpoint"];
 
 const HOW: &str = "write `${NAME}` for an environment variable or `${file:PATH}` for a file";
 
@@ -136,8 +151,9 @@ fn address(scheme: Scheme, written: &str) -> Result<Templated, Fault> {
     match scheme {
         Scheme::Http => http(written),
         Scheme::Sftp => {
+            let templated = Templated::parse(written)?;
             let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-            if user.contains(':') {
+            if user.contains(':') || templated.has_password() {
                 return Err(Fault::new("a password must not stand in the address")
                     .hint("write `options = { password = \"${SFTP_PASSWORD}\" }`, or use a key"));
             }
@@ -145,7 +161,7 @@ fn address(scheme: Scheme, written: &str) -> Result<Templated, Fault> {
                 return Err(Fault::new("the address says no user")
                     .hint("such as `sftp://nightmark@files.example/out/orgs.csv`"));
             }
-            Templated::parse(written)
+            Ok(templated)
         }
         _ => store(written),
     }
@@ -154,11 +170,16 @@ fn address(scheme: Scheme, written: &str) -> Result<Templated, Fault> {
 /// An address of an object store, with no keys in it.
 fn store(written: &str) -> Result<Templated, Fault> {
     let address = Templated::parse(written)?;
-    if has_password(&address) {
+    if address.has_password() {
         return Err(Fault::new("keys and passwords must not stand in the address")
             .hint(format!("put them into `options`, and there {HOW}")));
     }
     Ok(address)
+}
+
+fn no_user() -> Fault {
+    Fault::new("a user name or password must not stand in the address")
+        .hint("write `options = { authorization = \"Basic ${TOKEN}\" }`")
 }
 
 /// An address of HTTP: one file, and no password, token or signature written out.
@@ -183,8 +204,7 @@ fn http(written: &str) -> Result<Templated, Fault> {
         })
         .collect();
     if url.password().is_some() || !url.username().is_empty() {
-        return Err(Fault::new("a user name or password must not stand in the address")
-            .hint("write `options = { authorization = \"Basic ${TOKEN}\" }`"));
+        return Err(no_user());
     }
     let is_secret = |(name, value): &(std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)| {
         const NAMES: [&str; 10] = [
@@ -204,6 +224,7 @@ fn http(written: &str) -> Result<Templated, Fault> {
     };
     match url.query_pairs().find(is_secret) {
         Some((name, _)) => Err(Fault::new(format!("the value of `{name}` in the address is a secret")).hint(HOW)),
+        None if templated.has_password() => Err(no_user()),
         None => Ok(templated),
     }
 }
@@ -234,21 +255,6 @@ fn options(
     sound.then_some(options)
 }
 
-/// Whether an address has a password that is written out: `http://user:password@proxy.example`.
-fn has_password(value: &Templated) -> bool {
-    const REFERENCE: char = '\0';
-    let part = |part: &Part| match part {
-        Part::Literal(text) => text.clone(),
-        _ => REFERENCE.to_string(),
-    };
-    let text: String = value.parts.iter().map(part).collect();
-    let Some((_, rest)) = text.split_once("://") else { return false };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let user_info = authority.rsplit_once('@').map(|(user_info, _)| user_info);
-    let password = user_info.and_then(|user_info| user_info.split_once(':')).map(|(_, password)| password);
-    password.is_some_and(|password| password.chars().any(|c| c != REFERENCE))
-}
-
 fn option(known: Options, name: &str, text: &str) -> Result<Templated, Fault> {
     let Some((_, is_secret)) = known.iter().find(|(option, _)| *option == name) else {
         let names = known.iter().map(|(option, _)| *option);
@@ -256,11 +262,20 @@ fn option(known: Options, name: &str, text: &str) -> Result<Templated, Fault> {
         let hint = format!("{near}there are {}", names.collect::<Vec<_>>().join(", "));
         return Err(Fault::new(format!("`{name}` is not a setting of this kind of address")).hint(hint));
     };
-    let value = Templated::parse(text)?;
+    // A proxy's user and password stand in its address, where they are percent-encoded.
+    let value = if name == PROXY { Templated::parse_address(text)? } else { Templated::parse(text)? };
     if *is_secret && !value.has_reference() {
         return Err(Fault::new(format!("`{name}` is a secret and must not stand in a job file")).hint(HOW));
     }
-    if has_password(&value) {
+    let is_switch = SWITCHES.contains(&name);
+    if is_switch && !value.has_reference() && !matches!(text, "true" | "false") {
+        return Err(Fault::new(format!("`{text}` is neither yes nor no")).hint("\"true\" or \"false\""));
+    }
+    let is_address = ADDRESSES.contains(&name) && !value.has_reference();
+    if is_address && !["http://", "https://"].iter().any(|scheme| text.starts_with(scheme)) {
+        return Err(Fault::new(format!("`{name}` is not an address")).hint("such as `https://s3.example:9000`"));
+    }
+    if value.has_password() {
         return Err(Fault::new(format!("a password in `{name}` must not stand in a job file")).hint(HOW));
     }
     Ok(value)
@@ -269,6 +284,29 @@ fn option(known: Options, name: &str, text: &str) -> Result<Templated, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_password_is_written_out_in_other_addresses_and_options() {
+        for (scheme, written, part) in [
+            (Scheme::Sftp, "sftp://u:planted@h/orgs.csv", "a password"),
+            (Scheme::Sftp, "sftp://u:plan/planted@h/orgs.csv", "a password"),
+            (Scheme::Http, "https://u:planted@h/orgs.csv", "a user name or password"),
+            (Scheme::Http, "https://h/orgs.csv?password=planted", "`password`"),
+            (Scheme::Http, "https://h/orgs.csv?pwd=planted", "a user name or password"),
+        ] {
+            let fault = address(scheme, written).unwrap_err();
+            assert!(fault.message.contains(part) && fault.hint.is_some(), "{written}: {fault:?}");
+            assert!(!format!("{fault:?}").contains("planted"), "{fault:?}");
+        }
+        for proxy in ["http://u:planted@proxy:3128", "u:planted@proxy:3128", "http://u:plan/planted@proxy:3128"] {
+            let fault = option(HTTP, PROXY, proxy).unwrap_err();
+            assert!(fault.message.contains("a password in `proxy_url`"), "{fault:?}");
+            assert!(!format!("{fault:?}").contains("planted"), "{fault:?}");
+        }
+        for proxy in ["http://${U}:${P}@proxy:3128", "http://proxy:3128", "${PROXY}"] {
+            assert!(option(HTTP, PROXY, proxy).is_ok(), "{proxy}");
+        }
+    }
 
     #[test]
     fn no_keys_are_written_out_in_addresses_of_stores() {

@@ -46,7 +46,7 @@ impl Problems {
                 format!("{path} has {} problems{more}:\n  {}", self.total, shown.join("\n  "))
             }
         };
-        SourceError { message, hint: self.hint.map(str::to_owned) }
+        SourceError { hint: self.hint.map(str::to_owned), ..SourceError::new(message) }
     }
 }
 

@@ -100,7 +100,7 @@ impl Feed {
     /// The next block; `None` after the last. After an error there are only errors.
     pub fn next(&mut self) -> Result<Option<Block>, SourceError> {
         if let Some((message, hint)) = &self.failed {
-            return Err(SourceError { message: message.clone(), hint: hint.clone() });
+            return Err(SourceError { hint: hint.clone(), ..SourceError::new(message) });
         }
         let next = self.advance();
         if let Err(error) = &next {

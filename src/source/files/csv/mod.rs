@@ -66,7 +66,7 @@ pub fn stream(input: Input, ask: &Ask<'_>) -> Result<Stream, SourceError> {
     let schema = Arc::new(ArrowSchema::new(fields));
     let shape = Arc::new(shape(input, &schema, &wanted, said));
     let rows = Box::new(CsvRows { feed: Mutex::new((feed, 0)), shape, estimate });
-    Ok(Stream { schema, typing, input: None, rows, files: None })
+    Ok(Stream { schema, typing, input: None, rows, files: None, partial: false })
 }
 
 fn shape(input: Arc<Input>, schema: &ArrowSchema, wanted: &[bool], said: Partitions) -> Shape {

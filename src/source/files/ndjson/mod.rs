@@ -38,7 +38,7 @@ use table::{Survey, Table};
 /// The byte order mark that some programs begin UTF-8 with.
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-const SYNTAX: &str = "NDJSON has one complete JSON object on each line; the file may be cut off";
+const SYNTAX: &str = "NDJSON has one complete JSON object on each line; the file may be cut off, or be one JSON array: `jq -c '.[]'` makes lines of that";
 const MIXTURE: &str = "write a field's values as the same JSON type on every line";
 
 /// What is read and how.

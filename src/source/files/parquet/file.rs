@@ -11,7 +11,7 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::basic::{ConvertedType, Encoding, Type};
 use parquet::errors::Result as ParquetResult;
-use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetStatisticsPolicy};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetStatisticsPolicy, RowGroupMetaData};
 use parquet::schema::types::SchemaDescriptor;
 use std::collections::HashSet;
 use std::fs::File;
@@ -78,6 +78,11 @@ impl ParquetFile {
     /// The rows of each row group.
     pub fn groups(&self) -> impl Iterator<Item = usize> {
         self.metadata.row_groups().iter().map(|group| usize::try_from(group.num_rows()).unwrap_or(0))
+    }
+
+    /// The row groups.
+    pub fn row_groups(&self) -> &[RowGroupMetaData] {
+        self.metadata.row_groups()
     }
 
     /// Begins to read a part, through a file handle of its own: handles that share a position cannot be read at once.

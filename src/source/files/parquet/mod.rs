@@ -9,9 +9,11 @@
 
 mod file;
 mod frame;
+mod places;
 mod types;
 
 pub use frame::read;
+pub use places::{footer, groups};
 
 use super::columns::same_columns;
 use super::engine;
@@ -59,7 +61,14 @@ pub fn stream(paths: &[PathBuf], partitions: &Partitions, ask: &Ask<'_>) -> Resu
     let wanted: Vec<FieldRef> = fields.iter().filter(|field| (ask.wanted)(field.name())).cloned().collect();
     let files = (ask.limit.is_none() && partitions.names.is_empty()).then(|| paths.to_vec());
     let rows = Box::new(Groups { parts, next: AtomicUsize::new(0), wanted: wanted.into() });
-    Ok(Stream { schema: Arc::new(Schema::new(fields)), typing: Typing::Declared, input: None, rows, files })
+    Ok(Stream {
+        schema: Arc::new(Schema::new(fields)),
+        typing: Typing::Declared,
+        input: None,
+        rows,
+        files,
+        partial: false,
+    })
 }
 
 fn nullable(name: &str, data_type: &DataType) -> FieldRef {

@@ -18,6 +18,7 @@ use russh_sftp::protocol::StatusCode;
 pub(super) use session::Login;
 use session::Session;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -82,7 +83,7 @@ impl Sftp {
                 Ok(_) => *kept = Some(session),
                 // The server has answered: the connection is sound.
                 Err(SftpError::Status(_)) => *kept = Some(session),
-                Err(_) => tracing::debug!(path, "the connection of SFTP is given up"),
+                Err(_) => tracing::debug!(event = "sftp_given_up", path, "the connection of SFTP is given up"),
             }
             Ok(done)
         })
@@ -119,12 +120,12 @@ impl Sftp {
         }
     }
 
-    /// Reads from `from` on. What `sink` ends with comes back inside.
+    /// Reads a part. What `sink` ends with comes back inside.
     async fn stream(
         &self,
         session: &Session,
         file: &Found,
-        from: u64,
+        part: Range<u64>,
         sink: &mut dyn FnMut(&[u8]) -> Result<(), SourceError>,
     ) -> Result<Result<(), SourceError>, SftpError> {
         let mut open = session.sftp.open(self.there(&file.name)).await?;
@@ -132,13 +133,17 @@ impl Sftp {
         if open.metadata().await.map(|now| found(&file.name, &now))? != *file {
             return Ok(Err(super::copy::changed(self, file)));
         }
-        open.seek(std::io::SeekFrom::Start(from)).await?;
+        open.seek(std::io::SeekFrom::Start(part.start)).await?;
         let mut piece = vec![0; PIECE];
-        loop {
-            let read = tokio::time::timeout(SILENCE, open.read(&mut piece)).await.map_err(|_| SftpError::Timeout)??;
+        let mut left = if part.end < file.length { part.end - part.start } else { u64::MAX };
+        while left > 0 {
+            let most = usize::try_from(left).map_or(PIECE, |left| left.min(PIECE));
+            let reading = open.read(&mut piece[..most]);
+            let read = tokio::time::timeout(SILENCE, reading).await.map_err(|_| SftpError::Timeout)??;
             if read == 0 {
                 break;
             }
+            left -= read as u64;
             if let Err(ended) = sink(&piece[..read]) {
                 return Ok(Err(ended));
             }
@@ -200,10 +205,10 @@ impl Place for Sftp {
     fn read(
         &self,
         file: &Found,
-        from: u64,
+        part: Range<u64>,
         sink: &mut dyn FnMut(&[u8]) -> Result<(), SourceError>,
     ) -> Result<(), Broken> {
-        match self.with(&file.name, async |session| self.stream(session, file, from, sink).await) {
+        match self.with(&file.name, async |session| self.stream(session, file, part, sink).await) {
             Ok(Ok(Ok(()))) => Ok(()),
             Ok(Ok(Err(ended))) => Err(Broken::Lasting(ended)),
             Ok(Err(error @ SftpError::Status(_))) => Err(Broken::Lasting(self.error(&file.name, &error))),
@@ -211,6 +216,11 @@ impl Place for Sftp {
             // The server was there when it was looked at: it may be there again.
             Err(error) => Err(Broken::Passing(error)),
         }
+    }
+
+    /// The library asks for megabytes behind what is wanted as well, so that many small parts are no less than the whole.
+    fn has_parts(&self) -> bool {
+        false
     }
 
     fn shown(&self, path: &str) -> String {

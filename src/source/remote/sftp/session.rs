@@ -6,7 +6,7 @@ use crate::source::SourceError;
 use russh::client::{self, AuthResult, Handle, Handler};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
-use russh::keys::{PrivateKeyWithHashAlg, PublicKeyOrCertificate, load_secret_key};
+use russh::keys::{self, PrivateKey, PrivateKeyWithHashAlg, PublicKeyOrCertificate, decode_secret_key};
 use russh_sftp::client::SftpSession;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::collections::BTreeMap;
@@ -97,11 +97,7 @@ impl Login {
         let mut tried = Vec::new();
         if let Some(file) = &self.key_file {
             let passphrase = self.passphrase.as_ref().map(|secret| secret.expose_secret());
-            // The library's words may be about the key's content; ours name the file.
-            let key = load_secret_key(file, passphrase).map_err(|_| {
-                SourceError::new(format!("source.options.private_key_file: {} is not a private key that can be read", file.display()))
-                    .hint("a key as ssh-keygen writes it, readable by nightmark's user; one with a passphrase needs `passphrase = \"${…}\"`")
-            })?;
+            let key = private_key(file, passphrase)?;
             let hash = handle.best_supported_rsa_hash().await.map_err(|_| self.broken())?.flatten();
             let key = PrivateKeyWithHashAlg::new(Arc::new(key), hash);
             if self.accepted(handle.authenticate_publickey(&self.user, key).await)? {
@@ -119,7 +115,10 @@ impl Login {
             if self.by_agent(handle).await? {
                 return Ok(());
             }
-            tried.push("what the SSH agent has (SSH_AUTH_SOCK)");
+            tried.push(match std::env::var_os("SSH_AUTH_SOCK") {
+                Some(_) => "what the SSH agent has (SSH_AUTH_SOCK)",
+                None => "an SSH agent, since there is none (SSH_AUTH_SOCK is not set)",
+            });
         }
         let (user, tried) = (&self.user, tried.join(" and "));
         Err(self.error(format!("it does not let `{user}` in by {tried}")).hint(
@@ -155,8 +154,12 @@ impl Login {
     fn refused(&self, refusal: Refusal) -> SourceError {
         match refusal {
             Refusal::Key(error) => error,
-            Refusal::Connection(russh::Error::IO(error)) => self.error(format!("it cannot be connected to: {error}")),
-            Refusal::Connection(error) => self.error(format!("no connection comes about: {error}")),
+            Refusal::Connection(russh::Error::IO(error)) => self
+                .error(format!("it cannot be connected to: {error}"))
+                .hint("start the server, or mend host and port in source.path"),
+            Refusal::Connection(error) => self
+                .error(format!("no connection comes about: {error}"))
+                .hint("is it a server of SSH that listens there? mend host and port in source.path if not"),
         }
     }
 
@@ -164,6 +167,25 @@ impl Login {
         SourceError::new(format!("the server of sftp://{}: {what}", self.shown()))
     }
 }
+
+/// The key of a file. The library's words may be about the key's content; ours name the file.
+fn private_key(file: &Path, passphrase: Option<&str>) -> Result<PrivateKey, SourceError> {
+    let wrong = |what: &str| SourceError::new(format!("source.options.private_key_file: {} {what}", file.display()));
+    let text = std::fs::read_to_string(file).map(SecretString::from).map_err(|error| {
+        let hint =
+            "a path that begins with no `/` starts at the home folder (--home); nightmark's user has to read the file";
+        wrong(&format!("cannot be read: {error}")).hint(hint)
+    })?;
+    decode_secret_key(text.expose_secret(), passphrase).map_err(|error| match (error, passphrase) {
+        (keys::Error::KeyIsEncrypted, None) => {
+            wrong("has a passphrase").hint("write `passphrase = \"${…}\"` in `options`")
+        }
+        (_, Some(_)) => wrong("is not a private key, or `passphrase` is not its own").hint(KEYGEN),
+        (_, None) => wrong("is not a private key").hint(KEYGEN),
+    })
+}
+
+const KEYGEN: &str = "a key as ssh-keygen writes it, not its public half (`.pub`)";
 
 /// Looks at the server's key.
 pub(super) struct Checker {

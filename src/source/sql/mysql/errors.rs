@@ -31,6 +31,36 @@ pub(super) fn told(shown: &str, options: &MySqlConnectOptions, timeout: Duration
     }
 }
 
+fn number(error: &sqlx::Error) -> Option<u16> {
+    let said = error.as_database_error()?.try_downcast_ref::<MySqlDatabaseError>()?;
+    Some(said.number())
+}
+
+/// Whether the text of a statement is what is wrong. The SQLSTATE of that is also one of rights which are missing.
+pub(super) fn is_syntax(error: &sqlx::Error) -> bool {
+    number(error) == Some(1064)
+}
+
+/// Whether a table may not be read.
+pub(super) fn is_denied(error: &sqlx::Error) -> bool {
+    number(error) == Some(1142)
+}
+
+/// All tables at once that the user may not read; as they are quoted in SQL, with or without their database.
+pub(super) fn forbidden(told: &Told, tables: &[String]) -> SourceError {
+    let (user, database) = (&told.user, super::types::quoted(&told.database));
+    let full = |table: &String| match table.contains("`.`") {
+        true => table.clone(),
+        false => format!("{database}.{table}"),
+    };
+    let tables: Vec<String> = tables.iter().map(full).collect();
+    let grants: Vec<String> = tables.iter().map(|table| format!("GRANT SELECT ON {table} TO '{user}'@'%';")).collect();
+    told.error(format!("SELECT command denied to user '{user}' for the tables {}", tables.join(", "))).hint(format!(
+        "{} (with the host that `{user}` was made with) or mend their names in the query",
+        grants.join(" ")
+    ))
+}
+
 /// By the server's number (MySQL's and MariaDB's manuals, "Server Error Message Reference").
 fn said(told: &Told, error: &sqlx::Error, _: Option<&str>) -> Option<SourceError> {
     let said = error.as_database_error()?.try_downcast_ref::<MySqlDatabaseError>()?;
@@ -41,15 +71,17 @@ fn said(told: &Told, error: &sqlx::Error, _: Option<&str>) -> Option<SourceError
     Some(match said.number() {
         // Of MySQL and of MariaDB.
         3024 | 1969 => told.late(),
-        1045 | 1698 => error.hint("mend user and password in source.url (the password percent-encoded)"),
+        1045 | 1698 => error.hint(told.credentials()),
         1044 | 1049 => {
             let grant = grant(format!("`{database}`.*"));
             error.hint(format!("mend the database in source.url, or: {grant}"))
         }
-        1142 | 1143 => error.hint(grant(match table(said.message()) {
-            Some(table) => format!("{}.{}", super::types::quoted(database), super::types::quoted(table)),
-            None => format!("`{database}`.*"),
-        })),
+        1142 | 1143 => {
+            let on = table(said.message()).map_or_else(|| format!("`{database}`.*"), |table| table.of(database));
+            // To whom it may not be shown, the server does not say that it is not there.
+            error.hint(format!("{} or mend its name in the query", grant(on)))
+        }
+        1370 => error.hint(format!("mend the function's name, or GRANT EXECUTE ON FUNCTION … TO '{user}'@'%';")),
         1146 => error.hint("name the table with its database, such as crm.orgs"),
         1064 => error.hint("try the query in the server's own client"),
         1792 | 1290 => error.hint("the query writes; a source only reads"),
@@ -59,11 +91,29 @@ fn said(told: &Told, error: &sqlx::Error, _: Option<&str>) -> Option<SourceError
     })
 }
 
+/// A table that the server has named.
+#[derive(Debug, PartialEq, Eq)]
+struct Named<'a> {
+    database: Option<&'a str>,
+    table: &'a str,
+}
+
+impl Named<'_> {
+    /// In SQL; `database`: that of the connection.
+    fn of(&self, database: &str) -> String {
+        let quoted = super::types::quoted;
+        format!("{}.{}", quoted(self.database.unwrap_or(database)), quoted(self.table))
+    }
+}
+
 /// The table in "SELECT command denied to user 'u'@'h' for table `db`.`orgs`", as MariaDB writes it, or 'orgs', as MySQL does.
-fn table(message: &str) -> Option<&str> {
+fn table(message: &str) -> Option<Named<'_>> {
     let (_, named) = message.rsplit_once(" for table ")?;
-    let last = named.rsplit_once('.').map_or(named, |(_, last)| last);
-    Some(last.trim_matches(['`', '\''])).filter(|name| !name.is_empty())
+    let (database, table) = match named.split_once("`.`") {
+        Some((database, table)) => (Some(database.trim_matches('`')), table.trim_matches('`')),
+        None => (None, named.trim_matches(['`', '\''])),
+    };
+    (!table.is_empty()).then_some(Named { database, table })
 }
 
 #[cfg(test)]
@@ -71,11 +121,11 @@ mod tests {
     #[test]
     fn the_table_of_a_refusal_is_found() {
         for (message, expected) in [
-            ("SELECT command denied to user 'u'@'h' for table `db`.`orgs`", Some("orgs")),
-            ("SELECT command denied to user 'u'@'h' for table 'orgs'", Some("orgs")),
+            ("SELECT command denied to user 'u'@'h' for table `db`.`orgs`", Some("`db`.`orgs`")),
+            ("SELECT command denied to user 'u'@'h' for table 'orgs'", Some("`crm`.`orgs`")),
             ("Access denied", None),
         ] {
-            assert_eq!(super::table(message), expected);
+            assert_eq!(super::table(message).map(|named| named.of("crm")).as_deref(), expected);
         }
     }
 }

@@ -18,6 +18,7 @@ mod cells;
 mod connect;
 mod errors;
 mod session;
+mod tables;
 mod types;
 
 use super::rows::{self, Extract};
@@ -46,7 +47,7 @@ impl Mysql {
 
 impl Source for Mysql {
     fn stream(&self, ask: &Ask<'_>) -> Result<Stream, SourceError> {
-        let text = model::query(&self.spec.model, Quotes::Backtick)?;
+        let text = self.environment.query(&self.spec.model, Quotes::Backtick)?;
         let placeholder = |_: usize, parameter| match parameter {
             Parameter::LastSuccess => "CAST(? AS DATETIME(6))".to_owned(),
             Parameter::RunDate => "CAST(? AS DATE)".to_owned(),
@@ -58,16 +59,21 @@ impl Source for Mysql {
             timeout: self.spec.timeout,
             limit: ask.limit,
         };
+        let partial = asked.bound.is_partial();
         let (choose, chosen) = oneshot::channel();
         let (head, feed) = feed::open(move |outlet| dialogue::have(Talk::new(asked), outlet, chosen))?;
         let columns = rows::choose(&feed, &head.schema, ask, choose)?;
         let decoder = cells::Decoder::new(&head.schema, &head.columns, &columns);
         let schema = Arc::clone(&head.schema);
         let rows = Box::new(Extract::new(feed, move |tuples: &Tuples| decoder.batch(tuples), head.estimate));
-        Ok(Stream { schema, typing: Typing::Declared, input: None, rows, files: None })
+        Ok(Stream { schema, typing: Typing::Declared, input: None, rows, files: None, partial })
     }
 
     fn describe(&self) -> String {
         format!("{}, {}", self.spec.url.written, model::describe(&self.spec.model))
+    }
+
+    fn advice(&self) -> Vec<String> {
+        connect::advice(&self.spec, &self.environment).into_iter().collect()
     }
 }

@@ -1,8 +1,10 @@
 //! One extract: describe and read.
 
 use super::connect::Server;
-use super::errors::told;
+use super::errors::{self, told};
+use super::tables::tables;
 use super::types::{Cell, Column, column, quoted};
+use crate::source::model::ONE;
 use crate::source::sql::dialogue::Dialogue;
 use crate::source::sql::feed::{Ended, Outlet};
 use crate::source::sql::told::Told;
@@ -91,6 +93,13 @@ impl Session<'_> {
         self.told.failed(error, None).into()
     }
 
+    /// An error of a query that could be described by itself: what is wrong with its text is that rows cannot be selected from it.
+    fn unselected(&self, error: sqlx::Error) -> Ended {
+        let is_syntax = errors::is_syntax(&error);
+        let failed = self.told.failed(error, None);
+        if is_syntax { failed.hint(ONE) } else { failed }.into()
+    }
+
     async fn read(
         &self,
         connection: &mut MySqlConnection,
@@ -136,13 +145,33 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// An error of a query that cannot be described. The server names only the first table that may not be read; so each is asked for by itself.
+    async fn undescribed(&self, connection: &mut MySqlConnection, error: sqlx::Error) -> Ended {
+        let mut denied = Vec::new();
+        if errors::is_denied(&error) {
+            for table in tables(&self.asked.bound.sql) {
+                let probe = AssertSqlSafe(format!("SELECT 1 FROM {table}")).into_sql_str();
+                if (&mut *connection).prepare(probe).await.err().as_ref().is_some_and(errors::is_denied) {
+                    denied.push(table);
+                }
+            }
+        }
+        match denied.len() {
+            0 | 1 => self.failed(error),
+            _ => errors::forbidden(self.told, &denied).into(),
+        }
+    }
+
     /// The query's columns, as the server describes them.
     async fn columns(&self, connection: &mut MySqlConnection) -> Result<Vec<Column>, Ended> {
         let sql = AssertSqlSafe(self.asked.bound.sql.clone()).into_sql_str();
-        let statement = (&mut *connection).prepare(sql).await.map_err(|e| self.failed(e))?;
+        let statement = match (&mut *connection).prepare(sql).await {
+            Ok(statement) => statement,
+            Err(error) => return Err(self.undescribed(connection, error).await),
+        };
         if statement.columns().is_empty() {
             let error = self.told.error("the query yields no rows with columns");
-            return Err(error.hint("write one SELECT, with one row per org").into());
+            return Err(error.hint(ONE).into());
         }
         let (mut columns, mut unfit) = (Vec::new(), Vec::new());
         for described in statement.columns() {
@@ -152,7 +181,7 @@ impl Session<'_> {
             }
         }
         if !unfit.is_empty() {
-            return Err(refused(&unfit).into());
+            return Err(refused(&unfit, statement.columns().iter().map(|column| column.name())).into());
         }
         // Two of one name could not be asked for apart.
         schema(columns.iter().map(Column::field).collect())?;
@@ -221,7 +250,7 @@ impl Session<'_> {
             None => sql.clone(),
         };
         let mut rows = self.bound(sql).fetch(connection);
-        let mut next = rows.try_next().await.map_err(|e| self.failed(e))?;
+        let mut next = rows.try_next().await.map_err(|e| self.unselected(e))?;
         if let Some(row) = &next {
             self.same(columns, row)?;
         }

@@ -1,10 +1,11 @@
 //! From the address to the server.
 
 use crate::job::spec::{DatabaseSource, Tls};
-use crate::source::sql::address::{Written, is_loopback, tls};
+use crate::source::sql::address::{self, Written, authority, is_loopback, tls};
 use crate::source::{Environment, SourceError};
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use url::Url;
 
 /// Addresses that hosts hand out have `sslmode`.
 const WRITTEN: Written = Written {
@@ -34,12 +35,12 @@ impl Server {
 /// A reference that leads nowhere, an address that is none. The address does not stand in the error.
 pub(super) fn server(spec: &DatabaseSource, environment: &Environment) -> Result<Server, SourceError> {
     let url = WRITTEN.resolve(spec, environment)?;
-    let of_address = url.query_pairs().find(|(name, _)| name == "sslmode").map(|(_, mode)| mode.into_owned());
+    let of_address = mode_of(&url);
     let mut options: PgConnectOptions = url.as_str().parse().map_err(|_| WRITTEN.wrong("cannot be read"))?;
     if let Some(tls) = tls(spec, of_address.as_deref(), is_local(&options))? {
         options = options.ssl_mode(mode(tls));
     }
-    if let Some(path) = &spec.tls_ca {
+    if let Some(path) = authority(spec)? {
         options = options.ssl_root_cert(path);
     }
     // Nothing that lasts longer than a transaction: behind a pooler it would meet others, or not be there. `extra_float_digits` is asked for at
@@ -47,6 +48,17 @@ pub(super) fn server(spec: &DatabaseSource, environment: &Environment) -> Result
     let options = options.application_name("nightmark").disable_statement_logging();
     let options = options.extra_float_digits(None);
     Ok(Server { options, shown: spec.url.written.clone() })
+}
+
+/// What whoever wrote the job should know of how the connection is encrypted.
+pub(super) fn advice(spec: &DatabaseSource, environment: &Environment) -> Option<String> {
+    let url = WRITTEN.resolve(spec, environment).ok();
+    address::advice(spec, url.as_ref().and_then(mode_of).as_deref())
+}
+
+/// How the address says that the connection is to be encrypted.
+fn mode_of(url: &Url) -> Option<String> {
+    url.query_pairs().find(|(name, _)| name == "sslmode").map(|(_, mode)| mode.into_owned())
 }
 
 fn mode(tls: Tls) -> PgSslMode {

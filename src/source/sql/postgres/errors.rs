@@ -1,6 +1,7 @@
 //! What the server's errors mean, and what to do.
 
 use crate::source::SourceError;
+use crate::source::model::ONE;
 use crate::source::sql::place;
 use crate::source::sql::told::{Told, Words};
 use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgErrorPosition};
@@ -47,6 +48,13 @@ fn said(told: &Told, error: &sqlx::Error, sql: Option<&str>) -> Option<SourceErr
     })
 }
 
+/// All tables at once that the user may not read; as they are quoted in SQL.
+pub(super) fn forbidden(told: &Told, tables: &[String]) -> SourceError {
+    let (names, user) = (tables.join(", "), super::types::quoted(&told.user));
+    let noun = if tables.len() == 1 { "table" } else { "tables" };
+    told.error(format!("permission denied for {noun} {names}")).hint(format!("GRANT SELECT ON {names} TO {user};"))
+}
+
 /// What to do about an error, by its SQLSTATE (Postgres's manual, appendix "PostgreSQL Error Codes").
 fn remedy(told: &Told, code: &str, message: &str) -> Option<String> {
     let user = super::types::quoted(&told.user);
@@ -60,10 +68,11 @@ fn remedy(told: &Told, code: &str, message: &str) -> Option<String> {
             Some(("function", name)) => format!("GRANT EXECUTE ON FUNCTION {name} TO {user};"),
             _ => format!("GRANT what the query needs TO {user};"),
         },
-        "28P01" => "mend user and password in source.url (the password percent-encoded), or in pgpass".to_owned(),
+        "28P01" => format!("{}, or in pgpass", told.credentials()),
         "28000" => format!("let {user} log in from here: pg_hba.conf of the server, and LOGIN of the role"),
         "3D000" => format!("mend the database in source.url, or CREATE DATABASE {};", told.database),
         "42P01" => "name the table with its schema, such as public.orgs".to_owned(),
+        "42601" if message.contains("multiple commands") => ONE.to_owned(),
         "42601" => "try the query in psql".to_owned(),
         "25006" => "the query writes; a source only reads".to_owned(),
         "40001" => {
@@ -79,4 +88,32 @@ fn remedy(told: &Told, code: &str, message: &str) -> Option<String> {
 /// A handshake that fails comes as an error of the connection too.
 fn is_tls(said: &str) -> bool {
     ["certificate", "TLS", "tls", "handshake"].iter().any(|word| said.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_the_driver_are_told_in_words() {
+        let options = PgConnectOptions::new_without_pgpass().host("db.example").username("me");
+        let told = told("postgres://me@db.example/crm", &options, Duration::from_secs(1));
+        let io = |kind: std::io::ErrorKind| sqlx::Error::Io(kind.into());
+        for (error, expected) in [
+            (
+                sqlx::Error::Tls("invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))".into()),
+                "an authority (CA:TRUE) as its own",
+            ),
+            (
+                sqlx::Error::Protocol("unexpected response from SSLRequest: 0x64".into()),
+                "does not speak Postgres's protocol",
+            ),
+            (io(std::io::ErrorKind::NotFound), "the server cannot be reached (db.example, port 5432)"),
+            (io(std::io::ErrorKind::ConnectionRefused), "nothing listens there (db.example, port 5432)"),
+        ] {
+            let error = told.connecting(error);
+            assert!(error.message.contains(expected) && error.hint.is_some(), "{error:?}");
+            assert!(!error.message.contains("0x64") && !error.message.contains("OtherError"), "{error:?}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! In: a [`DatabaseSource`]. Out: a [`Stream`] whose pieces are decoded by whoever takes them.
 //!
-//! `connect` finds the server, `session` asks it, `types` says what becomes of each type, `scale` finds the scales of
+//! `connect` finds the server, `session` asks it, `copy` takes its rows apart, `types` says what becomes of each type, `scale` finds the scales of
 //! numerics, `cells` and `numeric` decode, `errors` says what the server's errors mean.
 //!
 //! Always holds:
@@ -16,6 +16,7 @@
 
 mod cells;
 mod connect;
+mod copy;
 mod errors;
 mod numeric;
 mod scale;
@@ -46,7 +47,7 @@ impl Postgres {
     }
 
     fn asked(&self, limit: Option<usize>) -> Result<Asked, SourceError> {
-        let text = model::query(&self.spec.model, Quotes::Double)?;
+        let text = self.environment.query(&self.spec.model, Quotes::Double)?;
         let placeholder = |number: usize, parameter| match parameter {
             Parameter::LastSuccess => format!("${number}::timestamptz"),
             Parameter::RunDate => format!("${number}::date"),
@@ -69,16 +70,21 @@ impl Postgres {
 impl Source for Postgres {
     fn stream(&self, ask: &Ask<'_>) -> Result<Stream, SourceError> {
         let asked = self.asked(ask.limit)?;
+        let partial = asked.bound.is_partial();
         let (choose, chosen) = oneshot::channel();
         let (head, feed) = feed::open(move |outlet| dialogue::have(Talk::new(asked), outlet, chosen))?;
         let columns = rows::choose(&feed, &head.schema, ask, choose)?;
         let decoder = cells::Decoder::new(&head.schema, &head.columns, &columns, head.is_text);
         let schema = Arc::clone(&head.schema);
         let rows = Box::new(Extract::new(feed, move |tuples: &Tuples| decoder.batch(tuples), head.estimate));
-        Ok(Stream { schema, typing: Typing::Declared, input: None, rows, files: None })
+        Ok(Stream { schema, typing: Typing::Declared, input: None, rows, files: None, partial })
     }
 
     fn describe(&self) -> String {
         format!("{}, {}", self.spec.url.written, model::describe(&self.spec.model))
+    }
+
+    fn advice(&self) -> Vec<String> {
+        connect::advice(&self.spec, &self.environment).into_iter().collect()
     }
 }

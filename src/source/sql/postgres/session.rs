@@ -1,9 +1,11 @@
 //! One extract: describe and read.
 
 use super::connect::Server;
-use super::errors::told;
+use super::copy::{Copy, CopyState};
+use super::errors::{forbidden, told};
 use super::scale::scales;
 use super::types::{Column, Made, column};
+use crate::source::model::ONE;
 use crate::source::sql::dialogue::Dialogue;
 use crate::source::sql::feed::{Ended, Outlet};
 use crate::source::sql::told::Told;
@@ -95,6 +97,13 @@ struct Session<'a> {
 impl Session<'_> {
     fn failed(&self, error: sqlx::Error) -> Ended {
         self.told.failed(error, None).into()
+    }
+
+    /// An error of a query that could be described by itself: what is wrong with its text is that rows cannot be selected from it.
+    fn unselected(&self, error: sqlx::Error) -> Ended {
+        let is_syntax = error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "42601");
+        let failed = self.told.failed(error, None);
+        if is_syntax { failed.hint(ONE) } else { failed }.into()
     }
 
     async fn read(
@@ -209,9 +218,28 @@ impl Session<'_> {
         let row = self
             .attempt(connection, async |connection| sqlx::raw_sql(AssertSqlSafe(explain)).fetch_one(connection).await)
             .await?;
-        let line: String = row.and_then(|row| row.try_get(0).ok()).unwrap_or_default();
+        let Some(row) = row else {
+            self.permitted(connection).await?;
+            return Ok(0);
+        };
+        let line: String = row.try_get(0).unwrap_or_default();
         let rows = line.split_once("rows=").map_or("", |(_, after)| after);
         Ok(rows.split(' ').next().and_then(|rows| rows.parse().ok()).unwrap_or(0))
+    }
+
+    /// Whether everything that the query names may be read. The server names only the first table that may not; since the query was described
+    /// the transaction holds a lock on each.
+    async fn permitted(&self, connection: &mut PgConnection) -> Result<(), Ended> {
+        let locked = "SELECT c.oid::regclass::text FROM pg_locks l JOIN pg_class c ON c.oid = l.relation \
+                      WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND c.relkind IN ('r', 'p', 'v', 'm', 'f') \
+                      AND NOT has_any_column_privilege(c.oid, 'SELECT') ORDER BY 1";
+        let ask = async |connection: &mut PgConnection| {
+            sqlx::query_scalar::<_, String>(locked).persistent(false).fetch_all(connection).await
+        };
+        match self.attempt(connection, ask).await?.unwrap_or_default().as_slice() {
+            [] => Ok(()),
+            tables => Err(forbidden(self.told, tables).into()),
+        }
     }
 
     /// The query's columns, as the server describes them.
@@ -222,7 +250,7 @@ impl Session<'_> {
         let described = statement.columns();
         if described.is_empty() {
             let error = self.told.error("the query yields no rows with columns");
-            return Err(error.hint("write one SELECT, with one row per org").into());
+            return Err(error.hint(ONE).into());
         }
         // What comes as text is no decimal.
         let known = match copies {
@@ -240,7 +268,10 @@ impl Session<'_> {
                 Err(refused) => unfit.push(refused),
             }
         }
-        if unfit.is_empty() { Ok(columns) } else { Err(refused(&unfit).into()) }
+        if unfit.is_empty() {
+            return Ok(columns);
+        }
+        Err(refused(&unfit, described.iter().map(|column| column.name())).into())
     }
 
     /// The statement that yields the wanted columns: the query itself, where it needs nothing around it.
@@ -258,7 +289,7 @@ impl Session<'_> {
             && columns.iter().all(|column| column.made == Made::Nothing);
         let query = if is_plain { sql.clone() } else { self.statement(sql, columns, kept, Column::expression) };
         let copy = format!("COPY (\n{query}\n) TO STDOUT (FORMAT BINARY)");
-        let mut messages = connection.copy_out_raw(&copy).await.map_err(|e| self.failed(e))?;
+        let mut messages = connection.copy_out_raw(&copy).await.map_err(|e| self.unselected(e))?;
         self.outlet.ready()?;
         let mut reading = Copy { tuples: Tuples::with_room(), state: CopyState::Begun };
         while let Some(message) = messages.try_next().await.map_err(|e| self.failed(e))? {
@@ -283,7 +314,7 @@ impl Session<'_> {
             };
         }
         let mut rows = query.fetch(connection);
-        let mut next = rows.try_next().await.map_err(|e| self.failed(e))?;
+        let mut next = rows.try_next().await.map_err(|e| self.unselected(e))?;
         self.outlet.ready()?;
         let mut tuples = Tuples::default();
         while let Some(row) = next {
@@ -339,48 +370,6 @@ fn is_unknown(code: &str) -> bool {
     matches!(code, "42601" | "0A000")
 }
 
-/// The messages of a COPY: a head, rows, an end.
-struct Copy {
-    tuples: Tuples,
-    state: CopyState,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum CopyState {
-    Begun,
-    Rows,
-    Ended,
-}
-
-impl Copy {
-    const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
-
-    /// A message has one row; the first has the head before that. `None`: it is no COPY.
-    fn take(&mut self, message: &[u8]) -> Option<()> {
-        let row = match self.state {
-            CopyState::Ended => return None,
-            CopyState::Rows => message,
-            CopyState::Begun => {
-                self.state = CopyState::Rows;
-                let (flags, rest) = message.strip_prefix(Self::SIGNATURE)?.split_first_chunk::<4>()?;
-                let (extension, rest) = rest.split_first_chunk::<4>()?;
-                // With OIDs in the rows, which no server has had for long.
-                let is_plain = u32::from_be_bytes(*flags) & 0xffff_0000 == 0;
-                rest.get(u32::from_be_bytes(*extension) as usize..).filter(|_| is_plain)?
-            }
-        };
-        match row {
-            [] => {}
-            [0xff, 0xff] => self.state = CopyState::Ended,
-            row => {
-                self.tuples.bytes.extend_from_slice(row);
-                self.tuples.rows += 1;
-            }
-        }
-        Some(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::types::Cell;
@@ -388,20 +377,6 @@ mod tests {
 
     fn column(name: &str, cell: Cell) -> Column {
         Column { name: name.into(), cell, made: Made::Nothing }
-    }
-
-    #[test]
-    fn a_copy_has_a_head_rows_and_an_end() {
-        let head = [Copy::SIGNATURE, &[0; 8]].concat();
-        let mut copy = Copy { tuples: Tuples::default(), state: CopyState::Begun };
-        assert!(copy.take(&[head.as_slice(), &[0, 0]].concat()).is_some());
-        assert!(copy.take(&[0, 0]).is_some() && copy.take(&[0xff, 0xff]).is_some());
-        assert_eq!((copy.tuples.rows, copy.state), (2, CopyState::Ended));
-        assert!(copy.take(&[0, 0]).is_none(), "nothing comes after the end");
-        for wrong in [&b"PGCOPY"[..], b"1\tx\n", &[Copy::SIGNATURE, &[0, 1, 0, 0, 0, 0, 0, 0]].concat()] {
-            let mut copy = Copy { tuples: Tuples::default(), state: CopyState::Begun };
-            assert!(copy.take(wrong).is_none(), "{wrong:?}");
-        }
     }
 
     #[test]

@@ -180,7 +180,12 @@ fn other(name: &str, info: &PgTypeInfo) -> Result<(Cell, Made), Refused> {
         ("money", _) => format!("{quoted}::numeric(19, 2)"),
         ("hstore", _) => format!("hstore_to_json({quoted})"),
         ("super", _) => format!("json_serialize({quoted})"),
-        (_, PgTypeKind::Range(_)) => format!("lower({quoted}), upper({quoted})"),
+        // Of two columns each has a name of its own.
+        (_, PgTypeKind::Range(_)) => {
+            let (from, to) = (self::quoted(&format!("{name}_from")), self::quoted(&format!("{name}_to")));
+            let cast = format!("lower({quoted}) AS {from}, upper({quoted}) AS {to}");
+            return Err(Refused { column: name.to_owned(), data_type: simple, cast });
+        }
         (_, PgTypeKind::Array(_)) => format!("(SELECT array_agg(encode(item, 'hex')) FROM unnest({quoted}) AS item)"),
         _ => format!("{quoted}::text"),
     };

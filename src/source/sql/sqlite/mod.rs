@@ -40,7 +40,7 @@ impl Sqlite {
 
 impl Source for Sqlite {
     fn stream(&self, ask: &Ask<'_>) -> Result<Stream, SourceError> {
-        let text = model::query(&self.spec.model, Quotes::Double)?;
+        let text = self.environment.query(&self.spec.model, Quotes::Double)?;
         let placeholder = |number: usize, _: Parameter| format!("?{number}");
         let asked = Asked {
             spec: self.spec.clone(),
@@ -48,13 +48,14 @@ impl Source for Sqlite {
             values: self.environment.parameters,
             limit: ask.limit,
         };
+        let partial = asked.bound.is_partial();
         let (choose, chosen) = oneshot::channel();
         let (head, feed) = feed::open(move |outlet| session::extract(asked, outlet, chosen))?;
         let columns = rows::choose(&feed, &head.schema, ask, choose)?;
         let decoder = cells::Decoder::new(&head.schema, &columns);
         let schema = Arc::clone(&head.schema);
         let rows = Box::new(Extract::new(feed, move |tuples: &Tuples| decoder.batch(tuples), head.rows));
-        Ok(Stream { schema, typing: Typing::Declared, input: None, rows, files: None })
+        Ok(Stream { schema, typing: Typing::Declared, input: None, rows, files: None, partial })
     }
 
     fn describe(&self) -> String {

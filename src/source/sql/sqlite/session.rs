@@ -2,6 +2,7 @@
 
 use super::cells::Value;
 use crate::job::spec::SqliteSource;
+use crate::source::model::ONE;
 use crate::source::sql::feed::{Ended, Outlet};
 use crate::source::sql::tuples::Tuples;
 use crate::source::sql::{Refused, refused, schema};
@@ -46,6 +47,10 @@ pub(super) async fn extract(
     chosen: oneshot::Receiver<Vec<usize>>,
 ) -> Result<(), Ended> {
     let file = &asked.spec.path;
+    if file.is_dir() {
+        let error = SourceError::new(format!("{}: this is a folder ({})", asked.spec.written, file.display()));
+        return Err(error.hint("name the file in it").into());
+    }
     if !file.is_file() {
         let error = SourceError::new(format!("{}: there is no such file ({})", asked.spec.written, file.display()));
         return Err(error.hint("relative paths start at the home folder (--home)").into());
@@ -93,6 +98,31 @@ impl Session<'_> {
         .into()
     }
 
+    /// An error of a query that could be described by itself: what is wrong with its text is that rows cannot be selected from it.
+    fn unselected(&self, error: sqlx::Error) -> Ended {
+        match self.failed(error) {
+            Ended::Failed(failed) if failed.message.ends_with("syntax error") => failed.hint(ONE).into(),
+            other => other,
+        }
+    }
+
+    /// An error of a query that cannot be described. Where a table is missing, the file's own are named.
+    async fn undescribed(&self, connection: &mut SqliteConnection, error: sqlx::Error) -> Ended {
+        let failed = match self.failed(error) {
+            Ended::Failed(failed) if failed.message.contains("no such table") => failed,
+            other => return other,
+        };
+        let tables = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
+                      ORDER BY name LIMIT 21";
+        let tables = sqlx::query_scalar::<_, String>(tables).fetch_all(connection).await;
+        match tables.unwrap_or_default().as_slice() {
+            [] => failed.hint("the file has no tables: is `path` that of the right one?"),
+            few if few.len() <= 20 => failed.hint(format!("the file has: {}", few.join(", "))),
+            many => failed.hint(format!("the file has: {}, …", many[..20].join(", "))),
+        }
+        .into()
+    }
+
     async fn read(&self, ended: Arc<AtomicBool>, chosen: oneshot::Receiver<Vec<usize>>) -> Result<(), Ended> {
         let options = SqliteConnectOptions::new()
             .filename(&self.asked.spec.path)
@@ -120,7 +150,10 @@ impl Session<'_> {
     /// The query's columns; and how many rows there are, if all had to be looked at.
     async fn columns(&self, connection: &mut SqliteConnection) -> Result<(Vec<Field>, u64), Ended> {
         let sql = AssertSqlSafe(self.asked.bound.sql.clone()).into_sql_str();
-        let statement = (&mut *connection).prepare(sql).await.map_err(|e| self.failed(e))?;
+        let statement = match (&mut *connection).prepare(sql).await {
+            Ok(statement) => statement,
+            Err(error) => return Err(self.undescribed(connection, error).await),
+        };
         let described: Vec<(String, Option<DataType>)> = statement
             .columns()
             .iter()
@@ -132,7 +165,7 @@ impl Session<'_> {
         distinct(&all)?;
         if all.fields().is_empty() {
             let error = SourceError::new(format!("{}: the query yields no rows with columns", self.asked.spec.written));
-            return Err(error.hint("write one SELECT, with one row per org").into());
+            return Err(error.hint(ONE).into());
         }
         let unknown: Vec<&str> =
             described.iter().filter(|(_, of)| of.is_none()).map(|(name, _)| name.as_str()).collect();
@@ -151,7 +184,10 @@ impl Session<'_> {
                 Err(refused) => unfit.push(refused),
             }
         }
-        if unfit.is_empty() { Ok((fields, rows)) } else { Err(refused(&unfit).into()) }
+        if unfit.is_empty() {
+            return Ok((fields, rows));
+        }
+        Err(refused(&unfit, described.iter().map(|(name, _)| name.as_str())).into())
     }
 
     /// The classes of all values of these columns, such as `integer,null`, and how many rows there are.
@@ -164,7 +200,7 @@ impl Session<'_> {
             classes.join(", "),
             self.asked.bound.sql
         );
-        let row = self.bound(sql).fetch_one(connection).await.map_err(|e| self.failed(e))?;
+        let row = self.bound(sql).fetch_one(connection).await.map_err(|e| self.unselected(e))?;
         let rows: i64 = row.try_get(0).map_err(|e| self.failed(e))?;
         let class = |index: usize| row.try_get::<Option<String>, _>(index).map(Option::unwrap_or_default);
         let classes = (1..=names.len()).map(class).collect::<Result<_, _>>().map_err(|e| self.failed(e))?;
@@ -177,7 +213,7 @@ impl Session<'_> {
         let mut rows = self.bound(sql).fetch(connection);
         self.outlet.ready()?;
         let (mut tuples, mut room) = (Tuples::default(), Vec::new());
-        while let Some(row) = rows.try_next().await.map_err(|e| self.failed(e))? {
+        while let Some(row) = rows.try_next().await.map_err(|e| self.unselected(e))? {
             pack(&row, &mut tuples, &mut room).map_err(|e| self.failed(e))?;
             if tuples.is_full() {
                 self.outlet.raw(std::mem::take(&mut tuples))?;

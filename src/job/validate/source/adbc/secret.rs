@@ -22,7 +22,8 @@ pub(super) fn option(name: &str, written: &str) -> Result<Templated, Fault> {
         _ => REFERENCE.to_string(),
     };
     let shape: String = templated.parts.iter().map(part).collect();
-    match literal_secret(name, &shape) {
+    let password = || templated.has_password().then_some("a password");
+    match literal_secret(name, &shape).or_else(password) {
         Some(what) => Err(Fault::new(format!("{what} must not stand in a job file")).hint(HOW)),
         None => Ok(templated),
     }
@@ -39,9 +40,6 @@ fn literal_secret(name: &str, shape: &str) -> Option<&'static str> {
     }
     if shape.contains("PRIVATE KEY-----") || shape.contains("\"private_key\"") {
         return Some("a private key");
-    }
-    if has_password(shape) {
-        return Some("a password");
     }
     // `…?password=x&…` of an address, `…;token=x` of Spark, `password=x …` of libpq.
     let pairs = shape.split(['?', '&', ';', ' ', '\t', '\n', ',']).filter_map(|pair| pair.split_once('='));
@@ -62,14 +60,6 @@ fn is_path(text: &str) -> bool {
     let begins = ["/", "./", "../", "~/"].iter().any(|begin| text.starts_with(begin));
     // The signs of base64 that no path needs.
     !text.contains(['\n', '{', '+', '=']) && text.len() < 512 && (begins || FILES.iter().any(|end| text.ends_with(end)))
-}
-
-/// `user:password@…`, with or without a scheme before it.
-fn has_password(shape: &str) -> bool {
-    let after = shape.split_once("://").map_or(shape, |(_, after)| after);
-    let authority = after.split(['/', '?', '#']).next().unwrap_or_default();
-    let user_info = authority.rsplit_once('@').map(|(info, _)| info);
-    user_info.and_then(|info| info.split_once(':')).is_some_and(|(_, password)| is_literal(password))
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -176,6 +166,8 @@ mod tests {
             ("uri", "postgresql://me@db/x?password=hunter2"),
             ("uri", "host=db password=hunter2"),
             ("uri", "me:hunter2@account/db"),
+            ("uri", "me:hunt/hunter2@tcp(db:3306)/x"),
+            ("uri", "postgresql://me:hunt/hunter2@db/x"),
             ("accessToken", "abc"),
             ("adbc.flight.sql.rpc.call_header.x-api-key", "abc"),
             ("adbc.flight.sql.rpc.call_header.cookie", "session=abc"),
