@@ -4,7 +4,7 @@ use super::report::{grouped, plural};
 use super::table::shown;
 use super::{Context, Exit};
 use crate::diff::BadKeys;
-use crate::job::load::{JobError, load_all, load_job};
+use crate::job::load::{JobError, links, load_all, load_job};
 use crate::job::secrets::Secrets;
 use crate::job::spec::{Job, Payload};
 use crate::pipeline::{self, Answering, PipelineError};
@@ -42,10 +42,11 @@ pub async fn run(context: &Context, args: CheckArgs) -> anyhow::Result<Exit> {
     let state = store.as_deref().map(|s| s as &dyn RunStore);
     for job in jobs {
         let result = match args.syntax {
-            true => Checked { name: job.name, problems: Vec::new(), notes: Vec::new(), body: None },
-            false => check(context, Arc::new(job), state).await,
+            true => Checked { name: job.name.clone(), problems: Vec::new(), notes: Vec::new(), body: None },
+            false => check(context, Arc::new(job.clone()), state).await,
         };
-        checked.push(result);
+        let links = links(&context.home, &job).iter().map(ToString::to_string).collect();
+        checked.push(Checked { problems: [links, result.problems].concat(), ..result });
     }
     if let Some(store) = &store {
         store.close().await;

@@ -2,29 +2,19 @@
 
 use super::table::{shown, table};
 use super::{Context, Exit};
-use crate::daemon::fires;
+use crate::daemon::timetable::{Known, Timetable, take_over, timetable};
 use crate::job::load::{load_all, load_job};
-use crate::job::spec::{Job, Schedule};
-use crate::store::{FireRecord, FireState};
+use crate::store::{FireCause, FireState, FireStore};
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
 
 /// Arguments of `nightmark schedule`.
 #[derive(Debug, clap::Args)]
 pub struct ScheduleArgs {
-    /// The job's name; without it all jobs that have a schedule
+    /// The job's name; without it all jobs
     pub job: Option<String>,
     /// So many of the next fires, and of the last
     #[arg(long, short = 'n', value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub count: u32,
-}
-
-/// A job beside its fires.
-struct Line {
-    job: Job,
-    schedule: Schedule,
-    next: Vec<DateTime<Utc>>,
-    last: Vec<FireRecord>,
 }
 
 /// Runs the command.
@@ -36,12 +26,10 @@ pub async fn run(context: &Context, args: ScheduleArgs) -> anyhow::Result<Exit> 
         Some(job) => (vec![load_job(&context.home, job)?], Vec::new()),
         None => load_all(&context.home),
     };
-    let by_hand: Vec<String> = jobs.iter().filter(|job| job.schedule.is_none()).map(|job| job.name.clone()).collect();
-    let lines = lines(context, jobs, args.count).await?;
-    if context.json {
-        crate::say!("{}", Value::Array(lines.iter().map(object).collect()));
-    } else {
-        print(&lines, &by_hand, args.count);
+    let told = told(context, &take_over(&[], jobs, &problems), args.count).await?;
+    match context.json {
+        true => crate::say!("{}", serde_json::to_value(&told)?),
+        false => print(&told, args.count),
     }
     for problem in &problems {
         eprintln!("{problem}");
@@ -49,61 +37,26 @@ pub async fn run(context: &Context, args: ScheduleArgs) -> anyhow::Result<Exit> 
     Ok(if problems.is_empty() { Exit::Done } else { Exit::SomeFailed })
 }
 
-async fn lines(context: &Context, jobs: Vec<Job>, count: u32) -> anyhow::Result<Vec<Line>> {
+async fn told(context: &Context, known: &[Known], count: u32) -> anyhow::Result<Vec<Timetable>> {
     let (store, now) = (context.look_into_store().await?, context.clock.now());
-    let mut lines = Vec::new();
-    for job in jobs {
-        let Some(schedule) = job.schedule.clone() else { continue };
-        let last = match &store {
-            Some(store) => store.fires(Some(&job.name), count).await?,
-            None => Vec::new(),
-        };
-        let next = fires::upcoming(&schedule, now).take(count as usize).collect();
-        lines.push(Line { job, schedule, next, last });
+    let fires = (count as usize, count);
+    let mut told = Vec::new();
+    for one in known {
+        told.push(timetable(one, store.as_deref().map(|store| store as &dyn FireStore), now, fires).await?);
     }
     if let Some(store) = store {
         store.close().await;
     }
-    Ok(lines)
+    Ok(told)
 }
 
-fn object(line: &Line) -> Value {
-    let local = |at: &DateTime<Utc>| at.with_timezone(&line.schedule.timezone).to_rfc3339();
-    let next: Vec<Value> = line.next.iter().map(|at| json!({ "utc": at, "local": local(at) })).collect();
-    json!({
-        "job": line.job.name,
-        "schedule": line.schedule.expression,
-        "timezone": line.schedule.timezone.name(),
-        "next": next,
-        "last": line.last,
-    })
-}
-
-fn print(lines: &[Line], by_hand: &[String], count: u32) {
-    let mut out = table(&["job", "schedule", "next (local)", "next (UTC)", "last due (UTC)", "state"]);
-    for line in lines {
-        for row in 0..count as usize {
-            let (next, last) = (line.next.get(row), line.last.get(row));
-            if row > 0 && next.is_none() && last.is_none() {
-                break;
-            }
-            let local = |at: &DateTime<Utc>| {
-                let local = at.with_timezone(&line.schedule.timezone);
-                format!("{} {}", local.format("%a %Y-%m-%d %H:%M:%S"), local.format("%Z"))
-            };
-            let utc = |at: &DateTime<Utc>| at.format("%Y-%m-%d %H:%M:%S").to_string();
-            let name = |text: &str| if row == 0 { text.to_owned() } else { String::new() };
-            out.add_row([
-                name(&line.job.name),
-                name(line.schedule.expression.trim()),
-                next.map_or_else(|| "-".to_owned(), local),
-                next.map_or_else(|| "-".to_owned(), utc),
-                last.map_or_else(|| "-".to_owned(), |fire| utc(&fire.due)),
-                last.map_or_else(|| "-".to_owned(), |fire| fire.state.as_str().to_owned()),
-            ]);
-        }
-    }
-    match lines {
+fn print(told: &[Timetable], count: u32) {
+    // Of what nothing begins by itself, and nobody has begun, there is nothing to tell.
+    let (lines, by_hand): (Vec<_>, Vec<_>) =
+        told.iter().partition(|line| is_begun(line) || !line.last.is_empty() || line.faulty.is_some());
+    let mut out = table(&["job", "schedule", "next (local)", "next (UTC)", "last due (UTC)", "by", "state"]);
+    lines.iter().for_each(|line| (0..count as usize).for_each(|row| add(&mut out, line, row)));
+    match lines.as_slice() {
         [] => crate::say!("no job has a schedule; write one into its file: schedule = \"30 2 * * *\""),
         _ => crate::say!("{out}"),
     }
@@ -119,6 +72,49 @@ fn print(lines: &[Line], by_hand: &[String], count: u32) {
         }
     }
     if !by_hand.is_empty() {
-        crate::say!("by hand only: {}", by_hand.join(", "));
+        let names: Vec<&str> = by_hand.iter().map(|line| line.job.as_str()).collect();
+        crate::say!("by hand only: {}", names.join(", "));
+    }
+}
+
+/// One line of a job's fires: `row` counts from the next and from the last.
+fn add(out: &mut comfy_table::Table, line: &Timetable, row: usize) {
+    let (next, last) = (line.next.get(row), line.last.get(row));
+    if row > 0 && next.is_none() && last.is_none() {
+        return;
+    }
+    let local = |at: DateTime<Utc>| {
+        let local = at.with_timezone(&line.zone);
+        format!("{} {}", local.format("%a %Y-%m-%d %H:%M:%S"), local.format("%Z"))
+    };
+    let utc = |at: DateTime<Utc>| at.format("%Y-%m-%d %H:%M:%S").to_string();
+    let none = || "-".to_owned();
+    let name = |text: &str| if row == 0 { text.to_owned() } else { String::new() };
+    let by = |cause: FireCause| cause.as_str().to_owned();
+    out.add_row([
+        name(&line.job),
+        name(&begins(line)),
+        next.map_or_else(none, |next| local(next.utc)),
+        next.map_or_else(none, |next| utc(next.utc)),
+        last.map_or_else(none, |fire| utc(fire.due)),
+        last.map_or_else(none, |fire| by(fire.cause)),
+        last.map_or_else(none, |fire| fire.state.as_str().to_owned()),
+    ]);
+}
+
+/// Whether anything begins the job by itself.
+fn is_begun(line: &Timetable) -> bool {
+    line.schedule.is_some() || line.on_file.is_some() || !line.run_after.is_empty()
+}
+
+/// What begins it, in words.
+fn begins(line: &Timetable) -> String {
+    let file = line.on_file.map(|every| format!("new files ({every} s)"));
+    let after = (!line.run_after.is_empty()).then(|| format!("after {}", line.run_after.join(", ")));
+    let all: Vec<String> = line.schedule.iter().cloned().chain(file).chain(after).collect();
+    match (all.is_empty(), &line.faulty) {
+        (true, Some(_)) => "faulty".to_owned(),
+        (true, None) => "-".to_owned(),
+        (false, _) => all.join("; "),
     }
 }

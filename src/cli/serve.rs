@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// How often the certificate's files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -58,9 +58,10 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
     let access = access(context, &args)?;
     let figures = Arc::new(Figures::new(Arc::clone(&context.clock)));
     let metrics: Arc<dyn Metrics> = Arc::clone(&figures) as _;
-    let (_alone, jobs) = jobs::take(context, &*metrics)?;
+    let jobs = jobs::take(context, &metrics)?;
     let tls = tls(context)?;
-    tokio::spawn(hangup.follow(tls.clone()));
+    let at_once = Arc::new(Notify::new());
+    tokio::spawn(hangup.follow(Arc::clone(&at_once), tls.clone()));
     let admin = bind(args.admin.unwrap_or(context.settings.admin.address), "--admin")?;
     let store = context.store().await?;
     figures.reads(Arc::clone(&store));
@@ -69,7 +70,7 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
     files::warn_if_few(context.settings.receiver.connections);
     // The operator's address ends last: until then it says that the receiver is no longer ready.
     let (stop, stopping) = watch::channel(false);
-    let scheduled = jobs::begin(context, jobs, &store, &metrics, stopping.clone()).await?;
+    let (door, scheduled) = jobs::begin(context, jobs, &store, at_once, stopping.clone()).await?;
     let (end, ending) = watch::channel(false);
     let settings = &context.settings.receiver;
     let state = ReceiverState::start_with(
@@ -87,6 +88,7 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
         stopping.clone(),
     )
     .with_writable(state.writable())
+    .with_jobs(door)
     .with_figures(figures);
     let admin_server = Server::new(web::router(admin_state, access), admin_options(), Arc::clone(&context.clock))
         .with_metrics("admin", metrics);

@@ -94,7 +94,7 @@ fn begin(schedule: &Schedule, at: DateTime<Utc>) -> DateTime<Utc> {
 }
 
 /// The end of the blackout at an instant, and of those that go on from there; `None` if there is none.
-fn blackout_end(schedule: &Schedule, at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+pub fn blackout_end(schedule: &Schedule, at: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let mut end = None;
     // Windows that follow each other may go round the week, where clocks are changed: then a week is enough.
     while let Some(later) = schedule

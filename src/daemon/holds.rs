@@ -1,7 +1,9 @@
 //! Held runs that nobody has decided on end by themselves.
 
+use super::timetable::Known;
 use crate::job::spec::Job;
 use crate::pipeline::Runner;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -9,9 +11,10 @@ use tokio::sync::watch;
 const LOOK: Duration = Duration::from_secs(600);
 
 /// Gives up, now and every ten minutes, the runs of these jobs that have been held for longer than `guard.hold_expires`, until it is told to stop.
-pub async fn expire(runner: Runner, jobs: Vec<Job>, mut stopping: watch::Receiver<bool>) {
+pub async fn expire(runner: Runner, jobs: watch::Receiver<Vec<Known>>, mut stopping: watch::Receiver<bool>) {
     while !*stopping.borrow() {
-        for job in &jobs {
+        let in_force: Vec<Arc<Job>> = jobs.borrow().iter().filter_map(|one| one.job.clone()).collect();
+        for job in &in_force {
             match runner.expire_held(job).await {
                 Ok(expired) => expired.iter().for_each(|run| {
                     tracing::warn!(

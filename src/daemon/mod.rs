@@ -4,11 +4,16 @@
 //! Always holds: each fire is run once or said not to be; a daemon is alone in its home folder; nothing here decides what is sent.
 //! Deliberately absent: what a run does (`pipeline`); parsing schedules (`job`).
 //!
+//! Whoever else begins runs comes through the [`door`]; job files that change are followed by [`reload`]; what is told of jobs is a [`timetable`].
+//!
 //! A fire goes [`fires`] (when) → [`due`] (is it now?) → [`scheduler`] (claim, begin, record) → [`work`] (the run).
 
 pub mod alone;
+pub mod door;
 pub mod due;
 pub mod fires;
 pub mod holds;
+pub mod reload;
 pub mod scheduler;
+pub mod timetable;
 pub mod work;

@@ -1,8 +1,8 @@
 //! The runs that schedules begin: `pipeline`'s, a few at a time.
 
-use super::scheduler::{Ended, Work};
+use super::scheduler::{Ended, Extract, Work};
 use crate::job::spec::Job;
-use crate::pipeline::{How, PipelineError, RunReport, Runner, Since};
+use crate::pipeline::{self, How, PipelineError, RunReport, Runner, Since};
 use crate::snapshot::SnapshotError;
 use crate::store::RunState;
 use async_trait::async_trait;
@@ -63,6 +63,13 @@ impl Work for Runs {
                 Ended::Failed(error.to_string())
             }
         }
+    }
+
+    async fn look(&self, job: Arc<Job>) -> Result<Extract, String> {
+        let looked = pipeline::look(job, &self.runner.home, self.runner.clock.now()).await;
+        looked
+            .map(|looked| Extract { identity: looked.identity, files: looked.files })
+            .map_err(|error| error.to_string())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Finds and reads job files.
 
+use super::circles::{self, circles};
 use super::problem::{Invalid, Problem, did_you_mean};
 use super::spec::Job;
 use super::validate;
@@ -102,7 +103,55 @@ pub fn load_all(home: &Home) -> (Vec<Job>, Vec<Problem>) {
             problems.push(problem);
         }
     }
+    problems.extend(take_circles(home, &mut jobs));
     (jobs, problems)
+}
+
+/// The jobs whose success begins a run of this one.
+pub fn run_after(job: &Job) -> &[String] {
+    job.schedule.as_ref().map_or(&[], |schedule| schedule.run_after.as_slice())
+}
+
+/// Takes out the jobs that would begin themselves, and says why.
+fn take_circles(home: &Home, jobs: &mut Vec<Job>) -> Vec<Problem> {
+    let found = circles(&jobs.iter().map(|job| (job.name.as_str(), run_after(job))).collect());
+    let problem = |job: &Job, way: &[String]| {
+        let problem = whole_file(home, &job.file, circles::told(way));
+        Problem { path: "run_after".to_owned(), hint: Some("take one of them out".to_owned()), ..problem }
+    };
+    let problems = jobs.iter().filter_map(|job| Some(problem(job, found.get(&job.name)?))).collect();
+    jobs.retain(|job| !found.contains_key(&job.name));
+    problems
+}
+
+/// What is wrong with a sound job among the others of `jobs/`: it would begin itself, or runs after a job that is not there.
+pub fn links(home: &Home, job: &Job) -> Vec<Problem> {
+    if run_after(job).is_empty() {
+        return Vec::new();
+    }
+    let problems = load_all(home).1;
+    let mut found: Vec<Problem> =
+        problems.into_iter().filter(|problem| problem.path == "run_after" && problem.file == job.file).collect();
+    let names: Vec<String> = named_files(home).unwrap_or_default().into_iter().map(|(_, name)| name).collect();
+    for (index, name) in run_after(job).iter().enumerate().filter(|(_, name)| !names.contains(name)) {
+        let suggestion = did_you_mean(name, names.iter().map(String::as_str));
+        let problem = whole_file(home, &job.file, format!("there is no job `{name}`{suggestion}"));
+        let hint = Some("names of jobs, as `nightmark schedule` has them".to_owned());
+        found.push(Problem { path: format!("run_after[{index}]"), hint, ..problem });
+    }
+    found
+}
+
+/// Another number if a job file is another, is there or is gone.
+pub fn fingerprint(home: &Home) -> u64 {
+    let files: Vec<(PathBuf, Result<Vec<u8>, String>)> = match job_files(home) {
+        Ok(files) => files
+            .into_iter()
+            .map(|file| (file.clone(), std::fs::read(&file).map_err(|error| error.to_string())))
+            .collect(),
+        Err(error) => vec![(home.jobs(), Err(error.to_string()))],
+    };
+    xxhash_rust::xxh3::xxh3_64(format!("{files:?}").as_bytes())
 }
 
 fn read(home: &Home, path: &Path) -> Result<Job, JobError> {

@@ -9,6 +9,7 @@
 //! `validate` (its meaning, section by section) → `spec`.
 
 pub(crate) mod blackout;
+pub mod circles;
 pub(crate) mod document;
 pub(crate) mod lexis;
 pub mod load;

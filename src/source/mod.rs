@@ -171,19 +171,39 @@ pub fn open(source: &spec::Source, environment: &Arc<Environment>) -> Box<dyn So
     match source {
         spec::Source::Files(files) => match &files.remote {
             None => Box::new(files::Files::new(files.clone()).at(environment.at)),
-            Some(remote) => {
-                let read = remote::Reader {
-                    open: |files, root, paths| Box::new(files::Files::of(files, root, paths)),
-                    footer: files::parquet_footer,
-                    groups: files::parquet_groups,
-                };
-                Box::new(remote::RemoteFiles::new(files.clone(), remote.clone(), Arc::clone(environment), read))
-            }
+            Some(remote) => Box::new(at_a_distance(files, remote, environment)),
         },
         spec::Source::Adbc(adbc) => Box::new(adbc::Adbc::new(adbc.clone(), Arc::clone(environment))),
         spec::Source::Postgres(database) => Box::new(sql::Postgres::new(database.clone(), Arc::clone(environment))),
         spec::Source::Mysql(database) => Box::new(sql::Mysql::new(database.clone(), Arc::clone(environment))),
         spec::Source::Sqlite(file) => Box::new(sql::Sqlite::new(file.clone(), Arc::clone(environment))),
+    }
+}
+
+fn at_a_distance(
+    files: &spec::FilesSource,
+    remote: &spec::Remote,
+    environment: &Arc<Environment>,
+) -> remote::RemoteFiles {
+    let read = remote::Reader {
+        open: |files, root, paths| Box::new(files::Files::of(files, root, paths)),
+        footer: files::parquet_footer,
+        groups: files::parquet_groups,
+    };
+    remote::RemoteFiles::new(files.clone(), remote.clone(), Arc::clone(environment), read)
+}
+
+/// The files that would be read now, without waiting for them to settle; nothing of them is opened.
+///
+/// # Errors
+/// Whatever keeps them from being chosen; a source that is none of files.
+pub fn found(source: &spec::Source, environment: &Arc<Environment>) -> Result<Vec<pick::Found>, SourceError> {
+    let spec::Source::Files(files) = source else {
+        return Err(SourceError::new("only of files is it known what would be read"));
+    };
+    match &files.remote {
+        None => files::found(files),
+        Some(remote) => at_a_distance(files, remote, environment).found(),
     }
 }
 

@@ -21,7 +21,7 @@ mod schema;
 pub mod sqlite;
 mod state;
 
-pub use fires::{FireRecord, FireState, FireStore};
+pub use fires::{FireCause, FireRecord, FireState, FireStore};
 pub use keys::{
     EndpointType, Hash, KeyCounts, KeyRecord, KeyStore, KeyUses, PreviousText, SignatureCheck, SignatureScheme,
 };

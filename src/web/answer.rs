@@ -34,6 +34,8 @@ pub enum ApiError {
     Conflict(String),
     /// 503: our own trouble.
     Unavailable,
+    /// 503: the daemon ends.
+    Stopping,
 }
 
 impl ApiError {
@@ -45,7 +47,7 @@ impl ApiError {
             ApiError::NotFound(_) => StatusCode::NOT_FOUND,
             ApiError::NoSuchMethod => StatusCode::METHOD_NOT_ALLOWED,
             ApiError::Conflict(_) => StatusCode::CONFLICT,
-            ApiError::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            ApiError::Unavailable | ApiError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -58,6 +60,7 @@ impl ApiError {
             ApiError::Unauthorized => "The token is missing or wrong; send `Authorization: Bearer TOKEN`",
             ApiError::NoSuchMethod => "This is not called with that method",
             ApiError::Unavailable => "The state store could not be used; try again",
+            ApiError::Stopping => "The daemon is stopping; try again when it is back",
         }
     }
 }
@@ -83,6 +86,7 @@ impl IntoResponse for ApiError {
         let header = match self {
             ApiError::Unauthorized => Some((header::WWW_AUTHENTICATE, "Bearer")),
             ApiError::Unavailable => Some((header::RETRY_AFTER, "1")),
+            ApiError::Stopping => Some((header::RETRY_AFTER, "10")),
             _ => None,
         };
         if let Some((name, value)) = header {

@@ -1,9 +1,9 @@
 //! The operator's address: is it alive, can it work, its metrics, and the admin API.
 //!
-//! In: `GET /healthz`, `GET /readyz`, `GET /metrics`, and `/api/v1/…`. Out: JSON; of /metrics Prometheus' text.
+//! In: `GET /healthz`, `GET /readyz`, `GET /metrics`, `/api/v1/…`, and `POST /api/jobs/{job}/run`. Out: JSON; of /metrics Prometheus' text.
 //! `access` decides who may call the API; `answer` is what its handlers share: errors, pages of a list, bodies. Each part of the API has a
 //! file of its own and one line in [`api`].
-//! Always holds: neither /metrics nor anything under /api/v1 is reached past `access`; an answer says neither a key's text nor a secret, but for the one
+//! Always holds: neither /metrics nor anything under /api is reached past `access`; an answer says neither a key's text nor a secret, but for the one
 //! that has just been made.
 //! Deliberately absent: anything that senders need (`receiver`); TLS: on an address that is not loopback, the API belongs behind a proxy
 //! that has it, or in a network that may read its token.
@@ -11,6 +11,7 @@
 mod access;
 pub mod answer;
 mod health;
+mod jobs;
 mod keys;
 mod metrics;
 pub mod openapi;
@@ -19,6 +20,7 @@ mod orgs;
 pub use access::{Access, AccessError, SHORTEST_TOKEN};
 
 use crate::clock::Clock;
+use crate::daemon::door::Door;
 use crate::metrics::Exposition;
 use crate::server::note_route;
 use crate::store::{KeyStore, OrgStore};
@@ -42,6 +44,8 @@ pub struct AdminState {
     pub stopping: watch::Receiver<bool>,
     /// Says false while the store cannot be written.
     pub writable: watch::Receiver<bool>,
+    /// The way to the scheduler; `None`: there is none, and no job.
+    pub jobs: Option<Door>,
     /// The figures of /metrics; `None`: nobody keeps any.
     pub figures: Option<Arc<dyn Exposition>>,
 }
@@ -63,13 +67,19 @@ impl AdminState {
         clock: Arc<dyn Clock>,
         stopping: watch::Receiver<bool>,
     ) -> AdminState {
-        AdminState { keys, orgs, clock, stopping, writable: watch::channel(true).1, figures: None }
+        AdminState { keys, orgs, clock, stopping, writable: watch::channel(true).1, jobs: None, figures: None }
     }
 
     /// Ready only while `writable` says true; without this, whenever the store can be read.
     #[must_use]
     pub fn with_writable(self, writable: watch::Receiver<bool>) -> AdminState {
         AdminState { writable, ..self }
+    }
+
+    /// With the jobs of a scheduler.
+    #[must_use]
+    pub fn with_jobs(self, door: Door) -> AdminState {
+        AdminState { jobs: Some(door), ..self }
     }
 
     /// Serves these figures.
@@ -82,18 +92,21 @@ impl AdminState {
 /// Everything on the operator's address.
 pub fn router(state: AdminState, access: Access) -> Router {
     let access = Arc::new(access);
-    let api = api()
-        .fallback(async || ApiError::NotFound("There is nothing here".to_owned()))
-        .method_not_allowed_fallback(async || ApiError::NoSuchMethod)
-        // A layer, not a route's: also what does not exist is not told to strangers.
-        .layer(from_fn_with_state(Arc::clone(&access), access::check));
-    let metrics = get(metrics::serve).layer(from_fn_with_state(access, access::check));
+    let behind_access = |router: Router<AdminState>| {
+        router
+            .fallback(async || ApiError::NotFound("There is nothing here".to_owned()))
+            .method_not_allowed_fallback(async || ApiError::NoSuchMethod)
+            // A layer, not a route's: also what does not exist is not told to strangers.
+            .layer(from_fn_with_state(Arc::clone(&access), access::check))
+    };
+    let metrics = get(metrics::serve).layer(from_fn_with_state(Arc::clone(&access), access::check));
     Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/openapi.json", get(openapi::serve))
         .route("/metrics", metrics)
-        .nest("/api/v1", api)
+        .nest("/api/v1", behind_access(api()))
+        .nest("/api/jobs", behind_access(jobs::orders()))
         .route_layer(from_fn(note_route))
         .fallback(async || ApiError::NotFound("There is nothing here; the API is under /api/v1".to_owned()))
         .with_state(state)
@@ -101,5 +114,5 @@ pub fn router(state: AdminState, access: Access) -> Router {
 
 /// The parts of the API, one line for each.
 fn api() -> Router<AdminState> {
-    Router::new().merge(keys::router()).merge(orgs::router())
+    Router::new().merge(jobs::router()).merge(keys::router()).merge(orgs::router())
 }

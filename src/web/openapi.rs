@@ -4,7 +4,7 @@
 
 use super::answer::{ApiError, Failure};
 use super::keys::{Create, CreateSignature, Created, Rotate};
-use super::{health, keys, metrics, orgs};
+use super::{health, jobs, keys, metrics, orgs};
 use axum::http::header;
 use axum::response::IntoResponse;
 use serde_json::json;
@@ -19,9 +19,10 @@ use utoipa::{IntoResponses, Modify, OpenApi};
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Nightmark admin API", description = "API keys and received orgs. docs/COMMANDS.md is the manual."),
+    info(title = "Nightmark admin API", description = "Jobs, API keys and received orgs. docs/COMMANDS.md is the manual."),
     paths(
-        health::alive, health::ready, metrics::serve, serve, keys::list, keys::create, keys::show, keys::rotate, keys::revoke, orgs::list, orgs::one,
+        health::alive, health::ready, metrics::serve, serve, jobs::list, jobs::show, jobs::run, jobs::order, keys::list, keys::create, keys::show,
+        keys::rotate, keys::revoke, orgs::list, orgs::one,
         orgs::history
     ),
     components(schemas(Failure, Create, CreateSignature, Created, Rotate)),
@@ -49,13 +50,13 @@ impl IntoResponses for ApiError {
                 ApiError::Forbidden("Without a token the API answers this machine alone".to_owned()),
                 "Another machine calls, and there is no token.",
             ),
-            (ApiError::NotFound("There is nothing here".to_owned()), "There is no such key, org or path."),
+            (ApiError::NotFound("There is nothing here".to_owned()), "There is no such job, key, org or path."),
             (ApiError::NoSuchMethod, "Another method."),
             (
                 ApiError::Conflict("The key has changed meanwhile; try again".to_owned()),
                 "It has changed meanwhile, or is in a state that does not allow this.",
             ),
-            (ApiError::Unavailable, "The state store cannot be used now."),
+            (ApiError::Unavailable, "The state store cannot be used now, or the daemon is stopping."),
         ];
         all.into_iter()
             .map(|(error, when)| (error.status().as_u16().to_string(), response(&error, when).into()))

@@ -1,7 +1,10 @@
 //! `nightmark serve` as a daemon: schedules that fire, one daemon to a home folder, ends in the middle of a run.
 
+use crate::metrics::metrics;
 use crate::support::{Destination, Home, Served, job_file, says, signal};
 use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 /// A home whose job fires at each second of the minutes that `minutes` names.
@@ -133,4 +136,207 @@ fn what_is_wrong_with_a_schedule_is_said_all_at_once() {
             .replace("schedule =", "name = \"orgs\"\n# schedule ="),
     );
     says(&home.run(&["check", "orgs"]).expect(2), &["`depends_on` says nothing without a schedule"]);
+}
+
+/// What the admin API answers: the status and the body.
+fn call(served: &Served, method: &str, path: &str) -> (u16, Value) {
+    let mut connection = TcpStream::connect(&served.admin).unwrap();
+    let request = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", served.admin);
+    connection.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}")))
+}
+
+#[test]
+fn a_run_is_asked_for_by_the_admin_api() {
+    let destination = Destination::start();
+    let home = home(&destination, "");
+    home.write("jobs/broken.toml", "version = 1\nnonsense = 1\n");
+    destination.set("ws_2", 0);
+    let served = Served::start(&home);
+    // A job without a schedule is a job of this daemon alone, too.
+    let second = home.run(&["serve", "--receiver", "127.0.0.1:0", "--admin", "127.0.0.1:0"]).expect(2);
+    says(&second, &["another daemon serves this home folder"]);
+    for path in ["/api/jobs/gone/run", "/api/v1/jobs/gone/run"] {
+        assert_eq!(call(&served, "POST", path).0, 404);
+    }
+    let (status, refused) = call(&served, "POST", "/api/v1/jobs/broken/run");
+    assert!(status == 409 && refused["error"].as_str().unwrap().contains("nonsense"), "{refused}");
+    let (status, fire) = call(&served, "POST", "/api/jobs/orgs/run");
+    assert_eq!(
+        (status, &fire["job"], &fire["cause"], &fire["state"]),
+        (202, &json!("orgs"), &json!("request"), &json!("running")),
+        "{fire}"
+    );
+    destination.wait_for(2);
+    let (status, refused) = call(&served, "POST", "/api/v1/jobs/orgs/run");
+    assert!(status == 409 && refused["error"].as_str().unwrap().contains("is on since 20"), "{refused}");
+    // It is begun anew after the daemon's end.
+    signal(served.pid(), "KILL");
+    served.wait();
+    destination.clear();
+    let served = Served::start(&home);
+    let told = wait_for(&home, |told| states(told) == ["done"]);
+    assert_eq!((&told["last"][0]["due"], &told["last"][0]["cause"]), (&fire["due"], &json!("request")));
+    let (_, jobs) = call(&served, "GET", "/api/v1/jobs");
+    let names: Vec<&str> = jobs["items"].as_array().unwrap().iter().map(|job| job["job"].as_str().unwrap()).collect();
+    assert_eq!((names, &jobs["next"]), (vec!["broken", "orgs"], &Value::Null));
+    assert!(jobs["items"][0]["faulty"].as_str().unwrap().contains("nonsense"), "{jobs}");
+    let (_, job) = call(&served, "GET", "/api/v1/jobs/orgs");
+    assert_eq!((&job, &job["schedule"], &job["last"]), (&jobs["items"][1], &Value::Null, &told["last"]));
+    says(&home.run(&["schedule"]).expect(1), &["orgs", "request", "done", "broken", "faulty"]);
+    assert_eq!(served.stop(), 0);
+}
+
+#[test]
+fn the_admin_api_tells_when_jobs_run() {
+    let destination = Destination::start();
+    let home = home(&destination, "schedule = \"30 2 1 1 *\"\ntimezone = \"America/New_York\"");
+    let served = Served::start(&home);
+    let (status, job) = call(&served, "GET", "/api/v1/jobs/orgs");
+    assert_eq!((status, &job["schedule"], &job["timezone"]), (200, &json!("30 2 1 1 *"), &json!("America/New_York")));
+    let next = job["next"].as_array().unwrap();
+    let of = |next: &Value, form: &str| next[form].as_str().unwrap().to_owned();
+    assert_eq!(next.len(), 5);
+    assert!(
+        next.iter().all(|next| of(next, "local").ends_with("-01-01T02:30:00-05:00")
+            && of(next, "utc").ends_with("-01-01T07:30:00Z")),
+        "{job}"
+    );
+    assert_eq!(job["last"], json!([]));
+    assert_eq!(call(&served, "GET", "/api/v1/jobs/gone").0, 404);
+    assert_eq!(call(&served, "GET", "/api/jobs/orgs/run").0, 405);
+    assert_eq!(served.stop(), 0);
+}
+
+/// What the admin API says of a job, once it is as it should be. The bound is there only so that a broken build ends.
+#[track_caller]
+fn wait_for_job(served: &Served, job: &str, what: impl Fn(u16, &Value) -> bool) -> Value {
+    let began = Instant::now();
+    loop {
+        let (status, told) = call(served, "GET", &format!("/api/v1/jobs/{job}"));
+        if what(status, &told) {
+            return told;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "{status}: {told}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_new_file_and_another_jobs_success_begin_runs() {
+    let destination = Destination::start();
+    let home = home(&destination, "on_file = \"1s\"");
+    let after = std::fs::read_to_string(home.path("jobs/orgs.toml")).unwrap();
+    home.write("jobs/teams.toml", &after.replace("on_file = \"1s\"", "run_after = [\"orgs\"]"));
+    let served = Served::start(&home);
+    wait_for_job(&served, "teams", |_, told| states(told) == ["done"]);
+    assert_eq!(destination.take_orgs(), ["ws_1", "ws_1", "ws_2", "ws_2"]);
+    // A restart begins neither again; a new file does, and the first is put down as what the second came after.
+    assert_eq!(served.stop(), 0);
+    home.write("orgs.csv.new", "workspace_id,plan_id\nws_1,pro\nws_2,free\n");
+    let served = Served::start(&home);
+    std::fs::rename(home.path("orgs.csv.new"), home.path("orgs.csv")).unwrap();
+    let told = wait_for_job(&served, "teams", |_, told| states(told) == ["done", "done"]);
+    assert_eq!((&told["last"][0]["cause"], &told["last"][0]["origin"]), (&json!("job"), &json!("orgs")));
+    assert_eq!(destination.take_orgs(), ["ws_1", "ws_1"]);
+    let orgs = call(&served, "GET", "/api/v1/jobs/orgs").1;
+    assert_eq!(states(&orgs), ["done", "done"]);
+    assert!(
+        orgs["last"][0]["cause"] == "file" && orgs["last"][0]["origin"].as_str().unwrap().ends_with("orgs.csv"),
+        "{orgs}"
+    );
+    says(&home.run(&["schedule"]).expect(0), &["new files (1 s)", "after orgs", "file", "job"]);
+    assert_eq!(served.stop(), 0);
+}
+
+#[test]
+fn job_files_are_read_again_while_the_daemon_runs() {
+    let destination = Destination::start();
+    let home = home(&destination, "schedule = \"30 2 1 1 *\"");
+    let file = std::fs::read_to_string(home.path("jobs/orgs.toml")).unwrap();
+    std::fs::remove_file(home.path("jobs/orgs.toml")).unwrap();
+    // At first there is no job, so that there may be other daemons.
+    let served = Served::start(&home);
+    home.write("jobs/orgs.toml", &file);
+    wait_for_job(&served, "orgs", |status, told| status == 200 && told["schedule"] == "30 2 1 1 *");
+    let is_counted =
+        |text: &str| text.lines().any(|l| l.starts_with("nightmark_runs_total{") && l.contains("\"orgs\""));
+    assert!(is_counted(&metrics(&served)));
+    let second = home.run(&["serve", "--receiver", "127.0.0.1:0", "--admin", "127.0.0.1:0"]).expect(2);
+    says(&second, &["another daemon serves this home folder"]);
+    // With mistakes, the version before goes on.
+    home.write("jobs/orgs.toml", &file.replace("version = 1", "version = 1\nnonsense = 1"));
+    let told = wait_for_job(&served, "orgs", |_, told| !told["faulty"].is_null());
+    assert!(told["faulty"].as_str().unwrap().contains("nonsense") && told["schedule"] == "30 2 1 1 *", "{told}");
+    assert!(home.log().contains("job_invalid"), "{}", home.log());
+    assert_eq!(call(&served, "POST", "/api/v1/jobs/orgs/run").0, 202);
+    wait_for_job(&served, "orgs", |_, told| states(told) == ["done"]);
+    assert_eq!(destination.take_orgs(), ["ws_1", "ws_2"]);
+    // Mended, and told so by a signal.
+    home.write("jobs/orgs.toml", &file.replace("30 2 1 1 *", "30 4 1 1 *"));
+    signal(served.pid(), "HUP");
+    wait_for_job(&served, "orgs", |_, told| told["faulty"].is_null() && told["schedule"] == "30 4 1 1 *");
+    // Jobs that would begin each other for ever are not taken.
+    home.write("jobs/teams.toml", &file.replace("schedule = \"30 2 1 1 *\"", "run_after = [\"orgs\"]"));
+    wait_for_job(&served, "teams", |status, _| status == 200);
+    home.write("jobs/orgs.toml", &file.replace("schedule = \"30 2 1 1 *\"", "run_after = [\"teams\"]"));
+    let told = wait_for_job(&served, "orgs", |_, told| !told["faulty"].is_null());
+    assert!(
+        told["faulty"].as_str().unwrap().contains("`orgs` runs after `teams`, `teams` runs after `orgs`"),
+        "{told}"
+    );
+    assert_eq!(told["schedule"], "30 4 1 1 *");
+    let is_due =
+        |text: &str| text.lines().any(|l| l.starts_with("nightmark_next_fire_timestamp_seconds{job_name=\"orgs\"}"));
+    assert!(is_due(&metrics(&served)));
+    // Gone.
+    std::fs::remove_file(home.path("jobs/orgs.toml")).unwrap();
+    wait_for_job(&served, "orgs", |status, _| status == 404);
+    assert!(!is_due(&metrics(&served)));
+    assert_eq!(call(&served, "POST", "/api/v1/jobs/orgs/run").0, 404);
+    assert_eq!(served.stop(), 0);
+}
+
+#[test]
+fn what_is_wrong_with_what_begins_a_job_is_said() {
+    let destination = Destination::start();
+    let home = home(&destination, "run_after = [\"teams\", \"team\", \"orgs\"]\non_file = \"0s\"\njitter = \"1m\"");
+    let said = home.run(&["check", "orgs", "--syntax"]).expect(2);
+    says(&said, &["run_after[2]", "a job cannot begin itself", "on_file"]);
+    let file = std::fs::read_to_string(home.path("jobs/orgs.toml")).unwrap();
+    let file = file.replace(", \"orgs\"]", "]").replace("on_file = \"0s\"\njitter = \"1m\"\n", "");
+    home.write("jobs/orgs.toml", &file);
+    home.write("jobs/teams.toml", &file.replace("\"teams\", \"team\"", "\"orgs\""));
+    for args in [&["check", "orgs", "--syntax"][..], &["check", "--syntax"]] {
+        says(
+            &home.run(args).expect(2),
+            &[
+                "jobs/orgs.toml: run_after: the job would begin itself: `orgs` runs after `teams`, `teams` runs after `orgs`",
+            ],
+        );
+    }
+    says(
+        &home.run(&["check", "orgs", "--syntax"]).expect(2),
+        &["run_after[1]: there is no job `team` (did you mean `teams`?)"],
+    );
+    says(&home.run(&["schedule"]).expect(1), &["the job would begin itself"]);
+    // Of a database nobody knows whether there is something new.
+    home.write(
+        "jobs/orgs.toml",
+        &file.replace("run_after = [\"teams\", \"team\"]", "on_file = \"1m\"\ncatch_up = \"1h\""),
+    );
+    says(&home.run(&["check", "orgs", "--syntax"]).expect(2), &["`catch_up` says nothing without a schedule"]);
+    let source = "kind = \"sqlite\"\npath = \"orgs.db\"\ntable = \"orgs\"\n";
+    let database = file
+        .replace("run_after = [\"teams\", \"team\"]", "on_file = \"1m\"")
+        .replace("kind = \"files\"\npath = \"orgs.csv\"\n", source);
+    home.write("jobs/orgs.toml", &database);
+    says(
+        &home.run(&["check", "orgs", "--syntax"]).expect(2),
+        &["on_file: only of files is it known", "hint: take it out"],
+    );
 }

@@ -29,7 +29,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("telemetry", &["clock", "config", "metrics", "receipt", "spans", "store"]),
     ("server", &["clock", "metrics"]),
     ("receiver", &["clock", "job", "mapping", "metrics", "server", "store"]),
-    ("web", &["clock", "mapping", "metrics", "receiver", "server", "store"]),
+    ("web", &["clock", "daemon", "mapping", "metrics", "receiver", "server", "store"]),
     (
         "pipeline",
         &[

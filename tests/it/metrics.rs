@@ -22,7 +22,8 @@ fn get(served: &Served, headers: &[&str]) -> (u16, String) {
     (status.parse().unwrap(), body.to_owned())
 }
 
-fn metrics(served: &Served) -> String {
+/// All of them as text.
+pub fn metrics(served: &Served) -> String {
     let (status, text) = get(served, &[]);
     assert_eq!(status, 200, "{text}");
     text

@@ -2,85 +2,132 @@
 
 use crate::cli::resources::ResourceArgs;
 use crate::cli::{Context, run};
-use crate::daemon::alone::Alone;
+use crate::clock::Clock;
+use crate::config::Home;
+use crate::daemon::alone::{Alone, AloneError};
+use crate::daemon::door::Door;
 use crate::daemon::holds;
+use crate::daemon::reload::{JobFiles, Reload};
 use crate::daemon::scheduler::Scheduler;
+use crate::daemon::timetable::{Known, take_over, watched};
 use crate::daemon::work::Runs;
-use crate::job::load::load_all;
+use crate::job::load::{fingerprint, load_all};
+use crate::job::problem::Problem;
 use crate::job::spec::Job;
-use crate::metrics::{Metrics, Watched};
+use crate::metrics::Metrics;
 use crate::store::StateStore;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// How long runs may take to stop in order: requests in flight end, and have 30 seconds at most (DESIGN.md §6).
 const PATIENCE: Duration = Duration::from_secs(35);
 
-/// The jobs that have a schedule, and the home folder for this daemon alone if there are any.
-///
-/// # Errors
-/// Another daemon has it.
-pub(super) fn take(context: &Context, metrics: &dyn Metrics) -> anyhow::Result<(Option<Alone>, Vec<Job>)> {
-    let (jobs, problems) = load_all(&context.home);
-    for problem in &problems {
-        tracing::error!(event = "job_invalid", "this job does not run: {problem}");
-        eprintln!("this job does not run: {problem}");
-    }
-    // Those that are run by hand as well: their state is here.
-    metrics.watches(jobs.iter().map(watched).collect());
-    let jobs: Vec<Job> = jobs.into_iter().filter(|job| job.schedule.is_some()).collect();
-    let alone = match jobs.is_empty() {
-        true => None,
-        false => Some(Alone::take(
-            context.home.dir(),
-            &format!("process {}, since {}", std::process::id(), context.clock.now()),
-        )?),
-    };
-    Ok((alone, jobs))
+/// The job files of a home folder, and the folder for this daemon alone.
+struct Files {
+    home: Home,
+    clock: Arc<dyn Clock>,
+    alone: Mutex<Option<Alone>>,
 }
 
-/// What runs the jobs until it is told to stop.
+impl JobFiles for Files {
+    fn look(&self) -> u64 {
+        fingerprint(&self.home)
+    }
+
+    fn load(&self) -> (Vec<Job>, Vec<Problem>) {
+        load_all(&self.home)
+    }
+
+    fn take(&self) -> Result<(), String> {
+        self.lock().map_err(|error| error.to_string())
+    }
+}
+
+impl Files {
+    fn lock(&self) -> Result<(), AloneError> {
+        let mut alone = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
+        if alone.is_none() {
+            let holder = format!("process {}, since {}", std::process::id(), self.clock.now());
+            *alone = Some(Alone::take(self.home.dir(), &holder)?);
+        }
+        Ok(())
+    }
+}
+
+/// The jobs of a home folder that is this daemon's alone, if there are any.
+pub(super) struct Taken {
+    files: Arc<Files>,
+    known: Vec<Known>,
+    /// How the files looked before.
+    look: u64,
+    metrics: Arc<dyn Metrics>,
+}
+
+/// Reads the job files.
+///
+/// # Errors
+/// Another daemon has the home folder.
+pub(super) fn take(context: &Context, metrics: &Arc<dyn Metrics>) -> anyhow::Result<Taken> {
+    let files = Files { home: context.home.clone(), clock: Arc::clone(&context.clock), alone: Mutex::new(None) };
+    let look = files.look();
+    let (jobs, problems) = files.load();
+    for problem in &problems {
+        tracing::error!(event = "job_invalid", file = %problem.file.display(), "this job does not run: {problem}");
+        eprintln!("this job does not run: {problem}");
+    }
+    let known = take_over(&[], jobs, &problems);
+    metrics.watches(watched(&known));
+    if !known.is_empty() {
+        files.lock()?;
+    }
+    Ok(Taken { files: Arc::new(files), known, look, metrics: Arc::clone(metrics) })
+}
+
+/// What runs the jobs until it is told to stop, and the way to it. `at_once`: somebody wants their files to be read again.
 ///
 /// # Errors
 /// A state store that cannot be read or written.
 pub(super) async fn begin(
     context: &Context,
-    jobs: Vec<Job>,
+    jobs: Taken,
     store: &Arc<dyn StateStore>,
-    metrics: &Arc<dyn Metrics>,
+    at_once: Arc<Notify>,
     stopping: watch::Receiver<bool>,
-) -> anyhow::Result<impl Future<Output = ()> + use<>> {
+) -> anyhow::Result<(Door, impl Future<Output = ()> + use<>)> {
+    let Taken { files, known, look, metrics } = jobs;
     let resources = ResourceArgs::default().resources();
-    let runner = run::runner(context, store, Arc::new(()), Arc::clone(metrics), resources, stopping.clone());
-    let expiring = holds::expire(runner.clone(), jobs.clone(), stopping.clone());
-    let work = Arc::new(Runs::new(runner, context.settings.runs.at_once));
+    let runner = run::runner(context, store, Arc::new(()), Arc::clone(&metrics), resources, stopping.clone());
+    let work = Arc::new(Runs::new(runner.clone(), context.settings.runs.at_once));
+    let jobs = known.iter().filter_map(|one| one.job.clone()).collect();
     let scheduler =
         Scheduler::new(jobs, Arc::clone(store) as _, Arc::clone(&context.clock), work, holder(context)).await?;
-    let scheduler = scheduler.with_metrics(Arc::clone(metrics));
+    let scheduler = scheduler.with_metrics(Arc::clone(&metrics));
     if !context.json && scheduler.jobs() > 0 {
-        crate::say!("jobs      {} by schedule; when: nightmark schedule", scheduler.jobs());
+        crate::say!("jobs      {}; when: nightmark schedule", scheduler.jobs());
     }
+    let (knows, known) = watch::channel(known);
+    let expiring = holds::expire(runner, known.clone(), stopping.clone());
+    let (door, orders) = Door::new(known, Arc::clone(store) as _, Arc::clone(&context.clock));
     let mut told = stopping.clone();
-    Ok(async move {
-        if scheduler.jobs() == 0 {
-            return;
-        }
+    let way = door.clone();
+    let running = async move {
+        // Held to the end: the folder is this daemon's.
+        let files: Arc<Files> = files;
+        let following = Reload::new(Arc::clone(&files) as _, way, knows, look).with_metrics(metrics).follow(at_once);
         let late = async {
             let _ = told.wait_for(|stop| *stop).await;
             tokio::time::sleep(PATIENCE).await;
         };
-        let running = async { tokio::join!(scheduler.run(stopping), expiring) };
+        let running = async { tokio::join!(scheduler.run(stopping, orders), expiring) };
         tokio::select! {
             _ = running => {}
+            () = following => {}
             () = late => tracing::warn!(event = "run_not_stopped", "a run did not stop in time; the next start goes on with it"),
         }
-    })
-}
-
-fn watched(job: &Job) -> Watched {
-    Watched { job: job.name.clone(), dead_letter_after: job.destination.dead_letter_after }
+    };
+    Ok((door, running))
 }
 
 /// The same for each daemon that serves this home folder on this machine.

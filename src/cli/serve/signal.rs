@@ -2,6 +2,7 @@
 
 use crate::server::Tls;
 use std::sync::Arc;
+use tokio::sync::Notify;
 
 /// SIGTERM or SIGINT, caught from the moment this is made.
 pub(super) struct Signal {
@@ -55,14 +56,15 @@ impl Hangup {
         Ok(Hangup { signal: signal(SignalKind::hangup())? })
     }
 
-    /// Reads the certificate again on each, if there is one, for ever.
+    /// On each, for ever: has the job files read again, and the certificate, if there is one.
     #[cfg(unix)]
-    pub(super) async fn follow(mut self, tls: Option<Arc<Tls>>) {
+    pub(super) async fn follow(mut self, jobs: Arc<Notify>, tls: Option<Arc<Tls>>) {
         while self.signal.recv().await.is_some() {
+            jobs.notify_one();
             let Some(tls) = tls.clone() else {
                 tracing::info!(
                     event = "hangup_without_certificate",
-                    "SIGHUP: there is nothing to read again; settings are read at the start, and there is no [receiver.tls]"
+                    "SIGHUP: there is nothing to read again besides the job files; settings are read at the start, and there is no [receiver.tls]"
                 );
                 continue;
             };
@@ -84,5 +86,5 @@ impl Hangup {
     }
 
     #[cfg(not(unix))]
-    pub(super) async fn follow(self, _: Option<Arc<Tls>>) {}
+    pub(super) async fn follow(self, _: Arc<Notify>, _: Option<Arc<Tls>>) {}
 }

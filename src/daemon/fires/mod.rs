@@ -14,6 +14,7 @@ const FARTHEST: TimeDelta = TimeDelta::hours(15);
 /// The first instant after `instant` at which the schedule fires; `None` if it never does again.
 pub fn next(schedule: &Schedule, instant: DateTime<Utc>) -> Option<DateTime<Utc>> {
     match &schedule.timing {
+        Timing::Never => None,
         Timing::Every(period) => next_multiple(*period, instant),
         Timing::Cron(cron) => {
             let zone = schedule.timezone;

@@ -18,6 +18,8 @@ pub(in crate::daemon) fn of(expression: &str, zone: Tz) -> Schedule {
         jitter: std::time::Duration::ZERO,
         blackout: Vec::new(),
         depends_on: Vec::new(),
+        on_file: None,
+        run_after: Vec::new(),
     }
 }
 

@@ -2,9 +2,10 @@
 //! runs fail. Nobody sleeps.
 
 use super::*;
-use crate::daemon::fires;
+use crate::daemon::{due, fires};
 use crate::job;
 use crate::store::sqlite::SqliteStore;
+use crate::store::{FireCause, FireState};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::collections::BTreeSet;
@@ -40,6 +41,8 @@ struct Told {
     begun: Mutex<Vec<String>>,
     /// How the next runs end, the last first; then in order.
     ends: Mutex<Vec<Ended>>,
+    /// What a look finds: a name that stands for the extract.
+    extract: Mutex<Option<&'static str>>,
 }
 
 #[async_trait]
@@ -54,6 +57,12 @@ impl Work for Told {
             Some(end) => end,
             None => Ended::Done(None),
         }
+    }
+
+    async fn look(&self, _: Arc<Job>) -> Result<Extract, String> {
+        let extract = *self.extract.lock().unwrap();
+        let name = extract.ok_or_else(|| "there is no file".to_owned())?.to_owned();
+        Ok(Extract { identity: name.clone(), files: vec![name] })
     }
 }
 
@@ -100,7 +109,9 @@ impl Place {
     async fn daemon(&self) -> Scheduler {
         let (store, clock, work) =
             (Arc::clone(&self.store) as _, Arc::clone(&self.clock) as _, Arc::clone(&self.work) as _);
-        Scheduler::new(self.jobs.clone(), store, clock, work, "here".to_owned()).await.unwrap()
+        Scheduler::new(self.jobs.iter().cloned().map(Arc::new).collect(), store, clock, work, "here".to_owned())
+            .await
+            .unwrap()
     }
 
     /// Goes to this time as the daemon would, from one thing to do to the next. Returns which runs began.
@@ -261,7 +272,10 @@ async fn a_run_that_was_cut_off_is_begun_anew_by_the_next_daemon() {
     let (store, clock, work) =
         (Arc::clone(&place.store) as _, Arc::clone(&place.clock) as _, Arc::clone(&place.work) as _);
     place.work.take();
-    let mut other = Scheduler::new(place.jobs.clone(), store, clock, work, "elsewhere".to_owned()).await.unwrap();
+    let mut other =
+        Scheduler::new(place.jobs.iter().cloned().map(Arc::new).collect(), store, clock, work, "elsewhere".to_owned())
+            .await
+            .unwrap();
     assert_eq!(place.until(&mut other, "06-17T03:00:00").await, Vec::<String>::new());
     // A later fire takes over what was cut off.
     place.clock.to(at("06-18T02:31:00"));
@@ -416,3 +430,105 @@ async fn check_all(
     let unique: BTreeSet<DateTime<Utc>> = recorded.iter().map(|fire| fire.due).collect();
     assert_eq!(unique.len(), recorded.len());
 }
+
+/// What was answered to an order: the state of its fire, or why there is none.
+async fn order(daemon: &mut Scheduler, job: &str) -> Result<FireState, String> {
+    daemon.run_now(job).await.map(|fire| fire.state).map_err(|refused| refused.to_string())
+}
+
+#[tokio::test]
+async fn a_run_that_is_asked_for_begins_at_once_and_once() {
+    use FireState::{Done, Running, Waiting};
+    let quiet = "schedule = \"30 2 * * *\"\nblackout = [\"00:00-02:00\"]";
+    let queues = "schedule = \"30 2 * * *\"\noverlap = \"queue\"";
+    let place = Place::new("06-15T00:10:00", &[("hand", ""), ("orgs", quiet), ("teams", queues)]).await;
+    let mut daemon = place.daemon().await;
+    daemon.tick().await.unwrap();
+    assert!(order(&mut daemon, "gone").await.unwrap_err().contains("no such job"));
+    // Without a schedule, and in a blackout; while one is on, no other.
+    place.work.then(&[Ended::Busy("for ever".into())]);
+    assert_eq!(order(&mut daemon, "hand").await, Ok(Running));
+    tokio::task::yield_now().await;
+    place.clock.to(at("06-15T00:20:00"));
+    let refused = order(&mut daemon, "hand").await.unwrap_err();
+    assert!(refused.contains("is on since 2026-06-15 00:10:00 UTC"), "{refused}");
+    assert_eq!(order(&mut daemon, "orgs").await, Ok(Running));
+    assert!(daemon.wait().await);
+    // With `queue` it waits, and a second one is the same.
+    assert_eq!(order(&mut daemon, "teams").await, Ok(Running));
+    let waiting = daemon.run_now("teams").await.unwrap();
+    place.clock.to(at("06-15T00:21:00"));
+    assert_eq!(daemon.run_now("teams").await.unwrap(), waiting);
+    assert_eq!(place.store.fires(Some("teams"), 1).await.unwrap(), [FireRecord { state: Waiting, ..waiting.clone() }]);
+    assert!(daemon.wait().await);
+    daemon.tick().await.unwrap();
+    assert!(daemon.wait().await);
+    daemon.tick().await.unwrap();
+    assert_eq!(place.work.take(), ["hand", "orgs", "teams", "teams"]);
+    let begun = place.store.fires(Some("teams"), 1).await.unwrap().remove(0);
+    assert_eq!((begun.due, begun.state, begun.claimed_at), (waiting.due, Done, at("06-15T00:21:00")));
+    for job in ["hand", "orgs", "teams"] {
+        assert!(place.store.fires(Some(job), 9).await.unwrap().iter().all(|fire| fire.cause == FireCause::Request));
+    }
+    // The schedules go their way; what was cut off is begun anew.
+    drop(daemon);
+    let mut daemon = place.daemon().await;
+    assert_eq!(place.until(&mut daemon, "06-15T03:00:00").await, ["hand", "orgs", "teams"]);
+    let causes: Vec<FireCause> =
+        place.store.fires(Some("orgs"), 9).await.unwrap().iter().map(|fire| fire.cause).collect();
+    assert_eq!(causes, [FireCause::Schedule, FireCause::Request]);
+}
+
+#[tokio::test]
+async fn what_was_asked_for_outlives_its_daemon() {
+    let queues = "schedule = \"30 2 * * *\"\noverlap = \"queue\"";
+    let place = Place::new("06-15T00:00:00", &[("hand", ""), ("teams", queues)]).await;
+    let mut daemon = place.daemon().await;
+    // One is cut off, one of another job is cut off while a second waits.
+    place.work.then(&vec![Ended::Busy("for ever".into()); 2]);
+    for (job, state) in [("hand", FireState::Running), ("teams", FireState::Running), ("teams", FireState::Waiting)] {
+        assert_eq!(order(&mut daemon, job).await, Ok(state), "{job}");
+    }
+    tokio::task::yield_now().await;
+    assert_eq!(place.work.take(), ["hand", "teams"]);
+    drop(daemon);
+    place.clock.to(at("06-15T01:00:00"));
+    let mut daemon = place.daemon().await;
+    assert_eq!(place.until(&mut daemon, "06-15T01:30:00").await, ["hand", "teams", "teams"]);
+    for job in ["hand", "teams"] {
+        assert!(
+            place.fires(job).await.iter().all(|(_, state, _)| *state == FireState::Done),
+            "{:?}",
+            place.fires(job).await
+        );
+    }
+    let mut daemon = place.daemon().await;
+    assert_eq!(place.until(&mut daemon, "06-15T02:00:00").await, Vec::<String>::new());
+    // Another process runs the job: what was asked for waits for its end, also without `queue`.
+    place.work.then(&[Ended::Busy("process 7".into())]);
+    assert_eq!(order(&mut daemon, "hand").await, Ok(FireState::Running));
+    assert!(daemon.wait().await);
+    assert!(order(&mut daemon, "hand").await.unwrap_err().contains("is on since"));
+    assert_eq!(place.until(&mut daemon, "06-15T02:01:00").await, ["hand", "hand"]);
+    assert_eq!(place.fires("hand").await.last().unwrap().1, FireState::Done);
+}
+
+#[tokio::test]
+async fn a_door_leads_to_the_scheduler_until_it_stops() {
+    let place = Place::new("06-15T00:00:00", &[("hand", "")]).await;
+    let known = crate::daemon::timetable::take_over(&[], place.jobs.clone(), &[]);
+    let (_knows, known) = watch::channel(known);
+    let (door, orders) =
+        crate::daemon::door::Door::new(known, Arc::clone(&place.store) as _, Arc::clone(&place.clock) as _);
+    let (stop, stopping) = watch::channel(false);
+    let running = tokio::spawn(place.daemon().await.run(stopping, orders));
+    let fire = door.run_now("hand").await.unwrap();
+    assert_eq!((fire.job.as_str(), fire.due), ("hand", at("06-15T00:00:00")));
+    stop.send(true).unwrap();
+    running.await.unwrap();
+    assert!(matches!(door.run_now("hand").await, Err(crate::daemon::door::Refused::Stopping)));
+    assert_eq!(place.fires("hand").await, [("06-15T00:00:00".to_owned(), FireState::Done, 0)]);
+}
+
+mod besides;
+mod reload;

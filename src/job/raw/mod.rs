@@ -34,7 +34,7 @@ pub struct RawJob {
     #[schemars(regex(pattern = r"^[A-Za-z0-9_-]{1,64}$"))]
     pub name: Option<String>,
     /// When to run, as in a crontab: minute, hour, day of month, month, day of week (0 and 7 are Sunday); with a sixth
-    /// field in front for seconds; or @hourly, @daily, @weekly, @monthly; or `@every 6h`. Without it the job runs only by hand.
+    /// field in front for seconds; or @hourly, @daily, @weekly, @monthly; or `@every 6h`. Without it the clock begins no run.
     pub schedule: Option<String>,
     /// The IANA time zone of `schedule`, such as `America/New_York`.
     #[serde(default = "utc")]
@@ -54,6 +54,12 @@ pub struct RawJob {
     /// Jobs whose last fire before this one must have been done: it waits for them, for as long as `catch_up`.
     #[serde(default)]
     pub depends_on: Vec<String>,
+    /// Of files, how often it is looked for a new extract, such as `1m`: once the files that would be read are not those that the last run
+    /// has read, and have been the same at two looks in a row, the job runs.
+    pub on_file: Option<String>,
+    /// Jobs whose success, each time, begins a run of this one.
+    #[serde(default)]
+    pub run_after: Vec<String>,
     /// Where rows come from, one per org.
     #[schemars(required)]
     pub source: Option<RawSource>,

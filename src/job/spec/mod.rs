@@ -29,7 +29,7 @@ pub struct Job {
     pub name: String,
     /// The file it was read from, for messages.
     pub file: PathBuf,
-    /// When it is to run; `None`: only by hand.
+    /// When it is to run by itself; `None`: never.
     pub schedule: Option<Schedule>,
     /// The zone of the job's days: `{{run_date}}` is the date there.
     pub timezone: Tz,
@@ -52,7 +52,7 @@ pub struct Job {
 /// When a job runs by itself.
 #[derive(Debug, Clone)]
 pub struct Schedule {
-    /// As written; 5 fields, 6 with seconds, a macro such as `@daily`, or `@every 6h`.
+    /// As written; 5 fields, 6 with seconds, a macro such as `@daily`, or `@every 6h`. Empty: the clock begins nothing.
     pub expression: String,
     /// The parsed form.
     pub timing: Timing,
@@ -68,6 +68,10 @@ pub struct Schedule {
     pub blackout: Vec<Blackout>,
     /// Jobs whose last fire before one of this job's must have been done.
     pub depends_on: Vec<String>,
+    /// How often it is looked for a new extract; only of files.
+    pub on_file: Option<Duration>,
+    /// Jobs whose success begins a run.
+    pub run_after: Vec<String>,
 }
 
 /// A time of the day, of some days of the week, at which no run begins.
@@ -88,6 +92,26 @@ pub enum Timing {
     Cron(Box<cron::Schedule>),
     /// At the multiples of a period, counted from 1970-01-01T00:00:00Z; whole seconds, at least one.
     Every(Duration),
+    /// At none: the clock begins nothing.
+    Never,
+}
+
+impl Schedule {
+    /// That of a job which nothing begins by itself.
+    pub fn never(timezone: Tz) -> Self {
+        Schedule {
+            expression: String::new(),
+            timing: Timing::Never,
+            timezone,
+            catch_up: Duration::ZERO,
+            queues: false,
+            jitter: Duration::ZERO,
+            blackout: Vec::new(),
+            depends_on: Vec::new(),
+            on_file: None,
+            run_after: Vec::new(),
+        }
+    }
 }
 
 /// `[diff]`

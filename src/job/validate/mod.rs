@@ -63,6 +63,7 @@ fn build(doc: &mut Document<'_>, home: &Path) -> Option<Job> {
     let destination = destination.and_then(|raw| destination::check(doc, raw, diff.as_ref(), home));
     let diff = diff.and_then(|raw| diff::check(doc, raw));
     not_gone(doc, source.as_ref(), diff.as_ref());
+    when::only_of_files(doc, schedule.as_ref().and_then(Option::as_ref), source.as_ref());
     let payloads = payloads?;
     Some(Job {
         name: name?,

@@ -3,7 +3,7 @@
 use crate::job::document::Document;
 use crate::job::problem::Fault;
 use crate::job::raw::{RawOverlap, six_hours, utc};
-use crate::job::spec::{Blackout, Schedule};
+use crate::job::spec::{Blackout, Schedule, Source, Timing};
 use crate::job::{blackout, schedule, units};
 use chrono_tz::Tz;
 use std::time::Duration;
@@ -28,35 +28,70 @@ pub(super) fn check(doc: &mut Document<'_>, zone: Option<Tz>, name: Option<&str>
     };
     let queues = doc.take("overlap").unwrap_or(RawOverlap::Skip) == RawOverlap::Queue;
     let blackout = windows(doc);
-    let depends_on = depends_on(doc, name);
-    if !doc.is_sound("schedule") {
+    let depends_on = others(doc, "depends_on", name, "a job cannot wait for itself");
+    let on_file = match doc.take::<String>("on_file") {
+        Some(every) => doc.accept("on_file", looks(&every)).map(Some),
+        None => Some(None),
+    };
+    let run_after = others(doc, "run_after", name, "a job cannot begin itself");
+    if ["schedule", "on_file", "run_after"].iter().any(|field| !doc.is_sound(field)) {
         return None;
     }
-    let (Some(expression), Some(timing)) = (expression, timing?) else { return unscheduled(doc) };
-    let (timezone, blackout, depends_on) = (zone?, blackout?, depends_on?);
+    let (timing, on_file, run_after) = (timing?, on_file?, run_after?);
+    let is_begun = on_file.is_some() || !run_after.is_empty();
+    if timing.is_none() {
+        match unscheduled(doc, is_begun) {
+            false => return None,
+            true if !is_begun => return Some(None),
+            true => {}
+        }
+    }
     Some(Some(Schedule {
-        expression,
-        timing,
-        timezone,
+        expression: expression.unwrap_or_default(),
+        timing: timing.unwrap_or(Timing::Never),
+        timezone: zone?,
         catch_up: catch_up?,
         queues,
         jitter: jitter?,
-        blackout,
-        depends_on,
+        blackout: blackout?,
+        depends_on: depends_on?,
+        on_file,
+        run_after,
     }))
 }
 
-/// What is about a schedule is a mistake where there is none.
-fn unscheduled(doc: &mut Document<'_>) -> Option<Option<Schedule>> {
+/// How often it is looked for files.
+fn looks(text: &str) -> Result<Duration, Fault> {
+    let every = units::duration(text)?;
+    match every < Duration::from_secs(1) {
+        true => Err(Fault::new("it is looked once a second at most").hint("such as `1m`")),
+        false => Ok(every),
+    }
+}
+
+/// Only of files is it known what would be read.
+pub(super) fn only_of_files(doc: &mut Document<'_>, schedule: Option<&Schedule>, source: Option<&Source>) {
+    let is_asked = schedule.is_some_and(|schedule| schedule.on_file.is_some());
+    if is_asked && source.is_some_and(|source| !matches!(source, Source::Files(_))) {
+        let fault = Fault::new("only of files is it known whether there is a new extract");
+        let hint = "take it out; `schedule` begins runs by the clock, `run_after` when another job has succeeded";
+        doc.report("on_file", fault.hint(hint));
+    }
+}
+
+/// What is about a schedule is a mistake where there is none; `false`: there is some. `is_begun`: by files or other jobs, so that a part of it has a
+/// meaning.
+fn unscheduled(doc: &mut Document<'_>, is_begun: bool) -> bool {
     let mut is_sound = true;
-    for field in ["catch_up", "overlap", "jitter", "blackout", "depends_on"] {
+    let of_all = ["overlap", "blackout"].into_iter().filter(|_| !is_begun);
+    for field in ["catch_up", "jitter", "depends_on"].into_iter().chain(of_all) {
         if doc.line(field).is_some() {
             is_sound = false;
             let fault = Fault::new(format!("`{field}` says nothing without a schedule"));
-            doc.report(field, fault.hint("add `schedule`, or take it out: without one the job runs only by hand"));
+            doc.report(field, fault.hint("add `schedule`, or take it out: without one the clock begins no run"));
         }
     }
-    is_sound.then_some(None)
+    is_sound
 }
 
 /// `0s` is a duration here.
@@ -80,17 +115,18 @@ fn windows(doc: &mut Document<'_>) -> Option<Vec<Blackout>> {
     Some(windows)
 }
 
-fn depends_on(doc: &mut Document<'_>, name: Option<&str>) -> Option<Vec<String>> {
-    let jobs: Vec<String> = doc.take("depends_on").unwrap_or_default();
+/// Names of other jobs.
+fn others(doc: &mut Document<'_>, field: &str, name: Option<&str>, itself: &str) -> Option<Vec<String>> {
+    let jobs: Vec<String> = doc.take(field).unwrap_or_default();
     let mut is_sound = true;
     for (index, job) in jobs.iter().enumerate() {
         let fault = match () {
-            () if Some(job.as_str()) == name => Fault::new("a job cannot wait for itself"),
+            () if Some(job.as_str()) == name => Fault::new(itself),
             () if jobs[..index].contains(job) => Fault::new(format!("`{job}` is named twice")),
             () => continue,
         };
         is_sound = false;
-        doc.report(&format!("depends_on[{index}]"), fault.hint("names of other jobs"));
+        doc.report(&format!("{field}[{index}]"), fault.hint("names of other jobs"));
     }
     is_sound.then_some(jobs)
 }

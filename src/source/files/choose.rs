@@ -28,6 +28,14 @@ pub fn files(spec: &FilesSource, at: DateTime<Utc>, ask: &Ask<'_>) -> Result<Cho
     Ok(Chosen { paths, held: decided.held })
 }
 
+/// Those that would be read now, without waiting.
+///
+/// # Errors
+/// Nothing that matches is complete; what cannot be looked at.
+pub fn now(spec: &FilesSource) -> Result<Vec<Found>, SourceError> {
+    pick::now(&spec.choice, &spec.written, look(spec)?)
+}
+
 fn look(spec: &FilesSource) -> Result<Vec<Candidate>, SourceError> {
     let mut list = || discover::paths(spec)?.iter().map(|path| found(path)).collect();
     let mut look = |name: &str| {

@@ -53,6 +53,8 @@ use partitions::Partitions;
 use polars::prelude::DataFrame;
 use std::path::PathBuf;
 
+pub use choose::now as found;
+
 /// The `files` source.
 #[derive(Debug)]
 pub struct Files {

@@ -90,6 +90,14 @@ pub fn decide(
     Ok(Decided { files, held: held.into_iter().collect() })
 }
 
+/// Those of the files that match which would be read now, without waiting for them to settle.
+///
+/// # Errors
+/// None of them is complete; a time that is needed and not known.
+pub fn now(choice: &Choice, pattern: &str, candidates: Vec<Candidate>) -> Result<Vec<Found>, SourceError> {
+    latest::choose(choice, pattern, candidates)
+}
+
 /// The files that match, each with what its marker says. `list` lists what matches, `look` looks at one file.
 ///
 /// Whoever writes the extract writes the marker last. So where it is there, it is only what is listed after that which is complete: it is listed

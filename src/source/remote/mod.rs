@@ -110,6 +110,15 @@ impl RemoteFiles {
             })
             .collect()
     }
+
+    /// The files that would be read now, without waiting.
+    ///
+    /// # Errors
+    /// Nothing that matches is complete; a place that cannot be looked at.
+    pub fn found(&self) -> Result<Vec<Found>, SourceError> {
+        let (place, pattern) = self.place()?;
+        pick::now(&self.files.choice, &pattern, self.look(&*place, &pattern)?)
+    }
 }
 
 /// Where one is sent on to a login, there is a page in the place of the file.

@@ -1,4 +1,4 @@
-//! Fires of schedules. Each write is one statement, which is its own transaction.
+//! Fires of jobs. Each write is one statement, which is its own transaction.
 
 use super::columns::Moment;
 use super::{PostgresStore, retried, shown};
@@ -15,21 +15,21 @@ const SINCE: &str = "
     RETURNING since";
 
 const CLAIM: &str = "
-    INSERT INTO fires (job, due, state, holder, claimed_at, ended_at, collapsed, reason)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (job, due) DO NOTHING";
+    INSERT INTO fires (job, due, state, holder, claimed_at, ended_at, collapsed, reason, seen, cause, origin)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (job, due) DO NOTHING";
 
 const END: &str = "
-    UPDATE fires SET state = $3, holder = $4, claimed_at = $5, ended_at = $6, collapsed = $7, reason = $8
-    WHERE job = $1 AND due = $2 AND state = 'running'";
+    UPDATE fires SET state = $3, holder = $4, claimed_at = $5, ended_at = $6, collapsed = $7, reason = $8, seen = $9
+    WHERE job = $1 AND due = $2 AND state IN ('running', 'waiting')";
 
 const FORGET: &str = "
-    DELETE FROM fires WHERE due < $1 AND state <> 'running'
+    DELETE FROM fires WHERE due < $1 AND state NOT IN ('running', 'waiting')
         AND due < (SELECT max(due) FROM fires AS newest WHERE newest.job = fires.job)";
 
 impl PostgresStore {
     async fn write_fire(&self, statement: &'static str, fire: &FireRecord) -> Result<bool, StoreError> {
         retried!(self, {
-            let written = sqlx::query(statement)
+            let mut query = sqlx::query(statement)
                 .bind(&fire.job)
                 .bind(Moment(fire.due))
                 .bind(fire.state.as_str())
@@ -38,8 +38,11 @@ impl PostgresStore {
                 .bind(fire.ended_at.map(Moment))
                 .bind(signed(fire.collapsed))
                 .bind(fire.reason.as_deref().map(shown))
-                .execute(&self.pool)
-                .await?;
+                .bind(fire.seen.as_deref());
+            if statement == CLAIM {
+                query = query.bind(fire.cause.as_str()).bind(fire.origin.as_deref().map(shown));
+            }
+            let written = query.execute(&self.pool).await?;
             Ok(written.rows_affected() > 0)
         })
     }

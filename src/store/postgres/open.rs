@@ -18,6 +18,7 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
         migration(2, "keys", include_str!("../../../migrations/postgres/0002_keys.sql")),
         migration(3, "orgs", include_str!("../../../migrations/postgres/0003_orgs.sql")),
         migration(4, "fires", include_str!("../../../migrations/postgres/0004_fires.sql")),
+        migration(5, "causes", include_str!("../../../migrations/postgres/0005_causes.sql")),
         migration(9, "leases", include_str!("../../../migrations/postgres/0009_leases.sql")),
     ]);
     // The lock is ours, and is taken before the schema is made.

@@ -1,7 +1,7 @@
-//! Fires of schedules.
+//! Fires of jobs.
 
 use crate::store::columns::Columns;
-use crate::store::{FireRecord, FireState, StoreError};
+use crate::store::{FireCause, FireRecord, FireState, StoreError};
 
 /// Of `fires`.
 pub(in crate::store) fn fire(row: &impl Columns) -> Result<FireRecord, StoreError> {
@@ -14,6 +14,9 @@ pub(in crate::store) fn fire(row: &impl Columns) -> Result<FireRecord, StoreErro
         ended_at: row.optional_time("ended_at")?,
         collapsed: row.number("collapsed")?,
         reason: row.optional_text("reason")?.map(str::to_owned),
+        cause: cause(row.text("cause")?)?,
+        origin: row.optional_text("origin")?.map(str::to_owned),
+        seen: row.optional_text("seen")?.map(str::to_owned),
     })
 }
 
@@ -22,4 +25,11 @@ fn state(text: &str) -> Result<FireState, StoreError> {
         .into_iter()
         .find(|state| state.as_str() == text)
         .ok_or_else(|| StoreError::Corrupt(format!("the state of a fire `{text}`")))
+}
+
+fn cause(text: &str) -> Result<FireCause, StoreError> {
+    FireCause::ALL
+        .into_iter()
+        .find(|cause| cause.as_str() == text)
+        .ok_or_else(|| StoreError::Corrupt(format!("the cause of a fire `{text}`")))
 }

@@ -6,6 +6,7 @@ mod choice;
 mod clocks;
 mod google;
 mod http;
+mod look;
 mod memory;
 mod page;
 mod proxy;

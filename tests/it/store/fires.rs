@@ -1,7 +1,7 @@
-//! What every store must do with fires of schedules.
+//! What every store must do with fires of jobs.
 
 use super::at;
-use nightmark::store::{FireRecord, FireState, FireStore};
+use nightmark::store::{FireCause, FireRecord, FireState, FireStore};
 
 fn fire(job: &str, due: i64) -> FireRecord {
     FireRecord {
@@ -13,6 +13,9 @@ fn fire(job: &str, due: i64) -> FireRecord {
         ended_at: None,
         collapsed: 0,
         reason: None,
+        cause: FireCause::Schedule,
+        origin: None,
+        seen: None,
     }
 }
 
@@ -37,6 +40,7 @@ pub async fn conform(store: &impl FireStore) {
 
     // What runs may be begun anew, and ends once.
     first.holder = "process 8".to_owned();
+    first.seen = Some("{\"files\":\"a\"}".to_owned());
     assert!(store.end_fire(&first).await.unwrap());
     let ended =
         FireRecord { state: FireState::Failed, ended_at: Some(at(1010)), reason: Some("no disk".into()), ..first };
@@ -45,6 +49,24 @@ pub async fn conform(store: &impl FireStore) {
     assert!(!store.end_fire(&fire("fj3", 1000)).await.unwrap(), "it was never claimed");
     assert_eq!(store.fires(Some("fj1"), 10).await.unwrap(), [ended]);
 
+    // What waits may begin. By what it was begun stands.
+    let asked = FireRecord { state: FireState::Waiting, cause: FireCause::Request, ..fire("fj5", 10) };
+    assert!(store.claim_fire(&asked).await.unwrap());
+    let begun = FireRecord { state: FireState::Running, claimed_at: at(20), ..asked };
+    assert!(
+        store
+            .end_fire(&FireRecord { cause: FireCause::File, origin: Some("x".into()), ..begun.clone() })
+            .await
+            .unwrap()
+    );
+    assert_eq!(store.fires(Some("fj5"), 10).await.unwrap(), [begun]);
+    for (number, cause) in FireCause::ALL.into_iter().enumerate() {
+        let origin = (number > 0).then(|| format!("file {number}"));
+        let fire = FireRecord { cause, origin, seen: Some("{}".into()), ..fire("fj6", 20 + number as i64) };
+        assert!(store.claim_fire(&fire).await.unwrap());
+        assert_eq!(store.fires(Some("fj6"), 1).await.unwrap(), [fire]);
+    }
+
     // Every state is read back.
     for (number, state) in FireState::ALL.into_iter().enumerate() {
         let fire = FireRecord { state, ..fire("fj4", 2000 + number as i64) };
@@ -52,15 +74,16 @@ pub async fn conform(store: &impl FireStore) {
         assert_eq!(store.fires(Some("fj4"), 1).await.unwrap(), [fire]);
     }
 
-    // The newest first; what runs, and each job's newest, is never forgotten.
+    // The newest first; what runs or waits, and each job's newest, is never forgotten.
     let all = async || {
         let fires = store.fires(None, 100).await.unwrap();
-        fires.into_iter().map(|fire| (fire.job, (fire.due - at(0)).num_seconds())).collect::<Vec<_>>()
+        let fires = fires.into_iter().filter(|fire| !matches!(fire.job.as_str(), "fj5" | "fj6"));
+        fires.map(|fire| (fire.job, (fire.due - at(0)).num_seconds())).collect::<Vec<_>>()
     };
     let job = |name: &str| name.to_owned();
-    let fj4 = (2000..2006).rev().map(|due| (job("fj4"), due)).collect::<Vec<_>>();
+    let fj4 = (2000..2007).rev().map(|due| (job("fj4"), due)).collect::<Vec<_>>();
     assert_eq!(all().await, [fj4, vec![(job("fj1"), 1000), (job("fj2"), 1000)]].concat());
-    store.forget_fires(at(2004)).await.unwrap();
-    let left = [("fj4", 2005), ("fj4", 2004), ("fj4", 2000), ("fj1", 1000), ("fj2", 1000)];
+    store.forget_fires(at(2005)).await.unwrap();
+    let left = [("fj4", 2006), ("fj4", 2005), ("fj4", 2001), ("fj4", 2000), ("fj1", 1000), ("fj2", 1000)];
     assert_eq!(all().await, left.map(|(name, due)| (job(name), due)));
 }

@@ -83,6 +83,9 @@ fn the_admin_api_does_what_its_description_says() {
     let home = Home::new();
     home.write("token", "a-token-of-the-test-0123456789");
     home.write("nightmark.toml", "[admin]\ntoken = \"${file:token}\"\n");
+    home.write("orgs.csv", "workspace_id,plan_id\nws_1,free\n");
+    let job = crate::support::job_file("first_run = \"adopt\"", "url = \"http://127.0.0.1:9/\"", "preset = \"flat\"");
+    home.write("jobs/nightly.toml", &job);
     let served = Served::start(&home);
     let key = create(&home, "flat");
     let body = r#"{"workspace_id": "ws_1", "workspace_name": "One"}"#;
@@ -93,7 +96,8 @@ fn the_admin_api_does_what_its_description_says() {
     // Ids that there are; whatever else is made up is answered 404.
     let operations = format!(
         "[[operations]]\ninclude-tag = \"keys\"\nparameters = {{ \"path.id\" = \"{id}\" }}\n\
-         [[operations]]\ninclude-tag = \"orgs\"\nparameters = {{ \"path.id\" = \"ws_1\" }}\n"
+         [[operations]]\ninclude-tag = \"orgs\"\nparameters = {{ \"path.id\" = \"ws_1\" }}\n\
+         [[operations]]\ninclude-tag = \"jobs\"\nparameters = {{ \"path.job\" = \"nightly\" }}\n"
     );
     home.write("schemathesis.toml", &operations);
     let token = [
@@ -111,8 +115,16 @@ fn the_admin_api_does_what_its_description_says() {
         "GET /api/v1/orgs",
         "GET /api/v1/orgs/ws_1",
         "GET /api/v1/orgs/ws_1/history",
+        "GET /api/v1/jobs",
+        "GET /api/v1/jobs/nightly",
+        "POST /api/v1/jobs/nightly/run",
+        "POST /api/jobs/nightly/run",
     ] {
-        let good = if operation.starts_with("POST") { 201 } else { 200 };
+        let good = match operation {
+            "POST /api/v1/keys" => 201,
+            _ if operation.starts_with("POST") => 202,
+            _ => 200,
+        };
         assert!(statuses.contains_key(&(operation.to_owned(), good)), "{operation}: never {good}: {statuses:#?}");
     }
 }

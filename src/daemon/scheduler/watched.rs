@@ -1,0 +1,74 @@
+//! What is known of a job.
+
+use super::KNOWN;
+use super::files::Looks;
+use super::seen::Seen;
+use crate::job::spec::{Job, Schedule};
+use crate::store::{FireCause, FireRecord, FireState, FireStore, StoreError};
+use chrono::{DateTime, Utc};
+use std::sync::Arc;
+
+/// A job, and how far its fires have been dealt with.
+pub(super) struct Watched {
+    pub(super) job: Arc<Job>,
+    /// Its own, or one that never fires.
+    pub(super) schedule: Schedule,
+    /// Fires of the schedule up to here are none of the daemon's business.
+    pub(super) since: DateTime<Utc>,
+    /// Fires of the schedule up to here have been dealt with.
+    pub(super) handled: DateTime<Utc>,
+    /// When the last fire that was done was due.
+    pub(super) done: Option<DateTime<Utc>>,
+    /// When the last run that was done ended.
+    pub(super) succeeded: Option<DateTime<Utc>>,
+    /// What of other jobs and files has begun runs, or was read by them.
+    pub(super) seen: Seen,
+    pub(super) looks: Looks,
+    /// A fire whose run was cut off, or found the job busy; not before the instant.
+    pub(super) left: Option<(FireRecord, DateTime<Utc>)>,
+    /// A fire that was asked for while a run was on.
+    pub(super) waiting: Option<FireRecord>,
+}
+
+impl Watched {
+    /// As the store remembers it. `holder`: whose runs that were cut off are to be begun anew.
+    pub(super) async fn load(
+        job: Arc<Job>,
+        store: &dyn FireStore,
+        holder: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Self, StoreError> {
+        let (schedule, since) = match &job.schedule {
+            None => (Schedule::never(job.timezone), now),
+            Some(schedule) => {
+                let mut written = format!("{} {}", schedule.expression.trim(), schedule.timezone);
+                if !schedule.run_after.is_empty() {
+                    written.push_str(&format!(" after {}", schedule.run_after.join(", ")));
+                }
+                (schedule.clone(), store.scheduled_since(&job.name, &written, now).await?)
+            }
+        };
+        let known = store.fires(Some(&job.name), KNOWN).await?;
+        let newest = known.iter().find(|fire| fire.cause == FireCause::Schedule).map(|fire| fire.due);
+        let done = known.iter().find(|fire| fire.state == FireState::Done).map(|fire| fire.due);
+        let ours = |state| known.iter().find(|fire| fire.state == state && fire.holder == holder).cloned();
+        Ok(Watched {
+            schedule,
+            since,
+            handled: newest.map_or(since, |newest| newest.max(since)),
+            done,
+            succeeded: known.iter().filter(|fire| fire.state == FireState::Done).filter_map(|fire| fire.ended_at).max(),
+            seen: Seen::of(&known),
+            looks: Looks::default(),
+            left: ours(FireState::Running).map(|fire| (fire, now)),
+            waiting: ours(FireState::Waiting),
+            job,
+        })
+    }
+
+    /// What a run that begins now has seen: it reads what the last look has found, or something later.
+    pub(super) fn sees(&self) -> Seen {
+        let files = self.looks.last.as_ref().map(|last| last.identity.clone()).or_else(|| self.seen.files.clone());
+        Seen { files, ..self.seen.clone() }
+    }
+}
