@@ -6,9 +6,10 @@
 //! Deliberately absent: what is done under a lease, and what a write under it must look at ([`LeaseStore::fenced`]).
 
 use crate::clock::Clock;
-use crate::store::{Asking, Fence, LeaseRecord, LeaseStore, StoreError};
+use crate::store::{Asking, Fence, LeaseRecord, LeaseStore, StateStore, StoreError};
 use chrono::{DateTime, Utc};
 use std::fmt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -37,17 +38,7 @@ impl Leases {
         Leases { store, clock, holder: holder.into(), length }
     }
 
-    /// Takes a lease, and keeps it up from then on. `what`: what it is for, for people. `own`: the epoch of one that was taken by a process of the
-    /// same place that surely is gone. `Err`: who has it.
-    ///
-    /// # Errors
-    /// A store that cannot be asked.
-    pub async fn take(
-        &self,
-        name: &str,
-        what: &str,
-        own: Option<i64>,
-    ) -> Result<Result<Kept, LeaseRecord>, StoreError> {
+    async fn take(&self, name: &str, what: &str, own: Option<i64>) -> Result<Result<Kept, LeaseRecord>, StoreError> {
         let began = self.now();
         let asking = Asking { name, holder: &self.holder, what, length: self.length, own };
         let fence = match self.store.take_lease(&asking).await? {
@@ -61,9 +52,36 @@ impl Leases {
         Ok(Ok(Kept { fence, tenure, keeper, store: Arc::clone(&self.store) }))
     }
 
+    /// Takes a lease, and keeps it up from then on. `Err`: who has it. `what`: what it is for, for people. The caller has a place for itself, by a lock
+    /// that ends with its process; `note`: a file there, which has the epoch of the
+    /// lease that was taken last: whoever has the place knows that its holder is gone, and does not wait until it has run out.
+    ///
+    /// # Errors
+    /// A store that cannot be asked.
+    pub async fn take_from(
+        &self,
+        note: &Path,
+        name: &str,
+        what: &str,
+    ) -> Result<Result<Kept, LeaseRecord>, StoreError> {
+        let own = std::fs::read_to_string(note).ok().and_then(|epoch| epoch.trim().parse().ok());
+        let taken = self.take(name, what, own).await?;
+        if let Ok(kept) = &taken
+            && let Err(error) = std::fs::write(note, kept.fence.epoch.to_string())
+        {
+            tracing::warn!(event = "lease_not_noted", lease = name, %error, "which lease this machine has could not be noted; after a kill it waits for it to run out");
+        }
+        Ok(taken)
+    }
+
     /// The store, in which only the holder of the lease can write.
-    pub fn fenced(&self, kept: &Kept) -> Arc<dyn crate::store::RunStore> {
+    pub fn fenced(&self, kept: &Kept) -> Arc<dyn StateStore> {
         self.store.fenced(&kept.fence)
+    }
+
+    /// How long whoever does not have a lease waits before it asks again.
+    pub fn between_asks(&self) -> Duration {
+        self.length / RENEWALS
     }
 
     fn now(&self) -> End {

@@ -55,6 +55,8 @@ pub trait Metrics: Send + Sync {
     /// A row of the change set has its final word of this run: `acknowledged`, `refused`, `unknown` or `pending`.
     fn row(&self, _job: &str, _outcome: &'static str) {}
 
+    /// Whether this daemon schedules; of a fleet's, one does, and the others stand by.
+    fn schedules(&self, _does: bool) {}
     /// When the job's schedule is due next, jitter and blackouts included; `None`: never.
     fn next_fire(&self, _job: &str, _at: Option<DateTime<Utc>>) {}
     /// A fire has been dealt with: `done`, `held`, `failed`, `skipped` or `missed`.

@@ -15,6 +15,7 @@ pub mod first_look;
 pub mod import;
 pub mod init;
 pub mod keys;
+pub mod leases;
 pub mod orgs;
 pub mod out;
 pub mod preview;
@@ -94,6 +95,8 @@ enum Command {
     Snapshot(snapshot::SnapshotArgs),
     /// When jobs run next, and what became of their last fires
     Schedule(schedule::ScheduleArgs),
+    /// Who has which job, where machines share the state store
+    Leases(leases::LeasesArgs),
     /// Start the daemon: schedules, the receiver, and the operator's address beside it
     Serve(serve::ServeArgs),
     /// Create, list and revoke the receiver's API keys
@@ -202,6 +205,7 @@ async fn work(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Schema(args) => schema::run(context, args).await,
         Command::Snapshot(args) => snapshot::run(context, args).await,
         Command::Schedule(args) => schedule::run(context, args).await,
+        Command::Leases(args) => leases::run(context, args).await,
         Command::Serve(args) => serve::run(context, args).await,
         Command::Keys(args) => keys::run(context, args).await,
         Command::Orgs(args) => orgs::run(context, args).await,

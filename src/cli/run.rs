@@ -101,7 +101,7 @@ pub fn runner(
 }
 
 /// Where machines share the state store, they agree on who runs a job.
-fn leases(context: &Context, store: &Arc<dyn StateStore>) -> Option<Leases> {
+pub fn leases(context: &Context, store: &Arc<dyn StateStore>) -> Option<Leases> {
     let length = context.settings.store.lease;
     Some(Leases::new(store.leases()?, Arc::clone(&context.clock), &context.place_name(), length))
 }

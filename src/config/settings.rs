@@ -2,6 +2,7 @@
 
 use super::Home;
 use super::admin::{AdminSettings, RawAdmin};
+use super::fleet::{self, FleetSettings, RawFleet};
 use super::receiver::{RawReceiver, ReceiverSettings};
 use super::snapshots::{self, RawSnapshots, SnapshotsSettings};
 use super::store::{self, RawStore, StoreSettings};
@@ -38,6 +39,8 @@ pub struct Settings {
     pub store: StoreSettings,
     /// Where snapshots are shared.
     pub snapshots: SnapshotsSettings,
+    /// Who takes turns with this daemon.
+    pub fleet: FleetSettings,
     /// Where traces go.
     pub telemetry: TelemetrySettings,
 }
@@ -150,6 +153,7 @@ fn check(doc: &mut Document<'_>, raw: &Raw) -> Option<Settings> {
     let interval = doc.accept("delivery.receipt_interval", units::duration(&raw.delivery.receipt_interval));
     let store = store::check(doc, &raw.store);
     let snapshots = snapshots::check(doc, &raw.snapshots);
+    let fleet = fleet::check(doc, &raw.fleet, store.as_ref(), snapshots.as_ref());
     let telemetry = raw.telemetry.check(doc);
     Some(Settings {
         receiver: receiver?,
@@ -159,6 +163,7 @@ fn check(doc: &mut Document<'_>, raw: &Raw) -> Option<Settings> {
         runs: raw.runs,
         store: store?,
         snapshots: snapshots?,
+        fleet: fleet?,
         telemetry: telemetry?,
     })
 }
@@ -186,6 +191,7 @@ struct Raw {
     runs: RunsSettings,
     store: RawStore,
     snapshots: RawSnapshots,
+    fleet: RawFleet,
     telemetry: RawTelemetry,
 }
 
@@ -312,6 +318,14 @@ mod tests {
         nightmark.toml:11:9: admin.token: a token must not stand in the settings
             hint: write `${NAME}` (environment) or `${file:PATH}`; for one, `openssl rand -hex 32`
         "#);
+    }
+
+    #[test]
+    fn a_fleet_needs_what_machines_share() {
+        let shared = "[store]\nurl = \"postgres://u:${P}@h/d\"\nlease = \"10s\"\n[snapshots]\nurl = \"s3://b/f\"\n[fleet]\nname = \"nightly\"\n";
+        let settings = Settings::parse(shared, Path::new("nightmark.toml")).unwrap();
+        assert_eq!((settings.fleet.name.as_deref(), settings.store.lease), (Some("nightly"), Duration::from_secs(10)));
+        insta::assert_snapshot!(problems("[store]\nlease = \"1s\"\n[fleet]\nname = \"a b\"\n").join("\n"), @"");
     }
 
     #[test]

@@ -32,6 +32,17 @@ pub enum Order {
     },
 }
 
+impl Order {
+    /// It comes too late.
+    pub(super) fn refuse(self) {
+        match self {
+            Order::Run { answer, .. } => drop(answer.send(Err(Refused::Stopping))),
+            // Whoever asked is told by the end of the channel.
+            Order::Replace { answer, .. } => drop(answer),
+        }
+    }
+}
+
 /// Why no run begins.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {

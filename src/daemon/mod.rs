@@ -6,6 +6,8 @@
 //!
 //! Whoever else begins runs comes through the [`door`]; job files that change are followed by [`reload`]; what is told of jobs is a [`timetable`].
 //!
+//! Of several daemons in a fleet one schedules at a time ([`turns`]).
+//!
 //! A fire goes [`fires`] (when) → [`due`] (is it now?) → [`scheduler`] (claim, begin, record) → [`work`] (the run).
 
 pub mod alone;
@@ -16,4 +18,5 @@ pub mod holds;
 pub mod reload;
 pub mod scheduler;
 pub mod timetable;
+pub mod turns;
 pub mod work;

@@ -12,10 +12,9 @@ use crate::snapshot::{JobLock, SnapshotError};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use std::future::{Future, pending};
-use std::path::Path;
 use std::sync::Arc;
 
-/// In a job's snapshot folder: the epoch of the lease that was taken last from here. Who has the folder's lock knows that its holder is gone.
+/// In a job's snapshot folder, whose lock is its place.
 const EPOCH: &str = "lease";
 
 /// A job that nobody else can work on.
@@ -36,14 +35,13 @@ impl Runner {
         let mut runner = self.clone();
         let Some(leases) = &self.leases else { return Ok(Hold { runner, kept: None, _lock: lock }) };
         let what = format!("process {}, {what}", std::process::id());
-        let kept = match leases.take(&format!("job/{job}"), &what, own(&dir)).await? {
+        let kept = match leases.take_from(&dir.join(EPOCH), &format!("job/{job}"), &what).await? {
             Ok(kept) => kept,
             Err(other) => {
                 let holder = format!("{} on {}, which has it until {}", other.what, other.holder, other.until);
                 return Err(SnapshotError::Busy { job: job.to_owned(), holder }.into());
             }
         };
-        note(&dir, kept.fence().epoch);
         runner.store = leases.fenced(&kept);
         runner.connect = Arc::new(Leased { connect: Arc::clone(&self.connect), tenure: kept.tenure().clone() });
         runner.tenure = Some(kept.tenure().clone());
@@ -72,17 +70,6 @@ impl Hold {
         if let Some(kept) = self.kept {
             kept.end().await;
         }
-    }
-}
-
-fn own(dir: &Path) -> Option<i64> {
-    std::fs::read_to_string(dir.join(EPOCH)).ok()?.trim().parse().ok()
-}
-
-/// Where this fails, a successor waits until the lease has run out.
-fn note(dir: &Path, epoch: i64) {
-    if let Err(error) = std::fs::write(dir.join(EPOCH), epoch.to_string()) {
-        tracing::warn!(event = "lease_not_noted", %error, "which lease this machine has could not be noted in the snapshot folder");
     }
 }
 

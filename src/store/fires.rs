@@ -122,6 +122,8 @@ pub trait FireStore: Send + Sync {
     async fn end_fire(&self, fire: &FireRecord) -> Result<bool, StoreError>;
     /// The newest fires first, of one job or of all, at most `limit`.
     async fn fires(&self, job: Option<&str>, limit: u32) -> Result<Vec<FireRecord>, StoreError>;
+    /// The fires of all jobs that run or wait, by job and instant.
+    async fn open_fires(&self) -> Result<Vec<FireRecord>, StoreError>;
     /// Forgets the fires that were due earlier, but for those that run or wait and each job's newest.
     async fn forget_fires(&self, before: DateTime<Utc>) -> Result<(), StoreError>;
 }

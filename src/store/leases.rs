@@ -1,6 +1,6 @@
 //! Leases: who may do something alone among the processes that share a store.
 
-use super::{RunStore, StoreError};
+use super::{StateStore, StoreError};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -20,7 +20,7 @@ pub struct Fence {
 /// A lease as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LeaseRecord {
-    /// What it is for: `job/NAME`.
+    /// What it is for: `job/NAME`, to run a job; `schedules`, to begin runs.
     pub name: String,
     /// The place of the process that has it: `host:home folder`.
     pub holder: String,
@@ -60,6 +60,6 @@ pub trait LeaseStore: Send + Sync {
     async fn end_lease(&self, fence: &Fence) -> Result<(), StoreError>;
     /// Those that have not run out, by name.
     async fn leases(&self) -> Result<Vec<LeaseRecord>, StoreError>;
-    /// The same store, in which runs, receipts and refusals are only written while the lease is nobody else's.
-    fn fenced(&self, fence: &Fence) -> Arc<dyn RunStore>;
+    /// The same store, in which runs, receipts, refusals and fires are only written while the lease is nobody else's.
+    fn fenced(&self, fence: &Fence) -> Arc<dyn StateStore>;
 }

@@ -9,8 +9,9 @@ use super::report::grouped;
 use super::table::{shown, table};
 use super::{Context, Exit};
 use crate::snapshot::JobLock;
-use crate::store::RunRecord;
+use crate::store::{LeaseRecord, RunRecord, StateStore, StoreError};
 use serde_json::json;
+use std::collections::BTreeSet;
 
 /// Arguments of `nightmark runs`.
 #[derive(Debug, clap::Args)]
@@ -39,13 +40,14 @@ pub async fn run(context: &Context, args: RunsArgs) -> anyhow::Result<Exit> {
     if let Some(RunsCommand::Show(args)) = args.command {
         return show::run(context, args).await;
     }
-    let runs = match context.look_into_store().await? {
+    let (runs, leased) = match context.look_into_store().await? {
         Some(store) => {
             let runs = store.runs(args.job.as_deref(), args.limit).await?;
+            let leased = leased(&*store).await?;
             store.close().await;
-            runs
+            (runs, leased)
         }
-        None => Vec::new(),
+        None => Default::default(),
     };
     if context.json {
         crate::say!("{}", json!(runs));
@@ -55,7 +57,7 @@ pub async fn run(context: &Context, args: RunsArgs) -> anyhow::Result<Exit> {
             None => crate::say!("no runs yet in {}", context.home.dir().display()),
         }
     } else {
-        crate::say!("{}", runs_table(context, &runs));
+        crate::say!("{}", runs_table(context, &runs, &leased));
         for run in &runs {
             if let Some(reason) = &run.reason {
                 crate::say!("{}: {}", run.id, reason.lines().map(shown).collect::<Vec<_>>().join("\n"));
@@ -65,7 +67,7 @@ pub async fn run(context: &Context, args: RunsArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn runs_table(context: &Context, runs: &[RunRecord]) -> comfy_table::Table {
+fn runs_table(context: &Context, runs: &[RunRecord], leased: &BTreeSet<String>) -> comfy_table::Table {
     let headers = [
         "RUN",
         "JOB",
@@ -83,7 +85,7 @@ fn runs_table(context: &Context, runs: &[RunRecord]) -> comfy_table::Table {
     let mut out = table(&headers);
     for run in runs {
         let counts = &run.counts;
-        let left_alone = !run.state.is_final() && is_free(context, &run.job);
+        let left_alone = !run.state.is_final() && is_free(context, &run.job, leased);
         out.add_row([
             run.id.clone(),
             run.job.clone(),
@@ -102,7 +104,14 @@ fn runs_table(context: &Context, runs: &[RunRecord]) -> comfy_table::Table {
     out
 }
 
-/// Whether surely no process works on the job.
-fn is_free(context: &Context, job: &str) -> bool {
-    JobLock::is_held(&context.home.snapshots(job)) == Some(false)
+/// The jobs that a process of any machine has.
+async fn leased(store: &dyn StateStore) -> Result<BTreeSet<String>, StoreError> {
+    let Some(leases) = store.leases() else { return Ok(BTreeSet::new()) };
+    let of = |lease: LeaseRecord| Some(lease.name.strip_prefix("job/")?.to_owned());
+    Ok(leases.leases().await?.into_iter().filter_map(of).collect())
+}
+
+/// Whether surely no process works on the job, here or elsewhere.
+fn is_free(context: &Context, job: &str, leased: &BTreeSet<String>) -> bool {
+    !leased.contains(job) && JobLock::is_held(&context.home.snapshots(job)) == Some(false)
 }

@@ -73,7 +73,7 @@ async fn load(context: &Context, store: &dyn StateStore, mut run: RunRecord) -> 
     let given_up = given_up.iter().filter(|refusal| refusal.run == run.id).count() as u64;
     let destination = store.destination(&run.job).await?.filter(|of| !of.is_over(context.clock.now()));
     let around = Around {
-        left_alone: super::is_free(context, &run.job),
+        left_alone: super::is_free(context, &run.job, &super::leased(store).await?),
         // A damaged manifest is told by the commands that need it.
         is_current: Manifest::load(&dir).ok().flatten().is_some_and(|manifest| manifest.run == run.id),
         can_be_decided: Held::load(&dir, &run.id).ok().flatten().is_some(),

@@ -8,14 +8,14 @@ use crate::daemon::alone::{Alone, AloneError};
 use crate::daemon::door::Door;
 use crate::daemon::holds;
 use crate::daemon::reload::{JobFiles, Reload};
-use crate::daemon::scheduler::Scheduler;
 use crate::daemon::timetable::{Known, take_over, watched};
-use crate::daemon::work::Runs;
+use crate::daemon::turns::{Fleet, Turns};
 use crate::job::load::{fingerprint, load_all};
 use crate::job::problem::Problem;
 use crate::job::spec::Job;
 use crate::metrics::Metrics;
 use crate::store::StateStore;
+use anyhow::Context as _;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -99,13 +99,18 @@ pub(super) async fn begin(
     let Taken { files, known, look, metrics } = jobs;
     let resources = ResourceArgs::default().resources();
     let runner = run::runner(context, store, Arc::new(()), Arc::clone(&metrics), resources, stopping.clone());
-    let work = Arc::new(Runs::new(runner.clone(), context.settings.runs.at_once));
-    let jobs = known.iter().filter_map(|one| one.job.clone()).collect();
-    let scheduler =
-        Scheduler::new(jobs, Arc::clone(store) as _, Arc::clone(&context.clock), work, holder(context)).await?;
-    let scheduler = scheduler.with_metrics(Arc::clone(&metrics));
-    if !context.json && scheduler.jobs() > 0 {
-        crate::say!("jobs      {}; when: nightmark schedule", scheduler.jobs());
+    let jobs: Vec<_> = known.iter().filter_map(|one| one.job.clone()).collect();
+    let turns = Turns {
+        fleet: fleet(context, store)?,
+        store: Arc::clone(store) as _,
+        clock: Arc::clone(&context.clock),
+        runner: runner.clone(),
+        at_once: context.settings.runs.at_once,
+        holder: context.place_name(),
+        metrics: Arc::clone(&metrics),
+    };
+    if !context.json && !jobs.is_empty() {
+        crate::say!("jobs      {}; when: nightmark schedule", jobs.len());
     }
     let (knows, known) = watch::channel(known);
     let expiring = holds::expire(runner, known.clone(), stopping.clone());
@@ -120,7 +125,7 @@ pub(super) async fn begin(
             let _ = told.wait_for(|stop| *stop).await;
             tokio::time::sleep(PATIENCE).await;
         };
-        let running = async { tokio::join!(scheduler.run(stopping, orders), expiring) };
+        let running = async { tokio::join!(turns.run(jobs, orders, stopping), expiring) };
         tokio::select! {
             _ = running => {}
             () = following => {}
@@ -130,7 +135,10 @@ pub(super) async fn begin(
     Ok((door, running))
 }
 
-/// The same for each daemon that serves this home folder on this machine.
-fn holder(context: &Context) -> String {
-    context.place_name()
+/// The fleet that the settings name.
+fn fleet(context: &Context, store: &Arc<dyn StateStore>) -> anyhow::Result<Option<Fleet>> {
+    let Some(name) = context.settings.fleet.name.clone() else { return Ok(None) };
+    let leases = run::leases(context, store);
+    let leases = leases.context("[fleet] name is set, and [store] url is no Postgres database: a fleet needs one")?;
+    Ok(Some(Fleet { name, leases, note: context.home.dir().join("daemon.lease") }))
 }

@@ -36,7 +36,7 @@ impl Scheduler {
             job: name.to_owned(),
             due: begins.due,
             state,
-            holder: self.holder.clone(),
+            holder: self.seat.holder.clone(),
             claimed_at: now,
             ended_at: (!matches!(state, FireState::Running | FireState::Waiting)).then_some(now),
             collapsed: begins.collapsed,

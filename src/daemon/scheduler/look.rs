@@ -107,7 +107,7 @@ impl Scheduler {
         } else {
             fire.claimed_at = now;
             fire.seen = self.jobs.get(name).and_then(|watched| watched.sees().text());
-            fire.holder.clone_from(&self.holder);
+            fire.holder.clone_from(&self.seat.holder);
             if self.store.end_fire(&fire).await? {
                 tracing::info!(event = "fire_resumed", job = name, due = %fire.due, "schedules: a run that was cut off is begun anew");
                 self.start(name, fire);
@@ -121,7 +121,13 @@ impl Scheduler {
     /// What was asked for while a run was on.
     async fn begin_waiting(&mut self, name: &str, fire: FireRecord) -> Result<Looked, StoreError> {
         let seen = self.jobs.get(name).and_then(|watched| watched.sees().text());
-        let fire = FireRecord { state: FireState::Running, claimed_at: self.clock.now(), seen, ..fire };
+        let fire = FireRecord {
+            state: FireState::Running,
+            claimed_at: self.clock.now(),
+            seen,
+            holder: self.seat.holder.clone(),
+            ..fire
+        };
         let is_ours = self.store.end_fire(&fire).await?;
         self.watch(name, |watched| watched.waiting = None);
         if is_ours {

@@ -2,11 +2,12 @@
 //!
 //! In: jobs, the store's memory of fires, [`Order`]s, [`Work`] that runs a job. Out: fires in the store.
 //! Always holds: a fire is claimed in the store before its run begins; a run that the daemon's end has cut off is begun anew by the next
-//! daemon of the same place; a job has one run at a time. An error of the store delays what is due, and loses nothing.
+//! daemon of the same seat; a job has one run at a time. An error of the store delays what is due, and loses nothing.
 
 mod after;
 mod course;
 mod files;
+mod hear;
 mod look;
 mod orders;
 mod replace;
@@ -56,6 +57,22 @@ pub enum Ended {
     Stopped,
 }
 
+/// Who schedules.
+#[derive(Debug, Clone)]
+pub struct Seat {
+    /// Which daemon this is; one that comes after it in its place has the same.
+    pub holder: String,
+    /// Daemons take turns over one store: what any of them has left is taken over, and what any of them was asked for is done.
+    pub is_shared: bool,
+}
+
+impl Seat {
+    /// Whether a fire that was left `running` or `waiting` is to be dealt with from here.
+    fn has(&self, fire: &FireRecord) -> bool {
+        self.is_shared || fire.holder == self.holder
+    }
+}
+
 /// Runs a job.
 #[async_trait]
 pub trait Work: Send + Sync + 'static {
@@ -70,7 +87,7 @@ pub struct Scheduler {
     store: Arc<dyn FireStore>,
     clock: Arc<dyn Clock>,
     work: Arc<dyn Work>,
-    holder: String,
+    seat: Seat,
     metrics: Arc<dyn Metrics>,
     jobs: BTreeMap<String, Watched>,
     /// The jobs whose run is on, and since when.
@@ -82,7 +99,7 @@ pub struct Scheduler {
 }
 
 impl Scheduler {
-    /// Takes over the jobs. `holder`: which daemon this is; one that comes after it in its place has the same.
+    /// Takes over the jobs.
     ///
     /// # Errors
     /// A store that cannot be read or written.
@@ -91,17 +108,17 @@ impl Scheduler {
         store: Arc<dyn FireStore>,
         clock: Arc<dyn Clock>,
         work: Arc<dyn Work>,
-        holder: String,
+        seat: Seat,
     ) -> Result<Self, StoreError> {
         let now = clock.now();
         let mut watched = BTreeMap::new();
         for job in jobs {
-            watched.insert(job.name.clone(), Watched::load(job, &*store, &holder, now).await?);
+            watched.insert(job.name.clone(), Watched::load(job, &*store, &seat, now).await?);
         }
         store.forget_fires(now - KEPT).await?;
         let (on, running, looking, unwritten) = (BTreeMap::new(), JoinSet::new(), JoinSet::new(), Vec::new());
         let metrics = Arc::new(());
-        Ok(Scheduler { store, clock, work, holder, metrics, jobs: watched, on, running, looking, unwritten })
+        Ok(Scheduler { store, clock, work, seat, metrics, jobs: watched, on, running, looking, unwritten })
     }
 
     /// Tells what becomes of fires, and when the next are due.
@@ -119,11 +136,17 @@ impl Scheduler {
         self.jobs.len()
     }
 
-    /// Begins what is due and what is asked for, until it is told to stop; then waits for the runs that are on.
-    pub async fn run(mut self, mut stopping: watch::Receiver<bool>, mut orders: mpsc::Receiver<Order>) {
+    /// Begins what is due and what is asked for, until it is told to stop; then waits for the runs that are on. Returns the jobs that were in force last.
+    pub async fn run(
+        mut self,
+        mut stopping: watch::Receiver<bool>,
+        orders: &mut mpsc::Receiver<Order>,
+    ) -> Vec<Arc<Job>> {
         while !*stopping.borrow() {
             let wait = match self.tick().await {
-                Ok(next) => next.map_or(LOOK, |next| (next - self.clock.now()).to_std().unwrap_or_default().min(LOOK)),
+                Ok(next) => next
+                    .map_or(LOOK, |next| (next - self.clock.now()).to_std().unwrap_or_default().min(LOOK))
+                    .min(self.longest()),
                 Err(error) => {
                     tracing::error!(event = "schedule_store_failed", %error, "schedules: the state store fails; what is due waits for it");
                     LOOK
@@ -138,14 +161,19 @@ impl Scheduler {
             }
         }
         self.looking.abort_all();
-        // From now on whoever asks is told that the daemon stops.
-        drop(orders);
-        while let Some(ended) = self.running.join_next().await {
-            self.take(Some(ended));
+        loop {
+            tokio::select! {
+                ended = self.running.join_next() => match ended {
+                    None => break,
+                    ended => self.take(ended),
+                },
+                Some(order) = orders.recv() => order.refuse(),
+            }
         }
         if let Err(error) = self.write().await {
             tracing::error!(event = "fires_not_written", %error, "schedules: the state store fails; the runs that have ended now are begun anew by the next start");
         }
+        self.jobs.into_values().map(|watched| watched.job).collect()
     }
 
     /// Waits for a run to end; `false` if none is on.
@@ -170,6 +198,7 @@ impl Scheduler {
     /// A store that cannot be written: to be called again.
     pub async fn tick(&mut self) -> Result<Option<DateTime<Utc>>, StoreError> {
         self.write().await?;
+        self.hear().await?;
         let names: Vec<String> = self.jobs.keys().cloned().collect();
         let mut next = None;
         for name in names {

@@ -21,7 +21,7 @@ impl Scheduler {
         for job in &jobs {
             let is_same = self.jobs.get(&job.name).is_some_and(|before| Arc::ptr_eq(&before.job, job));
             if !is_same {
-                let mut other = Watched::load(Arc::clone(job), &*self.store, &self.holder, now).await?;
+                let mut other = Watched::load(Arc::clone(job), &*self.store, &self.seat, now).await?;
                 if self.on.contains_key(&job.name) {
                     // Its run is on, and was not cut off.
                     other.left = None;

@@ -84,6 +84,10 @@ struct Place {
     jobs: Vec<Job>,
 }
 
+fn seat(holder: &str) -> Seat {
+    Seat { holder: holder.to_owned(), is_shared: false }
+}
+
 fn at(text: &str) -> DateTime<Utc> {
     format!("2026-{text}Z").parse().unwrap_or_else(|error| panic!("{text}: {error}"))
 }
@@ -109,7 +113,7 @@ impl Place {
     async fn daemon(&self) -> Scheduler {
         let (store, clock, work) =
             (Arc::clone(&self.store) as _, Arc::clone(&self.clock) as _, Arc::clone(&self.work) as _);
-        Scheduler::new(self.jobs.iter().cloned().map(Arc::new).collect(), store, clock, work, "here".to_owned())
+        Scheduler::new(self.jobs.iter().cloned().map(Arc::new).collect(), store, clock, work, seat("here"))
             .await
             .unwrap()
     }
@@ -273,7 +277,7 @@ async fn a_run_that_was_cut_off_is_begun_anew_by_the_next_daemon() {
         (Arc::clone(&place.store) as _, Arc::clone(&place.clock) as _, Arc::clone(&place.work) as _);
     place.work.take();
     let mut other =
-        Scheduler::new(place.jobs.iter().cloned().map(Arc::new).collect(), store, clock, work, "elsewhere".to_owned())
+        Scheduler::new(place.jobs.iter().cloned().map(Arc::new).collect(), store, clock, work, seat("elsewhere"))
             .await
             .unwrap();
     assert_eq!(place.until(&mut other, "06-17T03:00:00").await, Vec::<String>::new());
@@ -518,10 +522,15 @@ async fn a_door_leads_to_the_scheduler_until_it_stops() {
     let place = Place::new("06-15T00:00:00", &[("hand", "")]).await;
     let known = crate::daemon::timetable::take_over(&[], place.jobs.clone(), &[]);
     let (_knows, known) = watch::channel(known);
-    let (door, orders) =
+    let (door, mut orders) =
         crate::daemon::door::Door::new(known, Arc::clone(&place.store) as _, Arc::clone(&place.clock) as _);
     let (stop, stopping) = watch::channel(false);
-    let running = tokio::spawn(place.daemon().await.run(stopping, orders));
+    let running = tokio::spawn({
+        let daemon = place.daemon().await;
+        async move {
+            daemon.run(stopping, &mut orders).await;
+        }
+    });
     let fire = door.run_now("hand").await.unwrap();
     assert_eq!((fire.job.as_str(), fire.due), ("hand", at("06-15T00:00:00")));
     stop.send(true).unwrap();

@@ -1,8 +1,8 @@
 //! What is known of a job.
 
-use super::KNOWN;
 use super::files::Looks;
 use super::seen::Seen;
+use super::{KNOWN, Seat};
 use crate::job::spec::{Job, Schedule};
 use crate::store::{FireCause, FireRecord, FireState, FireStore, StoreError};
 use chrono::{DateTime, Utc};
@@ -31,11 +31,11 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    /// As the store remembers it. `holder`: whose runs that were cut off are to be begun anew.
+    /// As the store remembers it. `seat`: whose runs that were cut off are to be begun anew.
     pub(super) async fn load(
         job: Arc<Job>,
         store: &dyn FireStore,
-        holder: &str,
+        seat: &Seat,
         now: DateTime<Utc>,
     ) -> Result<Self, StoreError> {
         let (schedule, since) = match &job.schedule {
@@ -51,7 +51,7 @@ impl Watched {
         let known = store.fires(Some(&job.name), KNOWN).await?;
         let newest = known.iter().find(|fire| fire.cause == FireCause::Schedule).map(|fire| fire.due);
         let done = known.iter().find(|fire| fire.state == FireState::Done).map(|fire| fire.due);
-        let ours = |state| known.iter().find(|fire| fire.state == state && fire.holder == holder).cloned();
+        let ours = |state| known.iter().find(|fire| fire.state == state && seat.has(fire)).cloned();
         Ok(Watched {
             schedule,
             since,

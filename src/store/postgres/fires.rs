@@ -1,4 +1,4 @@
-//! Fires of jobs. Each write is one statement, which is its own transaction.
+//! Fires of jobs.
 
 use super::columns::Moment;
 use super::{PostgresStore, retried, shown};
@@ -22,6 +22,8 @@ const END: &str = "
     UPDATE fires SET state = $3, holder = $4, claimed_at = $5, ended_at = $6, collapsed = $7, reason = $8, seen = $9
     WHERE job = $1 AND due = $2 AND state IN ('running', 'waiting')";
 
+const OPEN: &str = "SELECT * FROM fires WHERE state IN ('running', 'waiting') ORDER BY job, due";
+
 const FORGET: &str = "
     DELETE FROM fires WHERE due < $1 AND state NOT IN ('running', 'waiting')
         AND due < (SELECT max(due) FROM fires AS newest WHERE newest.job = fires.job)";
@@ -42,8 +44,10 @@ impl PostgresStore {
             if statement == CLAIM {
                 query = query.bind(fire.cause.as_str()).bind(fire.origin.as_deref().map(shown));
             }
-            let written = query.execute(&self.pool).await?;
-            Ok(written.rows_affected() > 0)
+            let mut transaction = self.begin_fenced().await?;
+            let written = query.execute(&mut *transaction).await?.rows_affected();
+            transaction.commit().await?;
+            Ok(written > 0)
         })
     }
 }
@@ -52,8 +56,11 @@ impl PostgresStore {
 impl FireStore for PostgresStore {
     async fn scheduled_since(&self, job: &str, schedule: &str, at: DateTime<Utc>) -> Result<DateTime<Utc>, StoreError> {
         retried!(self, {
+            let mut transaction = self.begin_fenced().await?;
             let since = sqlx::query(SINCE).bind(job).bind(schedule).bind(Moment(at));
-            since.fetch_one(&self.pool).await?.time("since")
+            let since = since.fetch_one(&mut *transaction).await?.time("since")?;
+            transaction.commit().await?;
+            Ok(since)
         })
     }
 
@@ -71,10 +78,15 @@ impl FireStore for PostgresStore {
         rows.iter().map(records::fire).collect()
     }
 
+    async fn open_fires(&self) -> Result<Vec<FireRecord>, StoreError> {
+        self.rows(sqlx::query(OPEN)).await?.iter().map(records::fire).collect()
+    }
+
     async fn forget_fires(&self, before: DateTime<Utc>) -> Result<(), StoreError> {
         retried!(self, {
-            sqlx::query(FORGET).bind(Moment(before)).execute(&self.pool).await?;
-            Ok(())
+            let mut transaction = self.begin_fenced().await?;
+            sqlx::query(FORGET).bind(Moment(before)).execute(&mut *transaction).await?;
+            Ok(transaction.commit().await?)
         })
     }
 }

@@ -3,7 +3,7 @@
 
 use super::{PostgresStore, retried, shown};
 use crate::store::columns::Columns as _;
-use crate::store::{Asking, Fence, LeaseRecord, LeaseStore, RunStore, StoreError, records};
+use crate::store::{Asking, Fence, LeaseRecord, LeaseStore, StateStore, StoreError, records};
 use async_trait::async_trait;
 use sqlx::PgConnection;
 use std::sync::Arc;
@@ -64,7 +64,7 @@ impl LeaseStore for PostgresStore {
         rows.iter().map(records::lease).collect()
     }
 
-    fn fenced(&self, fence: &Fence) -> Arc<dyn RunStore> {
+    fn fenced(&self, fence: &Fence) -> Arc<dyn StateStore> {
         Arc::new(PostgresStore { fence: Some(Arc::new(fence.clone())), ..self.clone() })
     }
 }

@@ -56,7 +56,7 @@ pub struct PostgresStore {
     pool: PgPool,
     /// For orgs, and nothing else.
     writing: PgPool,
-    /// What runs, receipts and refusals are written under.
+    /// What runs, receipts, refusals and fires are written under.
     fence: Option<Arc<Fence>>,
 }
 
@@ -71,7 +71,7 @@ impl PostgresStore {
         Ok(self.pool.begin().await?)
     }
 
-    /// The same, to write what only the holder of a lease may: runs, receipts, refusals.
+    /// The same, to write what only the holder of a lease may: runs, receipts, refusals, fires.
     async fn begin_fenced(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
         let mut transaction = self.begin().await?;
         if let Some(fence) = &self.fence {

@@ -20,6 +20,8 @@ const END: &str = "
     UPDATE fires SET state = ?3, holder = ?4, claimed_at = ?5, ended_at = ?6, collapsed = ?7, reason = ?8, seen = ?9
     WHERE job = ?1 AND due = ?2 AND state IN ('running', 'waiting')";
 
+const OPEN: &str = "SELECT * FROM fires WHERE state IN ('running', 'waiting') ORDER BY job, due";
+
 const FORGET: &str = "
     DELETE FROM fires WHERE due < ?1 AND state NOT IN ('running', 'waiting')
         AND due < (SELECT max(due) FROM fires AS newest WHERE newest.job = fires.job)";
@@ -62,6 +64,11 @@ impl FireStore for SqliteStore {
     async fn fires(&self, job: Option<&str>, limit: u32) -> Result<Vec<FireRecord>, StoreError> {
         let query = "SELECT * FROM fires WHERE ?1 IS NULL OR job = ?1 ORDER BY due DESC, job LIMIT ?2";
         let rows = sqlx::query(query).bind(job).bind(limit).fetch_all(&self.readers).await?;
+        rows.iter().map(records::fire).collect()
+    }
+
+    async fn open_fires(&self) -> Result<Vec<FireRecord>, StoreError> {
+        let rows = sqlx::query(OPEN).fetch_all(&self.readers).await?;
         rows.iter().map(records::fire).collect()
     }
 

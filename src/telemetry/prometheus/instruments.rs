@@ -49,6 +49,7 @@ pub(super) struct Instruments {
     pub(super) rows_delivered: Counters<2>,
     pub(super) pauses: Counters<1>,
     pub(super) fires: Counters<2>,
+    pub(super) scheduling: Gauge<f64, AtomicU64>,
     pub(super) next_fire: Gauges<1>,
     pub(super) requests: Counters<3>,
     pub(super) request_duration: Histograms<1>,
@@ -95,6 +96,7 @@ impl Instruments {
             rows_delivered: r.counters("delivery_rows", "Rows that deliveries have dealt with, by outcome"),
             pauses: r.counters("delivery_pauses", "Pauses of the whole destination within deliveries"),
             fires: r.counters("fires", "Fires of schedules that were dealt with, by what became of them"),
+            scheduling: put(r.0, "scheduling", "Whether this daemon schedules: 1, else 0", Gauge::default()),
             next_fire: r.gauges("next_fire_timestamp_seconds", "When the schedule is due next, in seconds since 1970"),
             requests: r.counters("http_requests", "Requests that were answered, by server, status and class of error"),
             request_duration: r.histograms(

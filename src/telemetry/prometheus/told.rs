@@ -52,6 +52,13 @@ impl Metrics for Figures {
         self.instruments.rows_delivered.get_or_create(&of([("job_name", job), ("outcome", outcome)])).inc();
     }
 
+    fn schedules(&self, does: bool) {
+        self.instruments.scheduling.set(f64::from(u8::from(does)));
+        if !does {
+            self.instruments.next_fire.clear();
+        }
+    }
+
     fn next_fire(&self, job: &str, at: Option<DateTime<Utc>>) {
         let labels = of([("job_name", job)]);
         match at {

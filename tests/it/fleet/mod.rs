@@ -1,8 +1,10 @@
 //! Several machines over one state store: real processes, a real Postgres and object store, a line that is cut, SIGKILL and SIGSTOP.
 
+mod turns;
+
 use crate::shared::{PASSWORD_OF_S3, Site, extract, night, run_with};
 use crate::support::line::Line;
-use crate::support::postgres::PASSWORD;
+use crate::support::postgres::{Cluster, PASSWORD};
 use crate::support::{Home, Ran, job_file, ran, says, signal};
 use serde_json::Value;
 use std::process::{Child, Stdio};
@@ -33,6 +35,11 @@ fn night_of(plan: &str) -> Vec<(String, String)> {
 fn all(homes: &[&Home], plan: &str) {
     let orgs = night_of(plan);
     extract(homes, &orgs.iter().map(|(org, plan)| (org.as_str(), plan.as_str())).collect::<Vec<_>>());
+}
+
+/// What the database says.
+fn named(site: &Site, sql: &str) -> String {
+    Cluster::shared().sql(&site.database.name, sql)
 }
 
 /// A run that goes on beside.
@@ -80,6 +87,8 @@ fn a_job_that_is_on_elsewhere_is_refused_and_its_place_is_told() {
         &refused,
         &["is being run by another process", &format!("process {}, run ", running.id()), place.trim_end_matches('/')],
     );
+    says(&run_with(&b, &["runs"], "").expect(0), &[" delivering "]);
+    says(&run_with(&b, &["leases"], "").expect(0), &["job/orgs", &format!("process {}, run ", running.id())]);
     for args in [&["retry", "orgs"][..], &["run", "orgs", "--approve"]] {
         says(&run_with(&b, args, "").expect(2), &["is being run by another process"]);
     }

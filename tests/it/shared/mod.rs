@@ -55,7 +55,7 @@ impl Site {
     }
 
     /// The orgs that have arrived, in order.
-    fn arrived(&self) -> Vec<String> {
+    pub fn arrived(&self) -> Vec<String> {
         let mut orgs = self.destination.take_orgs();
         orgs.sort();
         orgs

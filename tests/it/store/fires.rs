@@ -74,6 +74,12 @@ pub async fn conform(store: &impl FireStore) {
         assert_eq!(store.fires(Some("fj4"), 1).await.unwrap(), [fire]);
     }
 
+    // What runs or waits is found at once.
+    let open = store.open_fires().await.unwrap();
+    assert!(open.iter().all(|fire| matches!(fire.state, FireState::Running | FireState::Waiting)));
+    let open: Vec<&str> = open.iter().map(|fire| fire.job.as_str()).collect();
+    assert_eq!(open, ["fj2", "fj4", "fj4", "fj5", "fj6", "fj6", "fj6", "fj6"]);
+
     // The newest first; what runs or waits, and each job's newest, is never forgotten.
     let all = async || {
         let fires = store.fires(None, 100).await.unwrap();
