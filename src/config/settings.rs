@@ -325,7 +325,20 @@ mod tests {
         let shared = "[store]\nurl = \"postgres://u:${P}@h/d\"\nlease = \"10s\"\n[snapshots]\nurl = \"s3://b/f\"\n[fleet]\nname = \"nightly\"\n";
         let settings = Settings::parse(shared, Path::new("nightmark.toml")).unwrap();
         assert_eq!((settings.fleet.name.as_deref(), settings.store.lease), (Some("nightly"), Duration::from_secs(10)));
-        insta::assert_snapshot!(problems("[store]\nlease = \"1s\"\n[fleet]\nname = \"a b\"\n").join("\n"), @"");
+        insta::assert_snapshot!(problems("[store]\nlease = \"1s\"\n[fleet]\nname = \"a b\"\n").join("\n"), @r"
+        nightmark.toml:2:9: store.lease: `1s` is out of range
+            hint: between `2s` and `10m`; `30s` is usual
+        nightmark.toml:4:8: fleet.name: `a b` is not a name
+            hint: letters, digits, `-`, `_` and `.`: `nightly`
+        nightmark.toml:4:8: fleet.name: a fleet needs snapshots that machines share
+            hint: set [snapshots] url to a folder of an object store (docs/SNAPSHOT.md)
+        ");
+        insta::assert_snapshot!(problems("[fleet]\nname = \"nightly\"\n").join("\n"), @r"
+        nightmark.toml:2:8: fleet.name: a fleet needs a state store that machines share, and this one is a file
+            hint: set [store] url to a Postgres database (docs/STORE.md)
+        nightmark.toml:2:8: fleet.name: a fleet needs snapshots that machines share
+            hint: set [snapshots] url to a folder of an object store (docs/SNAPSHOT.md)
+        ");
     }
 
     #[test]

@@ -17,11 +17,7 @@ use crate::store::{FireCause, FireRecord, FireState, FireStore, StoreError};
 use chrono::{SubsecRound as _, TimeDelta};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-
-/// Between two tries where the store fails at the beginning.
-const AGAIN: Duration = Duration::from_secs(5);
 
 /// The fleet that a daemon is of.
 #[derive(Debug, Clone)]
@@ -59,14 +55,36 @@ impl std::fmt::Debug for Turns {
 }
 
 impl Turns {
-    /// Schedules, or stands by, until it is told to stop.
+    /// The first scheduler of a daemon that is no fleet's: `None` for any other, which waits for its turn.
+    ///
+    /// # Errors
+    /// A store that cannot be read or written.
+    pub async fn first(
+        &self,
+        jobs: &[Arc<Job>],
+        stopping: &watch::Receiver<bool>,
+    ) -> Result<Option<Scheduler>, StoreError> {
+        if self.fleet.is_some() {
+            return Ok(None);
+        }
+        self.metrics.schedules(!jobs.is_empty());
+        self.scheduler(Arc::clone(&self.store), jobs.to_vec(), stopping.clone()).await.map(Some)
+    }
+
+    /// Schedules, or stands by, until it is told to stop. `first`: that of [`first`](Self::first).
     pub async fn run(
         &self,
+        first: Option<Scheduler>,
         mut jobs: Vec<Arc<Job>>,
         mut orders: mpsc::Receiver<Order>,
         mut stopping: watch::Receiver<bool>,
     ) {
-        let Some(fleet) = &self.fleet else { return self.alone(jobs, orders, stopping).await };
+        let Some(fleet) = &self.fleet else {
+            if let Some(scheduler) = first {
+                scheduler.run(stopping, &mut orders).await;
+            }
+            return;
+        };
         let mut told = None;
         while !*stopping.borrow() {
             // One that has no jobs schedules none, and leaves it to others.
@@ -83,22 +101,6 @@ impl Turns {
                 () = tokio::time::sleep(fleet.leases.between_asks()) => {}
                 _ = stopping.changed() => {}
                 Some(order) = orders.recv() => self.obey(order, &mut jobs).await,
-            }
-        }
-    }
-
-    async fn alone(&self, jobs: Vec<Arc<Job>>, mut orders: mpsc::Receiver<Order>, mut stopping: watch::Receiver<bool>) {
-        self.metrics.schedules(!jobs.is_empty());
-        while !*stopping.borrow() {
-            match self.scheduler(Arc::clone(&self.store), jobs.clone(), stopping.clone()).await {
-                Ok(scheduler) => drop(scheduler.run(stopping.clone(), &mut orders).await),
-                Err(error) => {
-                    tracing::error!(event = "schedule_store_failed", %error, "schedules: the state store fails; what is due waits for it");
-                    tokio::select! {
-                        () = tokio::time::sleep(AGAIN) => {}
-                        _ = stopping.changed() => {}
-                    }
-                }
             }
         }
     }

@@ -109,6 +109,7 @@ pub(super) async fn begin(
         holder: context.place_name(),
         metrics: Arc::clone(&metrics),
     };
+    let first = turns.first(&jobs, &stopping).await?;
     if !context.json && !jobs.is_empty() {
         crate::say!("jobs      {}; when: nightmark schedule", jobs.len());
     }
@@ -125,7 +126,7 @@ pub(super) async fn begin(
             let _ = told.wait_for(|stop| *stop).await;
             tokio::time::sleep(PATIENCE).await;
         };
-        let running = async { tokio::join!(turns.run(jobs, orders, stopping), expiring) };
+        let running = async { tokio::join!(turns.run(first, jobs, orders, stopping), expiring) };
         tokio::select! {
             _ = running => {}
             () = following => {}
