@@ -51,7 +51,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "template",
         ],
     ),
-    ("daemon", &["clock", "job", "metrics", "pipeline", "snapshot", "store"]),
+    ("daemon", &["clock", "job", "metrics", "pipeline", "receipt", "snapshot", "store"]),
     ("cli", &["*"]),
     ("lib", &["*"]),
     ("main", &["*"]),
