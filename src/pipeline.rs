@@ -31,6 +31,7 @@ mod seen;
 mod send;
 mod service;
 mod shared;
+mod shown;
 mod since;
 mod spill;
 mod survey;
@@ -49,6 +50,7 @@ pub use planned::{PlanInput, Planned};
 pub use sample::{Answering, Sample, advice, sample};
 pub use send::{SendProgress, check_destination, missing_secrets};
 pub use shared::{freshen, freshen_for_run};
+pub use shown::ShownChange;
 pub use since::{Reach, Since, Standstill};
 pub use survey::{Asked, Observed, Survey, Surveyed, survey, survey_of_job};
 

@@ -2,7 +2,7 @@
 
 use super::table::shown;
 use crate::normalise::Reject;
-use crate::pipeline::{PipelineError, Planned};
+use crate::pipeline::{PipelineError, Planned, ShownChange};
 use crate::receipt::Counts;
 use crate::snapshot::ChangeBatch;
 use crate::template::RenderError;
@@ -120,31 +120,7 @@ pub fn first_changes(
 
 /// A change for `--json`: `key`, `op`, `before`, `after`, `changed`, `body`.
 pub fn change_json(body: Result<String, RenderError>, batch: &ChangeBatch, at: usize) -> Value {
-    let row = batch.row(at);
-    let compared: Vec<&str> = batch.shape().compared().collect();
-    let object = |of: crate::row::RowRef<'_>| -> Value {
-        let entries = compared
-            .iter()
-            .filter_map(|name| Some(((*name).to_owned(), of.value(of.schema.index_of(name)?).to_json())));
-        Value::Object(entries.collect())
-    };
-    let meta = &batch.rows[at];
-    let removed = meta.operation == crate::diff::Operation::Removed;
-    let (body, body_error) = match body {
-        Ok(body) => (serde_json::from_str(&body).unwrap_or(Value::String(body)), Value::Null),
-        Err(error) => (Value::Null, Value::String(error.to_string())),
-    };
-    json!({
-        "key": crate::row::key_json(row, &batch.shape().key),
-        "op": meta.operation.as_str(),
-        "before": batch.before(at).map_or(Value::Null, object),
-        "after": if removed { Value::Null } else { object(row) },
-        "changed": batch.changed_columns(at),
-        "uncertain": meta.uncertain,
-        "webhook_id": meta.webhook_id,
-        "body": body,
-        "body_error": body_error,
-    })
+    json!(ShownChange::new(body, batch, at))
 }
 
 /// Whether an error is a hold rather than a failure, and why.

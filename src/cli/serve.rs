@@ -70,7 +70,7 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
     files::warn_if_few(context.settings.receiver.connections);
     // The operator's address ends last: until then it says that the receiver is no longer ready.
     let (stop, stopping) = watch::channel(false);
-    let (door, scheduled) = jobs::begin(context, jobs, &store, at_once, stopping.clone()).await?;
+    let (door, decisions, scheduled) = jobs::begin(context, jobs, &store, at_once, stopping.clone()).await?;
     let (end, ending) = watch::channel(false);
     let settings = &context.settings.receiver;
     let state = ReceiverState::start_with(
@@ -88,7 +88,7 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
         stopping.clone(),
     )
     .with_writable(state.writable())
-    .with_jobs(door)
+    .with_jobs(door, decisions)
     .with_figures(figures);
     let admin_server = Server::new(web::router(admin_state, access), admin_options(), Arc::clone(&context.clock))
         .with_metrics("admin", metrics);

@@ -11,6 +11,7 @@
 //! A fire goes [`fires`] (when) → [`due`] (is it now?) → [`scheduler`] (claim, begin, record) → [`work`] (the run).
 
 pub mod alone;
+pub mod decisions;
 pub mod door;
 pub mod due;
 pub mod fires;

@@ -74,7 +74,7 @@ impl Work for Runs {
 }
 
 /// What a command would print. Without the destination's words: bodies are never logged.
-fn log(job: &str, report: &RunReport, ended: &Ended) {
+pub(super) fn log(job: &str, report: &RunReport, ended: &Ended) {
     let (run, counts) = (&report.run, &report.counts);
     match ended {
         Ended::Held(reason) => {
@@ -96,7 +96,8 @@ fn log(job: &str, report: &RunReport, ended: &Ended) {
     }
 }
 
-fn ended(report: &RunReport, is_stopping: bool) -> Ended {
+/// How a run has ended. `is_stopping`: the daemon was, so that something may be left.
+pub(super) fn ended(report: &RunReport, is_stopping: bool) -> Ended {
     let counts = &report.counts;
     let left = [
         (counts.rejected, "rejected"),

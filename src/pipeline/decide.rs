@@ -6,6 +6,7 @@
 use super::course;
 use super::measured::Measured;
 use super::outbox::Outbox;
+use super::shown::ShownChange;
 use super::{PipelineError, RunReport, Runner, send, shared};
 use crate::config::Home;
 use crate::job::spec::Job;
@@ -41,6 +42,24 @@ impl HeldRun {
         &self,
     ) -> Result<impl Iterator<Item = Result<ChangeBatch, PipelineError>> + Send + use<>, PipelineError> {
         self.outbox.batches()
+    }
+
+    /// So many changes from that place in the order on; fewer at the end. Blocks.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn shown(&self, from: u64, most: usize) -> Result<Vec<ShownChange>, PipelineError> {
+        let mut shown = Vec::new();
+        for batch in self.batches()? {
+            let batch = batch?;
+            let skip = usize::try_from(from.saturating_sub(batch.first)).unwrap_or(usize::MAX);
+            let more = (skip..batch.len()).take(most - shown.len());
+            shown.extend(more.map(|at| ShownChange::new(self.body(&batch, at), &batch, at)));
+            if shown.len() == most {
+                break;
+            }
+        }
+        Ok(shown)
     }
 
     /// The body of one change.
@@ -81,19 +100,45 @@ impl Runner {
     /// # Errors
     /// A run that is not held, or not any more as it was; whatever keeps changes from being sent.
     pub async fn approve(&self, job: Arc<Job>, run: Option<&str>, who: &str) -> Result<RunReport, PipelineError> {
-        let span = spans::run(&job.name);
-        self.publish_held(job, run, who).instrument(span).await
+        self.approve_telling(job, run, who, |_| ()).await
     }
 
-    async fn publish_held(&self, job: Arc<Job>, run: Option<&str>, who: &str) -> Result<RunReport, PipelineError> {
+    /// The same, and says when it is published: from then on what is not sent is pending, whatever comes between.
+    ///
+    /// # Errors
+    /// As [`Runner::approve`]; before `published` was told nothing has changed.
+    pub async fn approve_telling(
+        &self,
+        job: Arc<Job>,
+        run: Option<&str>,
+        who: &str,
+        published: impl FnOnce(&RunRecord) + Send,
+    ) -> Result<RunReport, PipelineError> {
+        let span = spans::run(&job.name);
+        self.publish_held(job, run, who, published).instrument(span).await
+    }
+
+    async fn publish_held(
+        &self,
+        job: Arc<Job>,
+        run: Option<&str>,
+        who: &str,
+        published: impl FnOnce(&RunRecord) + Send,
+    ) -> Result<RunReport, PipelineError> {
         find(&*self.store, &job.name, run).await?;
         let hold = self.hold_job(&job.name, "approval").await?;
-        let outcome = hold.runner().approve_held(job, run, who).await;
+        let outcome = hold.runner().approve_held(job, run, who, published).await;
         hold.end().await;
         outcome
     }
 
-    async fn approve_held(&self, job: Arc<Job>, run: Option<&str>, who: &str) -> Result<RunReport, PipelineError> {
+    async fn approve_held(
+        &self,
+        job: Arc<Job>,
+        run: Option<&str>,
+        who: &str,
+        published: impl FnOnce(&RunRecord) + Send,
+    ) -> Result<RunReport, PipelineError> {
         let dir = self.home.snapshots(&job.name);
         let sharing = shared::begin(self, &job.name).await?;
         let current = Manifest::load(&dir)?;
@@ -118,6 +163,7 @@ impl Runner {
         let why = record.reason.as_deref().unwrap_or("no reason is recorded");
         let why = format!("approved by {who}; it was held: {why}");
         course::approved(self, &mut record, why).await?;
+        published(&record);
         let measured = Measured::begin(self, &job.name);
         let outcome = self.resume(&job, &dir, manifest, &mut record).await;
         let outcome = self.close(outcome, &mut record).await;

@@ -38,12 +38,13 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
+use utoipa::ToSchema;
 
 pub use refusals::{DestinationRecord, DestinationState, Refusal, RefusalChange, RefusalStore};
 pub use state::RunState;
 
 /// One run of one job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunRecord {
     /// A ULID.
     pub id: String,

@@ -1,6 +1,7 @@
 //! The states of a run, and which may follow which.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Where a run stands.
 ///
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 ///    failed    failed held  superseded   superseded
 ///    discarded discarded ↳ published (approved), superseded, discarded
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RunState {
     /// Reads the extract and compares it. Nothing is published.

@@ -37,6 +37,19 @@ impl fmt::Debug for Access {
     }
 }
 
+/// Who calls, for whatever is done and put on record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    name: &'static str,
+}
+
+impl Caller {
+    /// As it stands on record.
+    pub(super) fn decides(&self) -> String {
+        format!("{} (admin API)", self.name)
+    }
+}
+
 /// Why the API cannot be served like this.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AccessError {
@@ -65,16 +78,16 @@ impl Access {
         }
     }
 
-    fn allow(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
+    fn allow(&self, uri: &Uri, headers: &HeaderMap) -> Result<Caller, ApiError> {
         match &self.token {
             Some(expected) => {
                 let given = bearer(headers).map(Sha256::digest);
                 match given.is_some_and(|given| <[u8; 32]>::from(given).ct_eq(expected).into()) {
-                    true => Ok(()),
+                    true => Ok(Caller { name: "admin.token" }),
                     false => Err(ApiError::Unauthorized),
                 }
             }
-            None => from_here(uri, headers).map_err(|reason| {
+            None => from_here(uri, headers).map(|()| Caller { name: "somebody on this machine" }).map_err(|reason| {
                 ApiError::Forbidden(format!("Without a token the API answers this machine alone: {reason}"))
             }),
         }
@@ -84,10 +97,11 @@ impl Access {
 /// The layer over everything under /api/v1.
 pub(super) async fn check(
     State(access): State<Arc<Access>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    access.allow(request.uri(), request.headers())?;
+    let caller = access.allow(request.uri(), request.headers())?;
+    request.extensions_mut().insert(caller);
     Ok(next.run(request).await)
 }
 
@@ -141,7 +155,7 @@ mod tests {
     }
 
     fn check(access: &Access, uri: &str, lines: &[(&'static str, &str)]) -> Result<(), ApiError> {
-        access.allow(&uri.parse().expect("a URI"), &headers(lines))
+        access.allow(&uri.parse().expect("a URI"), &headers(lines)).map(drop)
     }
 
     fn access(address: &str, token: Option<&str>) -> Result<Access, AccessError> {

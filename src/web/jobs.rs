@@ -79,7 +79,7 @@ pub(super) async fn order(
     run(state, job).await
 }
 
-fn unknown() -> ApiError {
+pub(super) fn unknown() -> ApiError {
     ApiError::NotFound("There is no job of this name; GET /api/v1/jobs lists them".to_owned())
 }
 

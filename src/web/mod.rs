@@ -11,6 +11,7 @@
 mod access;
 pub mod answer;
 mod health;
+mod holds;
 mod jobs;
 mod keys;
 mod metrics;
@@ -20,6 +21,7 @@ mod orgs;
 pub use access::{Access, AccessError, SHORTEST_TOKEN};
 
 use crate::clock::Clock;
+use crate::daemon::decisions::Decisions;
 use crate::daemon::door::Door;
 use crate::metrics::Exposition;
 use crate::server::note_route;
@@ -46,6 +48,8 @@ pub struct AdminState {
     pub writable: watch::Receiver<bool>,
     /// The way to the scheduler; `None`: there is none, and no job.
     pub jobs: Option<Door>,
+    /// What becomes of held runs; `None`: there is no job.
+    pub decisions: Option<Decisions>,
     /// The figures of /metrics; `None`: nobody keeps any.
     pub figures: Option<Arc<dyn Exposition>>,
 }
@@ -67,7 +71,16 @@ impl AdminState {
         clock: Arc<dyn Clock>,
         stopping: watch::Receiver<bool>,
     ) -> AdminState {
-        AdminState { keys, orgs, clock, stopping, writable: watch::channel(true).1, jobs: None, figures: None }
+        AdminState {
+            keys,
+            orgs,
+            clock,
+            stopping,
+            writable: watch::channel(true).1,
+            jobs: None,
+            decisions: None,
+            figures: None,
+        }
     }
 
     /// Ready only while `writable` says true; without this, whenever the store can be read.
@@ -76,10 +89,10 @@ impl AdminState {
         AdminState { writable, ..self }
     }
 
-    /// With the jobs of a scheduler.
+    /// With the jobs of a scheduler, and what decides on their held runs.
     #[must_use]
-    pub fn with_jobs(self, door: Door) -> AdminState {
-        AdminState { jobs: Some(door), ..self }
+    pub fn with_jobs(self, door: Door, decisions: Decisions) -> AdminState {
+        AdminState { jobs: Some(door), decisions: Some(decisions), ..self }
     }
 
     /// Serves these figures.
@@ -114,5 +127,5 @@ pub fn router(state: AdminState, access: Access) -> Router {
 
 /// The parts of the API, one line for each.
 fn api() -> Router<AdminState> {
-    Router::new().merge(jobs::router()).merge(keys::router()).merge(orgs::router())
+    Router::new().merge(jobs::router()).merge(holds::router()).merge(keys::router()).merge(orgs::router())
 }

@@ -4,7 +4,7 @@
 
 use super::answer::{ApiError, Failure};
 use super::keys::{Create, CreateSignature, Created, Rotate};
-use super::{health, jobs, keys, metrics, orgs};
+use super::{health, holds, jobs, keys, metrics, orgs};
 use axum::http::header;
 use axum::response::IntoResponse;
 use serde_json::json;
@@ -21,7 +21,7 @@ use utoipa::{IntoResponses, Modify, OpenApi};
 #[openapi(
     info(title = "Nightmark admin API", description = "Jobs, API keys and received orgs. docs/COMMANDS.md is the manual."),
     paths(
-        health::alive, health::ready, metrics::serve, serve, jobs::list, jobs::show, jobs::run, jobs::order, keys::list, keys::create, keys::show,
+        health::alive, health::ready, metrics::serve, serve, jobs::list, jobs::show, jobs::run, jobs::order, holds::held, holds::approve, holds::discard, keys::list, keys::create, keys::show,
         keys::rotate, keys::revoke, orgs::list, orgs::one,
         orgs::history
     ),

@@ -3,8 +3,6 @@
 use crate::metrics::metrics;
 use crate::support::{Destination, Home, Served, job_file, says, signal};
 use serde_json::{Value, json};
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 /// A home whose job fires at each second of the minutes that `minutes` names.
@@ -140,14 +138,7 @@ fn what_is_wrong_with_a_schedule_is_said_all_at_once() {
 
 /// What the admin API answers: the status and the body.
 fn call(served: &Served, method: &str, path: &str) -> (u16, Value) {
-    let mut connection = TcpStream::connect(&served.admin).unwrap();
-    let request = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", served.admin);
-    connection.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    connection.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}")))
+    served.call(method, path, &[], None)
 }
 
 #[test]

@@ -53,7 +53,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "template",
         ],
     ),
-    ("daemon", &["clock", "job", "lease", "metrics", "pipeline", "snapshot", "store"]),
+    ("daemon", &["clock", "job", "lease", "metrics", "pipeline", "receipt", "snapshot", "store"]),
     ("cli", &["*"]),
     ("lib", &["*"]),
     ("main", &["*"]),

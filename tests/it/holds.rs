@@ -1,5 +1,7 @@
 //! Runs that a guard holds: looked at, approved as they were found, discarded, replaced, expired; and kills in the midst of that.
 
+mod api;
+
 use crate::crash::marks;
 use crate::support::{Destination, Home, Served, job_file, says};
 use chrono::TimeDelta;

@@ -8,6 +8,8 @@ use arrow::array::RecordBatch;
 use nightmark::source::{Rows, SourceError};
 use serde_json::Value;
 use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -363,6 +365,33 @@ impl Served {
     /// With variables of the environment.
     pub fn start_with(home: &Home, variables: &[(&str, &str)]) -> Self {
         Self::start_by(home, variables, "exec \"$0\" \"$@\"")
+    }
+
+    /// One request to the operator's address: status, head and body of the answer.
+    #[track_caller]
+    pub fn request(&self, method: &str, path: &str, headers: &[&str], body: &[u8]) -> (u16, String, String) {
+        let mut connection = TcpStream::connect(&self.admin).unwrap();
+        let mut lines = vec![format!("{method} {path} HTTP/1.1")];
+        if !headers.iter().any(|line| line.to_ascii_lowercase().starts_with("host:")) {
+            lines.push(format!("host: {}", self.admin));
+        }
+        lines.extend(headers.iter().map(|line| (*line).to_owned()));
+        lines.push(format!("connection: close\r\ncontent-length: {}\r\n\r\n", body.len()));
+        connection.write_all(&[lines.join("\r\n").as_bytes(), body].concat()).unwrap();
+        let mut answer = Vec::new();
+        connection.read_to_end(&mut answer).unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_owned(), body.to_owned())
+    }
+
+    /// The same of the admin API, whose answers are JSON.
+    #[track_caller]
+    pub fn call(&self, method: &str, path: &str, headers: &[&str], body: Option<&Value>) -> (u16, Value) {
+        let json: &[&str] = if body.is_some() { &["content-type: application/json"] } else { &[] };
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let (status, head, body) = self.request(method, path, &[headers, json].concat(), body.as_bytes());
+        (status, serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {head}\n{body}")))
     }
 
     /// By a shell that runs `script`, whose `$0` and `$@` are the program and its arguments.

@@ -5,6 +5,7 @@ use crate::cli::{Context, run};
 use crate::clock::Clock;
 use crate::config::Home;
 use crate::daemon::alone::{Alone, AloneError};
+use crate::daemon::decisions::Decisions;
 use crate::daemon::door::Door;
 use crate::daemon::holds;
 use crate::daemon::reload::{JobFiles, Reload};
@@ -95,7 +96,7 @@ pub(super) async fn begin(
     store: &Arc<dyn StateStore>,
     at_once: Arc<Notify>,
     stopping: watch::Receiver<bool>,
-) -> anyhow::Result<(Door, impl Future<Output = ()> + use<>)> {
+) -> anyhow::Result<(Door, Decisions, impl Future<Output = ()> + use<>)> {
     let Taken { files, known, look, metrics } = jobs;
     let resources = ResourceArgs::default().resources();
     let runner = run::runner(context, store, Arc::new(()), Arc::clone(&metrics), resources, stopping.clone());
@@ -114,10 +115,11 @@ pub(super) async fn begin(
         crate::say!("jobs      {}; when: nightmark schedule", jobs.len());
     }
     let (knows, known) = watch::channel(known);
+    let decisions = Decisions::new(runner.clone(), known.clone());
     let expiring = holds::expire(runner, known.clone(), stopping.clone());
     let (door, orders) = Door::new(known, Arc::clone(store) as _, Arc::clone(&context.clock));
     let mut told = stopping.clone();
-    let way = door.clone();
+    let (way, deciding) = (door.clone(), decisions.clone());
     let running = async move {
         // Held to the end: the folder is this daemon's.
         let files: Arc<Files> = files;
@@ -126,14 +128,17 @@ pub(super) async fn begin(
             let _ = told.wait_for(|stop| *stop).await;
             tokio::time::sleep(PATIENCE).await;
         };
-        let running = async { tokio::join!(turns.run(first, jobs, orders, stopping), expiring) };
+        let running = async {
+            tokio::join!(turns.run(first, jobs, orders, stopping), expiring);
+            deciding.finish().await;
+        };
         tokio::select! {
-            _ = running => {}
+            () = running => {}
             () = following => {}
             () = late => tracing::warn!(event = "run_not_stopped", "a run did not stop in time; the next start goes on with it"),
         }
     };
-    Ok((door, running))
+    Ok((door, decisions, running))
 }
 
 /// The fleet that the settings name.

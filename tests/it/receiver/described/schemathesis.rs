@@ -86,6 +86,9 @@ fn the_admin_api_does_what_its_description_says() {
     home.write("orgs.csv", "workspace_id,plan_id\nws_1,free\n");
     let job = crate::support::job_file("first_run = \"adopt\"", "url = \"http://127.0.0.1:9/\"", "preset = \"flat\"");
     home.write("jobs/nightly.toml", &job);
+    let held = "preset = \"flat\"\n[guard]\nmin_rows = 5";
+    home.write("jobs/guarded.toml", &crate::support::job_file("", "url = \"http://127.0.0.1:9/\"", held));
+    home.job("guarded", 3);
     let served = Served::start(&home);
     let key = create(&home, "flat");
     let body = r#"{"workspace_id": "ws_1", "workspace_name": "One"}"#;
@@ -97,7 +100,8 @@ fn the_admin_api_does_what_its_description_says() {
     let operations = format!(
         "[[operations]]\ninclude-tag = \"keys\"\nparameters = {{ \"path.id\" = \"{id}\" }}\n\
          [[operations]]\ninclude-tag = \"orgs\"\nparameters = {{ \"path.id\" = \"ws_1\" }}\n\
-         [[operations]]\ninclude-tag = \"jobs\"\nparameters = {{ \"path.job\" = \"nightly\" }}\n"
+         [[operations]]\ninclude-tag = \"jobs\"\nparameters = {{ \"path.job\" = \"nightly\" }}\n\
+         [[operations]]\ninclude-tag = \"holds\"\nparameters = {{ \"path.job\" = \"guarded\" }}\n"
     );
     home.write("schemathesis.toml", &operations);
     let token = [
@@ -117,6 +121,7 @@ fn the_admin_api_does_what_its_description_says() {
         "GET /api/v1/orgs/ws_1/history",
         "GET /api/v1/jobs",
         "GET /api/v1/jobs/nightly",
+        "GET /api/v1/jobs/guarded/held",
         "POST /api/v1/jobs/nightly/run",
         "POST /api/jobs/nightly/run",
     ] {
@@ -126,5 +131,10 @@ fn the_admin_api_does_what_its_description_says() {
             _ => 200,
         };
         assert!(statuses.contains_key(&(operation.to_owned(), good)), "{operation}: never {good}: {statuses:#?}");
+    }
+    // Runs that are made up are none; the one that is held it may have found.
+    for operation in ["POST /api/v1/jobs/guarded/approve", "POST /api/v1/jobs/guarded/discard"] {
+        let answered = |status| statuses.contains_key(&(operation.to_owned(), status));
+        assert!(answered(400) && answered(409), "{operation}: {statuses:#?}");
     }
 }
