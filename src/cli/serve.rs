@@ -1,5 +1,6 @@
 //! `nightmark serve`: schedules, the receiver, and the operator's address beside it.
 
+mod alerts;
 mod files;
 mod jobs;
 mod signal;
@@ -70,6 +71,7 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
     // The operator's address ends last: until then it says that the receiver is no longer ready.
     let (stop, stopping) = watch::channel(false);
     let scheduled = jobs::begin(context, jobs, &store, &metrics, stopping.clone()).await?;
+    let watching = alerts::watch(context, &store).run(stopping.clone());
     let (end, ending) = watch::channel(false);
     let settings = &context.settings.receiver;
     let state = ReceiverState::start_with(
@@ -100,7 +102,7 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
         tracing::info!(event = "stopping", "stopping: requests that were begun are finished");
         let _ = stop.send(true);
     };
-    tokio::join!(received, admin_server.run(admin, ending), signalled, forgetting, scheduled);
+    tokio::join!(received, admin_server.run(admin, ending), signalled, forgetting, scheduled, watching);
     store.close().await;
     Ok(Exit::Done)
 }

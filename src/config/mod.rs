@@ -7,6 +7,7 @@
 
 mod address;
 mod admin;
+mod alerts;
 mod receiver;
 mod settings;
 mod snapshots;
@@ -14,6 +15,7 @@ mod store;
 mod telemetry;
 
 pub use admin::AdminSettings;
+pub use alerts::{AlertsSettings, EmailSettings};
 pub use receiver::{ReceiverSettings, TlsSettings};
 pub use settings::{DEFAULT, DeliverySettings, LogFormat, LogSettings, RunsSettings, Settings, SettingsError};
 pub use snapshots::SnapshotsSettings;

@@ -2,6 +2,7 @@
 
 use super::Home;
 use super::admin::{AdminSettings, RawAdmin};
+use super::alerts::{self, AlertsSettings, RawAlerts};
 use super::receiver::{RawReceiver, ReceiverSettings};
 use super::snapshots::{self, RawSnapshots, SnapshotsSettings};
 use super::store::{self, RawStore, StoreSettings};
@@ -40,6 +41,8 @@ pub struct Settings {
     pub snapshots: SnapshotsSettings,
     /// Where traces go.
     pub telemetry: TelemetrySettings,
+    /// Who is told when something is wrong.
+    pub alerts: AlertsSettings,
 }
 
 /// `[log]`
@@ -151,6 +154,7 @@ fn check(doc: &mut Document<'_>, raw: &Raw) -> Option<Settings> {
     let store = store::check(doc, &raw.store);
     let snapshots = snapshots::check(doc, &raw.snapshots);
     let telemetry = raw.telemetry.check(doc);
+    let alerts = alerts::check(doc, &raw.alerts);
     Some(Settings {
         receiver: receiver?,
         admin: admin?,
@@ -160,6 +164,7 @@ fn check(doc: &mut Document<'_>, raw: &Raw) -> Option<Settings> {
         store: store?,
         snapshots: snapshots?,
         telemetry: telemetry?,
+        alerts: alerts?,
     })
 }
 
@@ -187,6 +192,7 @@ struct Raw {
     store: RawStore,
     snapshots: RawSnapshots,
     telemetry: RawTelemetry,
+    alerts: RawAlerts,
 }
 
 #[derive(Deserialize, JsonSchema)]

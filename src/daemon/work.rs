@@ -1,6 +1,7 @@
 //! The runs that schedules begin: `pipeline`'s, a few at a time.
 
 use super::scheduler::{Ended, Work};
+use crate::alerts::ping::ping;
 use crate::job::spec::Job;
 use crate::pipeline::{How, PipelineError, RunReport, Runner, Since};
 use crate::snapshot::SnapshotError;
@@ -48,10 +49,15 @@ impl Work for Runs {
         if self.is_stopping() {
             return Ended::Stopped;
         }
-        let name = job.name.clone();
+        let (name, of) = (job.name.clone(), Arc::clone(&job));
         match self.runner.run(job, How::default()).await {
             Ok(report) => {
                 let ended = ended(&report, self.is_stopping());
+                if report.state == RunState::Finished {
+                    // Nothing waits for it.
+                    let home = self.runner.home.clone();
+                    tokio::spawn(async move { ping(&home, &of).await });
+                }
                 log(&name, &report, &ended);
                 ended
             }

@@ -1,5 +1,6 @@
 //! The conformance suite of the state stores: what every store must do, run on each (`postgres` has that of Postgres).
 
+mod alerts;
 mod fires;
 mod orgs;
 mod orgs_model;
@@ -382,6 +383,7 @@ async fn uses_are_counted(store: &impl KeyStore) {
 async fn conforms(store: &(impl RunStore + KeyStore + OrgStore + FireStore)) {
     runs_conform(store).await;
     fires::conform(store).await;
+    alerts::conform(store).await;
     keys_conform(store).await;
     orgs::conform(store).await;
 }

@@ -1,0 +1,66 @@
+//! Messages as e-mail, by SMTP.
+
+use super::channel::Channel;
+use super::message::Message;
+use crate::config::{EmailSettings, Home};
+use crate::job::Secrets;
+use async_trait::async_trait;
+use lettre::message::{Mailbox, header::ContentType};
+use lettre::transport::smtp::Error;
+use lettre::{AsyncSmtpTransport, AsyncTransport, Message as Mail, Tokio1Executor};
+use secrecy::ExposeSecret as _;
+use std::time::Duration;
+
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Mailboxes of people.
+pub struct Email {
+    settings: EmailSettings,
+    secrets: Secrets,
+}
+
+impl Email {
+    /// The password is looked up for each message.
+    pub fn new(home: &Home, settings: EmailSettings) -> Self {
+        Email { settings, secrets: Secrets::new(home) }
+    }
+
+    fn mail(&self, message: &Message) -> Result<Mail, String> {
+        let mailbox = |address: &String| address.parse::<Mailbox>().map_err(|error| format!("`{address}`: {error}"));
+        let mut mail = Mail::builder().from(mailbox(&self.settings.from)?).subject(&message.subject).header(ContentType::TEXT_PLAIN);
+        for to in &self.settings.to {
+            mail = mail.to(mailbox(to)?);
+        }
+        mail.body(message.body.clone()).map_err(|error| error.to_string())
+    }
+}
+
+#[async_trait]
+impl Channel for Email {
+    fn name(&self) -> &'static str {
+        "email"
+    }
+
+    async fn send(&self, message: &Message) -> Result<(), String> {
+        let url = self.secrets.resolve("alerts.email.server", &self.settings.server).map_err(|error| error.to_string())?;
+        // The library's words may show the address, and a password stands in it.
+        let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.expose_secret())
+            .map_err(|_| "alerts.email.server is no address of an SMTP server".to_owned())?
+            .timeout(Some(TIMEOUT))
+            .build();
+        transport.send(self.mail(message)?).await.map(drop).map_err(|error| failure(&error))
+    }
+}
+
+fn failure(error: &Error) -> String {
+    let code = error.status().map(|code| format!(" (SMTP {code})")).unwrap_or_default();
+    let what = match () {
+        () if error.is_timeout() => "no answer within 20 s",
+        () if error.is_tls() => "TLS cannot be agreed on, or the server's certificate is not trusted",
+        () if error.is_permanent() => "the server refuses the message, or the user and password",
+        () if error.is_transient() => "the server takes nothing for now",
+        () if error.is_response() => "the server answers something else than SMTP",
+        () => "no connection",
+    };
+    format!("{what}{code}")
+}
