@@ -1,6 +1,6 @@
 //! The store of an address.
 
-use super::client::Discreet;
+use super::client::{Discreet, proxy};
 use super::time::ServerTime;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
@@ -111,12 +111,6 @@ fn http(root: &str, path: &str, settings: &Settings, time: &ServerTime) -> Resul
 /// The settings that are a store's and not the client's.
 fn own(settings: &BTreeMap<String, String>) -> impl Iterator<Item = (&String, &String)> {
     settings.iter().filter(|(name, _)| *name != "proxy_url")
-}
-
-/// `proxy_url`, if it is an address: the library would say only that something is wrong with one.
-pub(super) fn proxy(settings: &Settings) -> Result<Option<reqwest::Proxy>, Error> {
-    let proxy = settings.get("proxy_url").map(reqwest::Proxy::all).transpose();
-    proxy.map_err(|_| unfit("`proxy_url` is not an address, such as `http://${USER}:${PASSWORD}@proxy.example:3128`"))
 }
 
 fn client(settings: &BTreeMap<String, String>, plain: bool) -> ClientOptions {

@@ -1,6 +1,6 @@
 //! The client of HTTP. The library's own tells a server that it is sent on to where it comes from, with the query, which may be a secret.
 
-use super::build::{CONNECT, SILENCE, Settings, proxy, unfit};
+use super::build::{CONNECT, SILENCE, Settings, unfit};
 use object_store::client::{HttpClient, HttpConnector};
 use object_store::{ClientOptions, Error, HeaderMap, HeaderValue};
 
@@ -24,6 +24,12 @@ impl Discreet {
         }
         Ok(Discreet { headers, proxy: proxy(settings)?, plain })
     }
+}
+
+/// `proxy_url`, if it is an address: the library would say only that something is wrong with one.
+pub(super) fn proxy(settings: &Settings) -> Result<Option<reqwest::Proxy>, Error> {
+    let proxy = settings.get("proxy_url").map(reqwest::Proxy::all).transpose();
+    proxy.map_err(|_| unfit("`proxy_url` is not an address, such as `http://${USER}:${PASSWORD}@proxy.example:3128`"))
 }
 
 impl HttpConnector for Discreet {

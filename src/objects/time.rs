@@ -7,9 +7,12 @@ use object_store::{ClientOptions, Error, HeaderMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+/// What a clock has shown, and when that was by ours.
+type Shown = (DateTime<Utc>, Instant);
+
 /// A server's clock, as its newest answer has shown it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct ServerTime(Arc<Mutex<Option<(DateTime<Utc>, Instant)>>>);
+pub(super) struct ServerTime(Arc<Mutex<Option<Shown>>>);
 
 impl ServerTime {
     /// Now, by the server; `None`: no answer has said so yet.

@@ -31,8 +31,8 @@ pub(super) fn beside(input: &PlanInput, manifest: Option<&Manifest>, error: &Sou
         return Vec::new();
     }
     let columns = Columns { job: &input.job, manifest, dir: &input.dir };
-    let mut found: Vec<PipelineError> =
-        columns.check(&schema, since::is_partial(&input.job)).err().into_iter().collect();
+    // Whether it has all orgs is known once it can be read.
+    let mut found: Vec<PipelineError> = columns.check(&schema, false).err().into_iter().collect();
     found.extend(Bodies::compile(&input.job, &schema).err());
     found
 }

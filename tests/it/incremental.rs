@@ -325,6 +325,7 @@ impl Crm {
                 clock: Arc::new(Standing(night(number))),
                 connect: Arc::new(Http),
                 progress: Arc::new(()),
+                metrics: Arc::new(()),
                 resources: Resources { memory: 1 << 30, threads: 1 },
                 stop,
             };

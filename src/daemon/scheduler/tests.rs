@@ -109,7 +109,7 @@ impl Place {
         loop {
             let next = daemon.tick().await.unwrap();
             tokio::task::yield_now().await;
-            while daemon.running.len() > 0 && self.work.ends.lock().unwrap().is_empty() && daemon.wait().await {}
+            while !daemon.running.is_empty() && self.work.ends.lock().unwrap().is_empty() && daemon.wait().await {}
             let next = if daemon.unwritten.is_empty() { next } else { Some(self.clock.now()) };
             match next.filter(|next| *next <= end) {
                 Some(next) => self.clock.to(next),

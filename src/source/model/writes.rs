@@ -67,9 +67,8 @@ fn code(part: &str, words: &mut Vec<String>) {
         if !word.is_empty() {
             words.push(word.to_uppercase());
         }
-        match piece.chars().last() {
-            Some(mark @ ('(' | ')' | ';')) => words.push(mark.to_string()),
-            _ => {}
+        if let Some(mark @ ('(' | ')' | ';')) = piece.chars().last() {
+            words.push(mark.to_string());
         }
     }
 }

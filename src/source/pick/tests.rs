@@ -219,7 +219,7 @@ fn a_place_is_gone_by_its_own_clock_or_by_none() {
     assert_eq!(settled_by(behind(), &[two.clone(), half_past.clone()]), (Ok(20), vec![60, 30]));
     let silent = || Waits { is_known: false, ..behind() };
     assert_eq!(settled_by(silent(), &[two.clone(), half_past]), (Ok(20), vec![60, 60]));
-    assert_eq!(settled_by(silent(), &[two.clone()]), (Ok(10), vec![60]));
+    assert_eq!(settled_by(silent(), std::slice::from_ref(&two)), (Ok(10), vec![60]));
     // Ten hours ahead: what is complete is not waited for.
     assert_eq!(settled_by(Waits::at("2026-01-15T22:00:00Z"), &[seen("2026-01-15T20:00:00Z", 10)]), (Ok(10), vec![2]));
     // The age goes by the same clock, and by this machine's where there is none.

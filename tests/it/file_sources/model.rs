@@ -35,7 +35,7 @@ fn models_that_cannot_run() {
     assert_eq!(error.hint.as_deref(), Some("did you mean `seats`? `extract` has the columns: id, seats"));
     for (query, part) in [
         ("SELECT * FROM orgs", "orgs"),
-        ("SELECT * FROM extract; SELECT 1", "one"),
+        ("SELECT * FROM extract; SELECT 1", "several statements"),
         ("TRUNCATE TABLE extract", "must be one SELECT"),
         ("SELECT FROM WHERE", "failed"),
         ("SELECT id, id FROM extract", "id"),

@@ -42,7 +42,7 @@ fn types_that_cannot_be_sent_hide_no_other_fault() {
     one_has(&found, &["`logo` is bytea, `age` is interval", "encode(\"logo\", 'hex')"]);
     one_has(&found, &["diff.key names `workspace_id`", "it has: id, logo, age, plan"]);
     one_has(&found, &["diff.compare names `seats`"]);
-    one_has(&found, &["org", "payload"]);
+    one_has(&found, &["the payload of job `orgs`", "column `org` is not in the extract"]);
     one_has(&found, &["NOT_SET is not set"]);
 }
 

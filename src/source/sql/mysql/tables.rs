@@ -78,7 +78,7 @@ fn is_from(word: &str) -> bool {
 }
 
 fn ends(word: &str) -> bool {
-    matches!(word, "SELECT" | "WHERE" | "GROUP" | "HAVING" | "ORDER" | "LIMIT" | "UNION" | "ON" | "USING" | "WINDOW")
+    matches!(word, "SELECT" | "WHERE" | "GROUP" | "HAVING" | "ORDER" | "LIMIT" | "UNION" | "WINDOW")
 }
 
 /// The names before `AS (`, also with columns: `name (a, b) AS (`.
@@ -150,6 +150,10 @@ mod tests {
             &["`orgs`", "`plans`", "`seats`", "`gone`"],
         );
         check("SELECT * FROM (a JOIN b ON a.x = b.x), c -- FROM d\n/* JOIN e */", &["`a`", "`b`", "`c`"]);
+        check(
+            "SELECT * FROM a JOIN b USING (x, y), c JOIN d ON f(d.x, 1) = c.x, e",
+            &["`a`", "`b`", "`c`", "`d`", "`e`"],
+        );
         check("SELECT * FROM a UNION ALL SELECT * FROM a", &["`a`"]);
     }
 
