@@ -139,6 +139,9 @@ pub enum PipelineError {
         /// The run.
         run: String,
     },
+    /// Nothing waits for a decision.
+    #[error("no run of job `{0}` is held\n  hint: `nightmark runs {0}` lists what there is")]
+    NothingHeld(String),
     /// A run that cannot be approved or discarded.
     #[error("run {run} of job `{job}` {why}")]
     Undecidable {

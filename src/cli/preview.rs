@@ -117,8 +117,8 @@ async fn look(
 
 /// What the job's newest run that is held would send. Exit 3, as of any run that is held.
 async fn held(context: &Context, job: &Job, args: &PreviewArgs) -> anyhow::Result<Exit> {
-    let nothing = || format!("no run of job `{}` is held", job.name);
-    let store = context.look_into_store().await?.with_context(nothing)?;
+    let nothing = || PipelineError::NothingHeld(job.name.clone());
+    let store = context.look_into_store().await?.ok_or_else(nothing)?;
     let held = pipeline::held_run(&context.home, &*store, job, None).await;
     store.close().await;
     let held = held?;

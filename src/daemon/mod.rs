@@ -9,5 +9,6 @@
 pub mod alone;
 pub mod due;
 pub mod fires;
+pub mod holds;
 pub mod scheduler;
 pub mod work;

@@ -121,6 +121,19 @@ pub(super) fn of(error: &Error, root: &str, secrets: &[String]) -> Fault {
     }
 }
 
+/// Whether a server has answered a request for a part with the whole.
+pub(super) fn is_of_parts(error: &Error) -> bool {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        // For most stores the library says it in words only.
+        if error.to_string().contains("non-partial response") {
+            return true;
+        }
+        next = error.source();
+    }
+    matches!(error, Error::NotSupported { .. })
+}
+
 /// What a store's answer means. Codes are those of the documentation of S3 ("Error responses") and Azure ("Blob service error codes").
 fn answered(answer: &Answer, words: &Words) -> Fault {
     const REGION: [&str; 4] = [

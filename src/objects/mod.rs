@@ -175,8 +175,8 @@ impl Objects {
         };
         let ranged = GetOptions { range: Some(range), ..options.clone() };
         match self.store.get_opts(path, ranged).await {
-            // A server that knows no ranges sends everything.
-            Err(object_store::Error::NotSupported { .. }) => Ok((self.store.get_opts(path, options).await?, part.0)),
+            // A server that knows no ranges, or not these, sends everything.
+            Err(error) if fault::is_of_parts(&error) => Ok((self.store.get_opts(path, options).await?, part.0)),
             ranged => Ok((ranged?, 0)),
         }
     }

@@ -203,16 +203,11 @@ fn undecidable(record: &RunRecord, why: String) -> PipelineError {
 }
 
 async fn find(store: &dyn RunStore, job: &str, run: Option<&str>) -> Result<RunRecord, PipelineError> {
-    let none = |why: &str| PipelineError::Undecidable {
-        job: job.to_owned(),
-        run: run.unwrap_or("-").to_owned(),
-        why: why.to_owned(),
-    };
     let Some(run) = run else {
         let held = store.open_runs(job).await?.into_iter().rfind(|run| run.state == RunState::Held);
-        return held
-            .ok_or_else(|| none("is not there: no run of the job is held; `nightmark runs` lists what there is"));
+        return held.ok_or_else(|| PipelineError::NothingHeld(job.to_owned()));
     };
+    let none = |why: &str| PipelineError::Undecidable { job: job.to_owned(), run: run.to_owned(), why: why.to_owned() };
     let record = store.run(run).await?.filter(|record| record.job == job);
     let record = record.ok_or_else(|| none("is not known; `nightmark runs` lists what there is"))?;
     match record.state {

@@ -45,9 +45,11 @@ pub(super) fn partition_bits(memory: u64, snapshot: Option<&Snapshot>, rows: u64
 fn bits(memory: u64, known: u64, pending: u64, rows: u64) -> u32 {
     // What is known says about how many there are tonight.
     let rows = if rows == 0 && known == 0 { UNTOLD } else { rows };
-    let needed = known * KNOWN + pending * PENDING + rows.saturating_sub(known) * NEW;
+    // A database may say that there are more rows than the world has bytes.
+    let new = rows.saturating_sub(known).saturating_mul(NEW);
+    let needed = known.saturating_mul(KNOWN).saturating_add(pending.saturating_mul(PENDING)).saturating_add(new);
     let budget = memory.saturating_sub(FIXED).max(memory / 4).max(1);
-    needed.div_ceil(budget).next_power_of_two().trailing_zeros().min(MOST_BITS)
+    needed.div_ceil(budget).min(1 << MOST_BITS).next_power_of_two().trailing_zeros()
 }
 
 /// Compares partition by partition.
@@ -282,6 +284,7 @@ mod tests {
         assert_eq!(bits(MEMORY, 0, 0, 1000), 0);
         assert_eq!(bits(MEMORY, 0, 0, UNTOLD), 2);
         assert_eq!(bits(MEMORY, 0, 0, 0), bits(MEMORY, 0, 0, UNTOLD), "unknown");
+        assert_eq!([bits(MEMORY, 0, 0, u64::MAX), bits(1, u64::MAX, u64::MAX, u64::MAX)], [MOST_BITS; 2]);
         assert_eq!(bits(MEMORY, 1000, 0, 0), 0, "last night's number is known");
     }
 }

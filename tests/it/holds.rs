@@ -1,7 +1,7 @@
 //! Runs that a guard holds: looked at, approved as they were found, discarded, replaced, expired; and kills in the midst of that.
 
 use crate::crash::marks;
-use crate::support::{Destination, Home, job_file, says};
+use crate::support::{Destination, Home, Served, job_file, says};
 use chrono::TimeDelta;
 use nightmark::store::sqlite::SqliteStore;
 use nightmark::store::{RunRecord, RunStore};
@@ -102,6 +102,7 @@ fn what_is_approved_is_what_could_be_looked_at() {
         reason.starts_with("approved by Zoë (command line); it was held: ") && reason.contains("max_changed"),
         "{reason}"
     );
+    says(&home.run(&["runs", "show", &id]).expect(0), &["published: approved by Zoë (command line); it was held: "]);
     assert!(held_folders(&home).is_empty());
 
     // The next night is compared with what was approved.
@@ -122,9 +123,9 @@ fn what_is_discarded_is_never_sent_and_found_again() {
     let said = home.run(&["discard", "orgs", "--by", "Zoë"]).expect(0);
     says(&said, &["is discarded", "Zoë"]);
     assert!(held_folders(&home).is_empty());
-    says(&home.run(&["approve", "orgs"]).expect(2), &["no run of the job is held"]);
-    says(&home.run(&["discard", "orgs"]).expect(2), &["no run of the job is held"]);
-    says(&home.run(&["preview", "orgs", "--held"]).expect(2), &["no run of the job is held"]);
+    says(&home.run(&["approve", "orgs"]).expect(2), &["no run of job `orgs` is held"]);
+    says(&home.run(&["discard", "orgs"]).expect(2), &["no run of job `orgs` is held"]);
+    says(&home.run(&["preview", "orgs", "--held"]).expect(2), &["no run of job `orgs` is held"]);
     assert_eq!(destination.take().len(), 0);
     assert_eq!(home.job("orgs", 3)["changed"], json!(2));
     home.run(&["approve", "orgs"]).expect(0);
@@ -261,6 +262,31 @@ fn a_hold_expires() {
         );
         says(&home.run(&["check", "bad"]).expect(2), &["hold_expires"]);
     }
+}
+
+#[test]
+fn the_daemon_ends_a_hold_that_nobody_decides_on() {
+    let destination = Destination::start();
+    let home = home(&destination, &format!("{GUARD}\nhold_expires = \"12h\""));
+    let text = std::fs::read_to_string(home.path("jobs/orgs.toml")).unwrap();
+    home.write("jobs/orgs.toml", &text.replacen("version = 1\n", "version = 1\nschedule = \"0 0 29 2 *\"\n", 1));
+    extract(&home, ["pro", "pro", "free"]);
+    let id = home.job("orgs", 3)["run"].as_str().unwrap().to_owned();
+    in_store(&home, async |store| {
+        let record: RunRecord = store.run(&id).await.unwrap().unwrap();
+        let held_at = chrono::Utc::now() - TimeDelta::hours(13);
+        store.put_run(&RunRecord { finished_at: Some(held_at), ..record }, held_at).await.unwrap();
+    });
+    let served = Served::start(&home);
+    // The bound is there only so that a broken build ends.
+    let began = std::time::Instant::now();
+    while run(&home, &id)["state"] != "discarded" {
+        assert!(began.elapsed().as_secs() < 60, "{}", home.log());
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert_eq!(served.stop(), 0);
+    assert!(held_folders(&home).is_empty() && destination.take().is_empty());
+    assert!(home.log().contains("hold_expired"), "{}", home.log());
 }
 
 /// A kill at every mark on the way of a held run: after it, the run is either held still or published, and nothing is lost or sent twice.

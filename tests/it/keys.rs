@@ -165,7 +165,7 @@ fn a_mistyped_key_is_named_so_in_the_log() {
     assert_eq!((mistyped.0, &mistyped), (401, &unknown));
     assert_eq!(served.stop(), 0);
     let log = home.log();
-    assert_eq!(log.matches("mistyped").count(), 1, "{log}");
+    assert_eq!(log.matches("event=\"key_mistyped\"").count(), 1, "{log}");
     assert!(!log.contains(&typed) && !log.contains(text(&key, "key")) && !log.contains(&typed[..20]), "{log}");
 }
 

@@ -189,7 +189,8 @@ fn a_restart_changes_nothing(home: &Home, destination: &Destination, before: &st
         "nightmark_delivery_concurrency_limit",
         "nightmark_snapshot_age",
     ];
-    let of = |text: &str| -> Vec<String> {
+    // The series of a metric come in any order.
+    let of = |text: &str| -> BTreeSet<String> {
         text.lines().filter(|line| kept.iter().any(|name| line.starts_with(name))).map(str::to_owned).collect()
     };
     assert_eq!(of(&after), of(before));

@@ -146,7 +146,10 @@ fn print_steps(run: &RunRecord, events: &[RunEvent]) {
     let first = RunEvent { at: run.started_at, state: run.state, reason: None };
     let events = if events.is_empty() { std::slice::from_ref(&first) } else { events };
     for event in events {
-        crate::say!("  {}  {}", event.at.format("%Y-%m-%d %H:%M:%S"), event.state.as_str());
+        // What the run itself says now stands above.
+        let why = event.reason.as_deref().filter(|why| run.reason.as_deref() != Some(why));
+        let why = why.map(|why| format!(": {}", clipped(why))).unwrap_or_default();
+        crate::say!("  {}  {}{why}", event.at.format("%Y-%m-%d %H:%M:%S"), event.state.as_str());
     }
     if let Some(at) = run.finished_at {
         crate::say!("  {}  ended after {}", at.format("%Y-%m-%d %H:%M:%S"), lasted(run.started_at, at));

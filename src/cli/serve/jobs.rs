@@ -3,6 +3,7 @@
 use crate::cli::resources::ResourceArgs;
 use crate::cli::{Context, run};
 use crate::daemon::alone::Alone;
+use crate::daemon::holds;
 use crate::daemon::scheduler::Scheduler;
 use crate::daemon::work::Runs;
 use crate::job::load::load_all;
@@ -53,6 +54,7 @@ pub(super) async fn begin(
 ) -> anyhow::Result<impl Future<Output = ()> + use<>> {
     let resources = ResourceArgs::default().resources();
     let runner = run::runner(context, store, Arc::new(()), Arc::clone(metrics), resources, stopping.clone());
+    let expiring = holds::expire(runner.clone(), jobs.clone(), stopping.clone());
     let work = Arc::new(Runs::new(runner, context.settings.runs.at_once));
     let scheduler =
         Scheduler::new(jobs, Arc::clone(store) as _, Arc::clone(&context.clock), work, holder(context)).await?;
@@ -69,8 +71,9 @@ pub(super) async fn begin(
             let _ = told.wait_for(|stop| *stop).await;
             tokio::time::sleep(PATIENCE).await;
         };
+        let running = async { tokio::join!(scheduler.run(stopping), expiring) };
         tokio::select! {
-            () = scheduler.run(stopping) => {}
+            _ = running => {}
             () = late => tracing::warn!(event = "run_not_stopped", "a run did not stop in time; the next start goes on with it"),
         }
     })

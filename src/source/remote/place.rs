@@ -32,7 +32,7 @@ pub(super) trait Place {
         sink: &mut dyn FnMut(&[u8]) -> Result<(), SourceError>,
     ) -> Result<(), Broken>;
 
-    /// Whether each part is known to be of the version that was found, and is had without what stands before it.
+    /// Whether each part is known to be of the version that was found, and is had without what stands before or behind it.
     fn has_parts(&self) -> bool {
         true
     }

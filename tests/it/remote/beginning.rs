@@ -71,37 +71,43 @@ fn csv_and_parquet() -> [(&'static str, Vec<u8>, usize); 2] {
     [("orgs.csv", large(20_000).into_bytes(), MOST), ("orgs.parquet", groups(10), 2 << 20)]
 }
 
+/// This server answers a request for the first bytes with the whole, of which more is on its way when it is broken off.
 #[test]
 fn of_an_object() {
     let server = Server::s3();
     let way = Proxy::to(server.address.port());
     let address = ([127, 0, 0, 1], way.port).into();
-    let lines: String =
-        (0..4500).map(|n| format!("{{\"workspace_id\": \"ws_{n}\", \"note\": \"{}\"}}\n", noise(n, 5_000))).collect();
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(large(1200).as_bytes()).unwrap();
-    let rows: String = (1200..40_000).map(|n| format!("ws_{n},{}\n", noise(n, 800))).collect();
-    encoder.write_all(rows.as_bytes()).unwrap();
-    let files = [
-        csv_and_parquet().to_vec(),
-        vec![("orgs.csv.gz", encoder.finish().unwrap(), MOST), ("orgs.ndjson", lines.into_bytes(), MOST)],
-    ]
-    .concat();
+    let [csv, (parquet, groups, _)] = csv_and_parquet();
     let nights = |name: &str| s3::nights(&s3::source(&format!("s3://lake/{name}"), address, ""));
-    all(&files, &way, |name, content| server.write(&format!("lake/{name}"), content), nights);
+    let write = |name: &str, content: &[u8]| server.write(&format!("lake/{name}"), content);
+    all(&[(csv.0, large(60_000).into_bytes(), 3 * MOST)], &way, write, nights);
+    // It does not give all parts of Parquet either; that they suffice is seen at Azurite.
+    write(parquet, &groups);
+    looks(&nights(parquet), &way, groups.len() * 3, &["workspace_id"]);
 }
 
+/// Also of what is packed, and of other text.
 #[test]
 fn of_a_blob() {
     let server = Azurite::start();
     let way = Proxy::to(server.address.port());
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(large(1200).as_bytes()).unwrap();
+    let rows: String = (1200..40_000).map(|n| format!("ws_{n},{}\n", noise(n, 800))).collect();
+    encoder.write_all(rows.as_bytes()).unwrap();
+    let object = |n| format!("{{\"workspace_id\": \"ws_{n}\", \"note\": \"{}\"}}\n", noise(n, 5_000));
+    let objects: String = (0..4500).map(object).collect();
+    let [csv, parquet] = csv_and_parquet();
+    let packed = ("orgs.csv.gz", encoder.finish().unwrap(), MOST);
+    let files = [csv, parquet, packed, ("orgs.ndjson", objects.into_bytes(), MOST)];
     let endpoint = server.endpoint().replace(&server.address.port().to_string(), &way.port.to_string());
     let nights = |name: &str| {
         azure::nights(&format!("path = \"az://lake/{name}\"\noptions = {{ azure_endpoint = \"{endpoint}\" }}\n"))
     };
-    all(&csv_and_parquet(), &way, |name, content| azure::write(&server, name, content), nights);
+    all(&files, &way, |name, content| azure::write(&server, name, content), nights);
 }
 
+/// The library asks for some megabytes ahead.
 #[test]
 fn of_a_file_over_sftp() {
     let sshd = Sshd::start();
@@ -110,7 +116,11 @@ fn of_a_file_over_sftp() {
     std::fs::write(sshd.path("known_hosts"), hosts.replace(&sshd.port.to_string(), &way.port.to_string())).unwrap();
     let nights = |name: &str| Nights::new(&sftp::source(&sshd, way.port, name, &sftp::by_key(&sshd)));
     let write = |name: &str, content: &[u8]| std::fs::write(sshd.path("files").join(name), content).unwrap();
-    all(&csv_and_parquet(), &way, write, nights);
+    // The library asks for what stands behind as well, so that Parquet is copied.
+    let [(csv, content, most), (parquet, groups, _)] = csv_and_parquet();
+    all(&[(csv, content, most + (4 << 20))], &way, write, nights);
+    write(parquet, &groups);
+    looks(&nights(parquet), &way, groups.len() * 3, &["workspace_id"]);
 }
 
 /// A server of HTTP need not know of parts, so that Parquet is copied.

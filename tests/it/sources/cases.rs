@@ -4,9 +4,8 @@ use super::{Case, Engine, collect, memory as child, until, write_job};
 use crate::support::{Destination, Home, ran, signal};
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::{DataType, Field};
-use nightmark::source::{Ask, SourceError};
+use nightmark::source::{Ask, Rows, SourceError};
 use std::process::{Child, Stdio};
-use std::sync::mpsc;
 
 /// Every type is what the documentation says, in its value and in its NULL.
 pub fn types(engine: &dyn Engine) {
@@ -154,41 +153,27 @@ pub fn cancelled(engine: &dyn Engine) {
 
 /// A connection that is lost is an error, and stays one.
 pub fn lost(engine: &dyn Engine) {
-    engine.hold();
     let case = Case::new(engine, &engine.rows(engine.many()), "");
-    let (begun, has_begun) = mpsc::channel();
-    let (cut, is_cut) = mpsc::channel();
-    let reading = std::thread::spawn(move || {
-        read_past(&case, || {
-            begun.send(()).unwrap();
-            is_cut.recv().unwrap();
-        })
-    });
-    until("it has begun", || engine.is_held() || has_begun.try_recv().is_ok() || reading.is_finished());
-    assert!(!reading.is_finished(), "{:?}", reading.join().unwrap());
+    let stream = case.stream(None).unwrap();
+    stream.rows.next().unwrap().unwrap();
     engine.cut();
-    // Whoever still opens it is not waiting for this.
-    let _ = cut.send(());
-    let error = reading.join().unwrap().expect_err("it is complete after so many rows");
+    let error = rest(&*stream.rows).expect_err("it is complete after so many rows");
     assert!(!error.message.is_empty(), "{error:?}");
 }
 
-/// Reads an extract, of which something `happens` after the first piece. The rows of the others.
-fn read_past(case: &Case, happens: impl FnOnce()) -> Result<usize, SourceError> {
-    let stream = case.stream(None)?;
-    stream.rows.next()?;
-    happens();
-    let mut rows = 0;
+/// Reads what is left; how many rows.
+fn rest(rows: &dyn Rows) -> Result<usize, SourceError> {
+    let mut read = 0;
     loop {
-        match stream.rows.next() {
+        match rows.next() {
             Ok(Some(piece)) => {
                 for batch in piece.batches {
-                    rows += batch?.num_rows();
+                    read += batch?.num_rows();
                 }
             }
-            Ok(None) => return Ok(rows),
+            Ok(None) => return Ok(read),
             Err(error) => {
-                assert!(stream.rows.next().is_err(), "errors stay errors");
+                assert!(rows.next().is_err(), "errors stay errors");
                 return Err(error);
             }
         }
@@ -211,9 +196,9 @@ struct Run {
 }
 
 impl Run {
-    /// It is among its rows, or just before them.
+    /// It is among its rows, or just before them; or in the middle of their copy.
     fn among_its_rows(engine: &dyn Engine) -> Run {
-        engine.hold();
+        let is_held = engine.hold();
         let destination = Destination::start();
         let home = Home::new();
         home.write("password", &engine.password());
@@ -222,7 +207,8 @@ impl Run {
         let mut command = home.command(&["run", "orgs", "--json"]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         if engine.running().is_some() {
-            until("the run asks", || engine.running() == Some(1) || child.try_wait().unwrap().is_some());
+            let asks = || engine.running() == Some(1) && (engine.is_held() || !is_held);
+            until("the run asks", || asks() || child.try_wait().unwrap().is_some());
         }
         std::thread::sleep(std::time::Duration::from_millis(300));
         if child.try_wait().unwrap().is_some() {

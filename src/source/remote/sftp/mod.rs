@@ -218,6 +218,11 @@ impl Place for Sftp {
         }
     }
 
+    /// The library asks for megabytes behind what is wanted as well, so that many small parts are no less than the whole.
+    fn has_parts(&self) -> bool {
+        false
+    }
+
     fn shown(&self, path: &str) -> String {
         let own = if self.base.is_empty() { "~/" } else { "" };
         format!("sftp://{}/{own}{path}", self.login.shown())

@@ -11,6 +11,7 @@ use crate::shared::azurite::{ACCOUNT, Azurite, KEY};
 use base64::Engine as _;
 use contents::Format;
 use std::fs::File;
+use std::io::Read as _;
 use std::path::PathBuf;
 
 /// A place with files of one format.
@@ -190,8 +191,9 @@ impl Engine for OfFiles {
         self.way().map(|_| self.copies().len())
     }
 
-    fn hold(&self) {
+    fn hold(&self) -> bool {
         self.way().into_iter().for_each(Proxy::hold);
+        self.way().is_some()
     }
 
     fn is_held(&self) -> bool {
@@ -199,31 +201,35 @@ impl Engine for OfFiles {
         self.copies().iter().any(|copy| copy.metadata().is_ok_and(|copy| copy.len() > 1 << 18))
     }
 
-    /// Cuts the way; of a file here, what is behind the beginning.
+    /// Cuts the way; of a file here, what is behind the beginning, in the middle of a row.
     fn cut(&self) {
         let Place::Here(folder) = &self.place else { return self.way().into_iter().for_each(Proxy::cut) };
         for file in std::fs::read_dir(folder.path()).unwrap() {
-            File::options().write(true).open(file.unwrap().path()).unwrap().set_len(1 << 16).unwrap();
+            let path = file.unwrap().path();
+            let mut beginning = vec![0; 1 << 16];
+            File::open(&path).unwrap().read_exact(&mut beginning).unwrap();
+            let row = beginning.iter().rposition(|byte| *byte == b'\n').unwrap_or_default();
+            File::options().write(true).open(path).unwrap().set_len(row as u64 + 4).unwrap();
         }
     }
 }
 
 /// One list for each place, which has the one format or the other: how it comes here is the same for both.
 macro_rules! places {
-    ($($name:ident: $place:ident $format:ident),* $(,)?) => {
+    ($($name:ident: $place:ident $format:ident $cases:ident),* $(,)?) => {
         $(mod $name {
             use super::*;
 
-            conformance!(OfFiles::$place(Format::$format), files);
+            conformance!(OfFiles::$place(Format::$format), $cases);
         })*
     };
 }
 
 places! {
-    csv_here: here Csv,
-    parquet_here: here Parquet,
-    csv_s3: s3 Csv,
-    parquet_azure: azure Parquet,
-    csv_http: http Csv,
-    parquet_sftp: sftp Parquet,
+    csv_here: here Csv files,
+    parquet_here: here Parquet files,
+    csv_s3: s3 Csv copies,
+    parquet_azure: azure Parquet copies,
+    csv_http: http Csv copies,
+    parquet_sftp: sftp Parquet copies,
 }
