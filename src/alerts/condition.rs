@@ -95,7 +95,8 @@ pub struct Seen<'a> {
 
 /// Everything that is wrong.
 pub fn conditions(seen: &Seen<'_>) -> Vec<Condition> {
-    let all = [failed(seen), held(seen), missed(seen), stale(seen), destination(seen), dead_letters(seen), volatile(seen)];
+    let all =
+        [failed(seen), held(seen), missed(seen), stale(seen), destination(seen), dead_letters(seen), volatile(seen)];
     all.into_iter().flatten().collect()
 }
 
@@ -114,7 +115,8 @@ pub fn faulty(job: &str, problems: &str) -> Condition {
 /// The newest run that is not on.
 fn last<'a>(seen: &Seen<'a>) -> Option<&'a RunRecord> {
     let is_on = |run: &&RunRecord| {
-        matches!(run.state, RunState::Extracting | RunState::Diffed) || (run.state == RunState::Delivering && run.finished_at.is_none())
+        matches!(run.state, RunState::Extracting | RunState::Diffed)
+            || (run.state == RunState::Delivering && run.finished_at.is_none())
     };
     seen.runs.iter().find(|run| !is_on(run))
 }
@@ -136,7 +138,10 @@ fn failed(seen: &Seen<'_>) -> Option<Condition> {
         about: String::new(),
         what: format!("{what} failed: {}", reason.unwrap_or("no reason is recorded")),
         unsent: "nothing of it was published or sent; what the destination has is as before".to_owned(),
-        todo: vec![format!("nightmark runs show {job}"), format!("nightmark run {job}  starts anew, once the cause is mended")],
+        todo: vec![
+            format!("nightmark runs show {job}"),
+            format!("nightmark run {job}  starts anew, once the cause is mended"),
+        ],
     })
 }
 
@@ -165,7 +170,11 @@ fn missed(seen: &Seen<'_>) -> Option<Condition> {
         job: job.clone(),
         kind: Kind::Missed,
         about: String::new(),
-        what: format!("the run that was due {} was {verb}: {}", time(fire.due), fire.reason.as_deref().unwrap_or("no reason is recorded")),
+        what: format!(
+            "the run that was due {} was {verb}: {}",
+            time(fire.due),
+            fire.reason.as_deref().unwrap_or("no reason is recorded")
+        ),
         unsent: "what has changed since the last run is sent by the next one".to_owned(),
         todo: vec![format!("nightmark schedule {job}"), format!("nightmark run {job}  runs it now")],
     })
@@ -189,7 +198,11 @@ fn stale(seen: &Seen<'_>) -> Option<Condition> {
         about: String::new(),
         what: format!("{last}, more than {} hours ago", limit.num_hours()),
         unsent: "whatever has changed since then".to_owned(),
-        todo: vec![format!("nightmark schedule {job}"), format!("nightmark runs {job}"), format!("nightmark run {job}  runs it now")],
+        todo: vec![
+            format!("nightmark schedule {job}"),
+            format!("nightmark runs {job}"),
+            format!("nightmark run {job}  runs it now"),
+        ],
     })
 }
 
@@ -219,7 +232,10 @@ fn dead_letters(seen: &Seen<'_>) -> Option<Condition> {
         about: String::new(),
         what: format!("{count} rows are set aside: the destination keeps refusing them"),
         unsent: "those rows are not sent until their values change or somebody asks for it".to_owned(),
-        todo: vec![format!("nightmark dead-letters list {job}"), format!("nightmark dead-letters retry {job} --all  once the cause is mended")],
+        todo: vec![
+            format!("nightmark dead-letters list {job}"),
+            format!("nightmark dead-letters retry {job} --all  once the cause is mended"),
+        ],
     })
 }
 
@@ -238,7 +254,10 @@ fn volatile(seen: &Seen<'_>) -> Option<Condition> {
         about: columns.join(","),
         what: format!("most orgs change in {list} (run {})", run.id),
         unsent: "nothing was left out: more was sent than may be worth it".to_owned(),
-        todo: vec![format!("take {list} out of what {} compares, if it does not matter for scoring", seen.job.file.display())],
+        todo: vec![format!(
+            "take {list} out of what {} compares, if it does not matter for scoring",
+            seen.job.file.display()
+        )],
     })
 }
 

@@ -27,7 +27,10 @@ impl Email {
 
     fn mail(&self, message: &Message) -> Result<Mail, String> {
         let mailbox = |address: &String| address.parse::<Mailbox>().map_err(|error| format!("`{address}`: {error}"));
-        let mut mail = Mail::builder().from(mailbox(&self.settings.from)?).subject(&message.subject).header(ContentType::TEXT_PLAIN);
+        let mut mail = Mail::builder()
+            .from(mailbox(&self.settings.from)?)
+            .subject(&message.subject)
+            .header(ContentType::TEXT_PLAIN);
         for to in &self.settings.to {
             mail = mail.to(mailbox(to)?);
         }
@@ -42,7 +45,8 @@ impl Channel for Email {
     }
 
     async fn send(&self, message: &Message) -> Result<(), String> {
-        let url = self.secrets.resolve("alerts.email.server", &self.settings.server).map_err(|error| error.to_string())?;
+        let url =
+            self.secrets.resolve("alerts.email.server", &self.settings.server).map_err(|error| error.to_string())?;
         // The library's words may show the address, and a password stands in it.
         let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.expose_secret())
             .map_err(|_| "alerts.email.server is no address of an SMTP server".to_owned())?

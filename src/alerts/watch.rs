@@ -68,10 +68,15 @@ impl Watch {
             wrong.insert((condition.job.clone(), condition.kind.as_str()), condition);
         }
         for alert in self.store.alerts().await? {
-            let still = wrong.iter().find(|((job, kind), _)| *job == alert.job && *kind == alert.kind).map(|(key, _)| key.clone());
+            let still = wrong
+                .iter()
+                .find(|((job, kind), _)| *job == alert.job && *kind == alert.kind)
+                .map(|(key, _)| key.clone());
             match still.and_then(|key| wrong.remove(&key)) {
                 // Another one of the same kind is told anew.
-                Some(condition) if condition.about != alert.about || alert.ended_at.is_some() => self.raise(&condition, now).await?,
+                Some(condition) if condition.about != alert.about || alert.ended_at.is_some() => {
+                    self.raise(&condition, now).await?
+                }
                 Some(condition) => self.tell(alert, &message::raised(&condition)).await?,
                 None => self.end(alert, now).await?,
             }
@@ -96,7 +101,8 @@ impl Watch {
                 runs: &runs,
                 fire: fires.iter().find(|fire| fire.state != FireState::Running),
                 destination: destination.as_ref(),
-                dead_letters: refusals.iter().filter(|refusal| !refusal.dropped && refusal.is_given_up(after)).count() as u64,
+                dead_letters: refusals.iter().filter(|refusal| !refusal.dropped && refusal.is_given_up(after)).count()
+                    as u64,
                 watched_since: self.since,
                 no_success_for: job.alerts.no_success_for.or(self.no_success_for.filter(|_| job.schedule.is_some())),
                 now,
@@ -114,7 +120,13 @@ impl Watch {
             ended_at: None,
             told: Vec::new(),
         };
-        tracing::error!(event = "alert_raised", job = alert.job, kind = alert.kind, what = condition.what, "alerts: raised");
+        tracing::error!(
+            event = "alert_raised",
+            job = alert.job,
+            kind = alert.kind,
+            what = condition.what,
+            "alerts: raised"
+        );
         self.store.put_alert(&alert).await?;
         self.tell(alert, &message::raised(condition)).await
     }
@@ -123,7 +135,8 @@ impl Watch {
         if alert.ended_at.is_none() {
             tracing::warn!(event = "alert_ended", job = alert.job, kind = alert.kind, "alerts: right again");
             // Whoever has not heard of it need not hear that it is over.
-            alert.told = self.names().filter(|name| !alert.told.iter().any(|told| told == name)).map(str::to_owned).collect();
+            alert.told =
+                self.names().filter(|name| !alert.told.iter().any(|told| told == name)).map(str::to_owned).collect();
             alert.ended_at = Some(now);
             self.store.put_alert(&alert).await?;
         }
@@ -153,7 +166,14 @@ impl Watch {
                 }
                 Err(error) => {
                     all = false;
-                    tracing::error!(event = "alert_not_told", job = alert.job, kind = alert.kind, channel = channel.name(), error, "alerts: a message did not get through; it is tried again");
+                    tracing::error!(
+                        event = "alert_not_told",
+                        job = alert.job,
+                        kind = alert.kind,
+                        channel = channel.name(),
+                        error,
+                        "alerts: a message did not get through; it is tried again"
+                    );
                 }
             }
         }
@@ -175,7 +195,10 @@ impl std::fmt::Debug for Watch {
 fn faulty(problems: &[Problem]) -> Vec<Condition> {
     let mut by_file: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for problem in problems {
-        let job = problem.file.file_stem().map_or_else(|| problem.file.display().to_string(), |stem| stem.to_string_lossy().into_owned());
+        let job = problem
+            .file
+            .file_stem()
+            .map_or_else(|| problem.file.display().to_string(), |stem| stem.to_string_lossy().into_owned());
         by_file.entry(job).or_default().push(problem.to_string());
     }
     by_file.into_iter().map(|(job, problems)| condition::faulty(&job, &problems.join("; "))).collect()

@@ -2,8 +2,8 @@
 
 use crate::job::document::Document;
 use crate::job::problem::Fault;
-use crate::job::spec::Templated;
 use crate::job::secret_address;
+use crate::job::spec::Templated;
 use crate::job::units;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -104,7 +104,8 @@ fn server(written: &str) -> Result<Templated, Fault> {
 fn mailbox(written: &str) -> Result<String, Fault> {
     match written.parse::<lettre::message::Mailbox>() {
         Ok(_) => Ok(written.to_owned()),
-        Err(_) => Err(Fault::new(format!("`{written}` is no e-mail address")).hint("`ops@example.com` or `Nightmark <nightmark@example.com>`")),
+        Err(_) => Err(Fault::new(format!("`{written}` is no e-mail address"))
+            .hint("`ops@example.com` or `Nightmark <nightmark@example.com>`")),
     }
 }
 
@@ -132,6 +133,10 @@ mod tests {
         assert!(!format!("{fault:?}").contains("hunter2"), "{fault:?}");
         assert!(secret_address("https://hooks.example.com/T0/B0").is_err());
         assert!(secret_address("${SLACK_URL}").is_ok());
-        assert!(mailbox("ops@example.com").is_ok() && mailbox("Nightmark <n@example.com>").is_ok() && mailbox("ops").is_err());
+        assert!(
+            mailbox("ops@example.com").is_ok()
+                && mailbox("Nightmark <n@example.com>").is_ok()
+                && mailbox("ops").is_err()
+        );
     }
 }

@@ -21,8 +21,8 @@ mod schema;
 pub mod sqlite;
 mod state;
 
-pub use fires::{FireRecord, FireState, FireStore};
 pub use alerts::{AlertRecord, AlertStore};
+pub use fires::{FireRecord, FireState, FireStore};
 pub use keys::{
     EndpointType, Hash, KeyCounts, KeyRecord, KeyStore, KeyUses, PreviousText, SignatureCheck, SignatureScheme,
 };

@@ -71,7 +71,10 @@ fn a_run_that_could_not_begin_is_told_by_its_fire() {
         now: at("06-15T03:00:00"),
     };
     let found = conditions(&seen);
-    assert!(found.len() == 1 && found[0].what.contains("2026-06-15 02:30 UTC failed: the folder is read-only"), "{found:?}");
+    assert!(
+        found.len() == 1 && found[0].what.contains("2026-06-15 02:30 UTC failed: the folder is read-only"),
+        "{found:?}"
+    );
     // Somebody ran it by hand since.
     let by_hand = RunRecord { started_at: at("06-15T02:50:00"), ..run };
     assert!(conditions(&Seen { runs: std::slice::from_ref(&by_hand), ..seen }).is_empty());

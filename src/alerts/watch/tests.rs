@@ -3,8 +3,12 @@
 use super::*;
 use crate::job;
 use crate::receipt::{Failure, FailureKind, Outcome, Receipt};
+use crate::store::AlertStore as _;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{DestinationRecord, DestinationState, FireRecord, FireStore as _, RefusalStore as _, RunRecord, RunState, RunStore as _};
+use crate::store::{
+    DestinationRecord, DestinationState, FireRecord, FireStore as _, RefusalStore as _, RunRecord, RunState,
+    RunStore as _,
+};
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use std::path::{Path, PathBuf};

@@ -23,7 +23,11 @@ impl AlertStore for SqliteStore {
     }
 
     async fn forget_alert(&self, job: &str, kind: &str) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM alerts WHERE job = ?1 AND kind = ?2").bind(job).bind(kind).execute(&self.writer).await?;
+        sqlx::query("DELETE FROM alerts WHERE job = ?1 AND kind = ?2")
+            .bind(job)
+            .bind(kind)
+            .execute(&self.writer)
+            .await?;
         Ok(())
     }
 }

@@ -16,7 +16,8 @@ pub async fn conform(store: &impl AlertStore) {
     for (job, kind) in [("aj2", "held"), ("aj1", "stale"), ("aj1", "failed")] {
         store.put_alert(&alert(job, kind)).await.unwrap();
     }
-    let told = AlertRecord { told: vec!["webhook".into(), "email".into()], ended_at: Some(at(200)), ..alert("aj1", "stale") };
+    let told =
+        AlertRecord { told: vec!["webhook".into(), "email".into()], ended_at: Some(at(200)), ..alert("aj1", "stale") };
     store.put_alert(&told).await.unwrap();
     assert_eq!(store.alerts().await.unwrap(), [alert("aj1", "failed"), told.clone(), alert("aj2", "held")]);
     store.forget_alert("aj1", "failed").await.unwrap();
