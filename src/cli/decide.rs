@@ -4,26 +4,11 @@ use super::resources::ResourceArgs;
 use super::table::shown;
 use super::{Context, Exit, run};
 use crate::job::load::load_job;
+use crate::pipeline::Runner;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// Arguments of `nightmark approve`.
-#[derive(Debug, clap::Args)]
-pub struct ApproveArgs {
-    /// Which, and by whom.
-    #[command(flatten)]
-    pub decision: DecisionArgs,
-}
-
-/// Arguments of `nightmark discard`.
-#[derive(Debug, clap::Args)]
-pub struct DiscardArgs {
-    /// Which, and by whom.
-    #[command(flatten)]
-    pub decision: DecisionArgs,
-}
-
-/// What both are told.
+/// Arguments of `nightmark approve` and of `nightmark discard`.
 #[derive(Debug, clap::Args)]
 pub struct DecisionArgs {
     /// A job, whose newest held run is meant, or the id of a held run
@@ -38,10 +23,10 @@ pub struct DecisionArgs {
 ///
 /// # Errors
 /// Nothing held; what it was compared with has changed since; whatever keeps changes from being sent.
-pub async fn approve(context: &Context, args: ApproveArgs) -> anyhow::Result<Exit> {
-    let (job, held) = args.decision.find(context).await?;
-    let who = args.decision.who();
-    let does = async |runner: &crate::pipeline::Runner, job| runner.approve(job, held.as_deref(), &who).await;
+pub async fn approve(context: &Context, args: DecisionArgs) -> anyhow::Result<Exit> {
+    let (job, held) = args.find(context).await?;
+    let who = args.who();
+    let does = async |runner: &Runner, job| runner.approve(job, held.as_deref(), &who).await;
     run::work(context, &job, ResourceArgs::default(), does).await
 }
 
@@ -49,15 +34,15 @@ pub async fn approve(context: &Context, args: ApproveArgs) -> anyhow::Result<Exi
 ///
 /// # Errors
 /// Nothing held; a folder that cannot be removed.
-pub async fn discard(context: &Context, args: DiscardArgs) -> anyhow::Result<Exit> {
-    let (job, held) = args.decision.find(context).await?;
+pub async fn discard(context: &Context, args: DecisionArgs) -> anyhow::Result<Exit> {
+    let (job, held) = args.find(context).await?;
     // The job's file may be gone by now, or have mistakes.
     let job = load_job(&context.home, &job).map_or(job, |job| job.name);
     let store = context.store().await?;
     let (_stop, stopping) = watch::channel(false);
     let resources = ResourceArgs::default().resources();
     let runner = run::runner(context, &store, Arc::new(()), Arc::new(()), resources, stopping);
-    let outcome = runner.discard(&job, held.as_deref(), &args.decision.who()).await;
+    let outcome = runner.discard(&job, held.as_deref(), &args.who()).await;
     drop(runner);
     store.close().await;
     let record = outcome?;

@@ -75,9 +75,9 @@ enum Command {
     /// Run a job now: extract, compare, publish, send
     Run(run::RunArgs),
     /// Send what a held run has found, exactly as it can be looked at with `preview --held`
-    Approve(decide::ApproveArgs),
+    Approve(decide::DecisionArgs),
     /// Give up a held run: nothing of it is sent, the next run compares anew
-    Discard(decide::DiscardArgs),
+    Discard(decide::DecisionArgs),
     /// Send what the last run of a job has left, without a new extract
     Retry(retry::RetryArgs),
     /// List past runs, or show one

@@ -1,8 +1,9 @@
 //! One daemon to a place.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use crate::snapshot::{Locked, lock};
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Held while a daemon runs; the system lets go of it when the process ends, however it ends.
 #[derive(Debug)]
@@ -36,20 +37,10 @@ impl Alone {
     /// [`AloneError::Taken`], a folder that cannot be written.
     pub fn take(home: &Path, holder: &str) -> Result<Self, AloneError> {
         let path = home.join("daemon.lock");
-        let io = |source| AloneError::Io { path: path.clone(), source };
-        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-        let mut file = options.map_err(io)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                let _ = file.read_to_string(&mut holder);
-                return Err(AloneError::Taken { holder: holder.trim().to_owned() });
-            }
-            Err(TryLockError::Error(error)) => return Err(io(error)),
+        match lock(&path, holder, Duration::ZERO) {
+            Ok(Locked::Taken(file)) => Ok(Alone { _file: file }),
+            Ok(Locked::Held(holder)) => Err(AloneError::Taken { holder }),
+            Err(source) => Err(AloneError::Io { path, source }),
         }
-        let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(holder.as_bytes()));
-        written.map_err(io)?;
-        Ok(Alone { _file: file })
     }
 }

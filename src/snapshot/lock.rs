@@ -2,7 +2,7 @@
 
 use super::{SnapshotError, files};
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read, Seek, Write};
+use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -37,35 +37,47 @@ impl JobLock {
     pub fn take(dir: &Path, job: &str, holder: &str) -> Result<Self, SnapshotError> {
         files::create_dir(dir)?;
         let path = dir.join("lock");
-        let mut options = OpenOptions::new();
-        let mut file = options
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(SnapshotError::io(&path))?;
         // Somebody who only looks whether it is held holds it for an instant.
-        let patience = Instant::now() + PATIENCE;
-        let taken = loop {
-            match file.try_lock() {
-                Err(TryLockError::WouldBlock) if Instant::now() < patience => std::thread::sleep(PATIENCE / 50),
-                other => break other,
-            }
-        };
-        match taken {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                let _ = file.read_to_string(&mut holder);
-                return Err(SnapshotError::Busy { job: job.to_owned(), holder: holder.trim().to_owned() });
-            }
-            Err(TryLockError::Error(error)) => return Err(SnapshotError::io(&path)(error)),
+        match lock(&path, holder, PATIENCE).map_err(SnapshotError::io(&path))? {
+            Locked::Taken(file) => Ok(JobLock { _file: file }),
+            Locked::Held(holder) => Err(SnapshotError::Busy { job: job.to_owned(), holder }),
         }
-        let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(holder.as_bytes()));
-        written.map_err(SnapshotError::io(&path))?;
-        Ok(JobLock { _file: file })
     }
+}
+
+/// What came of an attempt to lock a file.
+#[derive(Debug)]
+pub enum Locked {
+    /// It is ours as long as this is open.
+    Taken(File),
+    /// Another process has it, which says this of itself.
+    Held(String),
+}
+
+/// Locks a file, which is made if need be, and writes into it who has it. `patience`: so long another process is waited for.
+///
+/// # Errors
+/// A file that cannot be made, locked or written.
+pub fn lock(path: &Path, holder: &str, patience: Duration) -> io::Result<Locked> {
+    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    let until = Instant::now() + patience;
+    let taken = loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(patience / 50),
+            other => break other,
+        }
+    };
+    match taken {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            let _ = file.read_to_string(&mut holder);
+            return Ok(Locked::Held(holder.trim().to_owned()));
+        }
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(holder.as_bytes()))?;
+    Ok(Locked::Taken(file))
 }
 
 #[cfg(test)]

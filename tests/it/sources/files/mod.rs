@@ -227,7 +227,7 @@ macro_rules! places {
 
 places! {
     csv_here: here Csv files,
-    parquet_here: here Parquet files,
+    parquet_here: here Parquet taken,
     csv_s3: s3 Csv copies,
     parquet_azure: azure Parquet copies,
     csv_http: http Csv copies,
