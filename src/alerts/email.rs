@@ -2,10 +2,11 @@
 
 use super::channel::Channel;
 use super::message::Message;
-use crate::config::{EmailSettings, Home};
+use crate::config::{AlertsSettings, EmailSettings, Home};
 use crate::job::Secrets;
 use async_trait::async_trait;
-use lettre::message::{Mailbox, header::ContentType};
+use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
+use lettre::message::Mailbox;
 use lettre::transport::smtp::Error;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message as Mail, Tokio1Executor};
 use secrecy::ExposeSecret as _;
@@ -29,12 +30,23 @@ impl Email {
         let mailbox = |address: &String| address.parse::<Mailbox>().map_err(|error| format!("`{address}`: {error}"));
         let mut mail = Mail::builder()
             .from(mailbox(&self.settings.from)?)
+            .message_id(None)
+            // No out-of-office note comes back.
+            .header(AutoSubmitted)
             .subject(&message.subject)
             .header(ContentType::TEXT_PLAIN);
         for to in &self.settings.to {
             mail = mail.to(mailbox(to)?);
         }
         mail.body(message.body.clone()).map_err(|error| error.to_string())
+    }
+}
+
+/// The settings are looked at for it when they are read; an address that is a reference as a whole is not known before.
+fn refuse_plain_password(url: &str) -> Result<(), String> {
+    match AlertsSettings::sends_password_in_the_clear(url) {
+        true => Err("alerts.email.server would send the password in the clear: `smtps://…`, or `smtp://…?tls=required`".to_owned()),
+        false => Ok(()),
     }
 }
 
@@ -47,12 +59,32 @@ impl Channel for Email {
     async fn send(&self, message: &Message) -> Result<(), String> {
         let url =
             self.secrets.resolve("alerts.email.server", &self.settings.server).map_err(|error| error.to_string())?;
+        let url = url.expose_secret();
+        refuse_plain_password(url)?;
         // The library's words may show the address, and a password stands in it.
-        let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.expose_secret())
+        let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
             .map_err(|_| "alerts.email.server is no address of an SMTP server".to_owned())?
             .timeout(Some(TIMEOUT))
             .build();
         transport.send(self.mail(message)?).await.map(drop).map_err(|error| failure(&error))
+    }
+}
+
+/// RFC 3834.
+#[derive(Clone)]
+struct AutoSubmitted;
+
+impl Header for AutoSubmitted {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("Auto-Submitted")
+    }
+
+    fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(AutoSubmitted)
+    }
+
+    fn display(&self) -> HeaderValue {
+        HeaderValue::new(Self::name(), "auto-generated".to_owned())
     }
 }
 

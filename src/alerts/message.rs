@@ -1,6 +1,6 @@
 //! What a channel is told, in words. Pure.
 
-use super::condition::Condition;
+use super::condition::{Condition, Kind};
 use crate::store::AlertRecord;
 use chrono::{DateTime, Utc};
 
@@ -34,13 +34,23 @@ pub fn raised(condition: &Condition) -> Message {
     }
 }
 
-/// It is right again, as of `at`.
-pub fn recovered(alert: &AlertRecord, at: DateTime<Utc>) -> Message {
+/// It is over, as of `at`: it is right again, or the job is gone.
+pub fn over(alert: &AlertRecord, at: DateTime<Utc>, is_gone: bool) -> Message {
+    let (since, at) = (alert.since.format("%Y-%m-%d %H:%M UTC"), at.format("%Y-%m-%d %H:%M UTC"));
+    // A file that had mistakes may as well have been taken away.
+    let (over, body) = match is_gone && alert.kind != Kind::Faulty.as_str() {
+        true => ("the job is gone", format!("Its file is no more in jobs/ as of {at}. It was so since {since}.")),
+        false => ("right again", format!("It was so from {since} to {at}.")),
+    };
+    Message { subject: format!("[nightmark] {}: {over} ({})", alert.job, title(&alert.kind)), body }
+}
+
+/// For somebody who wants to know whether messages arrive.
+pub fn test(at: DateTime<Utc>) -> Message {
     Message {
-        subject: format!("[nightmark] {}: right again ({})", alert.job, title(&alert.kind)),
+        subject: "[nightmark] a test: this channel works".to_owned(),
         body: format!(
-            "It was so from {} to {}.",
-            alert.since.format("%Y-%m-%d %H:%M UTC"),
+            "Somebody has typed `nightmark alerts test` at {}. Nothing is wrong, and nothing is to be done.",
             at.format("%Y-%m-%d %H:%M UTC")
         ),
     }
@@ -74,7 +84,6 @@ fn shown(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alerts::condition::Kind;
 
     #[test]
     fn a_message_says_what_happened_what_was_not_sent_and_what_to_type() {

@@ -1,6 +1,6 @@
 //! `nightmark serve`: schedules, the receiver, and the operator's address beside it.
 
-mod alerts;
+pub mod alerts;
 mod files;
 mod jobs;
 mod signal;
@@ -70,8 +70,9 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
     files::warn_if_few(context.settings.receiver.connections);
     // The operator's address ends last: until then it says that the receiver is no longer ready.
     let (stop, stopping) = watch::channel(false);
-    let scheduled = jobs::begin(context, jobs, &store, &metrics, stopping.clone()).await?;
-    let watching = alerts::watch(context, &store).run(stopping.clone());
+    let bell = Arc::default();
+    let scheduled = jobs::begin(context, jobs, &store, &metrics, &bell, stopping.clone()).await?;
+    let watching = alerts::begin(context, &store, &metrics, &bell, stopping.clone());
     let (end, ending) = watch::channel(false);
     let settings = &context.settings.receiver;
     let state = ReceiverState::start_with(

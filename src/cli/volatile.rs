@@ -4,7 +4,6 @@
 pub mod names;
 
 use super::report::{grouped, plural};
-use crate::diff::ColumnStats;
 use crate::job::spec::Job;
 use crate::pipeline::{Observed, Planned, Survey};
 use serde_json::{Value, json};
@@ -98,6 +97,7 @@ impl Suspect {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diff::ColumnStats;
     use crate::job::parse;
     use std::path::Path;
 

@@ -20,6 +20,20 @@ pub struct AlertsSettings {
     pub email: Option<EmailSettings>,
 }
 
+impl AlertsSettings {
+    /// Whether a user and a password go over the network before anybody has agreed on TLS: `tls=opportunistic` takes what it is offered, and whoever sits
+    /// between may offer nothing. Not so on the way to this machine.
+    pub fn sends_password_in_the_clear(url: &str) -> bool {
+        let Some((user, rest)) = url.strip_prefix("smtp://").and_then(|rest| rest.rsplit_once('@')) else { return false };
+        let (host, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let host = host.trim_end_matches('/');
+        let is_local = ["localhost", "127.0.0.1", "[::1]"]
+            .iter()
+            .any(|local| host.strip_prefix(local).is_some_and(|port| port.is_empty() || port.starts_with(':')));
+        !user.is_empty() && !is_local && !query.split('&').any(|setting| setting == "tls=required")
+    }
+}
+
 /// `[alerts.email]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmailSettings {
@@ -97,6 +111,9 @@ fn server(written: &str) -> Result<Templated, Fault> {
         Some(password) if !password.starts_with("${") || !password.ends_with('}') => {
             Err(Fault::new("a password must not stand in the settings").hint(SERVER))
         }
+        _ if AlertsSettings::sends_password_in_the_clear(written) => {
+            Err(Fault::new("the password would go over the network in the clear").hint(SERVER))
+        }
         _ => Ok(address),
     }
 }
@@ -121,6 +138,10 @@ mod tests {
             ("smtp://nightmark:${file:/run/secrets/smtp}@mail.example.com:587?tls=required", true),
             ("${SMTP_URL}", true),
             ("smtp://localhost:25", true),
+            ("smtp://nightmark:${SMTP_PASSWORD}@localhost:25", true),
+            ("smtp://nightmark:${SMTP_PASSWORD}@mail.example.com:587", false),
+            ("smtp://nightmark:${SMTP_PASSWORD}@localhost.example.com:587", false),
+            ("smtp://nightmark:${SMTP_PASSWORD}@mail.example.com:587?tls=opportunistic", false),
             ("smtps://nightmark:hunter2@mail.example.com", false),
             ("smtps://nightmark:${A}x@mail.example.com", false),
             ("https://mail.example.com", false),

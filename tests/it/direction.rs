@@ -51,7 +51,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "template",
         ],
     ),
-    ("alerts", &["clock", "config", "job", "receipt", "store"]),
+    ("alerts", &["clock", "config", "job", "metrics", "receipt", "store"]),
     ("daemon", &["alerts", "clock", "job", "metrics", "pipeline", "snapshot", "store"]),
     ("cli", &["*"]),
     ("lib", &["*"]),

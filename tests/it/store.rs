@@ -11,6 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use nightmark::receipt::{Counts, Failure, FailureKind, Outcome, Progress, Receipt, Unacknowledged};
 use nightmark::store::sqlite::SqliteStore;
 use nightmark::store::{
+    AlertStore,
     DestinationRecord, DestinationState, EndpointType, FireStore, KeyCounts, KeyRecord, KeyStore, KeyUses, OrgStore,
     Past, PreviousText, RefusalChange, RefusalStore, RunRecord, RunState, RunStore, SignatureCheck, SignatureScheme,
     StoreError,
@@ -380,7 +381,7 @@ async fn uses_are_counted(store: &impl KeyStore) {
 }
 
 /// Everything that a store must do. It begins empty.
-async fn conforms(store: &(impl RunStore + KeyStore + OrgStore + FireStore)) {
+async fn conforms(store: &(impl RunStore + KeyStore + OrgStore + FireStore + AlertStore)) {
     runs_conform(store).await;
     fires::conform(store).await;
     alerts::conform(store).await;

@@ -87,15 +87,31 @@ impl Place {
                 message: (*message).to_owned(),
                 hint: None,
             };
-            (vec![orgs()], problems.iter().map(problem).collect())
+            let problems: Vec<Problem> = problems.iter().map(problem).collect();
+            Jobs::new(vec![orgs()], &problems)
         };
+        self.watch_over(jobs)
+    }
+
+    fn watch_over(&self, jobs: impl Fn() -> Jobs + Send + Sync + 'static) -> Watch {
         let channels: Vec<Box<dyn Channel>> = vec![Box::new(Arc::clone(&self.heard))];
         let day = Some(Duration::from_secs(26 * 3600));
-        Watch::new(Arc::clone(&self.store) as _, Arc::clone(&self.clock) as _, channels, Box::new(jobs), day)
+        // Each night at half past two.
+        let next = |_: &Job, after: DateTime<Utc>| {
+            let due = |days| (after.date_naive() + TimeDelta::days(days)).and_hms_opt(2, 30, 0).map(|due| due.and_utc());
+            [0, 1].into_iter().filter_map(due).find(|due| *due > after)
+        };
+        Watch::new(Arc::clone(&self.store) as _, Arc::clone(&self.clock) as _, channels, Arc::new(jobs))
+            .with_limit(day, Arc::new(next))
+    }
+
+    /// A channel that has failed is asked again.
+    fn rested(&self) {
+        *self.clock.0.lock().unwrap() += TimeDelta::minutes(10);
     }
 
     async fn told(&self, watch: &Watch) -> Vec<String> {
-        watch.look().await.unwrap();
+        watch.look(&watch::channel(false).1).await.unwrap();
         self.heard.take()
     }
 
@@ -144,12 +160,16 @@ async fn what_did_not_get_through_is_told_later() {
     place.run("01A", RunState::Failed, None).await;
     assert!(place.told(&watch).await.is_empty());
     *place.heard.is_deaf.lock().unwrap() = false;
+    // It is left alone for a moment.
+    assert!(place.told(&watch).await.is_empty());
+    place.rested();
     assert_eq!(place.told(&watch).await, ["orgs: the run FAILED"]);
     *place.heard.is_deaf.lock().unwrap() = true;
     place.later(1);
     place.run("01B", RunState::Finished, None).await;
     assert!(place.told(&watch).await.is_empty());
     *place.heard.is_deaf.lock().unwrap() = false;
+    place.rested();
     assert_eq!(place.told(&watch).await, ["orgs: right again (the run FAILED)"]);
     // What nobody has heard of need not end for anybody.
     *place.heard.is_deaf.lock().unwrap() = true;
@@ -159,6 +179,7 @@ async fn what_did_not_get_through_is_told_later() {
     place.later(1);
     place.run("01D", RunState::Finished, None).await;
     *place.heard.is_deaf.lock().unwrap() = false;
+    place.rested();
     assert!(place.told(&watch).await.is_empty());
     assert!(place.store.alerts().await.unwrap().is_empty());
 }
@@ -169,6 +190,9 @@ async fn each_held_run_waits_for_a_decision_of_its_own() {
     let watch = place.watch(&[]);
     for id in ["01A", "01B"] {
         place.later(1);
+        if id == "01B" {
+            place.run("01A", RunState::Superseded, None).await;
+        }
         place.run(id, RunState::Held, None).await;
         assert_eq!(place.told(&watch).await, ["orgs: the run is HELD"]);
         assert!(place.told(&watch).await.is_empty());
@@ -259,4 +283,33 @@ async fn rows_that_are_set_aside_are_told() {
     let ids = place.store.refusals(Some("orgs")).await.unwrap().into_iter().map(|r| r.webhook_id).collect::<Vec<_>>();
     place.store.change_refusals("orgs", &ids, crate::store::RefusalChange::Drop).await.unwrap();
     assert_eq!(place.told(&watch).await, ["orgs: right again (rows are set aside)"]);
+}
+
+#[tokio::test]
+async fn nothing_ends_because_a_file_cannot_be_read_but_where_the_job_is_gone() {
+    let place = Place::new().await;
+    place.run("01A", RunState::Failed, None).await;
+    assert_eq!(place.told(&place.watch(&[])).await, ["orgs: the run FAILED"]);
+    let broken = Problem {
+        file: PathBuf::from("jobs/orgs.toml"),
+        line: 3,
+        column: 1,
+        path: "diff".to_owned(),
+        message: "unknown field".to_owned(),
+        hint: None,
+    };
+    let faulty = place.watch_over(move || Jobs::new(Vec::new(), std::slice::from_ref(&broken)));
+    assert_eq!(place.told(&faulty).await, ["orgs: the job file has mistakes"]);
+    assert_eq!(place.told(&place.watch(&[])).await, ["orgs: right again (the job file has mistakes)"]);
+    assert_eq!(place.told(&place.watch_over(Jobs::default)).await, ["orgs: the job is gone (the run FAILED)"]);
+    assert!(place.store.alerts().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_daemon_that_stops_tells_nothing_more() {
+    let place = Place::new().await;
+    place.run("01A", RunState::Failed, None).await;
+    place.watch(&[]).look(&watch::channel(true).1).await.unwrap();
+    assert!(place.heard.take().is_empty() && place.store.alerts().await.unwrap().is_empty());
+    assert_eq!(place.told(&place.watch(&[])).await, ["orgs: the run FAILED"]);
 }

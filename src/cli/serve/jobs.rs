@@ -13,7 +13,7 @@ use crate::store::StateStore;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// How long runs may take to stop in order: requests in flight end, and have 30 seconds at most (DESIGN.md §6).
 const PATIENCE: Duration = Duration::from_secs(35);
@@ -41,7 +41,7 @@ pub(super) fn take(context: &Context, metrics: &dyn Metrics) -> anyhow::Result<(
     Ok((alone, jobs))
 }
 
-/// What runs the jobs until it is told to stop.
+/// What runs the jobs until it is told to stop. `bell`: rung at the end of each run.
 ///
 /// # Errors
 /// A state store that cannot be read or written.
@@ -50,12 +50,13 @@ pub(super) async fn begin(
     jobs: Vec<Job>,
     store: &Arc<dyn StateStore>,
     metrics: &Arc<dyn Metrics>,
+    bell: &Arc<Notify>,
     stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<impl Future<Output = ()> + use<>> {
     let resources = ResourceArgs::default().resources();
     let runner = run::runner(context, store, Arc::new(()), Arc::clone(metrics), resources, stopping.clone());
     let expiring = holds::expire(runner.clone(), jobs.clone(), stopping.clone());
-    let work = Arc::new(Runs::new(runner, context.settings.runs.at_once));
+    let work = Arc::new(Runs::new(runner, context.settings.runs.at_once).with_bell(Arc::clone(bell)));
     let scheduler =
         Scheduler::new(jobs, Arc::clone(store) as _, Arc::clone(&context.clock), work, holder(context)).await?;
     let scheduler = scheduler.with_metrics(Arc::clone(metrics));

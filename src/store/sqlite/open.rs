@@ -22,7 +22,7 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
         migration(5, "keys", include_str!("../../../migrations/sqlite/0005_keys.sql")),
         migration(6, "orgs", include_str!("../../../migrations/sqlite/0006_orgs.sql")),
         migration(7, "fires", include_str!("../../../migrations/sqlite/0007_fires.sql")),
-        migration(8, "alerts", include_str!("../../../migrations/sqlite/0008_alerts.sql")),
+        migration(9, "alerts", include_str!("../../../migrations/sqlite/0009_alerts.sql")),
     ])
 });
 
