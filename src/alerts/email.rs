@@ -10,6 +10,7 @@ use lettre::message::Mailbox;
 use lettre::transport::smtp::Error;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message as Mail, Tokio1Executor};
 use secrecy::ExposeSecret as _;
+use std::io;
 use std::time::Duration;
 
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -88,9 +89,25 @@ impl Header for AutoSubmitted {
     }
 }
 
+/// What is below the library's error: of the system or of TLS, which know nothing of users and passwords.
+fn cause(error: &Error) -> Option<&io::Error> {
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return Some(error);
+        }
+        source = error.source();
+    }
+    None
+}
+
 fn failure(error: &Error) -> String {
-    let code = error.status().map(|code| format!(" (SMTP {code})")).unwrap_or_default();
+    let cause = cause(error);
+    let code = error.status().map(|code| format!(" (SMTP {code})"));
+    let code = code.or_else(|| cause.map(|cause| format!(" ({cause})"))).unwrap_or_default();
+    let is_tls = cause.and_then(io::Error::get_ref).is_some_and(|inner| inner.is::<rustls::Error>());
     let what = match () {
+        () if is_tls => "TLS cannot be agreed on, or the server's certificate is not trusted",
         () if error.is_timeout() => "no answer within 20 s",
         () if error.is_tls() => "TLS cannot be agreed on, or the server's certificate is not trusted",
         () if error.is_permanent() => "the server refuses the message, or the user and password",

@@ -25,13 +25,17 @@ impl Night {
         Night { home: home(), good, closed, strict }
     }
 
-    async fn store(&self, what: impl AsyncFnOnce(&SqliteStore)) {
-        let store = SqliteStore::open(&self.home.path("nightmark.db")).await.unwrap();
-        what(&store).await;
+    fn store(&self, what: impl AsyncFnOnce(&SqliteStore)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let store = SqliteStore::open(&self.home.path("nightmark.db")).await.unwrap();
+            what(&store).await;
+            store.close().await;
+        });
     }
 
     /// One job for each kind.
-    async fn goes_wrong(&self) {
+    fn goes_wrong(&self) {
         let home = &self.home;
         fail(home, "failed", &self.good);
         job(home, "held", &self.good, "", "[guard]\nmin_rows = 5");
@@ -59,11 +63,10 @@ impl Night {
             (run.state, run.finished_at) = (RunState::Finished, Some(before));
             store.put_run(&run, before).await.unwrap();
             store.claim_fire(&fire(FireState::Missed, 2)).await.unwrap();
-        })
-        .await;
+        });
     }
 
-    async fn is_mended(&self) {
+    fn is_mended(&self) {
         let home = &self.home;
         for name in ["failed", "late"] {
             rows(home, name, 1, "free");
@@ -75,7 +78,7 @@ impl Night {
         home.run(&["dead-letters", "drop", "refused", "--all"]).expect(0);
         home.run(&["run", "moving"]).expect(0);
         std::fs::remove_file(home.path("jobs/faulty.toml")).unwrap();
-        self.store(async |store| assert!(store.claim_fire(&fire(FireState::Done, 1)).await.unwrap())).await;
+        self.store(async |store| assert!(store.claim_fire(&fire(FireState::Done, 1)).await.unwrap()));
     }
 }
 
@@ -116,14 +119,13 @@ const WORDS: [(&str, [&str; 3]); 8] = [
     ("refused", ["1 rows are set aside", "those rows are not sent", "nightmark dead-letters list refused"]),
 ];
 
-#[tokio::test(flavor = "multi_thread")]
-async fn each_kind_is_told_once_and_so_is_its_end() {
+#[test]
+fn each_kind_is_told_once_and_so_is_its_end() {
     let (night, chat) = (Night::new(), Destination::start());
-    let chat = tokio::task::spawn_blocking(move || chat).await.unwrap();
-    night.goes_wrong().await;
+    night.goes_wrong();
     let tell = |expected: usize| {
         let served = serve(&night.home, &chat);
-        let texts = tokio::task::block_in_place(|| told(&chat, expected));
+        let texts = told(&chat, expected);
         assert_eq!(served.stop(), 0);
         gives_nothing_away(&night.home.log());
         texts
@@ -146,7 +148,7 @@ async fn each_kind_is_told_once_and_so_is_its_end() {
     // A restart repeats nothing: the sign that it has looked is all that is told.
     fail(&night.home, "sign", &night.good);
     assert_eq!(subjects(&tell(1)), ["sign: the run FAILED"]);
-    night.is_mended().await;
+    night.is_mended();
     let expected: Vec<String> = KINDS.iter().map(|(job, title)| format!("{job}: right again ({title})")).collect();
     assert_eq!(subjects(&tell(KINDS.len())), expected);
     fail(&night.home, "signal", &night.good);

@@ -7,7 +7,7 @@ mod kinds;
 mod pings;
 mod smtp;
 
-use crate::support::{Destination, Home, KEY, SECRET, Served, job_file};
+use crate::support::{Destination, Home, KEY, SECRET, Served, job_file, says};
 
 /// Stands in the path of the chat's address: whoever knows it can write to the chat.
 const HOOK: &str = "planted-hook-c2f1";
@@ -31,7 +31,7 @@ fn home() -> Home {
 /// A job without a schedule, over a file of its own. `diff`, `more`: what stands in its tables besides, and behind them.
 fn job(home: &Home, name: &str, destination: &Destination, diff: &str, more: &str) {
     let to = format!(
-        "url = \"http://{}/${{TEST_KEY}}\"\nsecret = \"${{TEST_SECRET}}\"\nsigning = \"standard\"\nretry = {{ attempts = 1, base = \"1ms\" }}\n{more}",
+        "url = \"http://{}/${{TEST_KEY}}\"\nsecret = \"${{TEST_SECRET}}\"\nretry = {{ attempts = 1, base = \"1ms\" }}\n{more}",
         destination.address
     );
     let file = job_file(diff, &to, "preset = \"flat\"").replace("orgs.csv", &format!("{name}.csv"));
@@ -74,7 +74,7 @@ fn subjects(texts: &[String]) -> Vec<&str> {
 /// A job that fails from now on, as a sign that a daemon has looked.
 fn fail(home: &Home, name: &str, destination: &Destination) {
     job(home, name, destination, "", "");
-    home.run(&["run", name]).expect(2);
+    says(&home.run(&["run", name]).expect(2), &[&format!("{name}.csv")]);
 }
 
 #[track_caller]
