@@ -5,8 +5,8 @@ use super::message::Message;
 use crate::config::{AlertsSettings, EmailSettings, Home};
 use crate::job::Secrets;
 use async_trait::async_trait;
-use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
 use lettre::message::Mailbox;
+use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
 use lettre::transport::smtp::Error;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message as Mail, Tokio1Executor};
 use secrecy::ExposeSecret as _;
@@ -46,7 +46,10 @@ impl Email {
 /// The settings are looked at for it when they are read; an address that is a reference as a whole is not known before.
 fn refuse_plain_password(url: &str) -> Result<(), String> {
     match AlertsSettings::sends_password_in_the_clear(url) {
-        true => Err("alerts.email.server would send the password in the clear: `smtps://…`, or `smtp://…?tls=required`".to_owned()),
+        true => {
+            Err("alerts.email.server would send the password in the clear: `smtps://…`, or `smtp://…?tls=required`"
+                .to_owned())
+        }
         false => Ok(()),
     }
 }

@@ -36,7 +36,13 @@ impl Line {
     }
 
     /// Whether the message was taken over. A channel that rests is not asked.
-    pub async fn send(&self, alert: &AlertRecord, message: &Message, now: DateTime<Utc>, metrics: &dyn Metrics) -> bool {
+    pub async fn send(
+        &self,
+        alert: &AlertRecord,
+        message: &Message,
+        now: DateTime<Utc>,
+        metrics: &dyn Metrics,
+    ) -> bool {
         let rest = *self.rest.lock().unwrap_or_else(PoisonError::into_inner);
         // A clock that was put back does not make it longer.
         if rest.until.is_some_and(|until| until > now && until - now <= LONGEST) {

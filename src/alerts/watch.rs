@@ -204,7 +204,8 @@ impl Watch {
         if alert.ended_at.is_none() {
             // Whoever has not heard of it need not hear that it is over.
             let knew = std::mem::take(&mut alert.told);
-            alert.told = self.lines.iter().map(|line| line.name().to_owned()).filter(|name| !knew.contains(name)).collect();
+            alert.told =
+                self.lines.iter().map(|line| line.name().to_owned()).filter(|name| !knew.contains(name)).collect();
             alert.ended_at = Some(now);
             self.store.put_alert(&alert).await?;
             tracing::warn!(event = "alert_ended", job = alert.job, kind = alert.kind, "alerts: right again");
@@ -241,7 +242,9 @@ impl Watch {
 impl Jobs {
     /// Whether what is found of the job is all that there is to find.
     fn knows(&self, alert: &AlertRecord) -> bool {
-        self.faulty.is_empty() || alert.kind == condition::Kind::Faulty.as_str() || self.sound.iter().any(|job| job.name == alert.job)
+        self.faulty.is_empty()
+            || alert.kind == condition::Kind::Faulty.as_str()
+            || self.sound.iter().any(|job| job.name == alert.job)
     }
 }
 

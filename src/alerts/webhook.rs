@@ -56,7 +56,10 @@ impl Channel for Webhook {
     async fn send(&self, message: &Message) -> Result<(), String> {
         let url = self.secrets.resolve("alerts.webhook", &self.url).map_err(|error| error.to_string())?;
         let body = serde_json::json!({ "text": escaped(&message.text()) }).to_string();
-        let request = client(url.expose_secret())?.post(url.expose_secret()).header("content-type", "application/json").body(body);
+        let request = client(url.expose_secret())?
+            .post(url.expose_secret())
+            .header("content-type", "application/json")
+            .body(body);
         let answer = request.send().await.map_err(|error| failure(&error))?;
         match answer.status() {
             status if status.is_success() => Ok(()),

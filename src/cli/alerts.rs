@@ -94,7 +94,8 @@ async fn test(context: &Context) -> anyhow::Result<Exit> {
     }
     let is_told = results.iter().all(|(_, error)| error.is_none());
     if context.json {
-        let told = results.iter().map(|(name, error)| json!({ "channel": name, "ok": error.is_none(), "error": error }));
+        let told =
+            results.iter().map(|(name, error)| json!({ "channel": name, "ok": error.is_none(), "error": error }));
         crate::say!("{}", told.collect::<Value>());
     } else {
         for (name, error) in &results {

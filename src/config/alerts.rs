@@ -24,7 +24,9 @@ impl AlertsSettings {
     /// Whether a user and a password go over the network before anybody has agreed on TLS: `tls=opportunistic` takes what it is offered, and whoever sits
     /// between may offer nothing. Not so on the way to this machine.
     pub fn sends_password_in_the_clear(url: &str) -> bool {
-        let Some((user, rest)) = url.strip_prefix("smtp://").and_then(|rest| rest.rsplit_once('@')) else { return false };
+        let Some((user, rest)) = url.strip_prefix("smtp://").and_then(|rest| rest.rsplit_once('@')) else {
+            return false;
+        };
         let (host, query) = rest.split_once('?').unwrap_or((rest, ""));
         let host = host.trim_end_matches('/');
         let is_local = ["localhost", "127.0.0.1", "[::1]"]

@@ -11,10 +11,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use nightmark::receipt::{Counts, Failure, FailureKind, Outcome, Progress, Receipt, Unacknowledged};
 use nightmark::store::sqlite::SqliteStore;
 use nightmark::store::{
-    AlertStore,
-    DestinationRecord, DestinationState, EndpointType, FireStore, KeyCounts, KeyRecord, KeyStore, KeyUses, OrgStore,
-    Past, PreviousText, RefusalChange, RefusalStore, RunRecord, RunState, RunStore, SignatureCheck, SignatureScheme,
-    StoreError,
+    AlertStore, DestinationRecord, DestinationState, EndpointType, FireStore, KeyCounts, KeyRecord, KeyStore, KeyUses,
+    OrgStore, Past, PreviousText, RefusalChange, RefusalStore, RunRecord, RunState, RunStore, SignatureCheck,
+    SignatureScheme, StoreError,
 };
 use serde_json::json;
 use std::path::Path;

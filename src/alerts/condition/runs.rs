@@ -105,7 +105,9 @@ pub(super) fn stale(seen: &Seen<'_>) -> Option<Condition> {
     let last = match (success, seen.runs.len()) {
         (Some(at), _) => format!("the last run that went through ended {}", time(at)),
         (None, 0) => format!("no run has taken place since {}", time(since)),
-        (None, runs) => format!("none of the last {runs} runs has gone through; the first of them began {}", time(since)),
+        (None, runs) => {
+            format!("none of the last {runs} runs has gone through; the first of them began {}", time(since))
+        }
     };
     Some(Condition {
         job: job.clone(),

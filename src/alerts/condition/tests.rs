@@ -137,19 +137,20 @@ fn a_delivery_that_was_given_up_is_told_as_the_destination() {
     let mut run = RunRecord::new("01A", "orgs", at("06-15T02:30:02"));
     (run.state, run.finished_at) = (RunState::Delivering, Some(at("06-15T03:32:59")));
     run.counts = Counts { pending: 3, ..Counts::default() };
-    let stopped = |kind: &str| Some(serde_json::json!({ "stopped": { "kind": kind, "reason": "HTTP 503", "remedy": "wait" } }));
+    let stopped =
+        |kind: &str| Some(serde_json::json!({ "stopped": { "kind": kind, "reason": "HTTP 503", "remedy": "wait" } }));
     run.report = stopped("breaker");
     fn seen<'a>(job: &'a Job, run: &'a RunRecord) -> Seen<'a> {
         Seen {
-        job,
-        runs: std::slice::from_ref(run),
-        fire: None,
-        destination: None,
-        dead_letters: 0,
-        watched_since: at("06-14T00:00:00"),
-        no_success_for: None,
-        next_fire: None,
-        now: at("06-15T04:00:00"),
+            job,
+            runs: std::slice::from_ref(run),
+            fire: None,
+            destination: None,
+            dead_letters: 0,
+            watched_since: at("06-14T00:00:00"),
+            no_success_for: None,
+            next_fire: None,
+            now: at("06-15T04:00:00"),
         }
     }
     let found = conditions(&seen(&job, &run));
@@ -193,7 +194,8 @@ fn a_job_is_late_when_its_time_and_its_next_fire_are_over() {
     // Nobody knows how long before the oldest run that is remembered.
     let mut failed = RunRecord::new("01B", "orgs", at("06-01T02:30:00"));
     failed.state = RunState::Failed;
-    let only = Seen { runs: std::slice::from_ref(&failed), watched_since: at("06-09T00:00:00"), ..seen("06-09T00:00:00") };
+    let only =
+        Seen { runs: std::slice::from_ref(&failed), watched_since: at("06-09T00:00:00"), ..seen("06-09T00:00:00") };
     let found = conditions(&only);
     assert!(found.iter().any(|found| found.what.contains("none of the last 1 runs")), "{found:?}");
 }

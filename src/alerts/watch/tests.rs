@@ -98,7 +98,8 @@ impl Place {
         let day = Some(Duration::from_secs(26 * 3600));
         // Each night at half past two.
         let next = |_: &Job, after: DateTime<Utc>| {
-            let due = |days| (after.date_naive() + TimeDelta::days(days)).and_hms_opt(2, 30, 0).map(|due| due.and_utc());
+            let due =
+                |days| (after.date_naive() + TimeDelta::days(days)).and_hms_opt(2, 30, 0).map(|due| due.and_utc());
             [0, 1].into_iter().filter_map(due).find(|due| *due > after)
         };
         Watch::new(Arc::clone(&self.store) as _, Arc::clone(&self.clock) as _, channels, Arc::new(jobs))

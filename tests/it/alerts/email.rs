@@ -43,7 +43,10 @@ fn trouble_and_its_end_arrive_as_mail() {
     let served = Served::start(&home);
     let mail = smtp.next();
     assert_eq!(served.stop(), 0);
-    assert_eq!((&mail["from"], &mail["to"]), (&json!("nightmark@example.com"), &json!(["ops@example.com", "zoe@example.com"])));
+    assert_eq!(
+        (&mail["from"], &mail["to"]),
+        (&json!("nightmark@example.com"), &json!(["ops@example.com", "zoe@example.com"]))
+    );
     let header = |mail: &Value, name: &str| mail["headers"][name].as_str().unwrap_or_default().to_owned();
     assert_eq!(header(&mail, "subject"), "[nightmark] orgs: the run FAILED");
     assert_eq!(header(&mail, "from"), "Nightmark <nightmark@example.com>");
@@ -99,7 +102,11 @@ fn what_a_server_refuses_is_said() {
     for (settings, address, words) in [
         (json!({ "refuse": "550 no such user" }), "smtp://localhost:PORT", ["refuses the message", "SMTP 550"]),
         (json!({ "refuse": "451 later" }), "smtp://localhost:PORT", ["takes nothing for now", "SMTP 451"]),
-        (json!({ "auth": ["nightmark", "another"] }), "smtp://nightmark:${SMTP_PASSWORD}@localhost:PORT", ["user and password", "SMTP 535"]),
+        (
+            json!({ "auth": ["nightmark", "another"] }),
+            "smtp://nightmark:${SMTP_PASSWORD}@localhost:PORT",
+            ["user and password", "SMTP 535"],
+        ),
         (json!({ "auth": ["nightmark", "another"] }), "smtp://localhost:PORT", ["refuses the message", "SMTP 530"]),
     ] {
         let smtp = Smtp::start(&settings);

@@ -102,7 +102,8 @@ fn wait_for_failure(served: &Served) {
     let began = Instant::now();
     loop {
         let text = crate::metrics::metrics(served);
-        let value = crate::metrics::value(&text, "nightmark_alert_messages_total{channel=\"webhook\",result=\"failed\"}");
+        let value =
+            crate::metrics::value(&text, "nightmark_alert_messages_total{channel=\"webhook\",result=\"failed\"}");
         if value >= Some(1.0) {
             let raised = crate::metrics::value(&text, "nightmark_alerts_total{kind=\"failed\"}");
             assert_eq!(raised, Some(1.0), "{text}");

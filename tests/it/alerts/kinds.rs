@@ -134,7 +134,9 @@ fn each_kind_is_told_once_and_so_is_its_end() {
     let expected: Vec<String> = KINDS.iter().map(|(job, title)| format!("{job}: {title}")).collect();
     assert_eq!(subjects(&texts), expected);
     for (text, (job, words)) in texts.iter().zip(WORDS) {
-        let part = |name: &str, end: &str| text.split_once(name).and_then(|(_, rest)| rest.split_once(end)).map(|(part, _)| part.to_owned());
+        let part = |name: &str, end: &str| {
+            text.split_once(name).and_then(|(_, rest)| rest.split_once(end)).map(|(part, _)| part.to_owned())
+        };
         let happened = part("What happened: ", "\nWhat was not sent: ").unwrap_or_else(|| panic!("{text}"));
         let unsent = part("What was not sent: ", "\nWhat to do:\n").unwrap_or_else(|| panic!("{text}"));
         let todo = text.split_once("What to do:\n").unwrap().1;
@@ -162,7 +164,10 @@ fn listed(home: &Home) {
     assert_eq!(all.len(), KINDS.len(), "{all:?}");
     for alert in all {
         assert!(alert["told"] == serde_json::json!(["webhook"]) && alert["since"].is_string(), "{alert}");
-        assert!(!alert["todo"].as_array().unwrap().is_empty() && !alert["unsent"].as_str().unwrap().is_empty(), "{alert}");
+        assert!(
+            !alert["todo"].as_array().unwrap().is_empty() && !alert["unsent"].as_str().unwrap().is_empty(),
+            "{alert}"
+        );
     }
     let text = home.run(&["alerts", "list"]).expect(0);
     says(&text, &["held: the run is HELD", "nightmark approve", "told by webhook"]);

@@ -52,7 +52,10 @@ fn told(chat: &Destination, count: usize) -> Vec<String> {
         .take()
         .iter()
         .map(|seen| {
-            assert_eq!((seen.path.as_str(), seen.headers["content-type"].as_str()), (&*format!("/services/{HOOK}"), "application/json"));
+            assert_eq!(
+                (seen.path.as_str(), seen.headers["content-type"].as_str()),
+                (&*format!("/services/{HOOK}"), "application/json")
+            );
             assert_eq!(seen.body.as_object().unwrap().len(), 1, "{}", seen.body);
             seen.body["text"].as_str().unwrap().to_owned()
         })
