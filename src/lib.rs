@@ -44,6 +44,7 @@ pub mod receiver;
 
 pub mod web;
 
+pub mod alerts;
 pub mod cli;
 pub mod clock;
 pub mod config;

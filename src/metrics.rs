@@ -62,6 +62,13 @@ pub trait Metrics: Send + Sync {
     /// A fire has been dealt with: `done`, `held`, `failed`, `skipped` or `missed`.
     fn fired(&self, _job: &str, _state: &'static str) {}
 
+    /// Something is wrong with a job, and was not before: the kind of an alert.
+    fn alerted(&self, _kind: &'static str) {}
+    /// A channel has taken a message over, or not.
+    fn told(&self, _channel: &'static str, _is_ok: bool) {}
+    /// The job's watchdog was called after a run, or could not be.
+    fn pinged(&self, _job: &str, _is_ok: bool) {}
+
     /// The server `receiver` or `admin` has answered with this status, or could not: `None`. `error`: the class of the access log.
     fn requested(&self, _server: &'static str, _status: Option<u16>, _error: Option<&'static str>, _took: Duration) {}
     /// So many updates that the receiver was sent: `created`, `updated`, `stale`, `repeated`, `ignored` or `rejected`.

@@ -400,7 +400,7 @@ impl Runner {
             other => other?,
         };
         self.metrics.run_planned(&job.name, &planned.counts);
-        let course = course.diffed(planned.counts, planned.since()).await?;
+        let course = course.diffed(planned.counts, planned.since(), &planned.volatile()).await?;
         if !planned.held.is_empty() && !how.approved {
             let planned = self.hold(planned).await?;
             course.held(&planned.held).await?;

@@ -7,16 +7,6 @@ use serde_json::{Map, Value, json};
 /// Pairs of columns that are told as text.
 const PAIRS: usize = 3;
 
-/// A column with the changed orgs that differ in it, and in it alone; most first.
-pub fn by_column<'n>(names: &[&'n str], stats: &ColumnStats) -> Vec<(&'n str, u64, u64)> {
-    let counts = stats.changed.iter().copied().zip(stats.alone.iter().copied());
-    let mut columns: Vec<_> =
-        names.iter().zip(counts).map(|(name, (changed, alone))| (*name, changed, alone)).collect();
-    columns.retain(|(_, changed, _)| *changed > 0);
-    columns.sort_by_key(|(_, changed, _)| std::cmp::Reverse(*changed));
-    columns
-}
-
 /// Pairs of columns with the changed orgs that differ in both; most first.
 fn together<'n>(names: &[&'n str], stats: &ColumnStats) -> Vec<([&'n str; 2], u64)> {
     let mut pairs: Vec<_> = stats.pairs.iter().collect();
@@ -27,7 +17,7 @@ fn together<'n>(names: &[&'n str], stats: &ColumnStats) -> Vec<([&'n str; 2], u6
 
 /// The lines of a report; none if nothing has changed.
 pub fn lines(names: &[&str], stats: &ColumnStats) -> Vec<String> {
-    let columns = by_column(names, stats);
+    let columns = stats.by_column(names);
     if columns.is_empty() {
         return Vec::new();
     }
@@ -52,7 +42,7 @@ pub fn lines(names: &[&str], stats: &ColumnStats) -> Vec<String> {
 
 /// The object `columns` of `--json`.
 pub fn object(names: &[&str], stats: &ColumnStats) -> Value {
-    let columns = by_column(names, stats);
+    let columns = stats.by_column(names);
     let changed: Map<String, Value> = columns.iter().map(|(name, n, _)| ((*name).to_owned(), json!(n))).collect();
     let alone = columns.iter().filter(|(_, _, alone)| *alone > 0);
     let alone: Map<String, Value> = alone.map(|(name, _, n)| ((*name).to_owned(), json!(n))).collect();

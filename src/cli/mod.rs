@@ -4,6 +4,7 @@
 //! Always holds: `--json` prints exactly one JSON value on stdout; 0 done, 1 some rows failed, 2 could not run, 3 held.
 //! Deliberately absent: any rule of the product; a command reads arguments, calls the module that knows, prints.
 
+pub mod alerts;
 pub mod check;
 pub mod columns;
 pub mod dead_letters;
@@ -87,6 +88,8 @@ enum Command {
     DeadLetters(dead_letters::DeadLettersArgs),
     /// Destinations that are paused or disabled: list, enable
     Destinations(destinations::DestinationsArgs),
+    /// What is wrong with jobs, as people are told of it: list, or send a test to each channel
+    Alerts(alerts::AlertsArgs),
     /// Explain one org: what is compared, what the destination has, and why it would or would not be sent
     Explain(explain::ExplainArgs),
     /// Show the pinned schema beside tonight's extract, or pin tonight's
@@ -201,6 +204,7 @@ async fn work(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Runs(args) => runs::run(context, args).await,
         Command::DeadLetters(args) => dead_letters::run(context, args).await,
         Command::Destinations(args) => destinations::run(context, args).await,
+        Command::Alerts(args) => alerts::run(context, args).await,
         Command::Explain(args) => explain::run(context, args).await,
         Command::Schema(args) => schema::run(context, args).await,
         Command::Snapshot(args) => snapshot::run(context, args).await,

@@ -1,5 +1,6 @@
 //! `nightmark serve`: schedules, the receiver, and the operator's address beside it.
 
+pub mod alerts;
 mod files;
 mod jobs;
 mod signal;
@@ -13,6 +14,7 @@ use crate::server::{self, Server, Tls, TlsFiles};
 use crate::telemetry::prometheus::{Figures, Timed};
 use crate::web::{self, Access, AdminState};
 use anyhow::Context as _;
+use jobs::Begun;
 use serde_json::json;
 use signal::{Hangup, Signal};
 use std::net::SocketAddr;
@@ -70,7 +72,10 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
     files::warn_if_few(context.settings.receiver.connections);
     // The operator's address ends last: until then it says that the receiver is no longer ready.
     let (stop, stopping) = watch::channel(false);
-    let (door, decisions, scheduled) = jobs::begin(context, jobs, &store, at_once, stopping.clone()).await?;
+    let bell = Arc::default();
+    let begun = jobs::begin(context, jobs, &store, at_once, &bell, stopping.clone()).await?;
+    let watching = alerts::begin(context, &store, &metrics, &bell, &begun, stopping.clone());
+    let Begun { door, decisions, running: scheduled, .. } = begun;
     let (end, ending) = watch::channel(false);
     let settings = &context.settings.receiver;
     let state = ReceiverState::start_with(
@@ -102,7 +107,7 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
         tracing::info!(event = "stopping", "stopping: requests that were begun are finished");
         let _ = stop.send(true);
     };
-    tokio::join!(received, admin_server.run(admin, ending), signalled, forgetting, scheduled);
+    tokio::join!(received, admin_server.run(admin, ending), signalled, forgetting, scheduled, watching);
     store.close().await;
     Ok(Exit::Done)
 }

@@ -3,36 +3,16 @@
 
 pub mod names;
 
-use super::columns::by_column;
 use super::report::{grouped, plural};
-use crate::diff::ColumnStats;
 use crate::job::spec::Job;
 use crate::pipeline::{Observed, Planned, Survey};
 use serde_json::{Value, json};
 
-/// Changed orgs below which nothing is said: a few orgs may well change alike.
-const FEW: u64 = 20;
-
-/// Columns that are named at most.
-const NAMED: usize = 3;
-
 /// One note for each volatile column of a plan.
 pub fn notes(planned: &Planned) -> Vec<String> {
-    let (changed, known) = (planned.counts.changed, planned.known);
-    // Only when most of all orgs change: in a small change set one column may well dominate.
-    if changed < FEW || changed * 2 < known {
-        return Vec::new();
-    }
+    let changed = planned.counts.changed;
     let note = |(name, count, alone)| note(&planned.of.job, changed, name, count, alone);
-    volatile(&planned.compared(), &planned.stats, changed).into_iter().map(note).collect()
-}
-
-/// Columns that differ in nine of ten changed orgs, or alone in half of them.
-fn volatile<'n>(names: &[&'n str], stats: &ColumnStats, changed: u64) -> Vec<(&'n str, u64, u64)> {
-    let mut columns = by_column(names, stats);
-    columns.retain(|(_, count, alone)| count * 10 >= changed * 9 || alone * 2 >= changed);
-    columns.truncate(NAMED);
-    columns
+    planned.stats.volatile(&planned.compared(), changed, planned.known).into_iter().map(note).collect()
 }
 
 fn note(job: &Job, changed: u64, name: &str, count: u64, alone: u64) -> String {
@@ -117,6 +97,7 @@ impl Suspect {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diff::ColumnStats;
     use crate::job::parse;
     use std::path::Path;
 
@@ -146,10 +127,11 @@ mod tests {
         stats.add(&[1]);
         stats.add(&[2]);
         let names = ["seen", "synced", "plan"];
-        assert_eq!(volatile(&names, &stats, 20), [("synced", 19, 1), ("seen", 18, 0)]);
+        assert_eq!(stats.volatile(&names, 20, 20), [("synced", 19, 1), ("seen", 18, 0)]);
         let mut alone = ColumnStats::new(3);
         (0..10).for_each(|_| alone.add(&[0]));
         (0..10).for_each(|_| alone.add(&[1, 2]));
-        assert_eq!(volatile(&names, &alone, 20), [("seen", 10, 10)]);
+        assert!(stats.volatile(&names, 19, 20).is_empty() && stats.volatile(&names, 20, 41).is_empty());
+        assert_eq!(alone.volatile(&names, 20, 20), [("seen", 10, 10)]);
     }
 }

@@ -7,6 +7,7 @@
 
 mod address;
 mod admin;
+mod alerts;
 mod fleet;
 mod receiver;
 mod settings;
@@ -15,6 +16,7 @@ mod store;
 mod telemetry;
 
 pub use admin::AdminSettings;
+pub use alerts::{AlertsSettings, EmailSettings};
 pub use fleet::FleetSettings;
 pub use receiver::{ReceiverSettings, TlsSettings};
 pub use settings::{DEFAULT, DeliverySettings, LogFormat, LogSettings, RunsSettings, Settings, SettingsError};

@@ -2,6 +2,7 @@
 
 use super::Home;
 use super::admin::{AdminSettings, RawAdmin};
+use super::alerts::{self, AlertsSettings, RawAlerts};
 use super::fleet::{self, FleetSettings, RawFleet};
 use super::receiver::{RawReceiver, ReceiverSettings};
 use super::snapshots::{self, RawSnapshots, SnapshotsSettings};
@@ -43,6 +44,8 @@ pub struct Settings {
     pub fleet: FleetSettings,
     /// Where traces go.
     pub telemetry: TelemetrySettings,
+    /// Who is told when something is wrong.
+    pub alerts: AlertsSettings,
 }
 
 /// `[log]`
@@ -155,6 +158,7 @@ fn check(doc: &mut Document<'_>, raw: &Raw) -> Option<Settings> {
     let snapshots = snapshots::check(doc, &raw.snapshots);
     let fleet = fleet::check(doc, &raw.fleet, store.as_ref(), snapshots.as_ref());
     let telemetry = raw.telemetry.check(doc);
+    let alerts = alerts::check(doc, &raw.alerts);
     Some(Settings {
         receiver: receiver?,
         admin: admin?,
@@ -165,6 +169,7 @@ fn check(doc: &mut Document<'_>, raw: &Raw) -> Option<Settings> {
         snapshots: snapshots?,
         fleet: fleet?,
         telemetry: telemetry?,
+        alerts: alerts?,
     })
 }
 
@@ -193,6 +198,7 @@ struct Raw {
     snapshots: RawSnapshots,
     fleet: RawFleet,
     telemetry: RawTelemetry,
+    alerts: RawAlerts,
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -17,7 +17,7 @@ use crate::store::{FireCause, FireRecord, FireState, FireStore, StoreError};
 use chrono::{SubsecRound as _, TimeDelta};
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 /// The fleet that a daemon is of.
 #[derive(Debug, Clone)]
@@ -46,6 +46,10 @@ pub struct Turns {
     pub holder: String,
     /// What is counted.
     pub metrics: Arc<dyn Metrics>,
+    /// Rung at the end of each run.
+    pub bell: Arc<Notify>,
+    /// Told whether it is this daemon's turn.
+    pub is_on: watch::Sender<bool>,
 }
 
 impl std::fmt::Debug for Turns {
@@ -143,6 +147,7 @@ impl Turns {
             "schedules: this daemon schedules"
         );
         self.metrics.schedules(true);
+        self.is_on.send_replace(true);
         let (end, ending) = watch::channel(false);
         let fenced = fleet.leases.fenced(&kept) as Arc<dyn FireStore>;
         let jobs = match self.scheduler(fenced, jobs.clone(), ending.clone()).await {
@@ -162,6 +167,7 @@ impl Turns {
                 jobs
             }
         };
+        self.is_on.send_replace(false);
         self.metrics.schedules(false);
         kept.end().await;
         jobs
@@ -173,7 +179,8 @@ impl Turns {
         jobs: Vec<Arc<Job>>,
         stop: watch::Receiver<bool>,
     ) -> Result<Scheduler, StoreError> {
-        let work = Arc::new(Runs::new(Runner { stop, ..self.runner.clone() }, self.at_once));
+        let work =
+            Arc::new(Runs::new(Runner { stop, ..self.runner.clone() }, self.at_once).with_bell(Arc::clone(&self.bell)));
         let seat = Seat { holder: self.holder.clone(), is_shared: self.fleet.is_some() };
         let scheduler = Scheduler::new(jobs, store, Arc::clone(&self.clock), work, seat).await?;
         Ok(scheduler.with_metrics(Arc::clone(&self.metrics)))

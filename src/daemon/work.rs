@@ -1,24 +1,56 @@
 //! The runs that schedules begin: `pipeline`'s, a few at a time.
 
 use super::scheduler::{Ended, Extract, Work};
+use crate::alerts::ping::ping;
 use crate::job::spec::Job;
 use crate::pipeline::{self, How, PipelineError, RunReport, Runner, Since};
 use crate::snapshot::SnapshotError;
 use crate::store::RunState;
 use async_trait::async_trait;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 /// Runs jobs by a [`Runner`].
 pub struct Runs {
     runner: Runner,
     places: Semaphore,
+    bell: Arc<Notify>,
 }
 
 impl Runs {
     /// `at_once`: runs that are on together at most, the others wait; at least 1.
     pub fn new(runner: Runner, at_once: usize) -> Self {
-        Runs { runner, places: Semaphore::new(at_once.max(1)) }
+        Runs { runner, places: Semaphore::new(at_once.max(1)), bell: Arc::default() }
+    }
+
+    /// Rings the bell when a run has ended: whoever tells people of it looks at once.
+    #[must_use]
+    pub fn with_bell(self, bell: Arc<Notify>) -> Self {
+        Runs { bell, ..self }
+    }
+
+    /// One run, with the word for the record.
+    async fn work(&self, job: Arc<Job>) -> Ended {
+        let (name, of) = (job.name.clone(), Arc::clone(&job));
+        match self.runner.run(job, How::default()).await {
+            Ok(report) => {
+                let ended = ended(&report, self.is_stopping());
+                if report.state == RunState::Finished {
+                    // Nothing waits for it.
+                    let (home, metrics) = (self.runner.home.clone(), Arc::clone(&self.runner.metrics));
+                    tokio::spawn(async move { ping(&home, &of, &*metrics).await });
+                }
+                log(&name, &report, &ended);
+                ended
+            }
+            Err(PipelineError::Snapshot(SnapshotError::Busy { holder, .. })) => Ended::Busy(holder),
+            Err(_) if self.is_stopping() => Ended::Stopped,
+            Err(error) => {
+                let run = self.newest(&name).await;
+                tracing::error!(event = "run_failed", job = name, run, %error, "a run failed");
+                Ended::Failed(error.to_string())
+            }
+        }
     }
 
     /// The id of the job's newest run.
@@ -48,21 +80,9 @@ impl Work for Runs {
         if self.is_stopping() {
             return Ended::Stopped;
         }
-        let name = job.name.clone();
-        match self.runner.run(job, How::default()).await {
-            Ok(report) => {
-                let ended = ended(&report, self.is_stopping());
-                log(&name, &report, &ended);
-                ended
-            }
-            Err(PipelineError::Snapshot(SnapshotError::Busy { holder, .. })) => Ended::Busy(holder),
-            Err(_) if self.is_stopping() => Ended::Stopped,
-            Err(error) => {
-                let run = self.newest(&name).await;
-                tracing::error!(event = "run_failed", job = name, run, %error, "a run failed");
-                Ended::Failed(error.to_string())
-            }
-        }
+        let ended = self.work(job).await;
+        self.bell.notify_one();
+        ended
     }
 
     async fn look(&self, job: Arc<Job>) -> Result<Extract, String> {

@@ -33,5 +33,6 @@ pub use load::{JobError, load_all, load_job};
 pub use problem::{Invalid, Problem};
 pub use schema::job_schema;
 pub use secrets::{SecretError, Secrets};
+pub(crate) use templated::secret_address;
 pub(crate) use validate::bucket;
 pub use validate::parse;

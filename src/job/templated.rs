@@ -76,6 +76,16 @@ impl Templated {
     }
 }
 
+/// An address that is a secret as a whole: whoever has it can write to the channel, or pretend that a job is well.
+pub(crate) fn secret_address(written: &str) -> Result<Templated, Fault> {
+    let address = Templated::parse(written)?;
+    match address.is_reference_only() {
+        true => Ok(address),
+        false => Err(Fault::new("whoever has this address can use it, so it must not stand here")
+            .hint("write `${NAME}` (environment) or `${file:PATH}`")),
+    }
+}
+
 fn reference(inside: &str) -> Result<Part, Fault> {
     if let Some(path) = inside.strip_prefix("file:") {
         return match path {

@@ -10,7 +10,7 @@ use crate::receipt::{Counts, Progress};
 use crate::snapshot::Manifest;
 use crate::store::{RunRecord, RunState, StoreError};
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::marker::PhantomData;
 use std::path::Path;
 
@@ -23,8 +23,8 @@ pub(super) struct Published;
 /// Sends.
 pub(super) struct Delivering;
 
-/// What an extract had is under this name in a run's report.
-const SINCE: &str = "since";
+/// What the comparison has to say, by its names in a run's report: it stays there when delivery has ended.
+const FOUND: [&str; 2] = ["since", "volatile"];
 
 /// A run in the state `S`.
 pub(super) struct Course<'a, S> {
@@ -47,10 +47,18 @@ impl<'a> Course<'a, Extracting> {
         Ok(Course { runner, record, state: PhantomData })
     }
 
-    /// The change set is known. `since`: of an extract that has only what has changed.
-    pub(super) async fn diffed(self, counts: Counts, since: Option<&Since>) -> Result<Course<'a, Diffed>, StoreError> {
+    /// The change set is known. `since`: of an extract that has only what has changed; `volatile`: columns that make most orgs change.
+    pub(super) async fn diffed(
+        self,
+        counts: Counts,
+        since: Option<&Since>,
+        volatile: &[&str],
+    ) -> Result<Course<'a, Diffed>, StoreError> {
         self.record.counts = counts;
-        self.record.report = since.map(|since| json!({ SINCE: since }));
+        let mut found = Map::new();
+        found.extend(since.map(|since| (FOUND[0].to_owned(), json!(since))));
+        found.extend((!volatile.is_empty()).then(|| (FOUND[1].to_owned(), json!(volatile))));
+        self.record.report = (!found.is_empty()).then_some(Value::Object(found));
         self.enter(RunState::Diffed).await
     }
 
@@ -128,9 +136,11 @@ impl Course<'_, Delivering> {
         let counts = self.record.counts.delivered(&progress, set_aside);
         self.record.counts = counts;
         (self.record.reason, self.record.finished_at) = (reason, Some(now));
-        let since = self.record.report.as_mut().and_then(|earlier| earlier.get_mut(SINCE)).map(Value::take);
-        if let (Some(since), Value::Object(report)) = (since, &mut report) {
-            report.insert(SINCE.to_owned(), since);
+        for name in FOUND {
+            let found = self.record.report.as_mut().and_then(|earlier| earlier.get_mut(name)).map(Value::take);
+            if let (Some(found), Value::Object(report)) = (found, &mut report) {
+                report.insert(name.to_owned(), found);
+            }
         }
         self.record.report = Some(report);
         // A row that was refused earlier is tried again by `retry`: where that was stopped short of it, the run is not at its end.

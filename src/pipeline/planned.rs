@@ -184,6 +184,12 @@ impl Planned {
         self.partial.then_some(&self.of.since)
     }
 
+    /// Columns that make most orgs change.
+    pub fn volatile(&self) -> Vec<&str> {
+        let columns = self.stats.volatile(&self.compared(), self.counts.changed, self.known);
+        columns.into_iter().map(|(name, ..)| name).collect()
+    }
+
     /// What the comparison itself has to say besides its counts.
     pub fn notes(&self) -> Vec<String> {
         let (spared, keyless) = (self.spared, self.bad_keys.keyless);

@@ -6,6 +6,7 @@
 //!
 //! A new store is a folder here that passes the conformance suite of `tests/it/store.rs`.
 
+mod alerts;
 mod chunks;
 mod columns;
 mod database;
@@ -21,6 +22,7 @@ mod schema;
 pub mod sqlite;
 mod state;
 
+pub use alerts::{AlertRecord, AlertStore};
 pub use fires::{FireCause, FireRecord, FireState, FireStore};
 pub use keys::{
     EndpointType, Hash, KeyCounts, KeyRecord, KeyStore, KeyUses, PreviousText, SignatureCheck, SignatureScheme,

@@ -1,6 +1,7 @@
 //! The one integration-test binary: every further one would relink everything.
 
 mod adbc;
+mod alerts;
 mod commands;
 mod conformance;
 mod crash;

@@ -30,7 +30,7 @@ pub fn metrics(served: &Served) -> String {
 }
 
 /// The value of a series, written as Prometheus writes it.
-fn value(text: &str, series: &str) -> Option<f64> {
+pub fn value(text: &str, series: &str) -> Option<f64> {
     let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
     Some(line.parse().unwrap_or_else(|error| panic!("{series} {line}: {error}")))
 }
@@ -44,7 +44,7 @@ fn has(text: &str, expected: &[(&str, f64)]) {
 
 /// The text, once it has the series with this value. The bound is there only so that a broken build ends.
 #[track_caller]
-fn wait_for(served: &Served, series: &str, expected: f64) -> String {
+pub fn wait_for(served: &Served, series: &str, expected: f64) -> String {
     let began = Instant::now();
     loop {
         let text = metrics(served);

@@ -87,7 +87,12 @@ pub fn node(script: &str) -> Command {
 }
 
 fn scripts() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/js")
+    scripts_of("js")
+}
+
+/// The folder of the tests' scripts in a language.
+pub fn scripts_of(language: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(language)
 }
 
 /// Where the npm packages are that `./test.sh` installs.

@@ -86,7 +86,22 @@ pub(super) fn take(context: &Context, metrics: &Arc<dyn Metrics>) -> anyhow::Res
     Ok(Taken { files: Arc::new(files), known, look, metrics: Arc::clone(metrics) })
 }
 
+/// Jobs that are run.
+pub(super) struct Begun<R> {
+    /// The way to whoever schedules.
+    pub(super) door: Door,
+    /// What becomes of held runs.
+    pub(super) decisions: Decisions,
+    /// The jobs, as they change.
+    pub(super) known: watch::Receiver<Vec<Known>>,
+    /// Whether this daemon schedules.
+    pub(super) is_on: watch::Receiver<bool>,
+    /// Runs them until it is told to stop.
+    pub(super) running: R,
+}
+
 /// What runs the jobs until it is told to stop, and the way to it. `at_once`: somebody wants their files to be read again.
+/// `bell`: rung at the end of each run.
 ///
 /// # Errors
 /// A state store that cannot be read or written.
@@ -95,8 +110,9 @@ pub(super) async fn begin(
     jobs: Taken,
     store: &Arc<dyn StateStore>,
     at_once: Arc<Notify>,
+    bell: &Arc<Notify>,
     stopping: watch::Receiver<bool>,
-) -> anyhow::Result<(Door, Decisions, impl Future<Output = ()> + use<>)> {
+) -> anyhow::Result<Begun<impl Future<Output = ()> + use<>>> {
     let Taken { files, known, look, metrics } = jobs;
     let resources = ResourceArgs::default().resources();
     let runner = run::runner(context, store, Arc::new(()), Arc::clone(&metrics), resources, stopping.clone());
@@ -109,12 +125,16 @@ pub(super) async fn begin(
         at_once: context.settings.runs.at_once,
         holder: context.place_name(),
         metrics: Arc::clone(&metrics),
+        bell: Arc::clone(bell),
+        is_on: watch::Sender::new(context.settings.fleet.name.is_none()),
     };
+    let is_on = turns.is_on.subscribe();
     let first = turns.first(&jobs, &stopping).await?;
     if !context.json && !jobs.is_empty() {
         crate::say!("jobs      {}; when: nightmark schedule", jobs.len());
     }
     let (knows, known) = watch::channel(known);
+    let told_of = known.clone();
     let decisions = Decisions::new(runner.clone(), known.clone());
     let expiring = holds::expire(runner, known.clone(), stopping.clone());
     let (door, orders) = Door::new(known, Arc::clone(store) as _, Arc::clone(&context.clock));
@@ -138,7 +158,7 @@ pub(super) async fn begin(
             () = late => tracing::warn!(event = "run_not_stopped", "a run did not stop in time; the next start goes on with it"),
         }
     };
-    Ok((door, decisions, running))
+    Ok(Begun { door, decisions, known: told_of, is_on, running })
 }
 
 /// The fleet that the settings name.

@@ -74,6 +74,19 @@ pub struct RawJob {
     pub payload: Option<RawPayload>,
     /// When a change set is held back for a person to look at.
     pub guard: Option<RawGuard>,
+    /// When somebody is told of this job, besides what `nightmark.toml` says.
+    pub alerts: Option<RawJobAlerts>,
+}
+
+/// When somebody is told of a job.
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawJobAlerts {
+    /// The job is to go through at least once in this time, such as `26h` or `8d`. Default: that of `nightmark.toml`.
+    pub no_success_for: Option<String>,
+    /// Called (GET) after each run of the daemon that went through: a watchdog elsewhere that speaks up when the calls stay away. A reference, `${NAME}` or
+    /// `${file:PATH}`.
+    pub ping_url: Option<String>,
 }
 
 /// What becomes of a fire while the run before it is still on.

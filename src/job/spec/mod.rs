@@ -45,8 +45,19 @@ pub struct Job {
     pub conforms_to: Option<PayloadTemplate>,
     /// What it says of one kind of difference, where that is something else.
     pub payload_of: PerOperation<Option<Payload>>,
-    /// When a change set is held.
+    /// When it is held.
     pub guard: Guard,
+    /// When somebody is told.
+    pub alerts: Alerts,
+}
+
+/// When somebody is told of a job, besides what the settings say.
+#[derive(Debug, Clone, Default)]
+pub struct Alerts {
+    /// It is to go through once in this time.
+    pub no_success_for: Option<Duration>,
+    /// What is called after each run that went through.
+    pub ping_url: Option<Templated>,
 }
 
 /// When a job runs by itself.

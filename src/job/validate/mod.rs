@@ -15,11 +15,12 @@ pub(crate) use source::bucket;
 
 use super::document::Document;
 use super::problem::{Fault, Problem};
-use super::raw::{RawDestination, RawGuard, RawPayload, RawThreshold};
+use super::raw::{RawDestination, RawGuard, RawJobAlerts, RawPayload, RawThreshold};
 use super::schema::job_schema;
 use super::since::{NOT_GONE, asks_since};
-use super::spec::{Diff, Guard, Job, Model, Source, Threshold};
+use super::spec::{Alerts, Diff, Guard, Job, Model, Source, Threshold};
 use super::structure::Required;
+use super::templated::secret_address;
 use super::units;
 use std::path::Path;
 use std::time::Duration;
@@ -53,6 +54,8 @@ fn build(doc: &mut Document<'_>, home: &Path) -> Option<Job> {
     let payload = doc.take("payload");
     let guard: RawGuard = doc.take("guard").unwrap_or_default();
     let guard = self::guard(doc, &guard);
+    let alerts: RawJobAlerts = doc.take("alerts").unwrap_or_default();
+    let alerts = self::alerts(doc, &alerts);
 
     let conforms_to = match payload.as_ref().and_then(|raw: &RawPayload| raw.conforms_to.as_ref()) {
         Some(raw) => conforms::check(doc, raw).map(Some),
@@ -77,6 +80,7 @@ fn build(doc: &mut Document<'_>, home: &Path) -> Option<Job> {
         payload_of: payloads.own,
         conforms_to: conforms_to?,
         guard: guard?,
+        alerts: alerts?,
     })
 }
 
@@ -116,6 +120,18 @@ fn not_gone(doc: &mut Document<'_>, source: Option<&Source>, diff: Option<&Diff>
     if diff.is_some_and(|diff| diff.on.removed) && asks_since(query) {
         doc.report("diff.on", Fault::new(NOT_GONE));
     }
+}
+
+fn alerts(doc: &mut Document<'_>, raw: &RawJobAlerts) -> Option<Alerts> {
+    let no_success_for = match &raw.no_success_for {
+        Some(length) => doc.accept("alerts.no_success_for", units::age(length)).map(Some),
+        None => Some(None),
+    };
+    let ping_url = match &raw.ping_url {
+        Some(written) => doc.accept("alerts.ping_url", secret_address(written)).map(Some),
+        None => Some(None),
+    };
+    Some(Alerts { no_success_for: no_success_for?, ping_url: ping_url? })
 }
 
 fn guard(doc: &mut Document<'_>, raw: &RawGuard) -> Option<Guard> {

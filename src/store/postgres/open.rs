@@ -19,7 +19,8 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
         migration(3, "orgs", include_str!("../../../migrations/postgres/0003_orgs.sql")),
         migration(4, "fires", include_str!("../../../migrations/postgres/0004_fires.sql")),
         migration(5, "causes", include_str!("../../../migrations/postgres/0005_causes.sql")),
-        migration(9, "leases", include_str!("../../../migrations/postgres/0009_leases.sql")),
+        migration(6, "alerts", include_str!("../../../migrations/postgres/0006_alerts.sql")),
+        migration(7, "leases", include_str!("../../../migrations/postgres/0007_leases.sql")),
     ]);
     // The lock is ours, and is taken before the schema is made.
     migrations.set_locking(false);

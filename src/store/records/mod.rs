@@ -1,11 +1,13 @@
 //! Records of what is read back, and the words that are stored for what is a closed set. The columns have the same names in
 //! every database.
 
+mod alerts;
 mod fires;
 mod keys;
 mod leases;
 mod orgs;
 
+pub(super) use alerts::alert;
 pub(super) use fires::fire;
 pub(super) use keys::key;
 pub(super) use leases::lease;

@@ -51,6 +51,9 @@ pub(super) struct Instruments {
     pub(super) fires: Counters<2>,
     pub(super) scheduling: Gauge<f64, AtomicU64>,
     pub(super) next_fire: Gauges<1>,
+    pub(super) alerts: Counters<1>,
+    pub(super) messages: Counters<2>,
+    pub(super) pings: Counters<2>,
     pub(super) requests: Counters<3>,
     pub(super) request_duration: Histograms<1>,
     pub(super) updates: Counters<1>,
@@ -98,6 +101,9 @@ impl Instruments {
             fires: r.counters("fires", "Fires of schedules that were dealt with, by what became of them"),
             scheduling: put(r.0, "scheduling", "Whether this daemon schedules: 1, else 0", Gauge::default()),
             next_fire: r.gauges("next_fire_timestamp_seconds", "When the schedule is due next, in seconds since 1970"),
+            alerts: r.counters("alerts", "Alerts that were raised, by kind"),
+            messages: r.counters("alert_messages", "Messages to channels of alerts, by whether they were taken over"),
+            pings: r.counters("pings", "Calls of jobs' watchdogs after runs, by whether they got through"),
             requests: r.counters("http_requests", "Requests that were answered, by server, status and class of error"),
             request_duration: r.histograms(
                 "http_request_duration_seconds",
@@ -154,6 +160,12 @@ impl Instruments {
         self.started.set(seconds(at));
         self.build.get_or_create(&of([("version", env!("CARGO_PKG_VERSION"))])).set(1.0);
         self.store_readable.set(0.0);
+        for kind in ["failed", "held", "missed", "stale", "destination", "dead_letters", "volatile", "faulty"] {
+            drop(self.alerts.get_or_create(&of([("kind", kind)])));
+        }
+        for (channel, result) in [("webhook", "sent"), ("webhook", "failed"), ("email", "sent"), ("email", "failed")] {
+            drop(self.messages.get_or_create(&of([("channel", channel), ("result", result)])));
+        }
         for result in ["created", "updated", "stale", "repeated", "ignored", "rejected"] {
             drop(self.updates.get_or_create(&of([("result", result)])));
         }
@@ -176,6 +188,9 @@ impl Instruments {
         }
         for state in ["done", "held", "failed", "skipped", "missed"] {
             drop(self.fires.get_or_create(&both("state", state)));
+        }
+        for result in ["sent", "failed"] {
+            drop(self.pings.get_or_create(&both("result", result)));
         }
         let one = of([("job_name", job)]);
         drop(self.pauses.get_or_create(&one));

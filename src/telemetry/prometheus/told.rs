@@ -71,6 +71,18 @@ impl Metrics for Figures {
         self.instruments.fires.get_or_create(&of([("job_name", job), ("state", state)])).inc();
     }
 
+    fn alerted(&self, kind: &'static str) {
+        self.instruments.alerts.get_or_create(&of([("kind", kind)])).inc();
+    }
+
+    fn told(&self, channel: &'static str, is_ok: bool) {
+        self.instruments.messages.get_or_create(&of([("channel", channel), ("result", result(is_ok))])).inc();
+    }
+
+    fn pinged(&self, job: &str, is_ok: bool) {
+        self.instruments.pings.get_or_create(&of([("job_name", job), ("result", result(is_ok))])).inc();
+    }
+
     fn requested(&self, server: &'static str, status: Option<u16>, error: Option<&'static str>, took: Duration) {
         let status = status.map_or_else(|| "none".to_owned(), |status| status.to_string());
         let labels = of([("server", server), ("status", status.as_str()), ("error", error.unwrap_or(""))]);
@@ -88,6 +100,10 @@ impl Metrics for Figures {
         let errors = self.instruments.store_errors.get_or_create(&labels);
         errors.inc_by(u64::from(!is_ok));
     }
+}
+
+fn result(is_ok: bool) -> &'static str {
+    if is_ok { "sent" } else { "failed" }
 }
 
 /// What a run found, before anything is sent.
