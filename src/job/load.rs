@@ -105,6 +105,16 @@ pub fn load_all(home: &Home) -> (Vec<Job>, Vec<Problem>) {
     (jobs, problems)
 }
 
+/// The names of the jobs in `jobs/`, sorted, of broken files too.
+///
+/// # Errors
+/// A folder that cannot be read.
+pub fn names(home: &Home) -> Result<Vec<String>, JobError> {
+    let mut names: Vec<String> = named_files(home)?.into_iter().map(|(_, name)| name).collect();
+    names.sort();
+    Ok(names)
+}
+
 fn read(home: &Home, path: &Path) -> Result<Job, JobError> {
     let unreadable = |source| JobError::Unreadable { path: shown(home, path), source };
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
