@@ -65,6 +65,11 @@ fi
 need promtool prometheus
 # Postgres does not run as root; the tests step down to its own user.
 need setpriv util-linux
+# Completions are tested in the shells, manual pages by those who show them.
+need zsh zsh
+need fish fish
+need man man-db
+need mandoc mandoc
 # Full and read-only disks are made in a mount namespace.
 need unshare util-linux
 need nsenter util-linux

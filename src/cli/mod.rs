@@ -20,6 +20,7 @@ pub mod leases;
 pub mod orgs;
 pub mod out;
 pub mod preview;
+pub mod program;
 pub mod report;
 pub mod resources;
 pub mod retry;
@@ -59,7 +60,15 @@ pub struct Cli {
     #[arg(long, global = true, env = "NIGHTMARK_LOG_FORMAT", value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
     #[command(subcommand)]
-    command: Command,
+    command: Asked,
+}
+
+#[derive(Debug, Subcommand)]
+enum Asked {
+    #[command(flatten)]
+    OfHome(Command),
+    #[command(flatten)]
+    OfProgram(program::ProgramCommand),
 }
 
 const AFTER_HELP: &str = "\
@@ -165,9 +174,12 @@ impl From<Exit> for std::process::ExitCode {
 /// Whatever kept the command from being done; `main` prints the chain once and exits with 2. With `--json` it stands on
 /// stdout as well, as `{"state": "failed", "error": …}`.
 pub async fn main() -> anyhow::Result<Exit> {
+    if program::complete::answered() {
+        return Ok(Exit::Done);
+    }
     let cli = Cli::parse();
     let json = cli.json;
-    let outcome = command(cli).await;
+    let outcome = asked(cli).await;
     if let Err(error) = &outcome
         && json
     {
@@ -177,15 +189,19 @@ pub async fn main() -> anyhow::Result<Exit> {
     outcome
 }
 
-async fn command(cli: Cli) -> anyhow::Result<Exit> {
+async fn asked(cli: Cli) -> anyhow::Result<Exit> {
+    let command = match cli.command {
+        Asked::OfHome(command) => command,
+        Asked::OfProgram(command) => return program::run(&command),
+    };
     let home = Home::new(&cli.home)?;
-    if !home.dir().is_dir() && !matches!(cli.command, Command::Demo(_)) {
+    if !home.dir().is_dir() && !matches!(command, Command::Demo(_)) {
         anyhow::bail!("the home folder {} does not exist; make it, or give another with --home", home.dir().display());
     }
     let settings = Settings::load(&home)?;
     let traces = telemetry::init(cli.log.as_deref(), cli.log_format, &settings)?;
     let context = Context { home, settings, json: cli.json, clock: Arc::new(SystemClock) };
-    let outcome = work(&context, cli.command).await;
+    let outcome = work(&context, command).await;
     if let Some(traces) = traces {
         let _ = tokio::task::spawn_blocking(|| traces.end()).await;
     }

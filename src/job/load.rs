@@ -154,6 +154,16 @@ pub fn fingerprint(home: &Home) -> u64 {
     xxhash_rust::xxh3::xxh3_64(format!("{files:?}").as_bytes())
 }
 
+/// The names of the jobs in `jobs/`, sorted, of broken files too.
+///
+/// # Errors
+/// A folder that cannot be read.
+pub fn names(home: &Home) -> Result<Vec<String>, JobError> {
+    let mut names: Vec<String> = named_files(home)?.into_iter().map(|(_, name)| name).collect();
+    names.sort();
+    Ok(names)
+}
+
 fn read(home: &Home, path: &Path) -> Result<Job, JobError> {
     let unreadable = |source| JobError::Unreadable { path: shown(home, path), source };
     let text = std::fs::read_to_string(path).map_err(unreadable)?;

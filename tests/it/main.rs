@@ -35,6 +35,7 @@ mod metrics;
 mod nightly;
 mod on_postgres;
 mod orgs;
+mod packaging;
 mod protocol;
 mod receiver;
 mod redaction;

@@ -20,6 +20,7 @@ const FAILURES: u32 = 10_000;
 #[derive(Debug, clap::Args)]
 pub struct ShowArgs {
     /// A run's id, as `nightmark runs` shows it, or a job: its newest run
+    #[arg(value_name = "RUN|JOB")]
     pub run: String,
 }
 
