@@ -21,23 +21,24 @@ as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
 # Installs a Debian package without starting what it brings: the tests start servers for themselves, on ports of their own.
 install() {
-  local package=$1 policy=/usr/sbin/policy-rc.d ours=
-  step "installing $package"
+  local policy=/usr/sbin/policy-rc.d ours=
+  step "installing $1"
   if [ ! -e $policy ]; then
     ours=yes
     printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
     as_root chmod 755 $policy
   fi
   local code=0
-  { as_root apt-get update -qq && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$package" >/dev/null; } || code=$?
+  { as_root apt-get update -qq && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >/dev/null; } || code=$?
   [ -z "$ours" ] || as_root rm -f $policy
   return $code
 }
 
 # Debian packages, only where a command is missing.
 need() {
-  local command=$1 package=$2
-  command -v "$command" >/dev/null || install "$package"
+  local command=$1
+  shift
+  command -v "$command" >/dev/null || install "$@"
 }
 need cc build-essential
 need curl curl
@@ -70,6 +71,13 @@ need zsh zsh
 need fish fish
 need man man-db
 need mandoc mandoc
+# The packaging of docker/ is linted and, as far as it can be, run (tests/it/packaging).
+need systemd-analyze systemd
+need strace strace
+need ip iproute2
+# Without the engine, which it could not be used with here.
+need docker-compose docker-compose --no-install-recommends
+need kubectl kubernetes-client
 # Full and read-only disks are made in a mount namespace.
 need unshare util-linux
 need nsenter util-linux

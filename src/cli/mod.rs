@@ -13,6 +13,7 @@ pub mod demo;
 pub mod destinations;
 pub mod explain;
 pub mod first_look;
+pub mod health;
 pub mod import;
 pub mod init;
 pub mod keys;
@@ -111,6 +112,8 @@ enum Command {
     Leases(leases::LeasesArgs),
     /// Start the daemon: schedules, the receiver, and the operator's address beside it
     Serve(serve::ServeArgs),
+    /// Ask the daemon of this machine whether it can work: exit code 0 if so, else 1
+    Health(health::HealthArgs),
     /// Create, list and revoke the receiver's API keys
     Keys(keys::KeysArgs),
     /// Show the orgs that the receiver holds
@@ -227,6 +230,7 @@ async fn work(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Schedule(args) => schedule::run(context, args).await,
         Command::Leases(args) => leases::run(context, args).await,
         Command::Serve(args) => serve::run(context, args).await,
+        Command::Health(args) => health::run(context, args).await,
         Command::Keys(args) => keys::run(context, args).await,
         Command::Orgs(args) => orgs::run(context, args).await,
         Command::Init(args) => init::run(context, *args).await,
