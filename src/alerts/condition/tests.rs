@@ -3,7 +3,7 @@
 use super::*;
 use crate::job;
 use crate::receipt::Counts;
-use crate::store::{FireState, RunState};
+use crate::store::{FireCause, FireState, RunState};
 use chrono::TimeDelta;
 use std::path::Path;
 
@@ -63,6 +63,9 @@ fn what_is_held_names_the_commands_and_how_many_wait() {
 fn a_run_that_could_not_begin_is_told_by_its_fire() {
     let job = orgs();
     let fire = FireRecord {
+        cause: FireCause::Schedule,
+        origin: None,
+        seen: None,
         job: "orgs".into(),
         due: at("06-15T02:30:00"),
         state: FireState::Failed,
@@ -100,6 +103,9 @@ fn a_run_that_could_not_begin_is_told_by_its_fire() {
 fn a_run_that_failed_behind_its_publication_is_told_by_its_fire() {
     let job = orgs();
     let fire = FireRecord {
+        cause: FireCause::Schedule,
+        origin: None,
+        seen: None,
         job: "orgs".into(),
         due: at("06-15T02:30:00"),
         state: FireState::Failed,

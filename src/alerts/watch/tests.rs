@@ -6,7 +6,7 @@ use crate::receipt::{Failure, FailureKind, Outcome, Receipt};
 use crate::store::AlertStore as _;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{
-    DestinationRecord, DestinationState, FireRecord, FireStore as _, RefusalStore as _, RunRecord, RunState,
+    DestinationRecord, DestinationState, FireCause, FireRecord, FireStore as _, RefusalStore as _, RunRecord, RunState,
     RunStore as _,
 };
 use async_trait::async_trait;
@@ -250,6 +250,9 @@ async fn the_destination_dead_letters_volatile_columns_missed_fires_and_broken_f
     assert_eq!(place.told(&watch).await, ["orgs: right again (a column changes in most orgs)"]);
 
     let fire = FireRecord {
+        cause: FireCause::Schedule,
+        origin: None,
+        seen: None,
         job: "orgs".into(),
         due: at,
         state: FireState::Missed,
