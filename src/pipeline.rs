@@ -30,6 +30,7 @@ mod scan;
 mod seen;
 mod send;
 mod service;
+mod share;
 mod shared;
 mod since;
 mod spill;
@@ -48,6 +49,7 @@ pub use plan::{Purpose, Resources, plan_blocking};
 pub use planned::{PlanInput, Planned};
 pub use sample::{Answering, Sample, advice, sample};
 pub use send::{SendProgress, check_destination, missing_secrets};
+pub use share::member;
 pub use shared::{freshen, freshen_for_run};
 pub use since::{Reach, Since, Standstill};
 pub use survey::{Asked, Observed, Survey, Surveyed, survey, survey_of_job};
@@ -65,7 +67,7 @@ use crate::receipt::Counts;
 use crate::snapshot::{Manifest, Sharing, SnapshotError};
 use crate::source::SourceError;
 use crate::spans;
-use crate::store::{RunRecord, RunState, RunStore, StoreError};
+use crate::store::{Fence, RunRecord, RunState, RunStore, StoreError};
 use crate::template::TemplateError;
 use arrow::error::ArrowError;
 use course::Course;
@@ -235,8 +237,10 @@ pub struct Runner {
     pub stop: watch::Receiver<bool>,
     /// Leases, where machines share the state store.
     pub leases: Option<Leases>,
-    /// Whether the job that is worked on is this process's; set while it is held.
-    pub tenure: Option<Tenure>,
+    /// Whether what is worked on is this process's; set while a job is held.
+    pub tenures: Vec<Tenure>,
+    /// The leases that its writes are let in by, that of the job first.
+    pub fences: Vec<Fence>,
 }
 
 /// How a run ended.

@@ -144,7 +144,7 @@ impl Turns {
         );
         self.metrics.schedules(true);
         let (end, ending) = watch::channel(false);
-        let fenced = fleet.leases.fenced(&kept) as Arc<dyn FireStore>;
+        let fenced = fleet.leases.fenced(std::slice::from_ref(kept.fence())) as Arc<dyn FireStore>;
         let jobs = match self.scheduler(fenced, jobs.clone(), ending.clone()).await {
             Ok(scheduler) => {
                 let mut stopping = stopping.clone();

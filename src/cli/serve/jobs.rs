@@ -6,10 +6,10 @@ use crate::clock::Clock;
 use crate::config::Home;
 use crate::daemon::alone::{Alone, AloneError};
 use crate::daemon::door::Door;
-use crate::daemon::holds;
 use crate::daemon::reload::{JobFiles, Reload};
 use crate::daemon::timetable::{Known, take_over, watched};
 use crate::daemon::turns::{Fleet, Turns};
+use crate::daemon::{helping, holds};
 use crate::job::load::{fingerprint, load_all};
 use crate::job::problem::Problem;
 use crate::job::spec::Job;
@@ -114,7 +114,13 @@ pub(super) async fn begin(
         crate::say!("jobs      {}; when: nightmark schedule", jobs.len());
     }
     let (knows, known) = watch::channel(known);
-    let expiring = holds::expire(runner, known.clone(), stopping.clone());
+    let expiring = holds::expire(runner.clone(), known.clone(), stopping.clone());
+    let helps = turns.fleet.clone().map(|fleet| helping::help(runner, fleet, known.clone(), stopping.clone()));
+    let helps = async move {
+        if let Some(helps) = helps {
+            helps.await;
+        }
+    };
     let (door, orders) = Door::new(known, Arc::clone(store) as _, Arc::clone(&context.clock));
     let mut told = stopping.clone();
     let way = door.clone();
@@ -126,7 +132,7 @@ pub(super) async fn begin(
             let _ = told.wait_for(|stop| *stop).await;
             tokio::time::sleep(PATIENCE).await;
         };
-        let running = async { tokio::join!(turns.run(first, jobs, orders, stopping), expiring) };
+        let running = async { tokio::join!(turns.run(first, jobs, orders, stopping), expiring, helps) };
         tokio::select! {
             _ = running => {}
             () = following => {}
