@@ -1,12 +1,12 @@
 //! Leases that are kept up while something is done.
 //!
-//! In: a [`LeaseStore`], the clock. Out: [`Kept`], whose [`Tenure`] says at any instant whether the lease surely is this process's.
+//! In: a [`LeaseStore`](crate::store::LeaseStore), the clock. Out: [`Kept`], whose [`Tenure`] says at any instant whether the lease surely is this process's.
 //! Always holds: the end of a lease is counted from before the store was asked, so that it comes here before it comes there; one that was lost stays
 //! lost; a process that stood still (SIGSTOP, a suspended machine) finds that out by its first look.
-//! Deliberately absent: what is done under a lease, and what a write under it must look at ([`LeaseStore::fenced`]).
+//! Deliberately absent: what is done under a lease, and what a write under it must look at ([`LeaseStore::fenced`](crate::store::LeaseStore::fenced)).
 
 use crate::clock::Clock;
-use crate::store::{Asking, Fence, LeaseRecord, LeaseStore, StateStore, StoreError};
+use crate::store::{Asking, Fence, LeaseRecord, ShareStore, StateStore, StoreError};
 use chrono::{DateTime, Utc};
 use std::fmt;
 use std::path::Path;
@@ -20,13 +20,15 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 const GOOD_FOR: f64 = 0.9;
 /// It is asked for again so often within its length.
 const RENEWALS: u32 = 3;
+/// Between two looks whether those under a lease have ended.
+const CHILDREN: Duration = Duration::from_millis(200);
 /// The longest that is waited after a failure.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// The way to leases for one process.
 #[derive(Clone)]
 pub struct Leases {
-    store: Arc<dyn LeaseStore>,
+    store: Arc<dyn ShareStore>,
     clock: Arc<dyn Clock>,
     holder: Arc<str>,
     length: Duration,
@@ -34,13 +36,19 @@ pub struct Leases {
 
 impl Leases {
     /// `holder`: this process's place, for people. `length`: after so long without a word a lease may be taken by others.
-    pub fn new(store: Arc<dyn LeaseStore>, clock: Arc<dyn Clock>, holder: &str, length: Duration) -> Self {
+    pub fn new(store: Arc<dyn ShareStore>, clock: Arc<dyn Clock>, holder: &str, length: Duration) -> Self {
         Leases { store, clock, holder: holder.into(), length }
     }
 
-    async fn take(&self, name: &str, what: &str, own: Option<i64>) -> Result<Result<Kept, LeaseRecord>, StoreError> {
+    async fn take(
+        &self,
+        name: &str,
+        what: &str,
+        own: Option<i64>,
+        parent: Option<&Fence>,
+    ) -> Result<Result<Kept, LeaseRecord>, StoreError> {
         let began = self.now();
-        let asking = Asking { name, holder: &self.holder, what, length: self.length, own };
+        let asking = Asking { name, holder: &self.holder, what, length: self.length, own, parent };
         let fence = match self.store.take_lease(&asking).await? {
             Ok(fence) => fence,
             Err(other) => return Ok(Err(other)),
@@ -65,18 +73,56 @@ impl Leases {
         what: &str,
     ) -> Result<Result<Kept, LeaseRecord>, StoreError> {
         let own = std::fs::read_to_string(note).ok().and_then(|epoch| epoch.trim().parse().ok());
-        let taken = self.take(name, what, own).await?;
+        let taken = self.take(name, what, own, None).await?;
         if let Ok(kept) = &taken
             && let Err(error) = std::fs::write(note, kept.fence.epoch.to_string())
         {
             tracing::warn!(event = "lease_not_noted", lease = name, %error, "which lease this machine has could not be noted; after a kill it waits for it to run out");
         }
+        if let Ok(kept) = &taken {
+            self.all_ended(kept.fence()).await?;
+        }
         Ok(taken)
     }
 
-    /// The store, in which only the holder of the lease can write.
-    pub fn fenced(&self, kept: &Kept) -> Arc<dyn StateStore> {
-        self.store.fenced(&kept.fence)
+    /// Takes a lease that only counts as long as its parent, another lease, is in this epoch. `Err`: who has it.
+    ///
+    /// # Errors
+    /// A store that cannot be asked; a parent that is somebody else's.
+    pub async fn take_under(
+        &self,
+        parent: &Fence,
+        name: &str,
+        what: &str,
+    ) -> Result<Result<Kept, LeaseRecord>, StoreError> {
+        self.take(name, what, None, Some(parent)).await
+    }
+
+    /// Waits until nobody has a lease any more that counts with this one: they are given back, or run out. Whoever has them can write nothing once the
+    /// parent has another epoch, but may not know it yet.
+    ///
+    /// # Errors
+    /// A store that cannot be asked.
+    pub async fn all_ended(&self, parent: &Fence) -> Result<(), StoreError> {
+        while self.store.children(parent).await? > 0 {
+            sleep(CHILDREN).await;
+        }
+        Ok(())
+    }
+
+    /// The store, in which only the holder of all these leases can write.
+    pub fn fenced(&self, fences: &[Fence]) -> Arc<dyn StateStore> {
+        self.store.fenced(fences)
+    }
+
+    /// Deliveries that are shared, and all leases.
+    pub fn shares(&self) -> &Arc<dyn ShareStore> {
+        &self.store
+    }
+
+    /// This process's place.
+    pub fn holder(&self) -> &str {
+        &self.holder
     }
 
     /// How long whoever does not have a lease waits before it asks again.
@@ -165,7 +211,7 @@ pub struct Kept {
     fence: Fence,
     tenure: Tenure,
     keeper: JoinHandle<()>,
-    store: Arc<dyn LeaseStore>,
+    store: Arc<dyn ShareStore>,
 }
 
 impl Kept {

@@ -30,6 +30,7 @@ mod scan;
 mod seen;
 mod send;
 mod service;
+mod share;
 mod shared;
 mod shown;
 mod since;
@@ -49,6 +50,7 @@ pub use plan::{Purpose, Resources, plan_blocking};
 pub use planned::{PlanInput, Planned};
 pub use sample::{Answering, Sample, advice, sample};
 pub use send::{SendProgress, check_destination, missing_secrets};
+pub use share::member;
 pub use shared::{freshen, freshen_for_run};
 pub use shown::ShownChange;
 pub use since::{Reach, Since, Standstill};
@@ -67,7 +69,7 @@ use crate::receipt::Counts;
 use crate::snapshot::{Manifest, Sharing, SnapshotError};
 use crate::source::SourceError;
 use crate::spans;
-use crate::store::{RunRecord, RunState, RunStore, StoreError};
+use crate::store::{Fence, RunRecord, RunState, RunStore, StoreError};
 use crate::template::TemplateError;
 use arrow::error::ArrowError;
 use course::Course;
@@ -237,8 +239,10 @@ pub struct Runner {
     pub stop: watch::Receiver<bool>,
     /// Leases, where machines share the state store.
     pub leases: Option<Leases>,
-    /// Whether the job that is worked on is this process's; set while it is held.
-    pub tenure: Option<Tenure>,
+    /// Whether what is worked on is this process's; set while a job is held.
+    pub tenures: Vec<Tenure>,
+    /// The leases that its writes are let in by, that of the job first.
+    pub fences: Vec<Fence>,
 }
 
 /// How a run ended.

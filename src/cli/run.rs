@@ -96,7 +96,8 @@ pub fn runner(
         resources,
         stop,
         leases: leases(context, store),
-        tenure: None,
+        tenures: Vec::new(),
+        fences: Vec::new(),
     }
 }
 

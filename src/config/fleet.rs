@@ -12,6 +12,10 @@ use serde::Deserialize;
 pub struct FleetSettings {
     /// Daemons of the same name and store take turns; `None`: this one is alone.
     pub name: Option<String>,
+    /// Deliveries of so many rows are shared, …
+    pub share_from: u64,
+    /// … so many at a time.
+    pub chunk_rows: u64,
 }
 
 /// As written.
@@ -20,6 +24,10 @@ pub struct FleetSettings {
 pub(super) struct RawFleet {
     #[schemars(length(max = 63))]
     name: String,
+    #[schemars(range(min = 1))]
+    share_from: u64,
+    #[schemars(range(min = 1, max = 1_000_000))]
+    chunk_rows: u64,
 }
 
 /// `store`, `snapshots`: as far as they are sound.
@@ -29,8 +37,9 @@ pub(super) fn check(
     store: Option<&StoreSettings>,
     snapshots: Option<&SnapshotsSettings>,
 ) -> Option<FleetSettings> {
+    let of = |name| FleetSettings { name, share_from: raw.share_from, chunk_rows: raw.chunk_rows };
     if raw.name.is_empty() {
-        return Some(FleetSettings { name: None });
+        return Some(of(None));
     }
     let name = doc.accept("fleet.name", name(&raw.name));
     let mut fits = true;
@@ -44,7 +53,7 @@ pub(super) fn check(
         doc.report("fleet.name", fault.hint("set [snapshots] url to a folder of an object store (docs/SNAPSHOT.md)"));
         fits = false;
     }
-    name.filter(|_| fits).map(|name| FleetSettings { name: Some(name) })
+    name.filter(|_| fits).map(|name| of(Some(name)))
 }
 
 fn name(written: &str) -> Result<String, Fault> {

@@ -6,7 +6,7 @@
 //!
 //! Whoever else begins runs comes through the [`door`]; job files that change are followed by [`reload`]; what is told of jobs is a [`timetable`].
 //!
-//! Of several daemons in a fleet one schedules at a time ([`turns`]).
+//! Of several daemons in a fleet one schedules at a time ([`turns`]), and all deliver what is large ([`helping`]).
 //!
 //! A fire goes [`fires`] (when) → [`due`] (is it now?) → [`scheduler`] (claim, begin, record) → [`work`] (the run).
 
@@ -15,6 +15,7 @@ pub mod decisions;
 pub mod door;
 pub mod due;
 pub mod fires;
+pub mod helping;
 pub mod holds;
 pub mod reload;
 pub mod scheduler;

@@ -149,7 +149,7 @@ impl Turns {
         self.metrics.schedules(true);
         self.is_on.send_replace(true);
         let (end, ending) = watch::channel(false);
-        let fenced = fleet.leases.fenced(&kept) as Arc<dyn FireStore>;
+        let fenced = fleet.leases.fenced(std::slice::from_ref(kept.fence())) as Arc<dyn FireStore>;
         let jobs = match self.scheduler(fenced, jobs.clone(), ending.clone()).await {
             Ok(scheduler) => {
                 let mut stopping = stopping.clone();

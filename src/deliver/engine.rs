@@ -5,7 +5,7 @@ use super::limits::Limits;
 use super::parcel::{Packed, Packer};
 use super::receipts::{Word, collect, unsendable};
 use super::verdict::Peer;
-use super::{Item, Ledger, Observer, Options, StopKind, Stopped, Summary, Transport, attempt};
+use super::{Item, Ledger, Observer, Options, Stopped, Summary, Transport, attempt};
 use crate::clock::Clock;
 use crate::job::redact::Redactor;
 use crate::job::spec::{Destination, PerOperation};
@@ -55,7 +55,6 @@ pub(super) async fn run(
     observer: Arc<dyn Observer>,
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<Summary> {
-    engine.limits.begin();
     let ahead = if engine.destination.batch.is_some() { Ahead::BATCHES } else { Ahead::ROWS };
     let concurrency = engine.destination.concurrency;
     let desk = Arc::new(Desk::new(Arc::clone(&engine.limits), concurrency, ahead, engine.options.clone()));
@@ -143,12 +142,7 @@ fn put(run: &Run, packer: &mut Packer, items: &mut impl Iterator<Item = Item>, r
 async fn throw_on_request(desk: &Desk, mut stop: watch::Receiver<bool>) -> std::convert::Infallible {
     // An error means that no one is left who could ask.
     if stop.wait_for(|asked| *asked).await.is_ok() {
-        desk.throw(Stopped {
-            kind: StopKind::Asked,
-            reason: "delivery was asked to stop".to_owned(),
-            remedy: "nothing needs mending: the next run sends the rest".to_owned(),
-            until: None,
-        });
+        desk.throw(Stopped::asked());
     }
     std::future::pending().await
 }

@@ -265,6 +265,18 @@ pub struct Stopped {
     pub until: Option<DateTime<Utc>>,
 }
 
+impl Stopped {
+    /// The caller wants it.
+    pub fn asked() -> Self {
+        Stopped {
+            kind: StopKind::Asked,
+            reason: "delivery was asked to stop".to_owned(),
+            remedy: "nothing needs mending: the next run sends the rest".to_owned(),
+            until: None,
+        }
+    }
+}
+
 /// Why delivery stopped, for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -310,6 +322,17 @@ pub struct FailedRow {
 impl Summary {
     /// How many failures are kept for the report.
     pub const MAX_FAILURES: usize = 10;
+
+    /// Takes in how a further part of the same delivery went.
+    pub fn join(&mut self, part: Summary) {
+        self.acknowledged += part.acknowledged;
+        self.refused += part.refused;
+        self.undelivered += part.undelivered;
+        self.unknown += part.unknown;
+        self.pending += part.pending;
+        part.failures.into_iter().for_each(|row| self.note(row));
+        (self.stopped, self.limits) = (part.stopped, part.limits);
+    }
 
     fn note(&mut self, row: FailedRow) {
         if self.failures.len() < Self::MAX_FAILURES {
@@ -390,6 +413,21 @@ impl Delivery {
     /// # Errors
     /// When the ledger fails. Nothing more is sent then; rows that were granted and have no receipt are unknown.
     pub async fn run(
+        &self,
+        items: impl Iterator<Item = Item> + Send + 'static,
+        ledger: Arc<dyn Ledger>,
+        observer: Arc<dyn Observer>,
+        stop: watch::Receiver<bool>,
+    ) -> anyhow::Result<Summary> {
+        self.engine.limits.begin();
+        self.go_on(items, ledger, observer, stop).await
+    }
+
+    /// The same with further rows of the same delivery: what is told of the limits is told of all of it.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn go_on(
         &self,
         items: impl Iterator<Item = Item> + Send + 'static,
         ledger: Arc<dyn Ledger>,

@@ -7,10 +7,12 @@ use super::{PipelineError, Runner};
 use crate::deliver::verdict::Attempt;
 use crate::deliver::{Connect, DeliverError, Parcel, Resolved, Transport};
 use crate::job::spec::Destination;
-use crate::lease::{Kept, Tenure};
+use crate::lease::{Kept, Leases, Tenure};
 use crate::snapshot::{JobLock, SnapshotError};
+use crate::store::Fence;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use futures_util::future::select_all;
 use std::future::{Future, pending};
 use std::sync::Arc;
 
@@ -32,8 +34,7 @@ impl Runner {
     pub(super) async fn hold_job(&self, job: &str, what: &str) -> Result<Hold, PipelineError> {
         let dir = self.home.snapshots(job);
         let lock = JobLock::take(&dir, job, &format!("process {}, {what}", std::process::id()))?;
-        let mut runner = self.clone();
-        let Some(leases) = &self.leases else { return Ok(Hold { runner, kept: None, _lock: lock }) };
+        let Some(leases) = &self.leases else { return Ok(Hold { runner: self.clone(), kept: None, _lock: lock }) };
         let what = format!("process {}, {what}", std::process::id());
         let kept = match leases.take_from(&dir.join(EPOCH), &format!("job/{job}"), &what).await? {
             Ok(kept) => kept,
@@ -42,18 +43,20 @@ impl Runner {
                 return Err(SnapshotError::Busy { job: job.to_owned(), holder }.into());
             }
         };
-        runner.store = leases.fenced(&kept);
-        runner.connect = Arc::new(Leased { connect: Arc::clone(&self.connect), tenure: kept.tenure().clone() });
-        runner.tenure = Some(kept.tenure().clone());
+        let fences = [kept.fence().clone()];
+        let runner = leased(self, leases, &fences, kept.tenure());
         Ok(Hold { runner, kept: Some(kept), _lock: lock })
     }
 
     /// Work that is broken off once the job may be somebody else's.
     pub(super) async fn while_held<T>(&self, job: &str, work: impl Future<Output = T>) -> Result<T, PipelineError> {
-        let Some(tenure) = &self.tenure else { return Ok(work.await) };
+        if self.tenures.is_empty() {
+            return Ok(work.await);
+        }
+        let lost = select_all(self.tenures.iter().map(|tenure| Box::pin(tenure.lost())));
         tokio::select! {
             biased;
-            () = tenure.lost() => Err(PipelineError::Lost(job.to_owned())),
+            _ = lost => Err(PipelineError::Lost(job.to_owned())),
             done = work => Ok(done),
         }
     }
@@ -70,6 +73,19 @@ impl Hold {
         if let Some(kept) = self.kept {
             kept.end().await;
         }
+    }
+}
+
+/// Who works under a lease, besides those that it works under already. `fences`: of all of them.
+pub(super) fn leased(runner: &Runner, leases: &Leases, fences: &[Fence], tenure: &Tenure) -> Runner {
+    let mut tenures = runner.tenures.clone();
+    tenures.push(tenure.clone());
+    Runner {
+        store: leases.fenced(fences),
+        connect: Arc::new(Leased { connect: Arc::clone(&runner.connect), tenure: tenure.clone() }),
+        fences: fences.to_vec(),
+        tenures,
+        ..runner.clone()
     }
 }
 

@@ -8,6 +8,7 @@ use crate::job::spec::Job;
 use crate::snapshot::{ChangeBatch, ChangeSet, Manifest};
 use crate::template::{Meta, RenderError};
 use chrono::{DateTime, Utc};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,6 +21,8 @@ pub(super) struct Outbox {
     pub(super) job: String,
     /// When the run started.
     pub(super) at: DateTime<Utc>,
+    /// Only these rows; `None`: all.
+    pub(super) rows: Option<Range<u64>>,
 }
 
 /// What a row says.
@@ -40,7 +43,17 @@ impl Outbox {
     ) -> Result<Self, PipelineError> {
         let changes = ChangeSet::published_in_full(dir, manifest)?;
         let bodies = Arc::new(Bodies::compile(job, &changes.shape().schema)?);
-        Ok(Outbox { changes, bodies, job: job.name.clone(), at })
+        Ok(Outbox { changes, bodies, job: job.name.clone(), at, rows: None })
+    }
+
+    /// The same with these rows alone.
+    pub(super) fn within(&self, rows: Range<u64>) -> Self {
+        Outbox { rows: Some(rows), ..self.clone() }
+    }
+
+    /// Whether a row is one of those that are meant.
+    pub(super) fn has(&self, seq: u64) -> bool {
+        self.rows.as_ref().is_none_or(|rows| rows.contains(&seq))
     }
 
     /// The same with the secrets that addresses and headers need which differ by row.
@@ -73,10 +86,11 @@ impl Outbox {
         Meta { job: &self.job, webhook_id: id, operation, at: self.at }
     }
 
-    /// The changes in order, batch by batch.
+    /// The changes in order, batch by batch; there may be others around those that are meant.
     pub(super) fn batches(
         &self,
     ) -> Result<impl Iterator<Item = Result<ChangeBatch, PipelineError>> + Send + use<>, PipelineError> {
-        Ok(self.changes.batches()?.map(|batch| Ok(batch?)))
+        let rows = self.rows.clone().unwrap_or(0..self.changes.len());
+        Ok(self.changes.batches_around(&rows)?.map(|batch| Ok(batch?)))
     }
 }

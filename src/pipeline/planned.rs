@@ -150,6 +150,7 @@ impl Planned {
         Outbox {
             changes: self.changes.clone(),
             bodies: Arc::clone(&self.bodies),
+            rows: None,
             job: self.of.job.name.clone(),
             at: self.of.at,
         }

@@ -4,14 +4,14 @@ use super::course::{Course, Published};
 use super::measured::Relay;
 use super::messages::{Found, Messages};
 use super::outbox::Outbox;
-use super::{PipelineError, Runner, service};
+use super::{PipelineError, Runner, service, share};
 use crate::deliver::{Delivery, Entry, Ledger, Options, Resolved, Summary};
 use crate::job::secrets::{SecretError, Secrets};
 use crate::job::spec::{Auth, Job, Route, Templated};
 use crate::metrics::Metrics;
 use crate::receipt::{Counts, Outcome, Progress};
 use crate::snapshot::Manifest;
-use crate::store::{RefusalChange, RunState, RunStore, StoreError};
+use crate::store::{Refusal, RefusalChange, RunState, RunStore, StoreError};
 use async_trait::async_trait;
 use serde_json::json;
 use std::collections::HashSet;
@@ -92,7 +92,7 @@ pub(super) struct Sent {
 /// Sends what is left of a published change set, and records what came back.
 pub(super) async fn send(
     runner: &Runner,
-    job: &Job,
+    job: &Arc<Job>,
     outbox: Outbox,
     delivery: Delivery,
     course: Course<'_, Published>,
@@ -107,35 +107,114 @@ pub(super) async fn send(
     let run = course.run().to_owned();
     let course = course.delivering().await?;
     let progress = runner.store.progress(&run).await?;
-    runner.progress.sending(outbox.changes.len() - progress.acknowledged.len().min(outbox.changes.len()));
-    let refusals = runner.store.refusals(Some(&job.name)).await?;
-    let refused_before: Vec<String> = refusals.iter().map(|refusal| refusal.webhook_id.clone()).collect();
-    let failed = failed_lately(runner, &job.name).await?;
-    let (messages, found) = Messages::new(outbox, &progress, refusals, job.destination.dead_letter_after, failed)?;
-    let ledger = Arc::new(StoreLedger {
-        store: Arc::clone(&runner.store),
-        run: run.clone(),
-        metrics: Arc::clone(&runner.metrics),
-    });
-    runner.metrics.delivering(&job.name, delivery.limits());
-    let (job_name, progress) = (job.name.clone(), Arc::clone(&runner.progress));
-    let observer = Arc::new(Relay { job: job_name, progress, metrics: Arc::clone(&runner.metrics) });
-    let sending = delivery.run(messages, ledger, observer, runner.stop.clone());
-    let sent = runner.while_held(&job.name, sending).await?;
-    let mut summary = sent.map_err(|e| PipelineError::Delivery(format!("{e:#}")))?;
-    let found = std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner));
-    if let Some(error) = found.broken {
-        return Err(PipelineError::Delivery(error.to_string()));
-    }
+    let rows = outbox.changes.len();
+    let left = rows - progress.acknowledged.len().min(rows);
+    runner.progress.sending(left);
+    let before = Before::load(runner, job).await?;
+    let (mut summary, found) = match share::offer(runner, job, &run, rows, left).await? {
+        None => part(runner, job, &run, outbox, &before, Through::First(&delivery)).await?,
+        Some(offer) => {
+            let (summary, is_complete) = share::deliver(runner, job, &offer, &outbox, &before).await?;
+            let found = survey(runner, job, &run, outbox, &before).await?;
+            (summary, Found { is_complete, ..found })
+        }
+    };
     failpoint!("delivery.ended");
     let progress = runner.store.progress(&run).await?;
-    forget(runner, job, &refused_before, &found, &progress).await?;
+    forget(runner, job, &before.versions(), &found, &progress).await?;
     service::note(runner, job, &run, &summary).await?;
     let reason = summary.stopped.as_ref().map(|stopped| format!("{}; {}", stopped.reason, stopped.remedy));
     let were_tried = found.is_complete && summary.pending == 0;
     let (state, counts) = course.ended(progress, found.silent, were_tried, reason, report(&summary, &found)).await?;
     summary.pending = counts.pending;
     Ok(Sent { state, counts, summary, dead_letters: found.set_aside - found.dropped })
+}
+
+/// What was known of the job's rows before a delivery.
+pub(super) struct Before {
+    refusals: Vec<Refusal>,
+    /// Keys of rows that did not get through lately.
+    failed: HashSet<String>,
+}
+
+impl Before {
+    pub(super) async fn load(runner: &Runner, job: &Job) -> Result<Self, StoreError> {
+        let refusals = runner.store.refusals(Some(&job.name)).await?;
+        Ok(Before { refusals, failed: failed_lately(runner, &job.name).await? })
+    }
+
+    fn versions(&self) -> Vec<String> {
+        self.refusals.iter().map(|refusal| refusal.webhook_id.clone()).collect()
+    }
+}
+
+/// The client, and whether it begins or goes on with a delivery: what its limits did is told of all of it.
+#[derive(Clone, Copy)]
+pub(super) enum Through<'a> {
+    First(&'a Delivery),
+    Further(&'a Delivery),
+}
+
+/// Sends what is left of the rows that are meant.
+pub(super) async fn part(
+    runner: &Runner,
+    job: &Job,
+    run: &str,
+    outbox: Outbox,
+    before: &Before,
+    through: Through<'_>,
+) -> Result<(Summary, Found), PipelineError> {
+    let progress = runner.store.progress(run).await?;
+    let (refusals, after) = (before.refusals.clone(), job.destination.dead_letter_after);
+    let (messages, found) = Messages::new(outbox, &progress, refusals, after, before.failed.clone())?;
+    let (delivery, is_first) = match through {
+        Through::First(delivery) => (delivery, true),
+        Through::Further(delivery) => (delivery, false),
+    };
+    let ledger = Arc::new(StoreLedger {
+        store: Arc::clone(&runner.store),
+        run: run.to_owned(),
+        metrics: Arc::clone(&runner.metrics),
+    });
+    runner.metrics.delivering(&job.name, delivery.limits());
+    let (job_name, progress) = (job.name.clone(), Arc::clone(&runner.progress));
+    let observer = Arc::new(Relay { job: job_name, progress, metrics: Arc::clone(&runner.metrics) });
+    let stop = runner.stop.clone();
+    let sending = async {
+        match is_first {
+            true => delivery.run(messages, ledger, observer, stop).await,
+            false => delivery.go_on(messages, ledger, observer, stop).await,
+        }
+    };
+    let sent = runner.while_held(&job.name, sending).await?;
+    let summary = sent.map_err(|e| PipelineError::Delivery(format!("{e:#}")))?;
+    let found = std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner));
+    match found.broken {
+        Some(error) => Err(PipelineError::Delivery(error.to_string())),
+        None => Ok((summary, found)),
+    }
+}
+
+/// What is to be known of the rows of a delivery that others had a part in.
+async fn survey(
+    runner: &Runner,
+    job: &Job,
+    run: &str,
+    outbox: Outbox,
+    before: &Before,
+) -> Result<Found, PipelineError> {
+    let progress = runner.store.progress(run).await?;
+    let (refusals, after) = (before.refusals.clone(), job.destination.dead_letter_after);
+    let looking = tokio::task::spawn_blocking(move || {
+        let (messages, _) = Messages::new(outbox, &progress, refusals, after, HashSet::new())?;
+        let found = messages.survey();
+        Ok(std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner)))
+    });
+    let found: Result<Found, PipelineError> = looking.await.map_err(|e| PipelineError::Internal(e.to_string()))?;
+    match found? {
+        Found { broken: Some(error), .. } => Err(PipelineError::Delivery(error.to_string())),
+        found => Ok(found),
+    }
 }
 
 /// Runs that are looked back at for rows that did not get through, …

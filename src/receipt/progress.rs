@@ -83,6 +83,16 @@ impl Progress {
         self.refused -= &attempting;
         self.unknown |= attempting;
     }
+
+    /// The same of some rows, while the others go on.
+    pub fn cut_off_in(&mut self, rows: Range<u64>) {
+        let mut of = RoaringBitmap::new();
+        of.insert_range(position(rows.start)..position(rows.end));
+        of &= &self.attempting;
+        self.attempting -= &of;
+        self.refused -= &of;
+        self.unknown |= of;
+    }
 }
 
 /// A change set has fewer rows than a sidecar may have, which are counted by 31 bits.
@@ -94,6 +104,18 @@ fn position(seq: u64) -> u32 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_part_is_cut_off_by_itself() {
+        let mut progress = Progress::default();
+        progress.attempt(0..10);
+        progress.receive(2, Outcome::Acknowledged);
+        progress.receive(7, Outcome::Refused);
+        progress.cut_off_in(0..5);
+        assert_eq!(progress.unknown.iter().collect::<Vec<_>>(), [0, 1, 3, 4]);
+        assert_eq!(progress.attempting.iter().collect::<Vec<_>>(), [5, 6, 8, 9]);
+        assert_eq!((progress.acknowledged.contains(2), progress.refused.contains(7)), (true, true));
+    }
 
     fn state(progress: &Progress, seq: u64) -> &'static str {
         match progress.unacknowledged(seq) {

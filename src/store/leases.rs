@@ -47,19 +47,26 @@ pub struct Asking<'a> {
     pub length: Duration,
     /// The epoch of a lease that the asker knows to be its own, though another process took it, which is gone.
     pub own: Option<i64>,
+    /// It only counts as long as this one is in this epoch.
+    pub parent: Option<&'a Fence>,
 }
 
 /// Leases of a store that several machines share. Time is the store's own.
 #[async_trait]
 pub trait LeaseStore: Send + Sync {
     /// Takes a lease that is free, has run out or is the asker's own. `Err`: who has it.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] if its parent is somebody else's.
     async fn take_lease(&self, asking: &Asking<'_>) -> Result<Result<Fence, LeaseRecord>, StoreError>;
-    /// Puts its end off to `length` from now; `false`: it has run out, or somebody else has it.
+    /// Puts its end off to `length` from now; `false`: it has run out, or somebody else has it, or its parent.
     async fn keep_lease(&self, fence: &Fence, length: Duration) -> Result<bool, StoreError>;
     /// Gives it back. One that is lost already is left alone.
     async fn end_lease(&self, fence: &Fence) -> Result<(), StoreError>;
     /// Those that have not run out, by name.
     async fn leases(&self) -> Result<Vec<LeaseRecord>, StoreError>;
-    /// The same store, in which runs, receipts, refusals and fires are only written while the lease is nobody else's.
-    fn fenced(&self, fence: &Fence) -> Arc<dyn StateStore>;
+    /// How many have not run out of those that count with this one, in its epoch or an earlier one.
+    async fn children(&self, parent: &Fence) -> Result<u64, StoreError>;
+    /// The same store, in which runs, receipts, refusals and fires are only written while none of these leases is somebody else's.
+    fn fenced(&self, fences: &[Fence]) -> Arc<dyn StateStore>;
 }

@@ -19,6 +19,7 @@ pub mod postgres;
 mod records;
 mod refusals;
 mod schema;
+mod shares;
 pub mod sqlite;
 mod state;
 
@@ -34,6 +35,7 @@ pub use orgs::{
 
 pub use leases::{Asking, Fence, LeaseRecord, LeaseStore};
 pub use open::{Place, StateStore};
+pub use shares::{Offer, ShareState, ShareStore};
 
 use crate::receipt::{Counts, FailureKind, Progress, Receipt};
 use async_trait::async_trait;

@@ -2,7 +2,7 @@
 
 use super::postgres::{PostgresStore, Server};
 use super::sqlite::SqliteStore;
-use super::{AlertStore, FireStore, KeyStore, LeaseStore, OrgStore, RunStore, StoreError};
+use super::{AlertStore, FireStore, KeyStore, OrgStore, RunStore, ShareStore, StoreError};
 use async_trait::async_trait;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ pub trait StateStore: RunStore + KeyStore + OrgStore + FireStore + AlertStore {
     /// Ends its connections. A store that is dropped instead loses nothing.
     async fn close(&self);
 
-    /// Leases, where several machines may share the store. `None`: it is on one machine, whose file locks do.
-    fn leases(&self) -> Option<Arc<dyn LeaseStore>> {
+    /// Leases and shared deliveries, where several machines may share the store. `None`: it is on one machine, whose file locks do.
+    fn leases(&self) -> Option<Arc<dyn ShareStore>> {
         None
     }
 }
@@ -32,7 +32,7 @@ impl StateStore for PostgresStore {
         PostgresStore::close(self).await;
     }
 
-    fn leases(&self) -> Option<Arc<dyn LeaseStore>> {
+    fn leases(&self) -> Option<Arc<dyn ShareStore>> {
         Some(Arc::new(self.clone()))
     }
 }

@@ -329,7 +329,8 @@ impl Crm {
                 resources: Resources { memory: 1 << 30, threads: 1 },
                 stop,
                 leases: None,
-                tenure: None,
+                tenures: Vec::new(),
+                fences: Vec::new(),
             };
             does(runner, Arc::new(load_job(&folder, "orgs").unwrap())).await
         })

@@ -155,7 +155,8 @@ async fn set_up(context: &Context, args: &DemoArgs) -> anyhow::Result<Stage> {
         resources: ResourceArgs { memory: None }.resources(),
         stop,
         leases: None,
-        tenure: None,
+        tenures: Vec::new(),
+        fences: Vec::new(),
     };
     Ok(Stage { home, store, address, runner, _shutdown: shutdown })
 }

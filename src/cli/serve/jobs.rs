@@ -7,10 +7,10 @@ use crate::config::Home;
 use crate::daemon::alone::{Alone, AloneError};
 use crate::daemon::decisions::Decisions;
 use crate::daemon::door::Door;
-use crate::daemon::holds;
 use crate::daemon::reload::{JobFiles, Reload};
 use crate::daemon::timetable::{Known, take_over, watched};
 use crate::daemon::turns::{Fleet, Turns};
+use crate::daemon::{helping, holds};
 use crate::job::load::{fingerprint, load_all};
 use crate::job::problem::Problem;
 use crate::job::spec::Job;
@@ -136,7 +136,13 @@ pub(super) async fn begin(
     let (knows, known) = watch::channel(known);
     let told_of = known.clone();
     let decisions = Decisions::new(runner.clone(), known.clone());
-    let expiring = holds::expire(runner, known.clone(), stopping.clone());
+    let expiring = holds::expire(runner.clone(), known.clone(), stopping.clone());
+    let helps = turns.fleet.clone().map(|fleet| helping::help(runner, fleet, known.clone(), stopping.clone()));
+    let helps = async move {
+        if let Some(helps) = helps {
+            helps.await;
+        }
+    };
     let (door, orders) = Door::new(known, Arc::clone(store) as _, Arc::clone(&context.clock));
     let mut told = stopping.clone();
     let (way, deciding) = (door.clone(), decisions.clone());
@@ -149,7 +155,7 @@ pub(super) async fn begin(
             tokio::time::sleep(PATIENCE).await;
         };
         let running = async {
-            tokio::join!(turns.run(first, jobs, orders, stopping), expiring);
+            tokio::join!(turns.run(first, jobs, orders, stopping), expiring, helps);
             deciding.finish().await;
         };
         tokio::select! {

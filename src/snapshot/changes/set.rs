@@ -8,6 +8,7 @@ use crate::diff::Operation;
 use crate::row::{Form, RowRef, Schema, Value, within};
 use arrow::array::{Array, AsArray, RecordBatch};
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
@@ -136,21 +137,38 @@ impl ChangeSet {
     pub fn batches(
         &self,
     ) -> Result<impl Iterator<Item = Result<ChangeBatch, SnapshotError>> + Send + use<>, SnapshotError> {
+        self.batches_around(&(0..self.rows))
+    }
+
+    /// The same of the row groups in which these rows are.
+    ///
+    /// # Errors
+    /// As [`batches`](Self::batches).
+    pub fn batches_around(
+        &self,
+        rows: &Range<u64>,
+    ) -> Result<impl Iterator<Item = Result<ChangeBatch, SnapshotError>> + Send + use<>, SnapshotError> {
         let table = if self.rows > 0 { Some(Table::unchecked(self.path.clone())?) } else { None };
-        let groups = table.as_ref().map_or(0, |table| table.groups().len());
-        let (shape, mut first) = (Arc::clone(&self.shape), 0);
-        let batches =
-            (0..groups).flat_map(move |group| match table.as_ref().map(|table| table.group(&COLUMNS, group)) {
-                Some(Ok(batches)) => Group::Rows(Box::new(batches)),
-                Some(Err(error)) => Group::Failed(Some(error)),
-                None => Group::Failed(None),
-            });
+        let (groups, mut first) = around(table.as_ref().map_or(&[], |table| table.groups()), rows);
+        let shape = Arc::clone(&self.shape);
+        let batches = groups.flat_map(move |group| match table.as_ref().map(|table| table.group(&COLUMNS, group)) {
+            Some(Ok(batches)) => Group::Rows(Box::new(batches)),
+            Some(Err(error)) => Group::Failed(Some(error)),
+            None => Group::Failed(None),
+        });
         Ok(batches.map(move |batch| {
             let batch = ChangeBatch::read(Arc::clone(&shape), first, &batch?)?;
             first += batch.rows.len() as u64;
             Ok(batch)
         }))
     }
+}
+
+/// Of row groups, each with the positions of its rows, those in which these rows are, and the first one's first row.
+fn around(groups: &[Range<u64>], rows: &Range<u64>) -> (Range<usize>, u64) {
+    let start = groups.partition_point(|group| group.end <= rows.start);
+    let end = groups.partition_point(|group| group.start < rows.end).max(start);
+    (start..end, groups.get(start).map_or(0, |group| group.start))
 }
 
 const COLUMNS: [&str; 7] = ["operation", "webhook_id", "uncertain", "key", "before", "after", "unknown_before"];

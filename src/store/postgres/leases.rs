@@ -10,16 +10,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const TAKE: &str = "
-    INSERT INTO leases AS known (name, holder, what, epoch, taken_at, until)
-    VALUES ($1, $2, $3, 1, clock_timestamp(), clock_timestamp() + make_interval(secs => $4))
+    INSERT INTO leases AS known (name, holder, what, epoch, taken_at, until, parent, parent_epoch)
+    VALUES ($1, $2, $3, 1, clock_timestamp(), clock_timestamp() + make_interval(secs => $4), $6, $7)
     ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, what = excluded.what, epoch = known.epoch + 1,
-        taken_at = excluded.taken_at, until = excluded.until
+        taken_at = excluded.taken_at, until = excluded.until, parent = excluded.parent, parent_epoch = excluded.parent_epoch
     WHERE known.until <= clock_timestamp() OR known.epoch = $5
     RETURNING epoch";
 
 const KEEP: &str = "
     UPDATE leases SET until = clock_timestamp() + make_interval(secs => $3)
-    WHERE name = $1 AND epoch = $2 AND until > clock_timestamp()";
+    WHERE name = $1 AND epoch = $2 AND until > clock_timestamp()
+        AND (parent IS NULL OR EXISTS (
+            SELECT 1 FROM leases AS above WHERE above.name = leases.parent AND above.epoch = leases.parent_epoch))";
+
+const CHILDREN: &str = "
+    SELECT count(*) AS children FROM leases WHERE parent = $1 AND parent_epoch <= $2 AND until > clock_timestamp()";
 
 const END: &str =
     "UPDATE leases SET until = clock_timestamp() WHERE name = $1 AND epoch = $2 AND until > clock_timestamp()";
@@ -28,6 +33,10 @@ const END: &str =
 impl LeaseStore for PostgresStore {
     async fn take_lease(&self, asking: &Asking<'_>) -> Result<Result<Fence, LeaseRecord>, StoreError> {
         retried!(self, {
+            let mut transaction = self.begin().await?;
+            if let Some(parent) = asking.parent {
+                check(&mut transaction, parent).await?;
+            }
             loop {
                 let taken = sqlx::query(TAKE)
                     .bind(asking.name)
@@ -35,14 +44,17 @@ impl LeaseStore for PostgresStore {
                     .bind(shown(asking.what))
                     .bind(asking.length.as_secs_f64())
                     .bind(asking.own)
-                    .fetch_optional(&self.pool)
+                    .bind(asking.parent.map(|parent| &parent.name))
+                    .bind(asking.parent.map(|parent| parent.epoch))
+                    .fetch_optional(&mut *transaction)
                     .await?;
                 if let Some(row) = taken {
+                    transaction.commit().await?;
                     return Ok(Ok(Fence { name: asking.name.to_owned(), epoch: row.number("epoch")? }));
                 }
                 let held = sqlx::query("SELECT * FROM leases WHERE name = $1 AND until > clock_timestamp()");
                 // It may have run out meanwhile.
-                if let Some(row) = held.bind(asking.name).fetch_optional(&self.pool).await? {
+                if let Some(row) = held.bind(asking.name).fetch_optional(&mut *transaction).await? {
                     return Ok(Err(records::lease(&row)?));
                 }
             }
@@ -64,8 +76,13 @@ impl LeaseStore for PostgresStore {
         rows.iter().map(records::lease).collect()
     }
 
-    fn fenced(&self, fence: &Fence) -> Arc<dyn StateStore> {
-        Arc::new(PostgresStore { fence: Some(Arc::new(fence.clone())), ..self.clone() })
+    async fn children(&self, parent: &Fence) -> Result<u64, StoreError> {
+        let query = sqlx::query(CHILDREN).bind(&parent.name).bind(parent.epoch);
+        self.row(query).await?.map_or(Ok(0), |row| row.number("children"))
+    }
+
+    fn fenced(&self, fences: &[Fence]) -> Arc<dyn StateStore> {
+        Arc::new(PostgresStore { fences: fences.into(), ..self.clone() })
     }
 }
 

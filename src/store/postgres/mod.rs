@@ -23,6 +23,7 @@ mod orgs;
 mod progress;
 mod refusals;
 mod runs;
+mod shares;
 
 pub use open::{Server, ServerError};
 
@@ -58,7 +59,7 @@ pub struct PostgresStore {
     /// For orgs, and nothing else.
     writing: PgPool,
     /// What runs, receipts, refusals and fires are written under.
-    fence: Option<Arc<Fence>>,
+    fences: Arc<[Fence]>,
 }
 
 impl PostgresStore {
@@ -75,7 +76,7 @@ impl PostgresStore {
     /// The same, to write what only the holder of a lease may: runs, receipts, refusals, fires.
     async fn begin_fenced(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
         let mut transaction = self.begin().await?;
-        if let Some(fence) = &self.fence {
+        for fence in &*self.fences {
             leases::check(&mut transaction, fence).await?;
         }
         Ok(transaction)

@@ -8,6 +8,7 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use std::fmt;
+use std::sync::Arc;
 use std::sync::LazyLock;
 use std::time::Duration;
 use url::Url;
@@ -126,7 +127,7 @@ impl PostgresStore {
         Ok(PostgresStore {
             pool: server.pool(Access::Write, CONNECTIONS, Duration::ZERO),
             writing: server.pool(Access::Write, WRITING, STALE),
-            fence: None,
+            fences: Arc::default(),
         })
     }
 
@@ -141,7 +142,7 @@ impl PostgresStore {
         let found = as_known(&server.shown, found, newest(&MIGRATIONS))?;
         Ok(found.map(|_| {
             let pool = server.pool(Access::Read, CONNECTIONS, Duration::ZERO);
-            PostgresStore { writing: pool.clone(), pool, fence: None }
+            PostgresStore { writing: pool.clone(), pool, fences: Arc::default() }
         }))
     }
 }

@@ -143,6 +143,17 @@ pub(super) async fn cut_off(connection: &mut PgConnection, run: &str) -> Result<
     put_chunks(connection, run, chunks).await
 }
 
+/// The same of some of its rows, in a run whose others go on.
+pub(super) async fn cut_off_in(connection: &mut PgConnection, run: &str, of: Range<u64>) -> Result<(), StoreError> {
+    sqlx::query(LOCK).bind(run).execute(&mut *connection).await?;
+    let touched: Vec<i64> = chunks::touched(std::slice::from_ref(&of), &[]).into_iter().map(i64::from).collect();
+    let query = "SELECT * FROM progress WHERE run_id = $1 AND chunk = ANY($2) AND attempting IS NOT NULL";
+    let rows = sqlx::query(query).bind(run).bind(touched).fetch_all(&mut *connection).await?;
+    let mut chunks = rows.iter().map(chunks::chunk).collect::<Result<Chunks, _>>()?;
+    chunks.values_mut().for_each(|chunk| chunk.cut_off_in(of.clone()));
+    put_chunks(connection, run, chunks).await
+}
+
 /// Everything that is known of a run's rows.
 pub(super) async fn load(connection: &mut PgConnection, run: &str) -> Result<Progress, StoreError> {
     let query = "SELECT rows_forgotten FROM runs WHERE id = $1";

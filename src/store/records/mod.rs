@@ -6,12 +6,14 @@ mod fires;
 mod keys;
 mod leases;
 mod orgs;
+mod shares;
 
 pub(super) use alerts::alert;
 pub(super) use fires::fire;
 pub(super) use keys::key;
 pub(super) use leases::lease;
 pub(super) use orgs::{change, org};
+pub(super) use shares::offer;
 
 use super::columns::Columns;
 use super::{DestinationRecord, DestinationState, FailedReceipt, Refusal, RunEvent, RunRecord, RunState, StoreError};

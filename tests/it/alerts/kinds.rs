@@ -4,7 +4,7 @@ use super::{fail, gives_nothing_away, home, job, rows, serve, subjects, told};
 use crate::support::{Destination, Home, says};
 use chrono::{TimeDelta, Utc};
 use nightmark::store::sqlite::SqliteStore;
-use nightmark::store::{FireRecord, FireState, FireStore, RunRecord, RunState, RunStore};
+use nightmark::store::{FireCause, FireRecord, FireState, FireStore, RunRecord, RunState, RunStore};
 use serde_json::Value;
 
 /// What a night may leave behind.
@@ -92,6 +92,9 @@ fn fire(state: FireState, hours_ago: i64) -> FireRecord {
         claimed_at: at,
         ended_at: Some(at),
         collapsed: 0,
+        cause: FireCause::Schedule,
+        origin: None,
+        seen: None,
         reason: Some("no daemon was there until it was too late (catch_up)".into()),
     }
 }

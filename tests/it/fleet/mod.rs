@@ -1,5 +1,6 @@
 //! Several machines over one state store: real processes, a real Postgres and object store, a line that is cut, SIGKILL and SIGSTOP.
 
+mod shares;
 mod turns;
 
 use crate::shared::{PASSWORD_OF_S3, Site, extract, night, run_with};

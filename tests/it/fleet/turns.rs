@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// A machine of the fleet whose job fires each second.
-fn member(site: &Site, line: Option<&Line>) -> Home {
+pub fn member(site: &Site, line: Option<&Line>) -> Home {
     let home = machine(site, line);
     let settings = std::fs::read_to_string(home.path("nightmark.toml")).unwrap();
     home.write("nightmark.toml", &format!("{settings}\n[fleet]\nname = \"nightly\"\n"));
@@ -20,14 +20,14 @@ fn member(site: &Site, line: Option<&Line>) -> Home {
     home
 }
 
-fn serve(home: &Home) -> Served {
+pub fn serve(home: &Home) -> Served {
     let variables = [("PG_PASSWORD", PASSWORD), ("S3_SECRET", PASSWORD_OF_S3), ("NIGHTMARK_LOG", "nightmark=info")];
     Served::start_with(home, &variables)
 }
 
 /// Until something is so. The bound is there only so that a broken build ends.
 #[track_caller]
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(found) = look() {
@@ -49,7 +49,7 @@ fn scheduling(daemons: &[&Served]) -> Vec<usize> {
 }
 
 #[track_caller]
-fn leader(daemons: &[&Served]) -> usize {
+pub fn leader(daemons: &[&Served]) -> usize {
     until("one of them schedules", || match scheduling(daemons)[..] {
         [one] => Some(one),
         _ => None,

@@ -193,7 +193,8 @@ impl<'a> Site<'a> {
             resources: Resources { memory: 1 << 30, threads: 1 },
             stop,
             leases: None,
-            tenure: None,
+            tenures: Vec::new(),
+            fences: Vec::new(),
         };
         life::enter(Some(Arc::clone(&process.life)));
         let doing = async {

@@ -42,7 +42,8 @@ fn published_ahead(home: &Home) -> String {
             resources: Resources { memory: 1 << 30, threads: 1 },
             stop,
             leases: None,
-            tenure: None,
+            tenures: Vec::new(),
+            fences: Vec::new(),
         };
         let job = Arc::new(load_job(&folder, "orgs").unwrap());
         runner.run(job, How { sends: false, ..How::default() }).await.unwrap().run

@@ -12,7 +12,7 @@ use std::time::Duration;
 const LONG: Duration = Duration::from_secs(3600);
 
 fn asking<'a>(name: &'a str, holder: &'a str, length: Duration) -> Asking<'a> {
-    Asking { name, holder, what: "run r1", length, own: None }
+    Asking { name, holder, what: "run r1", length, own: None, parent: None }
 }
 
 #[tokio::test]
@@ -94,7 +94,7 @@ async fn writes(store: &dyn RunStore) -> Vec<Result<(), StoreError>> {
 async fn nothing_is_written_under_a_lease_that_is_somebody_elses() {
     let store = Cluster::shared().database().open().await;
     let mine = store.take_lease(&asking("job/a", "x", Duration::ZERO)).await.unwrap().unwrap();
-    let fenced = store.fenced(&mine);
+    let fenced = store.fenced(std::slice::from_ref(&mine));
     fenced.put_run(&run("r1", "a", RunState::Delivering, 0), at(0)).await.unwrap();
     fenced.commit("r1", &[0..3], &[receipt(1, Outcome::Refused)]).await.unwrap();
     let theirs = store.take_lease(&asking("job/a", "y", LONG)).await.unwrap().unwrap();
@@ -108,7 +108,7 @@ async fn nothing_is_written_under_a_lease_that_is_somebody_elses() {
     assert_eq!((after, store.destination("a").await.unwrap()), (before, None));
     // It still reads.
     assert!(fenced.run("r1").await.unwrap().is_some());
-    for done in writes(&*store.fenced(&theirs)).await {
+    for done in writes(&*store.fenced(std::slice::from_ref(&theirs))).await {
         done.unwrap();
     }
 }
