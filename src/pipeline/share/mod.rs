@@ -32,11 +32,12 @@ fn members_of(fleet: &str) -> String {
     format!("daemon/{fleet}/")
 }
 
-/// What a job must be like for its requests to be the same: all that its file says, and which program reads it.
+/// What a job must be like for its requests to be the same, and which program reads it. Where its rows come from is another machine's business.
 fn plan_of(job: &Job) -> String {
     let mut digest = Sha256::new();
     digest.update(env!("CARGO_PKG_VERSION"));
-    digest.update(format!("{job:?}"));
+    let Job { name, diff, destination, payload, payload_of, conforms_to, .. } = job;
+    digest.update(format!("{:?}", (name, diff, destination, payload, payload_of, conforms_to)));
     digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

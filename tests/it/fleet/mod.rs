@@ -105,7 +105,8 @@ fn a_machine_that_is_killed_is_followed_by_another() {
     let (a, b) = (machine(&site, None), machine(&site, None));
     all(&[&a, &b], "free");
     let running = begin(&a);
-    site.destination.wait_for(3);
+    // The receipts of the first are written by then.
+    site.destination.wait_for(12);
     signal(running.id(), "KILL");
     end(running);
     let sent = as_soon_as_free(&b)["acknowledged"].as_u64().unwrap();
@@ -116,7 +117,7 @@ fn a_machine_that_is_killed_is_followed_by_another() {
     // One that starts anew in its place does not have to wait.
     all(&[&a, &b], "pro");
     let running = begin(&a);
-    site.destination.wait_for(3);
+    site.destination.wait_for(12);
     signal(running.id(), "KILL");
     end(running);
     let sent = night(&a, 0)["acknowledged"].as_u64().unwrap();
