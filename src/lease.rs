@@ -107,7 +107,7 @@ impl Leases {
         while self.store.children(parent).await? > 0 {
             sleep(CHILDREN).await;
         }
-        Ok(())
+        self.store.forget_children(parent).await
     }
 
     /// The store, in which only the holder of all these leases can write.

@@ -1,5 +1,6 @@
 -- Who may do what alone: `job/NAME`, to run a job; `schedules`, to begin runs. A lease that has run out may be taken by anybody; each taking has the next epoch, and whatever is
--- written under an earlier one is refused. Times are the database's, so that the clocks of machines do not matter. Rows stay, for their epochs.
+-- written under an earlier one is refused. Times are the database's, so that the clocks of machines do not matter. Rows stay, for their epochs,
+-- but for those with a parent, whose epochs go with its.
 CREATE TABLE leases (
     name     text        COLLATE "C" PRIMARY KEY,
     -- The daemon's place, for people.

@@ -26,6 +26,9 @@ const KEEP: &str = "
 const CHILDREN: &str = "
     SELECT count(*) AS children FROM leases WHERE parent = $1 AND parent_epoch <= $2 AND until > clock_timestamp()";
 
+const FORGET_CHILDREN: &str = "
+    DELETE FROM leases WHERE parent = $1 AND parent_epoch <= $2 AND until <= clock_timestamp()";
+
 const END: &str =
     "UPDATE leases SET until = clock_timestamp() WHERE name = $1 AND epoch = $2 AND until > clock_timestamp()";
 
@@ -79,6 +82,11 @@ impl LeaseStore for PostgresStore {
     async fn children(&self, parent: &Fence) -> Result<u64, StoreError> {
         let query = sqlx::query(CHILDREN).bind(&parent.name).bind(parent.epoch);
         self.row(query).await?.map_or(Ok(0), |row| row.number("children"))
+    }
+
+    async fn forget_children(&self, parent: &Fence) -> Result<(), StoreError> {
+        let forget = sqlx::query(FORGET_CHILDREN).bind(&parent.name).bind(parent.epoch);
+        self.within(async { Ok(drop(forget.execute(&self.pool).await?)) }).await
     }
 
     fn fenced(&self, fences: &[Fence]) -> Arc<dyn StateStore> {

@@ -76,8 +76,8 @@ fn a_delivery_is_shared_and_each_org_is_sent_once() {
     all(&all_homes, "pro");
     order(served[leads]);
     until("both help", || {
-        let held =
-            "SELECT count(DISTINCT place) FROM nightmark.share_chunks WHERE place LIKE '%/1' OR place LIKE '%/2'";
+        let held = "SELECT count(DISTINCT place) FROM nightmark.share_chunks JOIN nightmark.runs ON id = run_id
+                    WHERE state = 'delivering' AND (place LIKE '%/1' OR place LIKE '%/2')";
         (named(&site, held) == "2" && runs(&site, "delivering") == 1).then_some(())
     });
     signal(served[helpers[0]].pid(), "KILL");
@@ -97,6 +97,8 @@ fn a_delivery_is_shared_and_each_org_is_sent_once() {
     signal(served[helpers[1]].pid(), "CONT");
     until("it has left", || homes[helpers[1]].log().contains("help_ended").then_some(()));
     assert!(arrived(&site).is_empty());
+    // Nothing is left of its places.
+    assert_eq!(named(&site, "SELECT count(*) FROM nightmark.leases WHERE name LIKE 'share/%'"), "0");
     daemons.into_iter().enumerate().for_each(|(at, daemon)| {
         if at != helpers[0] {
             assert_eq!(daemon.stop(), 0);

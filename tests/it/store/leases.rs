@@ -4,8 +4,8 @@ use super::{at, receipt, run};
 use crate::support::postgres::Cluster;
 use nightmark::receipt::{Outcome, Progress};
 use nightmark::store::{
-    Asking, DestinationRecord, DestinationState, Fence, LeaseStore, Past, RefusalChange, RefusalStore, RunState,
-    RunStore, StoreError,
+    Asking, DestinationRecord, DestinationState, Fence, LeaseStore, Offer, Past, RefusalChange, RefusalStore, RunState,
+    RunStore, ShareState, ShareStore, StoreError,
 };
 use std::time::Duration;
 
@@ -45,6 +45,92 @@ async fn a_lease_is_one_holders_at_a_time() {
     let own = |epoch| Asking { own: Some(epoch), ..asking("job/a", "x", LONG) };
     assert!(store.take_lease(&own(2)).await.unwrap().is_err());
     assert_eq!(store.take_lease(&own(3)).await.unwrap().unwrap().epoch, 4);
+}
+
+#[tokio::test]
+async fn a_lease_counts_as_long_as_its_parent() {
+    let store = Cluster::shared().database().open().await;
+    let parent = store.take_lease(&asking("job/a", "x", Duration::ZERO)).await.unwrap().unwrap();
+    let under = |name, length| Asking { parent: Some(&parent), ..asking(name, "y", length) };
+    let child = store.take_lease(&under("share/r/1", LONG)).await.unwrap().unwrap();
+    assert!(store.keep_lease(&child, LONG).await.unwrap());
+    assert_eq!(store.children(&parent).await.unwrap(), 1);
+    store.put_run(&run("r1", "a", RunState::Delivering, 0), at(0)).await.unwrap();
+    let fences = [parent.clone(), child.clone()];
+    store.fenced(&fences).commit("r1", &[0..1], &[]).await.unwrap();
+    // Somebody else has the job: the child is not kept up any more, no other comes, and nothing is written under it.
+    let later = store.take_lease(&asking("job/a", "z", LONG)).await.unwrap().unwrap();
+    assert!(!store.keep_lease(&child, LONG).await.unwrap());
+    let refused = store.take_lease(&under("share/r/2", LONG)).await;
+    assert!(matches!(refused, Err(StoreError::LeaseLost(_))), "{refused:?}");
+    let refused = store.fenced(&fences).commit("r1", &[1..2], &[]).await;
+    assert!(matches!(refused, Err(StoreError::LeaseLost(_))), "{refused:?}");
+    // Until it has run out, whoever has the job by now waits for it.
+    assert_eq!(store.children(&later).await.unwrap(), 1);
+    store.end_lease(&child).await.unwrap();
+    assert_eq!(store.children(&later).await.unwrap(), 0);
+    store.forget_children(&later).await.unwrap();
+    let refused = store.fenced(&fences).commit("r1", &[1..2], &[]).await;
+    assert!(matches!(refused, Err(StoreError::LeaseLost(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_chunk_is_one_places_at_a_time() {
+    let store = Cluster::shared().database().open().await;
+    let job = store.take_lease(&asking("job/a", "x", LONG)).await.unwrap().unwrap();
+    store.put_run(&run("r1", "a", RunState::Delivering, 0), at(0)).await.unwrap();
+    let offer = Offer {
+        run: "r1".into(),
+        job: "a".into(),
+        fleet: "f".into(),
+        epoch: job.epoch,
+        rows: 25,
+        chunk_rows: 10,
+        places: 2,
+        plan: "p".into(),
+        at: at(5),
+    };
+    assert_eq!((offer.chunks(), offer.rows_of(2)), (3, 20..25));
+    store.put_offer(&offer).await.unwrap();
+    assert_eq!(store.offers("f").await.unwrap(), [offer.clone()]);
+    assert!(store.offers("g").await.unwrap().is_empty());
+    let place = async |number, length| {
+        let name = offer.place(number);
+        let asking = Asking { parent: Some(&job), ..asking(&name, "y", length) };
+        store.take_lease(&asking).await.unwrap().unwrap()
+    };
+    let (gone, here) = (place(0, Duration::ZERO).await, place(1, LONG).await);
+    assert_eq!(store.claim_chunk(&offer, &here).await.unwrap(), Some(0));
+    store.finish_chunk(&offer, &here, 0).await.unwrap();
+    // Whoever had this one has run out; what it may have had in flight is unknown, and it writes nothing more.
+    assert_eq!(store.claim_chunk(&offer, &gone).await.unwrap(), Some(1));
+    let late = store.fenced(&[job.clone(), gone.clone()]);
+    late.commit("r1", &[10..13], &[receipt(11, Outcome::Acknowledged)]).await.unwrap();
+    assert_eq!(store.claim_chunk(&offer, &here).await.unwrap(), Some(1));
+    let progress = store.progress("r1").await.unwrap();
+    assert_eq!(progress.unknown.iter().collect::<Vec<_>>(), [10, 12]);
+    assert_eq!((progress.acknowledged.len(), progress.attempting.len()), (1, 0));
+    let refused = late.commit("r1", &[13..14], &[]).await;
+    assert!(matches!(refused, Err(StoreError::LeaseLost(_))), "{refused:?}");
+    let refused = store.claim_chunk(&offer, &gone).await;
+    assert!(matches!(refused, Err(StoreError::LeaseLost(_))), "{refused:?}");
+    assert_eq!(store.claim_chunk(&offer, &here).await.unwrap(), Some(2));
+    assert_eq!(store.claim_chunk(&offer, &here).await.unwrap(), None);
+    let state = |is_open, done| Some(ShareState { is_open, chunks: 3, done });
+    assert_eq!(store.share("r1").await.unwrap(), state(true, 1));
+    // Offered anew, nothing of it is done; closed, nothing is given out.
+    store.put_offer(&offer).await.unwrap();
+    assert_eq!(store.share("r1").await.unwrap(), state(true, 0));
+    store.close_offer("r1").await.unwrap();
+    assert_eq!(store.claim_chunk(&offer, &here).await.unwrap(), None);
+    assert!(store.offers("f").await.unwrap().is_empty());
+    assert_eq!((store.share("r1").await.unwrap(), store.share("r2").await.unwrap()), (state(false, 0), None));
+    // The job is somebody else's.
+    store.end_lease(&job).await.unwrap();
+    store.take_lease(&asking("job/a", "z", LONG)).await.unwrap().unwrap();
+    for refused in [store.put_offer(&offer).await.map(|()| None), store.claim_chunk(&offer, &here).await] {
+        assert!(matches!(refused, Err(StoreError::LeaseLost(_))), "{refused:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
