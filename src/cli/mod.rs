@@ -4,6 +4,7 @@
 //! Always holds: `--json` prints exactly one JSON value on stdout; 0 done, 1 some rows failed, 2 could not run, 3 held.
 //! Deliberately absent: any rule of the product; a command reads arguments, calls the module that knows, prints.
 
+pub mod audit;
 pub mod check;
 pub mod columns;
 pub mod dead_letters;
@@ -30,6 +31,7 @@ pub mod snapshot;
 mod state;
 pub mod table;
 pub mod template;
+pub mod tokens;
 mod volatile;
 
 use crate::clock::{Clock, SystemClock};
@@ -98,6 +100,10 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Create, list and revoke the receiver's API keys
     Keys(keys::KeysArgs),
+    /// Create, list and revoke tokens of the operator's address: its pages, the admin API, metrics
+    Tokens(tokens::TokensArgs),
+    /// Who did what: by commands that decide, the admin API and its pages
+    Audit(audit::AuditArgs),
     /// Show the orgs that the receiver holds
     Orgs(orgs::OrgsArgs),
     /// Make a job file by questions: where the orgs are, what identifies them, who takes the webhooks
@@ -171,7 +177,11 @@ async fn command(cli: Cli) -> anyhow::Result<Exit> {
     let settings = Settings::load(&home)?;
     let traces = telemetry::init(cli.log.as_deref(), cli.log_format, &settings)?;
     let context = Context { home, settings, json: cli.json, clock: Arc::new(SystemClock) };
+    let deed = audit::Deed::of(&cli.command);
     let outcome = work(&context, cli.command).await;
+    if let Some(deed) = deed {
+        deed.record(&context, &outcome).await;
+    }
     if let Some(traces) = traces {
         let _ = tokio::task::spawn_blocking(|| traces.end()).await;
     }
@@ -196,6 +206,8 @@ async fn work(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Schedule(args) => schedule::run(context, args).await,
         Command::Serve(args) => serve::run(context, args).await,
         Command::Keys(args) => keys::run(context, args).await,
+        Command::Tokens(args) => tokens::run(context, args).await,
+        Command::Audit(args) => audit::run(context, args).await,
         Command::Orgs(args) => orgs::run(context, args).await,
         Command::Init(args) => init::run(context, *args).await,
         Command::Import(args) => import::run(context, args).await,

@@ -7,7 +7,8 @@
 use super::timetable::Known;
 use super::work;
 use crate::job::spec::Job;
-use crate::pipeline::{self, PipelineError, Runner, ShownChange};
+pub use crate::pipeline::ShownChange;
+use crate::pipeline::{self, PipelineError, Runner};
 use crate::receipt::Counts;
 use crate::store::{RunRecord, StoreError};
 use chrono::{DateTime, Utc};

@@ -6,6 +6,7 @@
 //!
 //! A new store is a folder here that passes the conformance suite of `tests/it/store.rs`.
 
+mod admin;
 mod chunks;
 mod columns;
 mod database;
@@ -20,6 +21,7 @@ mod schema;
 pub mod sqlite;
 mod state;
 
+pub use admin::{AdminStore, AuditRecord, Role, TokenRecord};
 pub use fires::{FireCause, FireRecord, FireState, FireStore};
 pub use keys::{
     EndpointType, Hash, KeyCounts, KeyRecord, KeyStore, KeyUses, PreviousText, SignatureCheck, SignatureScheme,

@@ -10,6 +10,7 @@
 
 mod access;
 pub mod answer;
+mod audit;
 mod health;
 mod holds;
 mod jobs;
@@ -17,6 +18,8 @@ mod keys;
 mod metrics;
 pub mod openapi;
 mod orgs;
+mod pages;
+pub mod tokens;
 
 pub use access::{Access, AccessError, SHORTEST_TOKEN};
 
@@ -25,7 +28,7 @@ use crate::daemon::decisions::Decisions;
 use crate::daemon::door::Door;
 use crate::metrics::Exposition;
 use crate::server::note_route;
-use crate::store::{KeyStore, OrgStore};
+use crate::store::{KeyStore, OrgStore, StateStore};
 use answer::ApiError;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -46,6 +49,8 @@ pub struct AdminState {
     pub stopping: watch::Receiver<bool>,
     /// Says false while the store cannot be written.
     pub writable: watch::Receiver<bool>,
+    /// All of the state, for the audit log and the pages; `None`: there is no log and no run.
+    pub store: Option<Arc<dyn StateStore>>,
     /// The way to the scheduler; `None`: there is none, and no job.
     pub jobs: Option<Door>,
     /// What becomes of held runs; `None`: there is no job.
@@ -77,6 +82,7 @@ impl AdminState {
             clock,
             stopping,
             writable: watch::channel(true).1,
+            store: None,
             jobs: None,
             decisions: None,
             figures: None,
@@ -87,6 +93,12 @@ impl AdminState {
     #[must_use]
     pub fn with_writable(self, writable: watch::Receiver<bool>) -> AdminState {
         AdminState { writable, ..self }
+    }
+
+    /// With all of the state.
+    #[must_use]
+    pub fn with_store(self, store: Arc<dyn StateStore>) -> AdminState {
+        AdminState { store: Some(store), ..self }
     }
 
     /// With the jobs of a scheduler, and what decides on their held runs.
@@ -120,6 +132,7 @@ pub fn router(state: AdminState, access: Access) -> Router {
         .route("/metrics", metrics)
         .nest("/api/v1", behind_access(api()))
         .nest("/api/jobs", behind_access(jobs::orders()))
+        .merge(pages::router(&access))
         .route_layer(from_fn(note_route))
         .fallback(async || ApiError::NotFound("There is nothing here; the API is under /api/v1".to_owned()))
         .with_state(state)
@@ -127,5 +140,10 @@ pub fn router(state: AdminState, access: Access) -> Router {
 
 /// The parts of the API, one line for each.
 fn api() -> Router<AdminState> {
-    Router::new().merge(jobs::router()).merge(holds::router()).merge(keys::router()).merge(orgs::router())
+    Router::new()
+        .merge(jobs::router())
+        .merge(holds::router())
+        .merge(keys::router())
+        .merge(orgs::router())
+        .merge(audit::router())
 }

@@ -19,6 +19,7 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
         migration(3, "orgs", include_str!("../../../migrations/postgres/0003_orgs.sql")),
         migration(4, "fires", include_str!("../../../migrations/postgres/0004_fires.sql")),
         migration(5, "causes", include_str!("../../../migrations/postgres/0005_causes.sql")),
+        migration(10, "admin", include_str!("../../../migrations/postgres/0010_admin.sql")),
     ]);
     // The lock is ours, and is taken before the schema is made.
     migrations.set_locking(false);

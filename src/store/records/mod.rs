@@ -1,10 +1,12 @@
 //! Records of what is read back, and the words that are stored for what is a closed set. The columns have the same names in
 //! every database.
 
+mod admin;
 mod fires;
 mod keys;
 mod orgs;
 
+pub(super) use admin::{audit, token};
 pub(super) use fires::fire;
 pub(super) use keys::key;
 pub(super) use orgs::{change, org};

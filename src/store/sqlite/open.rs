@@ -23,6 +23,7 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
         migration(6, "orgs", include_str!("../../../migrations/sqlite/0006_orgs.sql")),
         migration(7, "fires", include_str!("../../../migrations/sqlite/0007_fires.sql")),
         migration(8, "causes", include_str!("../../../migrations/sqlite/0008_causes.sql")),
+        migration(13, "admin", include_str!("../../../migrations/sqlite/0013_admin.sql")),
     ])
 });
 
