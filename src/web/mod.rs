@@ -1,12 +1,11 @@
 //! The operator's address: is it alive, can it work, its metrics, and the admin API.
 //!
-//! In: `GET /healthz`, `GET /readyz`, `GET /metrics`, `/api/v1/…`, and `POST /api/jobs/{job}/run`. Out: JSON; of /metrics Prometheus' text.
-//! `access` decides who may call the API; `answer` is what its handlers share: errors, pages of a list, bodies. Each part of the API has a
+//! In: `GET /healthz`, `GET /readyz`, `GET /metrics`, `/api/v1/…`, `POST /api/jobs/{job}/run`, and pages. Out: JSON; of /metrics Prometheus' text; HTML.
+//! `access` decides who may call it, and puts on record what is done; `pages` are for people; `answer` is what its handlers share: errors, pages of a list, bodies. Each part of the API has a
 //! file of its own and one line in [`api`].
-//! Always holds: neither /metrics nor anything under /api is reached past `access`; an answer says neither a key's text nor a secret, but for the one
+//! Always holds: neither /metrics, nor a page, nor anything under /api is reached past `access`; an answer says neither a key's text nor a secret, but for the one
 //! that has just been made.
-//! Deliberately absent: anything that senders need (`receiver`); TLS: on an address that is not loopback, the API belongs behind a proxy
-//! that has it, or in a network that may read its token.
+//! Deliberately absent: anything that senders need (`receiver`); which connection a request comes by (`server`).
 
 mod access;
 pub mod answer;

@@ -32,6 +32,7 @@ mod messages;
 mod metrics;
 mod nightly;
 mod on_postgres;
+mod operator;
 mod orgs;
 mod protocol;
 mod receiver;

@@ -66,7 +66,12 @@ pub(super) fn begins_by(job: &Timetable) -> String {
     let files = job.on_file.map(|every| format!("new files ({every} s)"));
     let after = (!job.run_after.is_empty()).then(|| format!("after {}", job.run_after.join(", ")));
     let all: Vec<String> = [clock, files, after].into_iter().flatten().collect();
-    if all.is_empty() { "by hand".to_owned() } else { all.join("; ") }
+    match (all.is_empty(), &job.faulty) {
+        (false, _) => all.join("; "),
+        (true, None) => "by hand".to_owned(),
+        // The version before may be one that is begun by hand.
+        (true, Some(_)) => "-".to_owned(),
+    }
 }
 
 /// A fire to come, by the clock of its zone and in UTC.
