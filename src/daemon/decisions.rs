@@ -133,7 +133,9 @@ impl Decisions {
                     who = by,
                     "a held run is approved"
                 );
-                _ = answer.take().map(|answer| answer.send(Ok(record.clone())));
+                if let Some(answer) = answer.take() {
+                    _ = answer.send(Ok(record.clone()));
+                }
             };
             let sent = runner.approve_telling(job, Some(&of), &by, published).await;
             match (sent, answer) {

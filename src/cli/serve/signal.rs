@@ -67,7 +67,8 @@ impl Hangup {
                     "SIGHUP: there is nothing to read again besides the job files; settings are read at the start, and there is no certificate"
                 );
             }
-            for tls in certificates.iter().cloned() {
+            for tls in &certificates {
+                let tls = Arc::clone(tls);
                 match tokio::task::spawn_blocking(move || tls.reload()).await {
                     Ok(Ok(())) => {
                         tracing::info!(
