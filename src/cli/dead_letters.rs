@@ -59,6 +59,17 @@ struct OfKeys {
     all: bool,
 }
 
+impl DeadLettersArgs {
+    /// What of it goes into the audit log.
+    pub(super) fn audited(&self) -> Option<(&'static str, Option<String>)> {
+        match &self.command {
+            Command::Retry(args) => Some(("dead-letters retry", Some(args.job.clone()))),
+            Command::Drop(args) => Some(("dead-letters drop", Some(args.job.clone()))),
+            Command::List(_) | Command::Show(_) => None,
+        }
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 
 use super::resources::ResourceArgs;
 use super::table::shown;
-use super::{Context, Exit, run};
+use super::{Context, Exit, audit, run};
 use crate::job::load::load_job;
 use crate::pipeline::Runner;
 use std::sync::Arc;
@@ -75,11 +75,6 @@ impl DecisionArgs {
     }
 
     fn who(&self) -> String {
-        let user =
-            || std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "somebody".to_owned());
-        format!(
-            "{} (command line)",
-            shown(self.by.as_deref().map(str::trim).filter(|by| !by.is_empty()).unwrap_or(&user()))
-        )
+        format!("{} (command line)", audit::who(self.by.as_deref()))
     }
 }

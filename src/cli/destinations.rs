@@ -25,6 +25,16 @@ enum Command {
     },
 }
 
+impl DestinationsArgs {
+    /// What of it goes into the audit log.
+    pub(super) fn audited(&self) -> Option<(&'static str, Option<String>)> {
+        match &self.command {
+            Command::Enable { job } => Some(("destinations enable", Some(job.clone()))),
+            Command::List => None,
+        }
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors

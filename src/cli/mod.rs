@@ -5,6 +5,7 @@
 //! Deliberately absent: any rule of the product; a command reads arguments, calls the module that knows, prints.
 
 pub mod alerts;
+pub mod audit;
 pub mod check;
 pub mod columns;
 pub mod dead_letters;
@@ -34,6 +35,7 @@ pub mod snapshot;
 mod state;
 pub mod table;
 pub mod template;
+pub mod tokens;
 mod volatile;
 
 use crate::clock::{Clock, SystemClock};
@@ -116,6 +118,10 @@ enum Command {
     Health(health::HealthArgs),
     /// Create, list and revoke the receiver's API keys
     Keys(keys::KeysArgs),
+    /// Create, list and revoke tokens of the operator's address: its pages, the admin API, metrics
+    Tokens(tokens::TokensArgs),
+    /// Who did what: by commands that decide, the admin API and its pages
+    Audit(audit::AuditArgs),
     /// Show the orgs that the receiver holds
     Orgs(orgs::OrgsArgs),
     /// Make a job file by questions: where the orgs are, what identifies them, who takes the webhooks
@@ -204,7 +210,11 @@ async fn asked(cli: Cli) -> anyhow::Result<Exit> {
     let settings = Settings::load(&home)?;
     let traces = telemetry::init(cli.log.as_deref(), cli.log_format, &settings)?;
     let context = Context { home, settings, json: cli.json, clock: Arc::new(SystemClock) };
+    let deed = audit::Deed::of(&command);
     let outcome = work(&context, command).await;
+    if let Some(deed) = deed {
+        deed.record(&context, &outcome).await;
+    }
     if let Some(traces) = traces {
         let _ = tokio::task::spawn_blocking(|| traces.end()).await;
     }
@@ -232,6 +242,8 @@ async fn work(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Serve(args) => serve::run(context, args).await,
         Command::Health(args) => health::run(context, args).await,
         Command::Keys(args) => keys::run(context, args).await,
+        Command::Tokens(args) => tokens::run(context, args).await,
+        Command::Audit(args) => audit::run(context, args).await,
         Command::Orgs(args) => orgs::run(context, args).await,
         Command::Init(args) => init::run(context, *args).await,
         Command::Import(args) => import::run(context, args).await,

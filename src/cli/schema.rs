@@ -29,6 +29,13 @@ pub enum Action {
     Accept,
 }
 
+impl SchemaArgs {
+    /// What of it goes into the audit log.
+    pub(super) fn audited(&self) -> Option<(&'static str, Option<String>)> {
+        (self.action == Action::Accept).then(|| ("schema accept", Some(self.job.clone())))
+    }
+}
+
 /// Runs the command. `show` exits with 3 if a run would be held, `accept` with 2 if tonight's schema is refused.
 ///
 /// # Errors

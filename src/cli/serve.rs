@@ -6,7 +6,7 @@ mod jobs;
 mod signal;
 
 use super::{Context, Exit};
-use crate::config::ReceiverSettings;
+use crate::config::{ReceiverSettings, TlsSettings};
 use crate::job::Secrets;
 use crate::metrics::Metrics;
 use crate::receiver::{self, ReceiverState};
@@ -14,6 +14,7 @@ use crate::server::{self, Server, Tls, TlsFiles};
 use crate::telemetry::prometheus::{Figures, Timed};
 use crate::web::{self, Access, AdminState};
 use anyhow::Context as _;
+use chrono::TimeDelta;
 use jobs::Begun;
 use serde_json::json;
 use signal::{Hangup, Signal};
@@ -26,6 +27,8 @@ use tokio::sync::{Notify, watch};
 
 /// How often the certificate's files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
+/// What was done is remembered for so long.
+const AUDIT_KEPT: TimeDelta = TimeDelta::days(400);
 /// Connections of operators and their tools.
 const ADMIN_CONNECTIONS: usize = 64;
 
@@ -57,17 +60,20 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
     // Before anything else is started, so that an early signal also ends in order.
     let (signal, hangup) = (Signal::new()?, Hangup::new()?);
     let receiver = bind(args.receiver.unwrap_or(context.settings.receiver.address), "--receiver")?;
-    let access = access(context, &args)?;
+    let access = access(context, &args).await?;
     let figures = Arc::new(Figures::new(Arc::clone(&context.clock)));
     let metrics: Arc<dyn Metrics> = Arc::clone(&figures) as _;
     let jobs = jobs::take(context, &metrics)?;
-    let tls = tls(context)?;
+    let tls = tls_of(context, context.settings.receiver.tls.as_ref())?;
+    let admin_tls = tls_of(context, context.settings.admin.tls.as_ref())?;
     let at_once = Arc::new(Notify::new());
-    tokio::spawn(hangup.follow(Arc::clone(&at_once), tls.clone()));
+    tokio::spawn(hangup.follow(Arc::clone(&at_once), tls.iter().chain(&admin_tls).cloned().collect()));
     let admin = bind(args.admin.unwrap_or(context.settings.admin.address), "--admin")?;
     let store = context.store().await?;
     figures.reads(Arc::clone(&store));
-    announce(context, &args, tls.is_some(), receiver.local_addr()?, admin.local_addr()?)?;
+    store.forget_audit(context.clock.now() - AUDIT_KEPT).await?;
+    let access = access.with_store(Arc::clone(&store) as _, Arc::clone(&context.clock)).await?;
+    announce(context, &args, (tls.is_some(), receiver.local_addr()?), (admin_tls.is_some(), admin.local_addr()?))?;
 
     files::warn_if_few(context.settings.receiver.connections);
     // The operator's address ends last: until then it says that the receiver is no longer ready.
@@ -93,10 +99,13 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
         stopping.clone(),
     )
     .with_writable(state.writable())
+    .with_store(Arc::clone(&store))
     .with_jobs(door, decisions)
     .with_figures(figures);
-    let admin_server = Server::new(web::router(admin_state, access), admin_options(), Arc::clone(&context.clock))
-        .with_metrics("admin", metrics);
+    let admin_server =
+        Server::new(web::router(admin_state, access), admin_options(context), Arc::clone(&context.clock))
+            .with_metrics("admin", metrics)
+            .with_tls(admin_tls);
     let received = async {
         receiver::serve(receiver, state, server_options(settings), tls, stopping).await;
         let _ = end.send(true);
@@ -112,17 +121,29 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Who may call the admin API; looked at before anything is opened.
-fn access(context: &Context, args: &ServeArgs) -> anyhow::Result<Access> {
+/// Who may use the operator's address; looked at before anything is opened.
+async fn access(context: &Context, args: &ServeArgs) -> anyhow::Result<Access> {
     let settings = &context.settings.admin;
     let secrets = Secrets::new(&context.home);
     let token = settings.token.as_ref().map(|token| secrets.resolve("admin.token", token)).transpose()?;
-    Ok(Access::new(args.admin.unwrap_or(settings.address), token.as_ref())?)
+    let address = args.admin.unwrap_or(settings.address);
+    let access = Access::new(address, token.as_ref())?;
+    let has_tokens = !address.ip().is_loopback() && has_tokens(context).await?;
+    Ok(access.at(address, has_tokens, settings.tls.is_some(), &settings.trusted_proxies)?)
 }
 
-/// `[receiver.tls]`, if it is set, followed from here on.
-fn tls(context: &Context) -> anyhow::Result<Option<Arc<Tls>>> {
-    let Some(settings) = &context.settings.receiver.tls else { return Ok(None) };
+/// Whether the store has a token that is valid.
+async fn has_tokens(context: &Context) -> anyhow::Result<bool> {
+    let Some(store) = context.look_into_store().await? else { return Ok(false) };
+    let tokens = store.tokens().await;
+    store.close().await;
+    let now = context.clock.now();
+    Ok(tokens?.iter().any(|token| token.is_valid(now)))
+}
+
+/// `[receiver.tls]` or `[admin.tls]`, if it is set, followed from here on.
+fn tls_of(context: &Context, settings: Option<&TlsSettings>) -> anyhow::Result<Option<Arc<Tls>>> {
+    let Some(settings) = settings else { return Ok(None) };
     let path = |written: &Path| context.home.dir().join(written);
     let files = TlsFiles { certificate: path(&settings.certificate), key: path(&settings.key) };
     let tls = Arc::new(Tls::load(files)?);
@@ -151,8 +172,9 @@ pub fn server_options(settings: &ReceiverSettings) -> server::Options {
     }
 }
 
-fn admin_options() -> server::Options {
+fn admin_options(context: &Context) -> server::Options {
     server::Options {
+        trusted_proxies: context.settings.admin.trusted_proxies.clone(),
         connections: ADMIN_CONNECTIONS,
         connections_per_address: ADMIN_CONNECTIONS,
         // Whoever is told that the receiver is not ready has nothing to ask again.
@@ -184,18 +206,18 @@ pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
 fn announce(
     context: &Context,
     args: &ServeArgs,
-    tls: bool,
-    receiver: SocketAddr,
-    admin: SocketAddr,
+    (receiver_tls, receiver): (bool, SocketAddr),
+    (admin_tls, admin): (bool, SocketAddr),
 ) -> anyhow::Result<()> {
-    let scheme = if tls { "https" } else { "http" };
+    let of = |tls| if tls { "https" } else { "http" };
+    let (scheme, admin_scheme) = (of(receiver_tls), of(admin_tls));
     let addresses = json!({ "receiver": receiver.to_string(), "admin": admin.to_string() });
     match context.json {
         true => crate::say!("{addresses}"),
         false => {
             crate::say!("receiver  {scheme}://{receiver}/api/product-orgs/webhook/{{apiKey}}");
             crate::say!("SDKs      {scheme}://{receiver} as host or data-plane URL, the API key as write key");
-            crate::say!("admin     http://{admin}/healthz, /readyz, /metrics, /api/v1");
+            crate::say!("admin     {admin_scheme}://{admin}/ (pages), /healthz, /readyz, /metrics, /api/v1");
         }
     }
     match &args.ready_file {

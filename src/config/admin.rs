@@ -1,9 +1,11 @@
 //! `[admin]`
 
 use super::address;
+use super::receiver::{RawTls, TlsSettings};
 use crate::job::document::Document;
 use crate::job::problem::Fault;
 use crate::job::spec::Templated;
+use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -15,6 +17,10 @@ pub struct AdminSettings {
     pub address: SocketAddr,
     /// What callers of the admin API have to know, as a reference; `None`: nothing, so it answers this machine alone.
     pub token: Option<Templated>,
+    /// Proxies that have TLS: whose connections in the clear are taken, and whose X-Forwarded-For is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// `[admin.tls]`; `None`: plain HTTP.
+    pub tls: Option<TlsSettings>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -22,6 +28,8 @@ pub struct AdminSettings {
 pub(super) struct RawAdmin {
     address: String,
     token: String,
+    trusted_proxies: Vec<String>,
+    tls: RawTls,
 }
 
 impl RawAdmin {
@@ -29,7 +37,9 @@ impl RawAdmin {
     pub(super) fn check(&self, doc: &mut Document<'_>) -> Option<AdminSettings> {
         let address = doc.accept("admin.address", address::socket(&self.address));
         let token = doc.accept("admin.token", token(&self.token));
-        Some(AdminSettings { address: address?, token: token? })
+        let proxies = address::networks(doc, "admin.trusted_proxies", &self.trusted_proxies);
+        let tls = doc.accept("admin.tls", self.tls.check());
+        Some(AdminSettings { address: address?, token: token?, trusted_proxies: proxies?, tls: tls? })
     }
 }
 

@@ -69,7 +69,7 @@ pub(super) struct RawReceiver {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct RawTls {
+pub(super) struct RawTls {
     certificate: String,
     key: String,
 }
@@ -78,16 +78,12 @@ impl RawReceiver {
     /// `None`: something was reported.
     pub(super) fn check(&self, doc: &mut Document<'_>) -> Option<ReceiverSettings> {
         let address = doc.accept("receiver.address", address::socket(&self.address));
-        let proxies = self.trusted_proxies.iter().enumerate().map(|(index, written)| {
-            doc.accept(&format!("receiver.trusted_proxies[{index}]"), address::network(written))
-        });
-        // All are looked at before the first bad one ends it.
-        let proxies: Vec<Option<IpNet>> = proxies.collect();
+        let proxies = address::networks(doc, "receiver.trusted_proxies", &self.trusted_proxies);
         let idle = doc.accept("receiver.idle", units::duration(&self.idle));
         let tls = doc.accept("receiver.tls", self.tls.check());
         Some(ReceiverSettings {
             address: address?,
-            trusted_proxies: proxies.into_iter().collect::<Option<_>>()?,
+            trusted_proxies: proxies?,
             connections: self.connections,
             connections_per_address: self.connections_per_address,
             idle: idle?,
@@ -101,7 +97,7 @@ impl RawReceiver {
 }
 
 impl RawTls {
-    fn check(&self) -> Result<Option<TlsSettings>, Fault> {
+    pub(super) fn check(&self) -> Result<Option<TlsSettings>, Fault> {
         let missing = match (self.certificate.as_str(), self.key.as_str()) {
             ("", "") => return Ok(None),
             ("", _) => "certificate",

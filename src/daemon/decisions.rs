@@ -7,7 +7,8 @@
 use super::timetable::Known;
 use super::work;
 use crate::job::spec::Job;
-use crate::pipeline::{self, PipelineError, Runner, ShownChange};
+pub use crate::pipeline::ShownChange;
+use crate::pipeline::{self, PipelineError, Runner};
 use crate::receipt::Counts;
 use crate::store::{RunRecord, StoreError};
 use chrono::{DateTime, Utc};
@@ -132,7 +133,9 @@ impl Decisions {
                     who = by,
                     "a held run is approved"
                 );
-                _ = answer.take().map(|answer| answer.send(Ok(record.clone())));
+                if let Some(answer) = answer.take() {
+                    _ = answer.send(Ok(record.clone()));
+                }
             };
             let sent = runner.approve_telling(job, Some(&of), &by, published).await;
             match (sent, answer) {

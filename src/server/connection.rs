@@ -44,9 +44,9 @@ impl Accepted {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(event = "nodelay_failed", %error, "TCP_NODELAY");
         }
-        let Some(tls) = tls else { return serve(stream, peer, shared, stop).await };
+        let Some(tls) = tls else { return serve(stream, (peer, false), shared, stop).await };
         match timeout(shared.options.head, tls.accept(stream)).await {
-            Ok(Ok(stream)) => serve(stream, peer, shared, stop).await,
+            Ok(Ok(stream)) => serve(stream, (peer, true), shared, stop).await,
             Ok(Err(error)) => {
                 tracing::debug!(event = "tls_handshake_failed", client = %peer, %error, "no TLS handshake")
             }
@@ -55,11 +55,16 @@ impl Accepted {
     }
 }
 
-async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, peer: IpAddr, shared: Arc<Shared>, mut stop: Seen) {
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    (peer, is_tls): (IpAddr, bool),
+    shared: Arc<Shared>,
+    mut stop: Seen,
+) {
     let progress = Arc::new(Progress::new(Instant::now()));
     let options = &Arc::clone(&shared).options;
     let socket = Socket::new(stream, Arc::clone(&progress), options.head, options.request);
-    let context = Arc::new(Connection { shared, peer, progress: Arc::clone(&progress), stop: stop.clone() });
+    let context = Arc::new(Connection { shared, peer, is_tls, progress: Arc::clone(&progress), stop: stop.clone() });
     let service = service_fn(move |request| {
         let context = Arc::clone(&context);
         async move { Ok::<_, Infallible>(context.serve(request).await) }

@@ -1,6 +1,6 @@
 //! The HTTP server under the receiver and the operator's address.
 //!
-//! In: a listener, a router, and [`Options`]. Out: requests, each with its [`RequestId`] and its client's [`ClientAddress`] among its
+//! In: a listener, a router, and [`Options`]. Out: requests, each with its [`RequestId`] its client's [`ClientAddress`] and its [`Link`] among its
 //! extensions, and their answers, each with the id as `x-request-id`; one line of the access log for each (`log`).
 //! The way of a connection: `accept` → `slots` → `tls` → `connection` → hyper, over a `socket` that bounds it → `service` → the router.
 //! Always holds: no more connections are open than may be; a head, a request, an answer that nobody reads and an idle connection are each held for
@@ -28,5 +28,5 @@ pub use body::Late;
 pub(crate) use client::block;
 pub(crate) use log::{ErrorClass, note_key, note_route};
 pub use options::Options;
-pub use request::{ClientAddress, RequestId};
+pub use request::{ClientAddress, Link, RequestId};
 pub use tls::{Looked, Tls, TlsError, TlsFiles};

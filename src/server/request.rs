@@ -17,6 +17,15 @@ pub struct RequestId(pub String);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
 
+/// The connection that a request comes by, whoever a proxy says that it is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Link {
+    /// Its other end. IPv4 addresses that are written as IPv6 count as IPv4.
+    pub peer: IpAddr,
+    /// Whether it is encrypted.
+    pub is_tls: bool,
+}
+
 /// The id that a request comes with; `None` for one that is missing or cannot be shown.
 pub(super) fn incoming_id(headers: &HeaderMap) -> Option<RequestId> {
     let id = headers.get(REQUEST_ID)?.to_str().ok()?;

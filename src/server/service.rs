@@ -5,7 +5,7 @@ use super::client::client;
 use super::log::{ErrorClass, Line};
 use super::options::Options;
 use super::progress::Progress;
-use super::request::{ClientAddress, REQUEST_ID, RequestId, incoming_id};
+use super::request::{ClientAddress, Link, REQUEST_ID, RequestId, incoming_id};
 use super::stop::Seen;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
@@ -35,6 +35,7 @@ pub(super) struct Shared {
 pub(super) struct Connection {
     pub(super) shared: Arc<Shared>,
     pub(super) peer: IpAddr,
+    pub(super) is_tls: bool,
     pub(super) progress: Arc<Progress>,
     pub(super) stop: Seen,
 }
@@ -50,6 +51,7 @@ impl Connection {
         let line = Line::new(id.clone(), client, &parts.method, began, told);
         parts.extensions.insert(id);
         parts.extensions.insert(ClientAddress(client));
+        parts.extensions.insert(Link { peer: self.peer, is_tls: self.is_tls });
         let (body, meter) = metered(body, (began + options.request).saturating_duration_since(Instant::now()));
         let answer = match self.stop.turns_away(began) {
             true => our_trouble("stopping"),

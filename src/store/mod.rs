@@ -6,6 +6,7 @@
 //!
 //! A new store is a folder here that passes the conformance suite of `tests/it/store.rs`.
 
+mod admin;
 mod alerts;
 mod chunks;
 mod columns;
@@ -23,6 +24,7 @@ mod shares;
 pub mod sqlite;
 mod state;
 
+pub use admin::{AdminStore, AuditRecord, Role, TokenRecord};
 pub use alerts::{AlertRecord, AlertStore};
 pub use fires::{FireCause, FireRecord, FireState, FireStore};
 pub use keys::{

@@ -2,14 +2,14 @@
 
 use super::postgres::{PostgresStore, Server};
 use super::sqlite::SqliteStore;
-use super::{AlertStore, FireStore, KeyStore, OrgStore, RunStore, ShareStore, StoreError};
+use super::{AdminStore, AlertStore, FireStore, KeyStore, OrgStore, RunStore, ShareStore, StoreError};
 use async_trait::async_trait;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// All of the state.
 #[async_trait]
-pub trait StateStore: RunStore + KeyStore + OrgStore + FireStore + AlertStore {
+pub trait StateStore: RunStore + KeyStore + OrgStore + FireStore + AlertStore + AdminStore {
     /// Ends its connections. A store that is dropped instead loses nothing.
     async fn close(&self);
 

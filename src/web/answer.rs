@@ -2,6 +2,7 @@
 //!
 //! A handler takes [`Paging`] and [`JsonBody`] as arguments and returns `Result<impl IntoResponse, ApiError>`.
 
+use super::access::Noted;
 use crate::store::StoreError;
 use axum::Json;
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -89,6 +90,7 @@ impl IntoResponse for ApiError {
             ApiError::Stopping => Some((header::RETRY_AFTER, "10")),
             _ => None,
         };
+        response.extensions_mut().insert(Noted(self.message().to_owned()));
         if let Some((name, value)) = header {
             response.headers_mut().insert(name, HeaderValue::from_static(value));
         }

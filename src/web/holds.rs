@@ -1,7 +1,7 @@
 //! `/api/v1/jobs/{job}/held`, `…/approve`, `…/discard`: what becomes of a run that a guard holds.
 
 use super::AdminState;
-use super::access::Caller;
+use super::access::{Caller, Noted};
 use super::answer::{ApiError, JsonBody, Paging};
 use super::jobs::unknown;
 use crate::daemon::decisions::{Decisions, HeldRun, Refusal};
@@ -61,10 +61,10 @@ pub(super) async fn approve(
     Extension(caller): Extension<Caller>,
     job: Result<Path<String>, PathRejection>,
     JsonBody(decision): JsonBody<Decision>,
-) -> Result<(StatusCode, Json<RunRecord>), ApiError> {
+) -> Result<(StatusCode, Extension<Noted>, Json<RunRecord>), ApiError> {
     let (decisions, job) = of(&state, job)?;
     let record = decisions.approve(&job, &decision.run, &caller.decides()).await?;
-    Ok((StatusCode::ACCEPTED, Json(record)))
+    Ok((StatusCode::ACCEPTED, noted(&record), Json(record)))
 }
 
 /// Give up a held run
@@ -77,9 +77,15 @@ pub(super) async fn discard(
     Extension(caller): Extension<Caller>,
     job: Result<Path<String>, PathRejection>,
     JsonBody(decision): JsonBody<Decision>,
-) -> Result<Json<RunRecord>, ApiError> {
+) -> Result<(Extension<Noted>, Json<RunRecord>), ApiError> {
     let (decisions, job) = of(&state, job)?;
-    Ok(Json(decisions.discard(&job, &decision.run, &caller.decides()).await?))
+    let record = decisions.discard(&job, &decision.run, &caller.decides()).await?;
+    Ok((noted(&record), Json(record)))
+}
+
+/// For the audit log.
+fn noted(record: &RunRecord) -> Extension<Noted> {
+    Extension(Noted(format!("run {}", record.id)))
 }
 
 fn of(state: &AdminState, job: Result<Path<String>, PathRejection>) -> Result<(&Decisions, String), ApiError> {

@@ -3,6 +3,7 @@
 //! The text of a key and its secret stand in the answers of `create` and `rotate`, once, which no cache may keep.
 
 use super::AdminState;
+use super::access::Noted;
 use super::answer::{ApiError, JsonBody, Page, Paging};
 use crate::mapping::PayloadTemplate;
 use crate::receiver::keys::{self, CreatedKey, KeyError, NewKey, Purpose, Rotation, ShownKey};
@@ -11,7 +12,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
@@ -157,7 +158,9 @@ fn once(state: &AdminState, created: CreatedKey) -> Response {
         key: created.key.expose_secret().to_owned(),
         secret: created.secret.map(|secret| secret.expose_secret().to_owned()),
     };
-    ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(created)).into_response()
+    // For the audit log.
+    let noted = Extension(Noted(format!("key {}", created.shown.record.id)));
+    ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], noted, Json(created)).into_response()
 }
 
 /// All problems at once.

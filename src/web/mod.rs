@@ -1,15 +1,15 @@
 //! The operator's address: is it alive, can it work, its metrics, and the admin API.
 //!
-//! In: `GET /healthz`, `GET /readyz`, `GET /metrics`, `/api/v1/…`, and `POST /api/jobs/{job}/run`. Out: JSON; of /metrics Prometheus' text.
-//! `access` decides who may call the API; `answer` is what its handlers share: errors, pages of a list, bodies. Each part of the API has a
+//! In: `GET /healthz`, `GET /readyz`, `GET /metrics`, `/api/v1/…`, `POST /api/jobs/{job}/run`, and pages. Out: JSON; of /metrics Prometheus' text; HTML.
+//! `access` decides who may call it, and puts on record what is done; `pages` are for people; `answer` is what its handlers share: errors, pages of a list, bodies. Each part of the API has a
 //! file of its own and one line in [`api`].
-//! Always holds: neither /metrics nor anything under /api is reached past `access`; an answer says neither a key's text nor a secret, but for the one
+//! Always holds: neither /metrics, nor a page, nor anything under /api is reached past `access`; an answer says neither a key's text nor a secret, but for the one
 //! that has just been made.
-//! Deliberately absent: anything that senders need (`receiver`); TLS: on an address that is not loopback, the API belongs behind a proxy
-//! that has it, or in a network that may read its token.
+//! Deliberately absent: anything that senders need (`receiver`); which connection a request comes by (`server`).
 
 mod access;
 pub mod answer;
+mod audit;
 mod health;
 mod holds;
 mod jobs;
@@ -17,6 +17,8 @@ mod keys;
 mod metrics;
 pub mod openapi;
 mod orgs;
+mod pages;
+pub mod tokens;
 
 pub use access::{Access, AccessError, SHORTEST_TOKEN};
 
@@ -25,7 +27,7 @@ use crate::daemon::decisions::Decisions;
 use crate::daemon::door::Door;
 use crate::metrics::Exposition;
 use crate::server::note_route;
-use crate::store::{KeyStore, OrgStore};
+use crate::store::{KeyStore, OrgStore, StateStore};
 use answer::ApiError;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -46,6 +48,8 @@ pub struct AdminState {
     pub stopping: watch::Receiver<bool>,
     /// Says false while the store cannot be written.
     pub writable: watch::Receiver<bool>,
+    /// All of the state, for the audit log and the pages; `None`: there is no log and no run.
+    pub store: Option<Arc<dyn StateStore>>,
     /// The way to the scheduler; `None`: there is none, and no job.
     pub jobs: Option<Door>,
     /// What becomes of held runs; `None`: there is no job.
@@ -77,6 +81,7 @@ impl AdminState {
             clock,
             stopping,
             writable: watch::channel(true).1,
+            store: None,
             jobs: None,
             decisions: None,
             figures: None,
@@ -87,6 +92,12 @@ impl AdminState {
     #[must_use]
     pub fn with_writable(self, writable: watch::Receiver<bool>) -> AdminState {
         AdminState { writable, ..self }
+    }
+
+    /// With all of the state.
+    #[must_use]
+    pub fn with_store(self, store: Arc<dyn StateStore>) -> AdminState {
+        AdminState { store: Some(store), ..self }
     }
 
     /// With the jobs of a scheduler, and what decides on their held runs.
@@ -120,6 +131,7 @@ pub fn router(state: AdminState, access: Access) -> Router {
         .route("/metrics", metrics)
         .nest("/api/v1", behind_access(api()))
         .nest("/api/jobs", behind_access(jobs::orders()))
+        .merge(pages::router(&access))
         .route_layer(from_fn(note_route))
         .fallback(async || ApiError::NotFound("There is nothing here; the API is under /api/v1".to_owned()))
         .with_state(state)
@@ -127,5 +139,10 @@ pub fn router(state: AdminState, access: Access) -> Router {
 
 /// The parts of the API, one line for each.
 fn api() -> Router<AdminState> {
-    Router::new().merge(jobs::router()).merge(holds::router()).merge(keys::router()).merge(orgs::router())
+    Router::new()
+        .merge(jobs::router())
+        .merge(holds::router())
+        .merge(keys::router())
+        .merge(orgs::router())
+        .merge(audit::router())
 }

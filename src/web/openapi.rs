@@ -4,7 +4,7 @@
 
 use super::answer::{ApiError, Failure};
 use super::keys::{Create, CreateSignature, Created, Rotate};
-use super::{health, holds, jobs, keys, metrics, orgs};
+use super::{audit, health, holds, jobs, keys, metrics, orgs};
 use axum::http::header;
 use axum::response::IntoResponse;
 use serde_json::json;
@@ -23,7 +23,7 @@ use utoipa::{IntoResponses, Modify, OpenApi};
     paths(
         health::alive, health::ready, metrics::serve, serve, jobs::list, jobs::show, jobs::run, jobs::order, holds::held, holds::approve, holds::discard, keys::list, keys::create, keys::show,
         keys::rotate, keys::revoke, orgs::list, orgs::one,
-        orgs::history
+        orgs::history, audit::list
     ),
     components(schemas(Failure, Create, CreateSignature, Created, Rotate)),
     modifiers(&Token)
@@ -35,7 +35,7 @@ struct Token;
 
 impl Modify for Token {
     fn modify(&self, document: &mut openapi::OpenApi) {
-        let words = "The token of `[admin] token`. Without one, callers on the same machine are answered.";
+        let words = "A token of `nightmark tokens`, or that of `[admin] token`. Where there never was one, callers on the same machine are answered.";
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(words)).build();
         document.components.get_or_insert_default().add_security_scheme("token", SecurityScheme::Http(bearer));
     }
@@ -48,7 +48,7 @@ impl IntoResponses for ApiError {
             (ApiError::Unauthorized, "The token is missing or wrong."),
             (
                 ApiError::Forbidden("Without a token the API answers this machine alone".to_owned()),
-                "Another machine calls, and there is no token.",
+                "The token's role does not allow it; or another machine calls, and there is no token.",
             ),
             (ApiError::NotFound("There is nothing here".to_owned()), "There is no such job, key, org or path."),
             (ApiError::NoSuchMethod, "Another method."),

@@ -34,6 +34,7 @@ mod messages;
 mod metrics;
 mod nightly;
 mod on_postgres;
+mod operator;
 mod orgs;
 mod packaging;
 mod protocol;

@@ -1,5 +1,6 @@
 //! The conformance suite of the state stores: what every store must do, run on each (`postgres` has that of Postgres).
 
+mod admin;
 mod alerts;
 mod fires;
 mod leases;
@@ -12,9 +13,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use nightmark::receipt::{Counts, Failure, FailureKind, Outcome, Progress, Receipt, Unacknowledged};
 use nightmark::store::sqlite::SqliteStore;
 use nightmark::store::{
-    AlertStore, DestinationRecord, DestinationState, EndpointType, FireStore, KeyCounts, KeyRecord, KeyStore, KeyUses,
-    OrgStore, Past, PreviousText, RefusalChange, RefusalStore, RunRecord, RunState, RunStore, SignatureCheck,
-    SignatureScheme, StoreError,
+    AdminStore, AlertStore, DestinationRecord, DestinationState, EndpointType, FireStore, KeyCounts, KeyRecord,
+    KeyStore, KeyUses, OrgStore, Past, PreviousText, RefusalChange, RefusalStore, RunRecord, RunState, RunStore,
+    SignatureCheck, SignatureScheme, StoreError,
 };
 use serde_json::json;
 use std::path::Path;
@@ -381,10 +382,11 @@ async fn uses_are_counted(store: &impl KeyStore) {
 }
 
 /// Everything that a store must do. It begins empty.
-async fn conforms(store: &(impl RunStore + KeyStore + OrgStore + FireStore + AlertStore)) {
+async fn conforms(store: &(impl RunStore + KeyStore + OrgStore + FireStore + AlertStore + AdminStore)) {
     runs_conform(store).await;
     fires::conform(store).await;
     alerts::conform(store).await;
+    admin::conform(store).await;
     keys_conform(store).await;
     orgs::conform(store).await;
 }

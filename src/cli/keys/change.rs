@@ -14,7 +14,7 @@ use std::sync::Arc;
 #[derive(Debug, Args)]
 pub struct RotateArgs {
     /// The key's id, as `keys list` shows it
-    id: String,
+    pub(super) id: String,
     /// How long the text that it has now stays valid beside the new one, such as 30m, 24h or 7d; 0: not at all
     #[arg(long, value_name = "TIME", default_value = "24h")]
     overlap: String,
@@ -27,7 +27,7 @@ pub struct RotateArgs {
 #[derive(Debug, Args)]
 pub struct RevokeArgs {
     /// The key's id, as `keys list` shows it
-    id: String,
+    pub(super) id: String,
 }
 
 pub async fn rotate(context: &Context, args: RotateArgs) -> anyhow::Result<()> {

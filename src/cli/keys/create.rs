@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 pub struct CreateArgs {
     /// What to call it
     #[arg(long, value_parser = name)]
-    name: String,
+    pub(super) name: String,
     /// What it may be used for
     #[arg(long = "type", value_enum, default_value = "product-orgs")]
     endpoint: Endpoint,

@@ -3,7 +3,7 @@
 mod change;
 mod create;
 mod list;
-mod time;
+pub(in crate::cli) mod time;
 
 use super::{Context, Exit};
 use clap::{Args, Subcommand};
@@ -25,6 +25,18 @@ enum KeysCommand {
     Rotate(change::RotateArgs),
     /// Revoke a key at once and for good
     Revoke(change::RevokeArgs),
+}
+
+impl KeysArgs {
+    /// What of it goes into the audit log.
+    pub(super) fn audited(&self) -> Option<(&'static str, Option<String>)> {
+        match self.command.as_ref()? {
+            KeysCommand::Create(args) => Some(("keys create", Some(args.name.clone()))),
+            KeysCommand::Rotate(args) => Some(("keys rotate", Some(args.id.clone()))),
+            KeysCommand::Revoke(args) => Some(("keys revoke", Some(args.id.clone()))),
+            KeysCommand::List => None,
+        }
+    }
 }
 
 /// Runs the command.

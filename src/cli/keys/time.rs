@@ -5,7 +5,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, TimeDelta, Utc};
 
 /// An RFC 3339 time, a date, or minutes, hours, days or weeks from now. Only a time that is written out in full may have
 /// passed: such a key is good for tests.
-pub(super) fn expiry(text: &str, now: DateTime<Utc>) -> anyhow::Result<DateTime<Utc>> {
+pub(in crate::cli) fn expiry(text: &str, now: DateTime<Utc>) -> anyhow::Result<DateTime<Utc>> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Ok(time.to_utc());
     }
@@ -23,7 +23,7 @@ pub(super) fn expiry(text: &str, now: DateTime<Utc>) -> anyhow::Result<DateTime<
 }
 
 /// Minutes, hours, days or weeks, or `0`.
-pub(super) fn overlap(text: &str) -> anyhow::Result<TimeDelta> {
+pub(in crate::cli) fn overlap(text: &str) -> anyhow::Result<TimeDelta> {
     let length = if text == "0" { Some(TimeDelta::zero()) } else { length(text) };
     length.with_context(|| format!("--overlap {text}: expected a number and m, h, d or w, such as 24h, or 0"))
 }
@@ -41,7 +41,7 @@ fn length(text: &str) -> Option<TimeDelta> {
     TimeDelta::try_minutes(number.checked_mul(minutes)?)
 }
 
-pub(super) fn seconds(at: DateTime<Utc>) -> String {
+pub(in crate::cli) fn seconds(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 

@@ -58,24 +58,29 @@ impl Hangup {
 
     /// On each, for ever: has the job files read again, and the certificate, if there is one.
     #[cfg(unix)]
-    pub(super) async fn follow(mut self, jobs: Arc<Notify>, tls: Option<Arc<Tls>>) {
+    pub(super) async fn follow(mut self, jobs: Arc<Notify>, certificates: Vec<Arc<Tls>>) {
         while self.signal.recv().await.is_some() {
             jobs.notify_one();
-            let Some(tls) = tls.clone() else {
+            if certificates.is_empty() {
                 tracing::info!(
                     event = "hangup_without_certificate",
-                    "SIGHUP: there is nothing to read again besides the job files; settings are read at the start, and there is no [receiver.tls]"
+                    "SIGHUP: there is nothing to read again besides the job files; settings are read at the start, and there is no certificate"
                 );
-                continue;
-            };
-            match tokio::task::spawn_blocking(move || tls.reload()).await {
-                Ok(Ok(())) => {
-                    tracing::info!(event = "certificate_taken", "SIGHUP: the certificate was read again and is in use")
+            }
+            for tls in &certificates {
+                let tls = Arc::clone(tls);
+                match tokio::task::spawn_blocking(move || tls.reload()).await {
+                    Ok(Ok(())) => {
+                        tracing::info!(
+                            event = "certificate_taken",
+                            "SIGHUP: the certificate was read again and is in use"
+                        )
+                    }
+                    Ok(Err(error)) => {
+                        tracing::error!(event = "certificate_unusable", %error, "SIGHUP: the certificate in use stays in use")
+                    }
+                    Err(error) => tracing::error!(event = "certificate_not_read", %error, "SIGHUP"),
                 }
-                Ok(Err(error)) => {
-                    tracing::error!(event = "certificate_unusable", %error, "SIGHUP: the certificate in use stays in use")
-                }
-                Err(error) => tracing::error!(event = "certificate_not_read", %error, "SIGHUP"),
             }
         }
     }
@@ -86,5 +91,5 @@ impl Hangup {
     }
 
     #[cfg(not(unix))]
-    pub(super) async fn follow(self, _: Arc<Notify>, _: Option<Arc<Tls>>) {}
+    pub(super) async fn follow(self, _: Arc<Notify>, _: Vec<Arc<Tls>>) {}
 }

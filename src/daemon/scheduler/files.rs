@@ -11,6 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinError;
 
+/// What came of a look: which version of a job has looked, and what it has found.
+pub(super) type Look = (Arc<Job>, Result<Extract, String>);
+
 /// Names that stand in a fire.
 const NAMED: usize = 3;
 
@@ -104,7 +107,7 @@ impl Scheduler {
     }
 
     /// What a look has found.
-    pub(super) fn take_look(&mut self, looked: Option<Result<(Arc<Job>, Result<Extract, String>), JoinError>>) {
+    pub(super) fn take_look(&mut self, looked: Option<Result<Look, JoinError>>) {
         let Some(Ok((job, found))) = looked else { return };
         let now = self.clock.now();
         // Another version may have come meanwhile, which looks elsewhere.

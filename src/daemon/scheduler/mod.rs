@@ -93,7 +93,7 @@ pub struct Scheduler {
     /// The jobs whose run is on, and since when.
     on: BTreeMap<String, DateTime<Utc>>,
     running: JoinSet<(FireRecord, Ended)>,
-    looking: JoinSet<(Arc<Job>, Result<Extract, String>)>,
+    looking: JoinSet<files::Look>,
     /// How fires have ended that could not be written yet.
     unwritten: Vec<FireRecord>,
 }

@@ -201,7 +201,7 @@ fn now(clock: &dyn Clock) -> DateTime<Utc> {
 }
 
 /// 256 random bits.
-fn bits(clock: &dyn Clock) -> [u8; 32] {
+pub fn bits(clock: &dyn Clock) -> [u8; 32] {
     let mut bits = [0; 32];
     bits[..16].copy_from_slice(&clock.random().to_le_bytes());
     bits[16..].copy_from_slice(&clock.random().to_le_bytes());

@@ -18,9 +18,9 @@ mod uses;
 pub(super) use cache::{Cache, Cached};
 pub use known::check_reference;
 pub(super) use known::{Credentials, Known, Unsigned, compare_with_nothing};
-pub use make::{CreatedKey, KeyError, MAX_OVERLAP, NewKey, Purpose, Rotation, create, rotate};
+pub use make::{CreatedKey, KeyError, MAX_OVERLAP, NewKey, Purpose, Rotation, bits, create, rotate};
 pub use shown::{KeyState, ShownKey};
-pub use text::{PATTERN, Shape, shape};
+pub use text::{PATTERN, Shape, hash, shape, text};
 pub(super) use uses::Uses;
 
 #[cfg(test)]

@@ -57,12 +57,12 @@ pub(super) fn visible(key: &str) -> String {
 }
 
 /// What is stored of a key or a secret. Both have 256 random bits, so a fast hash is enough.
-pub(super) fn hash(text: impl AsRef<[u8]>) -> Hash {
+pub fn hash(text: impl AsRef<[u8]>) -> Hash {
     Sha256::digest(text).into()
 }
 
 /// The text for 256 random bits.
-pub(super) fn text(mark: &str, bits: [u8; 32]) -> String {
+pub fn text(mark: &str, bits: [u8; 32]) -> String {
     let random = base62(bits, RANDOM);
     let checksum = checksum(&random);
     format!("{mark}{random}{checksum}")

@@ -13,6 +13,7 @@
 //! Deliberately absent: who may write what, and when; anything that only works on a session of its own, but for the settings
 //! that [`open`] makes on each connection.
 
+mod admin;
 mod alerts;
 mod columns;
 mod fires;

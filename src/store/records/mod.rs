@@ -1,6 +1,7 @@
 //! Records of what is read back, and the words that are stored for what is a closed set. The columns have the same names in
 //! every database.
 
+mod admin;
 mod alerts;
 mod fires;
 mod keys;
@@ -8,6 +9,7 @@ mod leases;
 mod orgs;
 mod shares;
 
+pub(super) use admin::{audit, token};
 pub(super) use alerts::alert;
 pub(super) use fires::fire;
 pub(super) use keys::key;

@@ -8,6 +8,7 @@
 //! array that `json_each` takes apart, or, where that is too slow, as values in pieces of a fixed size (`rows`).
 //! Deliberately absent: who may write what, and when.
 
+mod admin;
 mod alerts;
 mod checkpoint;
 mod fires;

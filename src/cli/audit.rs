@@ -1,0 +1,124 @@
+//! `nightmark audit`, and what commands put there.
+
+use super::table::{shown, table};
+use super::{Command, Context, Exit};
+use crate::store::AuditRecord;
+use chrono::SubsecRound as _;
+use clap::Args;
+use serde_json::json;
+
+/// Arguments of `nightmark audit`.
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// Show at most so many entries
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+}
+
+/// Shows who did what, the newest first.
+///
+/// # Errors
+/// A state store that cannot be read.
+pub async fn run(context: &Context, args: AuditArgs) -> anyhow::Result<Exit> {
+    let entries = match context.look_into_store().await? {
+        Some(store) => {
+            let entries = store.audit(None, args.limit).await;
+            store.close().await;
+            entries?
+        }
+        None => Vec::new(),
+    };
+    if context.json {
+        crate::say!("{}", json!(entries));
+        return Ok(Exit::Done);
+    }
+    if entries.is_empty() {
+        crate::say!("nothing yet");
+        return Ok(Exit::Done);
+    }
+    let mut out = table(&["at (UTC)", "who", "via", "action", "with", "outcome", "detail"]);
+    for entry in &entries {
+        let optional = |text: &Option<String>| text.as_deref().map_or_else(|| "-".to_owned(), shown);
+        out.add_row([
+            entry.at.format("%Y-%m-%d %H:%M:%S").to_string(),
+            shown(&entry.who),
+            entry.via.clone(),
+            entry.action.clone(),
+            optional(&entry.subject),
+            entry.outcome.clone().unwrap_or_else(|| "begun".to_owned()),
+            optional(&entry.detail),
+        ]);
+    }
+    crate::say!("{out}");
+    Ok(Exit::Done)
+}
+
+/// What a command is that decides something or gives somebody access.
+pub(super) struct Deed {
+    action: &'static str,
+    subject: Option<String>,
+    who: String,
+    detail: Option<String>,
+}
+
+impl Deed {
+    /// `None`: it only looks, or makes files.
+    pub(super) fn of(command: &Command) -> Option<Self> {
+        let (action, subject) = match command {
+            Command::Run(args) => ("run", Some(args.job.clone())),
+            Command::Approve(args) => ("approve", Some(args.of.clone())),
+            Command::Discard(args) => ("discard", Some(args.of.clone())),
+            Command::Retry(args) => ("retry", Some(args.job.clone())),
+            Command::DeadLetters(args) => args.audited()?,
+            Command::Destinations(args) => args.audited()?,
+            Command::Schema(args) => args.audited()?,
+            Command::Keys(args) => args.audited()?,
+            Command::Tokens(args) => args.audited()?,
+            _ => return None,
+        };
+        let (by, detail) = match command {
+            Command::Approve(args) | Command::Discard(args) => (args.by.as_deref(), None),
+            Command::Run(args) if args.approve => (None, Some("--approve".to_owned())),
+            _ => (None, None),
+        };
+        Some(Deed { action, subject, who: who(by), detail })
+    }
+
+    /// Puts it down. Where there is no state, nothing was done; what cannot be put down is logged: it is done by now.
+    pub(super) async fn record(self, context: &Context, outcome: &anyhow::Result<Exit>) {
+        if !matches!(context.look_into_store().await.map(|store| store.is_some()), Ok(true)) {
+            return;
+        }
+        let (outcome, detail) = match outcome {
+            Ok(Exit::Held) => ("done", Some("a guard holds it".to_owned())),
+            Ok(_) => ("done", self.detail),
+            Err(error) => ("refused", Some(super::out::error_text(error))),
+        };
+        let entry = AuditRecord {
+            id: context.clock.run_id(),
+            at: context.clock.now().trunc_subsecs(6),
+            who: self.who,
+            via: "command line".to_owned(),
+            action: self.action.to_owned(),
+            subject: self.subject,
+            outcome: Some(outcome.to_owned()),
+            detail,
+        };
+        let written = async {
+            let store = context.store().await?;
+            let put = store.put_audit(&entry).await;
+            store.close().await;
+            anyhow::Ok(put?)
+        };
+        if let Err(error) = written.await {
+            tracing::warn!(event = "audit_not_written", %error, action = self.action, "a command is not in the audit log");
+        }
+    }
+}
+
+/// Who types: the one that is named, or else the user of this process.
+pub(super) fn who(by: Option<&str>) -> String {
+    let user = || std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "somebody".to_owned());
+    let by = by.map(str::trim).filter(|by| !by.is_empty()).map_or_else(user, str::to_owned);
+    shown(&by)
+}
