@@ -1,7 +1,7 @@
 //! A large delivery is shared by the daemons of a fleet, whatever becomes of one of them.
 
 use super::named;
-use super::turns::{leader, member, serve, until};
+use super::turns::{leader, member, serve, serve_until, until};
 use crate::shared::{Site, extract};
 use crate::support::{Home, Served, job_file, signal};
 use std::collections::BTreeMap;
@@ -104,6 +104,32 @@ fn a_delivery_is_shared_and_each_org_is_sent_once() {
             assert_eq!(daemon.stop(), 0);
         }
     });
+}
+
+/// With a chunk just taken, or sent and not yet said to be done.
+#[test]
+fn helpers_are_killed_at_each_mark_and_nothing_is_lost() {
+    for mark in ["share.taken=return", "share.sent=return"] {
+        let site = Site::new();
+        let homes = [helper(&site), helper(&site)];
+        all(&[&homes[0], &homes[1]], "free");
+        let first = serve(&homes[0]);
+        assert_eq!(leader(&[&first]), 0);
+        let second = serve_until(&homes[1], mark);
+        until("both are there", || {
+            let members = "SELECT count(*) FROM nightmark.leases WHERE name LIKE 'daemon/%' AND until > now()";
+            (named(&site, members) == "2").then_some(())
+        });
+        order(&first);
+        assert_ne!(second.wait(), 0, "it came past {mark}");
+        until("the night is done", || (runs(&site, "finished") == 1).then_some(()));
+        let known = arrived(&site);
+        assert_eq!(known.len(), ORGS, "{mark}");
+        let twice = known.values().filter(|(times, _)| *times > 1).count();
+        // A chunk that was sent is known to be; of one that was not begun nothing was in flight.
+        assert_eq!(twice, 0, "{mark}");
+        assert_eq!(first.stop(), 0);
+    }
 }
 
 #[test]

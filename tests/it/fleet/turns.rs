@@ -23,7 +23,17 @@ pub fn member(site: &Site, line: Option<&Line>) -> Home {
 }
 
 pub fn serve(home: &Home) -> Served {
-    let variables = [("PG_PASSWORD", PASSWORD), ("S3_SECRET", PASSWORD_OF_S3), ("NIGHTMARK_LOG", "nightmark=info")];
+    serve_until(home, "")
+}
+
+/// The same, to a kill at a mark.
+pub fn serve_until(home: &Home, failpoints: &str) -> Served {
+    let variables = [
+        ("FAILPOINTS", failpoints),
+        ("PG_PASSWORD", PASSWORD),
+        ("S3_SECRET", PASSWORD_OF_S3),
+        ("NIGHTMARK_LOG", "nightmark=info"),
+    ];
     Served::start_with(home, &variables)
 }
 
