@@ -7,7 +7,9 @@
 //! first request leaves; a run that cannot go on leaves the snapshot as it was, and its record says why.
 //! Deliberately absent: printing, schedules; the stages themselves.
 
+mod adopt;
 mod asides;
+mod backfill;
 mod bodies;
 mod columns;
 mod compare;
@@ -23,9 +25,11 @@ mod peeked;
 mod pinning;
 mod plan;
 mod planned;
+mod rollback;
 mod sample;
 mod scan;
 mod seen;
+mod selection;
 mod send;
 mod service;
 mod shared;
@@ -37,13 +41,17 @@ mod texts;
 mod tidy;
 mod whole;
 
+pub use adopt::preview_adoption;
+pub use backfill::{Asked as AskedBackfill, Backfill, BackfillEnd, Filled, Prepared, Sheet, backfills};
 pub use bodies::Bodies;
 pub use decide::{HeldRun, held_run};
 pub use explain::{Explained, ExplainedColumn, Fate, Position, explain};
 pub use pinning::{PinnedColumn, Pinning, Standing, accept as accept_schema, pinning};
 pub use plan::{Purpose, Resources, plan_blocking};
 pub use planned::{PlanInput, Planned};
+pub use rollback::{Earlier, Return};
 pub use sample::{Answering, Sample, advice, sample};
+pub use selection::Selection;
 pub use send::{SendProgress, check_destination, missing_secrets};
 pub use shared::{freshen, freshen_for_run};
 pub use since::{Reach, Since, Standstill};
@@ -67,8 +75,10 @@ use arrow::error::ArrowError;
 use course::Course;
 use measured::Measured;
 use outbox::Outbox;
+use plan::Aim;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 use tracing::Instrument as _;
 
@@ -128,6 +138,45 @@ pub enum PipelineError {
     /// There is nothing to send again.
     #[error("nothing of job `{0}` is published yet\n  hint: `nightmark run {0}` does that, and sends")]
     NothingPublished(String),
+    /// A baseline is there already.
+    #[error(
+        "job `{job}` has a snapshot, of run {run}: what the destination has is known by it, and the next run sends what differs\n  hint: --replace forgets it, \
+         with all changes of it that are not acknowledged, and takes tonight's extract for what the destination has"
+    )]
+    HasSnapshot {
+        /// The job.
+        job: String,
+        /// The run that is published.
+        run: String,
+    },
+    /// An extract that is no baseline.
+    #[error("the extract of job `{job}` is not taken as the baseline; nothing was changed:\n  {}\n  hint: --approve takes it all the same", .reasons.join("\n  "))]
+    NoBaseline {
+        /// The job.
+        job: String,
+        /// What the guards say of it.
+        reasons: Vec<String>,
+    },
+    /// There is no such snapshot to return to.
+    #[error(
+        "job `{job}` cannot return to run {run}: {why}\n  hint: `nightmark snapshot list {job}` shows the runs whose snapshots are kept"
+    )]
+    NoReturn {
+        /// The job.
+        job: String,
+        /// The run.
+        run: String,
+        /// Why.
+        why: String,
+    },
+    /// A backfill that cannot be begun or gone on with.
+    #[error("backfill of job `{job}`: {why}")]
+    Backfill {
+        /// The job.
+        job: String,
+        /// Why, and what to do.
+        why: String,
+    },
     /// Which rows the destination has cannot be told.
     #[error(
         "the state store has no record of run {run}, whose snapshot is here (was nightmark.db deleted? Or does [store] name another?), so that it is not \
@@ -244,6 +293,11 @@ pub struct RunReport {
     pub dead_letters: u64,
 }
 
+/// How long a backfill is waited for: its requests in flight may take their whole time-out. Each look takes a second besides.
+const WAITS: Duration = Duration::from_secs(20);
+/// Between two looks.
+const LOOKS: Duration = Duration::from_millis(50);
+
 /// How a run is to go.
 #[derive(Debug, Clone, Copy)]
 pub struct How {
@@ -268,13 +322,13 @@ impl Runner {
     /// Whatever kept it from being done; the run's record has the reason too.
     pub async fn run(&self, job: Arc<Job>, how: How) -> Result<RunReport, PipelineError> {
         let span = spans::run(&job.name);
-        self.run_all(job, how).instrument(span).await
+        self.run_all(job, how, Aim::usual(Purpose::Run)).instrument(span).await
     }
 
-    async fn run_all(&self, job: Arc<Job>, how: How) -> Result<RunReport, PipelineError> {
+    async fn run_all(&self, job: Arc<Job>, how: How, aim: Aim) -> Result<RunReport, PipelineError> {
         let dir = self.home.snapshots(&job.name);
         let run = self.clock.run_id();
-        let _lock = self.lock(&job.name, &format!("run {run}"))?;
+        let _lock = self.lock(&job.name, &format!("run {run}")).await?;
         let measured = Measured::begin(self, &job.name);
         let mut record = RunRecord::new(&run, &job.name, self.clock.now());
         let began = shared::begin(self, &job.name).await;
@@ -286,7 +340,7 @@ impl Runner {
                     record.id = self.clock.run_id_after(run, &current.run);
                 }
                 spans::tell_run(&record.id);
-                self.stages(&job, &dir, how, sharing, &mut record).await
+                self.stages(&job, &dir, how, aim, sharing, &mut record).await
             }
             Err(error) => {
                 spans::tell_run(&record.id);
@@ -318,7 +372,7 @@ impl Runner {
             // No folder is made for a job that has none.
             Manifest::load(&dir)?.ok_or_else(nothing)?;
         }
-        let _lock = self.lock(&job.name, "retry")?;
+        let _lock = self.lock(&job.name, "retry").await?;
         shared::begin(self, &job.name).await?;
         let manifest = Manifest::load(&dir)?.ok_or_else(nothing)?;
         spans::tell_run(&manifest.run);
@@ -333,17 +387,31 @@ impl Runner {
         outcome
     }
 
-    /// `what`: what is done meanwhile, for others who want to.
-    fn lock(&self, job: &str, what: &str) -> Result<JobLock, PipelineError> {
-        let holder = format!("process {}, {what}", std::process::id());
-        Ok(JobLock::take(&self.home.snapshots(job), job, &holder)?)
+    /// `what`: what is done meanwhile, for others who want to. A backfill that has the lock is waited for: it lets go of it between its batches.
+    async fn lock(&self, job: &str, what: &str) -> Result<JobLock, PipelineError> {
+        let (dir, holder) = (self.home.snapshots(job), format!("process {}, {what}", std::process::id()));
+        let (mut wanted, mut waited) = (None, Duration::ZERO);
+        loop {
+            match JobLock::take(&dir, job, &holder) {
+                Err(SnapshotError::Busy { holder, .. }) if backfill::lets_go(&holder) && waited < WAITS => {
+                    if wanted.is_none() {
+                        tracing::info!(
+                            event = "backfill_waited_for",
+                            job,
+                            holder,
+                            "a backfill is to let others have their turn"
+                        );
+                        wanted = Some(JobLock::want(&dir)?);
+                    }
+                    tokio::time::sleep(LOOKS).await;
+                    waited += LOOKS;
+                }
+                other => return Ok(other?),
+            }
+        }
     }
 
-    async fn close(
-        &self,
-        outcome: Result<RunReport, PipelineError>,
-        record: &mut RunRecord,
-    ) -> Result<RunReport, PipelineError> {
+    async fn close<T>(&self, outcome: Result<T, PipelineError>, record: &mut RunRecord) -> Result<T, PipelineError> {
         if let Err(error) = &outcome
             && let Err(store) = course::failed(self, record, error).await
         {
@@ -358,6 +426,7 @@ impl Runner {
         job: &Arc<Job>,
         dir: &Path,
         how: How,
+        mut aim: Aim,
         sharing: Option<Arc<Sharing>>,
         record: &mut RunRecord,
     ) -> Result<RunReport, PipelineError> {
@@ -366,8 +435,13 @@ impl Runner {
         // Secrets are looked up first: a missing one should be known before an hour of extraction.
         let delivery = send::client(self, job)?;
         let since = since::last_success(&job.name, dir, Some(&*self.store), started_at, how.reach).await?;
+        let is_some = aim.only.is_some();
+        if is_some {
+            let stays = since::last_success(&job.name, dir, Some(&*self.store), started_at, Reach::SinceLastSuccess);
+            aim.since = stays.await?.last_success;
+        }
         let input = PlanInput::new(Arc::clone(job), &self.home, run.clone(), started_at, since);
-        let planning = plan::plan(input, Some(&*self.store), &self.clock, self.resources, plan::Purpose::Run);
+        let planning = plan::plan(input, Some(&*self.store), &self.clock, self.resources, aim);
         let planned = planning.instrument(spans::stage("plan")).await;
         let planned = match planned {
             Err(PipelineError::Drift(drift)) => {
@@ -378,7 +452,7 @@ impl Runner {
             other => other?,
         };
         self.metrics.run_planned(&job.name, &planned.counts);
-        let course = course.diffed(planned.counts, planned.since()).await?;
+        let course = course.diffed(planned.counts, planned.since(), is_some).await?;
         if !planned.held.is_empty() && !how.approved {
             let planned = self.hold(planned).await?;
             course.held(&planned.held).await?;
@@ -467,7 +541,7 @@ pub async fn preview(
     reach: Reach,
 ) -> Result<Planned, PipelineError> {
     let input = PlanInput::to_look(job, home, store, clock, reach).await?;
-    plan::plan(input, store, clock, resources, plan::Purpose::Preview).await
+    plan::plan(input, store, clock, resources, Aim::usual(Purpose::Preview)).await
 }
 
 /// A drift as reasons for a hold, with the remedy.

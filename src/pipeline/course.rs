@@ -25,6 +25,8 @@ pub(super) struct Delivering;
 
 /// What an extract had is under this name in a run's report.
 const SINCE: &str = "since";
+/// … and under this one, that it is about some orgs alone.
+pub(super) const SOME: &str = "some_orgs";
 
 /// A run in the state `S`.
 pub(super) struct Course<'a, S> {
@@ -47,10 +49,21 @@ impl<'a> Course<'a, Extracting> {
         Ok(Course { runner, record, state: PhantomData })
     }
 
-    /// The change set is known. `since`: of an extract that has only what has changed.
-    pub(super) async fn diffed(self, counts: Counts, since: Option<&Since>) -> Result<Course<'a, Diffed>, StoreError> {
+    /// The change set is known. `since`: of an extract that has only what has changed. `some`: it is about some orgs alone.
+    pub(super) async fn diffed(
+        self,
+        counts: Counts,
+        since: Option<&Since>,
+        some: bool,
+    ) -> Result<Course<'a, Diffed>, StoreError> {
         self.record.counts = counts;
-        self.record.report = since.map(|since| json!({ SINCE: since }));
+        self.record.report = match (since, some) {
+            (None, false) => None,
+            (since, some) => {
+                let since = since.map(|since| (SINCE.to_owned(), json!(since)));
+                Some(since.into_iter().chain(some.then(|| (SOME.to_owned(), json!(true)))).collect())
+            }
+        };
         self.enter(RunState::Diffed).await
     }
 
@@ -100,6 +113,15 @@ impl<'a> Course<'a, Published> {
         Ok(self.record.counts)
     }
 
+    /// It has nothing to send, and is at its end, for this reason.
+    pub(super) async fn settled(self, reason: String) -> Result<Counts, StoreError> {
+        let now = self.runner.clock.now();
+        (self.record.reason, self.record.finished_at) = (Some(reason), Some(now));
+        let counts = self.record.counts;
+        self.enter::<()>(RunState::Finished).await?;
+        Ok(counts)
+    }
+
     /// As recorded.
     pub(super) fn state(&self) -> RunState {
         self.record.state
@@ -128,9 +150,11 @@ impl Course<'_, Delivering> {
         let counts = self.record.counts.delivered(&progress, set_aside);
         self.record.counts = counts;
         (self.record.reason, self.record.finished_at) = (reason, Some(now));
-        let since = self.record.report.as_mut().and_then(|earlier| earlier.get_mut(SINCE)).map(Value::take);
-        if let (Some(since), Value::Object(report)) = (since, &mut report) {
-            report.insert(SINCE.to_owned(), since);
+        for name in [SINCE, SOME] {
+            let said = self.record.report.as_mut().and_then(|earlier| earlier.get_mut(name)).map(Value::take);
+            if let (Some(said), Value::Object(report)) = (said, &mut report) {
+                report.insert(name.to_owned(), said);
+            }
         }
         self.record.report = Some(report);
         // A row that was refused earlier is tried again by `retry`: where that was stopped short of it, the run is not at its end.

@@ -88,7 +88,7 @@ impl Runner {
     async fn publish_held(&self, job: Arc<Job>, run: Option<&str>, who: &str) -> Result<RunReport, PipelineError> {
         let dir = self.home.snapshots(&job.name);
         find(&*self.store, &job.name, run).await?;
-        let _lock = self.lock(&job.name, "approval")?;
+        let _lock = self.lock(&job.name, "approval").await?;
         let sharing = shared::begin(self, &job.name).await?;
         let current = Manifest::load(&dir)?;
         course::recover(self, &job.name, current.as_ref()).await?;
@@ -126,7 +126,7 @@ impl Runner {
     pub async fn discard(&self, job: &str, run: Option<&str>, who: &str) -> Result<RunRecord, PipelineError> {
         let dir = self.home.snapshots(job);
         find(&*self.store, job, run).await?;
-        let _lock = self.lock(job, "discard")?;
+        let _lock = self.lock(job, "discard").await?;
         let mut record = find(&*self.store, job, run).await?;
         self.give_up(&dir, &mut record, format!("discarded by {who}")).await?;
         Ok(record)
@@ -143,7 +143,7 @@ impl Runner {
             return Ok(Vec::new());
         }
         let dir = self.home.snapshots(&job.name);
-        let Ok(_lock) = self.lock(&job.name, "expiry of a held run") else { return Ok(Vec::new()) };
+        let Ok(_lock) = self.lock(&job.name, "expiry of a held run").await else { return Ok(Vec::new()) };
         let mut expired: Vec<_> = self.store.open_runs(&job.name).await?.into_iter().filter(is_over).collect();
         for record in &mut expired {
             self.give_up(&dir, record, EXPIRED.to_owned()).await?;

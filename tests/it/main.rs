@@ -1,6 +1,8 @@
 //! The one integration-test binary: every further one would relink everything.
 
 mod adbc;
+mod backfills;
+mod baselines;
 mod commands;
 mod conformance;
 mod crash;

@@ -18,6 +18,7 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
         migration(2, "keys", include_str!("../../../migrations/postgres/0002_keys.sql")),
         migration(3, "orgs", include_str!("../../../migrations/postgres/0003_orgs.sql")),
         migration(4, "fires", include_str!("../../../migrations/postgres/0004_fires.sql")),
+        migration(7, "backfills", include_str!("../../../migrations/postgres/0007_backfills.sql")),
     ]);
     // The lock is ours, and is taken before the schema is made.
     migrations.set_locking(false);

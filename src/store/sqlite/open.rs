@@ -22,6 +22,7 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
         migration(5, "keys", include_str!("../../../migrations/sqlite/0005_keys.sql")),
         migration(6, "orgs", include_str!("../../../migrations/sqlite/0006_orgs.sql")),
         migration(7, "fires", include_str!("../../../migrations/sqlite/0007_fires.sql")),
+        migration(10, "backfills", include_str!("../../../migrations/sqlite/0010_backfills.sql")),
     ])
 });
 

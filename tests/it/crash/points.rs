@@ -63,9 +63,14 @@ fn kill_at(point: &'static str, rng: StdRng) {
 fn a_kill_at_every_failpoint() {
     let seed = seed();
     // The receiver's are in tests/it/receiver/kill.rs: no run comes past them. Those of shared snapshots are in tests/it/shared, those of held runs
-    // in tests/it/holds.rs.
-    let is_elsewhere =
-        |name: &str| RECEIVER_MARKS.contains(&name) || name.starts_with("shared.") || name.starts_with("held.");
+    // in tests/it/holds.rs, those of `rollback` and `backfill` in tests/it/baselines.rs and backfills.rs.
+    let is_elsewhere = |name: &str| {
+        RECEIVER_MARKS.contains(&name)
+            || name.starts_with("shared.")
+            || name.starts_with("held.")
+            || name.starts_with("rollback.")
+            || name.starts_with("backfill.")
+    };
     let marks = marks().into_iter().filter(|name| !is_elsewhere(name));
     let marks: Vec<&'static str> = marks.map(|name| &*name.leak()).collect();
     assert!(marks.len() > 20, "{marks:?}");
