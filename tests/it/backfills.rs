@@ -133,7 +133,7 @@ fn what_differs_goes_by_a_run_and_nothing_is_removed() {
     let home = home_with(&destination, "[guard]\nmax_changed = { share = 0.1, floor = 0 }");
     let text = std::fs::read_to_string(home.path("jobs/orgs.toml")).unwrap();
     let text = text.replace("[diff]\n", "[diff]\non = [\"added\", \"changed\", \"removed\"]\n");
-    let template = "template = '{\"workspace_id\": {{row.workspace_id}}, \"plan_id\": {{row.plan_id}}, \"op\": {{op}}}'";
+    let template = "template = '{\"workspace_id\": {{row.workspace_id}}, \"plan_id\": {{row.plan_id}}, \"op\": \"{{op}}\"}'";
     home.write("jobs/orgs.toml", &text.replace("preset = \"flat\"", template));
     extract(&home, &["free"; 4]);
     home.job("orgs", 0);
