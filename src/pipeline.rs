@@ -8,6 +8,7 @@
 //! Deliberately absent: printing, schedules; the stages themselves.
 
 mod adopt;
+mod aim;
 mod asides;
 mod backfill;
 mod bodies;
@@ -39,15 +40,17 @@ mod survey;
 mod tally;
 mod texts;
 mod tidy;
+mod turns;
 mod whole;
 
 pub use adopt::preview_adoption;
+pub use aim::Purpose;
 pub use backfill::{Asked as AskedBackfill, Backfill, BackfillEnd, Filled, Prepared, Sheet, backfills};
 pub use bodies::Bodies;
 pub use decide::{HeldRun, held_run};
 pub use explain::{Explained, ExplainedColumn, Fate, Position, explain};
 pub use pinning::{PinnedColumn, Pinning, Standing, accept as accept_schema, pinning};
-pub use plan::{Purpose, Resources, plan_blocking};
+pub use plan::{Resources, plan_blocking};
 pub use planned::{PlanInput, Planned};
 pub use rollback::{Earlier, Return};
 pub use sample::{Answering, Sample, advice, sample};
@@ -66,19 +69,18 @@ use crate::job::spec::Job;
 use crate::metrics::Metrics;
 use crate::normalise::{BatchError, Drift, PlanError};
 use crate::receipt::Counts;
-use crate::snapshot::{JobLock, Manifest, Sharing, SnapshotError};
+use crate::snapshot::{Manifest, Sharing, SnapshotError};
 use crate::source::SourceError;
 use crate::spans;
 use crate::store::{RunRecord, RunState, RunStore, StoreError};
 use crate::template::TemplateError;
+use aim::{Aim, Share};
 use arrow::error::ArrowError;
 use course::Course;
 use measured::Measured;
 use outbox::Outbox;
-use plan::Aim;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::watch;
 use tracing::Instrument as _;
 
@@ -293,11 +295,6 @@ pub struct RunReport {
     pub dead_letters: u64,
 }
 
-/// How long a backfill is waited for: its requests in flight may take their whole time-out. Each look takes a second besides.
-const WAITS: Duration = Duration::from_secs(20);
-/// Between two looks.
-const LOOKS: Duration = Duration::from_millis(50);
-
 /// How a run is to go.
 #[derive(Debug, Clone, Copy)]
 pub struct How {
@@ -328,7 +325,11 @@ impl Runner {
     async fn run_all(&self, job: Arc<Job>, how: How, aim: Aim) -> Result<RunReport, PipelineError> {
         let dir = self.home.snapshots(&job.name);
         let run = self.clock.run_id();
-        let _lock = self.lock(&job.name, &format!("run {run}")).await?;
+        let what = match aim.share {
+            Share::Differing => format!("backfill run {run}"),
+            Share::Usual | Share::Same => format!("run {run}"),
+        };
+        let _lock = self.lock(&job.name, &what).await?;
         let measured = Measured::begin(self, &job.name);
         let mut record = RunRecord::new(&run, &job.name, self.clock.now());
         let began = shared::begin(self, &job.name).await;
@@ -385,30 +386,6 @@ impl Runner {
         let outcome = self.close(outcome, &mut record).await;
         measured.ended(record.state);
         outcome
-    }
-
-    /// `what`: what is done meanwhile, for others who want to. A backfill that has the lock is waited for: it lets go of it between its batches.
-    async fn lock(&self, job: &str, what: &str) -> Result<JobLock, PipelineError> {
-        let (dir, holder) = (self.home.snapshots(job), format!("process {}, {what}", std::process::id()));
-        let (mut wanted, mut waited) = (None, Duration::ZERO);
-        loop {
-            match JobLock::take(&dir, job, &holder) {
-                Err(SnapshotError::Busy { holder, .. }) if backfill::lets_go(&holder) && waited < WAITS => {
-                    if wanted.is_none() {
-                        tracing::info!(
-                            event = "backfill_waited_for",
-                            job,
-                            holder,
-                            "a backfill is to let others have their turn"
-                        );
-                        wanted = Some(JobLock::want(&dir)?);
-                    }
-                    tokio::time::sleep(LOOKS).await;
-                    waited += LOOKS;
-                }
-                other => return Ok(other?),
-            }
-        }
     }
 
     async fn close<T>(&self, outcome: Result<T, PipelineError>, record: &mut RunRecord) -> Result<T, PipelineError> {

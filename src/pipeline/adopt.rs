@@ -3,9 +3,10 @@
 //! Always holds: nothing is sent, now or by `retry`; the next run sends what differs from this extract. What was known before, if there was anything, is
 //! forgotten by the same rename that publishes the baseline, and stays on the disk as an earlier snapshot to return to.
 
+use super::aim::Aim;
 use super::course::Course;
 use super::measured::Measured;
-use super::plan::{Aim, plan};
+use super::plan::plan;
 use super::planned::{PlanInput, Planned};
 use super::{PipelineError, Purpose, Reach, Resources, RunReport, Runner, Since, shared, tidy};
 use crate::clock::Clock;

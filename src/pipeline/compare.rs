@@ -2,8 +2,8 @@
 //! and at the end what the extract no longer has.
 
 use super::PipelineError;
+use super::aim::Share;
 use super::extract::{Extract, Ready};
-use super::plan::Share;
 use crate::diff::{Change, Counted, Duplicate, Judge, Judged, Matcher, Positions, Rules, Sight};
 use crate::job::spec::Triggers;
 use crate::snapshot::{

@@ -1,9 +1,10 @@
 //! From the extract to the change set: everything that happens before anything is published.
 
+use super::aim::{Aim, Purpose, Share, Versus};
 use super::extract::Extract;
 use super::peeked::first_keys;
 use super::planned::{PlanInput, Planned};
-use super::selection::{Chosen, Selection};
+use super::selection::Chosen;
 use super::tally::Tally;
 use super::whole::{Comparing, Outcome};
 use super::{PipelineError, spill, texts};
@@ -18,7 +19,6 @@ use crate::snapshot::{
 };
 use crate::spans::within;
 use crate::store::RunStore;
-use chrono::{DateTime, Utc};
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,63 +30,6 @@ pub struct Resources {
     pub memory: u64,
     /// Threads that decode and compare.
     pub threads: usize,
-}
-
-/// What comes of a plan besides the change set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// It is shown: nothing is kept.
-    Preview,
-    /// It is to be published.
-    Run,
-    /// Its change set is kept, and sent by a backfill.
-    Backfill,
-}
-
-/// What a plan is to be, beyond its extract.
-#[derive(Debug, Clone)]
-pub(super) struct Aim {
-    pub(super) purpose: Purpose,
-    pub(super) versus: Versus,
-    pub(super) share: Share,
-    /// The orgs that it is about; `None`: all. Others are as if the extract did not have them, and nothing is said of them.
-    pub(super) only: Option<Arc<Selection>>,
-    /// Where `only` is said: what `{{last_success}}` stays at.
-    pub(super) since: Option<DateTime<Utc>>,
-}
-
-/// What of the differences is planned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Share {
-    /// As the job says.
-    Usual,
-    /// What a backfill sends as a run: no removals. Nothing is said of orgs that the extract does not have.
-    Differing,
-    /// What a backfill sends besides: orgs that the destination has as they are, and no others.
-    Same,
-}
-
-/// What an extract is compared with.
-#[derive(Debug, Clone)]
-pub(super) enum Versus {
-    /// The snapshot that is in force.
-    Current,
-    /// Nothing: all that the extract has counts as what the destination has.
-    Nothing,
-    /// An earlier snapshot.
-    Earlier(Box<Manifest>),
-}
-
-impl Aim {
-    /// As every night.
-    pub(super) fn usual(purpose: Purpose) -> Self {
-        Aim { purpose, versus: Versus::Current, share: Share::Usual, only: None, since: None }
-    }
-
-    /// A baseline, whatever is known.
-    pub(super) fn baseline(purpose: Purpose) -> Self {
-        Aim { versus: Versus::Nothing, ..Aim::usual(purpose) }
-    }
 }
 
 /// Plans a run. Reads the extract and the snapshot; what it writes is a draft that nobody refers to.
@@ -272,6 +215,7 @@ impl Planner {
         let parts = spill::partition_bits(self.resources.memory, snapshot.as_ref(), extract.stream.rows.estimate());
         let is_baseline = matches!(self.aim.versus, Versus::Nothing);
         let adopt_added = manifest.is_none() && (is_baseline || self.input.job.diff.first_run == Baseline::Adopt);
+        self.refuse_to_adopt_unseen(&extract)?;
         let chosen = self.aim.only.as_deref().map(|only| Chosen::new(only, &extract, &self.input)).transpose()?;
         let comparing = Comparing {
             input: &self.input,
@@ -290,6 +234,17 @@ impl Planner {
         failpoint!("plan.compared");
         let again = || open(copies.clone());
         self.conclude(extract, snapshot, place, outcome, progress, &again)
+    }
+
+    /// Some orgs alone do not make a new column known of all.
+    fn refuse_to_adopt_unseen(&self, extract: &Extract) -> Result<(), PipelineError> {
+        let basis = &extract.basis;
+        let Some(&column) = basis.adopted.first().filter(|_| self.aim.only.is_some()) else { return Ok(()) };
+        Err(PipelineError::Columns(vec![format!(
+            "column `{}` is compared for the first time and would be adopted (diff.on_new_column) with the values of some orgs alone: `nightmark run {}` \
+             first",
+            basis.compared[column].name, self.input.job.name
+        )]))
     }
 
     fn on(&self) -> Triggers {

@@ -4,10 +4,11 @@
 //! deliveries. So it takes effect by the one rename, run ids go on in order, the snapshot that is left stays as an earlier one, and neither `retry` nor
 //! a repeat can send what the earlier run had left. Always holds: nothing is sent; a kill leaves the one snapshot or the other in force.
 
+use super::aim::{Aim, Versus};
 use super::compare::{Comparison, Side};
 use super::course::Course;
 use super::measured::Measured;
-use super::plan::{Aim, Versus, plan};
+use super::plan::plan;
 use super::planned::{PlanInput, Planned};
 use super::{PipelineError, Purpose, Runner, Since, shared, since, tidy};
 use crate::job::spec::{Job, Triggers};

@@ -2,9 +2,10 @@
 //! judged by the thread that decoded it.
 
 use super::PipelineError;
+use super::aim::Share;
 use super::compare::{Compared, Comparison, Side};
 use super::extract::{Extract, Ready, source_error};
-use super::plan::{Place, Resources, Share};
+use super::plan::{Place, Resources};
 use super::planned::PlanInput;
 use super::scan::{Emit, scan};
 use super::seen::{Noted, Seen};

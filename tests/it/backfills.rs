@@ -133,7 +133,8 @@ fn what_differs_goes_by_a_run_and_nothing_is_removed() {
     let home = home_with(&destination, "[guard]\nmax_changed = { share = 0.1, floor = 0 }");
     let text = std::fs::read_to_string(home.path("jobs/orgs.toml")).unwrap();
     let text = text.replace("[diff]\n", "[diff]\non = [\"added\", \"changed\", \"removed\"]\n");
-    let template = "template = '{\"workspace_id\": {{row.workspace_id}}, \"plan_id\": {{row.plan_id}}, \"op\": \"{{op}}\"}'";
+    let template =
+        "template = '{\"workspace_id\": {{row.workspace_id}}, \"plan_id\": {{row.plan_id}}, \"op\": \"{{op}}\"}'";
     home.write("jobs/orgs.toml", &text.replace("preset = \"flat\"", template));
     extract(&home, &["free"; 4]);
     home.job("orgs", 0);
@@ -352,6 +353,42 @@ fn nights_go_on_meanwhile_and_nothing_is_sent_twice() {
     home.job("orgs", 0);
     assert_eq!(sent(&destination.take()), [pair("ws_28", "free"), pair("ws_29", "pro")]);
     nothing_is_left(&home, &destination, 30);
+}
+
+#[test]
+fn the_run_that_it_begins_with_gives_way_as_well() {
+    let destination = Destination::start();
+    let home = known(&destination, 30);
+    extract(&home, &["pro"; 30]);
+    let filling = start(&home, &["backfill", "orgs", "--yes", "--rate", "1/s", "--json"]);
+    destination.wait_for(2);
+    // It sends what the other has not sent yet.
+    let night = home.job("orgs", 0);
+    assert!(night["acknowledged"].as_u64().unwrap() > 20, "{night}");
+    let done = ended(filling).expect(0).json();
+    assert_eq!(
+        (&done["state"], &done["differing"], &done["orgs"]),
+        (&json!("finished"), &json!(30), &json!(0)),
+        "{done}"
+    );
+    let seen = destination.take();
+    assert_eq!((seen.len(), sent(&seen).into_iter().collect::<BTreeSet<_>>().len()), (30, 30), "each once");
+    nothing_is_left(&home, &destination, 30);
+}
+
+#[test]
+fn a_new_column_is_not_adopted_with_some_orgs_alone() {
+    let destination = Destination::start();
+    let home = known(&destination, 2);
+    let text = std::fs::read_to_string(home.path("jobs/orgs.toml")).unwrap();
+    home.write("jobs/orgs.toml", &text.replace("[diff]\n", "[diff]\non_new_column = \"adopt\"\n"));
+    home.write("orgs.csv", "workspace_id,plan_id,mrr\nws_1,free,1\nws_2,free,2\n");
+    let refused = home.run(&["backfill", "orgs", "--where", "row.workspace_id == 'ws_1'", "--yes"]).expect(2);
+    says(&refused, &["column `mrr`", "with the values of some orgs alone", "nightmark run orgs"]);
+    assert!(destination.take().is_empty());
+    home.run(&["backfill", "orgs", "--yes"]).expect(0);
+    assert_eq!(destination.take().len(), 2);
+    nothing_is_left(&home, &destination, 2);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! How a backfill is made: an extract is read, and what it has of the orgs that are meant is compared with what is known.
 
-use super::super::plan::{Aim, Share, plan};
+use super::super::aim::{Aim, Share};
+use super::super::plan::plan;
 use super::super::planned::{PlanInput, Planned};
 use super::super::{PipelineError, Purpose, Runner, Selection, Since, send, shared};
 use super::pace;

@@ -10,6 +10,7 @@
 //! Deliberately absent: guards (somebody has said yes to a number of orgs), removals.
 
 mod account;
+mod batch;
 mod made;
 mod pace;
 mod record;
@@ -22,14 +23,6 @@ pub use work::{BackfillEnd, Filled};
 use super::{PipelineError, Runner};
 use crate::snapshot::spool_sweep;
 use crate::store::{RunRecord, RunState};
-
-/// Whether this holder of a job's lock lets go of it for those who wait.
-pub(super) fn lets_go(holder: &str) -> bool {
-    holder.contains(HOLDER)
-}
-
-/// Stands in what the lock says of its holder.
-const HOLDER: &str = ", backfill ";
 
 impl Runner {
     /// The backfill of a job that is not at its end.

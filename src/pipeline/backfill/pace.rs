@@ -38,6 +38,21 @@ pub(super) fn slower(job: &Job, rate: Option<&str>) -> Job {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn a_backfill_is_never_faster_than_its_destination() {
+        let text = "version = 1\n[source]\nkind = \"files\"\npath = \"a.csv\"\n[diff]\nkey = \"id\"\n[destination]\nkind = \"http\"\nurl = \"http://127.0.0.1/\"\n\
+                    rate = \"600/m\"\n[payload]\npreset = \"flat\"\n";
+        let own = crate::job::parse(text, Path::new("a.toml"), Path::new("/home")).unwrap();
+        for (rate, expected) in [(None, 10.0), (Some("20/s"), 10.0), (Some("36000/h"), 10.0), (Some("5/s"), 5.0)] {
+            assert_eq!(slower(&own, rate).destination.rate.map(speed), Some(expected), "{rate:?}");
+        }
+        let mut free = own;
+        free.destination.rate = None;
+        assert_eq!(slower(&free, Some("20/s")).destination.rate.map(speed), Some(20.0));
+        assert_eq!(slower(&free, None).destination.rate, None);
+    }
 
     #[test]
     fn rates_of_different_units_are_compared() {

@@ -1,34 +1,28 @@
 //! How a backfill is sent: batch by batch, each under the job's lock, which it lets go of whenever somebody waits for it.
 
-use super::super::measured::Relay;
-use super::super::messages::Messages;
+use super::super::aim::{Aim, Share};
 use super::super::outbox::Outbox;
-use super::super::plan::{Aim, Share};
-use super::super::send::{self, StoreLedger};
-use super::super::{How, PipelineError, Purpose, Reach, RunReport, Runner, Selection, service, shared};
-use super::account::Account;
+use super::super::send;
+use super::super::turns::BACKFILL;
+use super::super::{How, PipelineError, Purpose, Reach, RunReport, Runner, Selection};
+use super::batch::Batch;
 use super::made::{SELECTION, only};
-use super::record::{Sheet, counts};
-use super::{HOLDER, pace};
-use crate::deliver::{Delivery, Entry, FailedRow, Ledger, StopKind, Stopped, Summary};
+use super::pace;
+use super::record::Sheet;
+use crate::deliver::{Delivery, FailedRow, StopKind};
 use crate::job::secrets::Secrets;
 use crate::job::spec::Job;
-use crate::receipt::Progress;
-use crate::snapshot::{JobLock, Manifest, SnapshotError, spool, spool_aside, spool_lock, spool_sweep};
+use crate::snapshot::{JobLock, Manifest, SnapshotError, spool, spool_aside, spool_lock};
 use crate::spans;
 use crate::store::{RunRecord, RunState};
-use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use roaring::RoaringBitmap;
-use std::collections::HashSet;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::watch;
 use tracing::Instrument as _;
 
 /// Between two looks at who else wants the job's lock.
-const LOOKS: Duration = Duration::from_millis(100);
+pub(super) const LOOKS: Duration = Duration::from_millis(100);
 
 /// How the sending of a backfill ended, for now or for good.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,27 +49,20 @@ pub struct Filled {
 }
 
 /// A backfill under way.
-struct Filling<'a> {
-    runner: &'a Runner,
-    job: Arc<Job>,
-    dir: PathBuf,
-    spool: Manifest,
-    outbox: Outbox,
-    delivery: Delivery,
-    record: RunRecord,
-    sheet: Sheet,
+pub(super) struct Filling<'a> {
+    pub(super) runner: &'a Runner,
+    pub(super) job: Arc<Job>,
+    pub(super) dir: PathBuf,
+    pub(super) spool: Manifest,
+    pub(super) outbox: Outbox,
+    pub(super) delivery: Delivery,
+    pub(super) record: RunRecord,
+    pub(super) sheet: Sheet,
     /// Rows that this process has tried: they are not tried again in its next batch.
-    tried: Arc<Mutex<RoaringBitmap>>,
-    failures: Vec<FailedRow>,
-    /// Orgs of the run that it has begun with.
-    brought: u64,
-}
-
-/// What came of a batch.
-enum Batch {
-    /// Somebody else wanted the lock.
-    Yielded,
-    Ended(BackfillEnd),
+    pub(super) tried: Arc<Mutex<RoaringBitmap>>,
+    pub(super) failures: Vec<FailedRow>,
+    /// Orgs that the run has sent that it begins with.
+    pub(super) brought: u64,
 }
 
 impl Runner {
@@ -174,48 +161,65 @@ impl Filling<'_> {
         Ok(())
     }
 
-    async fn put(&mut self) -> Result<(), PipelineError> {
+    pub(super) async fn put(&mut self) -> Result<(), PipelineError> {
         self.record.report = Some(self.sheet.to_json());
         Ok(self.runner.store.put_run(&self.record, self.runner.clock.now()).await?)
     }
 
-    /// The run of what differs. `Some`: why the backfill has to rest.
+    /// The run of what differs. It lets others have their turn as well: what is left of it then is for them to send, or for another such run after them.
+    /// `Some`: why the backfill has to rest.
     async fn bring(&mut self) -> Result<Option<String>, PipelineError> {
         let selection = spool_aside(&self.dir, &self.record.id, SELECTION)?;
         let selection: Selection =
             serde_json::from_slice(&selection).map_err(|e| PipelineError::Internal(e.to_string()))?;
+        loop {
+            let report = self.run_once(&selection).await?;
+            failpoint!("backfill.brought");
+            if report.state == RunState::Held {
+                return Ok(Some(format!("run {} of what differs is held: {}", report.run, report.held.join("; "))));
+            }
+            self.brought += report.counts.acknowledged;
+            match report.delivery.as_ref().and_then(|delivery| delivery.stopped.as_ref()) {
+                Some(stopped) if stopped.kind == StopKind::Asked && !self.is_stopping() => {}
+                Some(stopped) => return Ok(Some(format!("{}; {}", stopped.reason, stopped.remedy))),
+                None => {
+                    self.sheet.run = Some(report.run);
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    async fn run_once(&self, selection: &Selection) -> Result<RunReport, PipelineError> {
         let how = How { approved: true, sends: true, reach: Reach::All };
-        let report: RunReport = loop {
-            let aim = Aim { share: Share::Differing, only: only(&selection), ..Aim::usual(Purpose::Run) };
+        loop {
+            // Who waits goes first.
+            while JobLock::is_wanted(&self.dir) && !self.is_stopping() {
+                tokio::time::sleep(LOOKS).await;
+            }
+            let aim = Aim { share: Share::Differing, only: only(selection), ..Aim::usual(Purpose::Run) };
+            let (stop, looking) = self.until_wanted();
+            let runner = Runner { stop, ..self.runner.clone() };
             // A run of its own, whose lines of the log have its own id.
-            let run = self.runner.run_all(Arc::clone(&self.job), how, aim).instrument(spans::run(&self.job.name));
-            match Box::pin(run).await {
+            let run = runner.run_all(Arc::clone(&self.job), how, aim).instrument(spans::run(&self.job.name));
+            let outcome = Box::pin(run).await;
+            looking.abort();
+            match outcome {
                 Err(PipelineError::Snapshot(SnapshotError::Busy { .. })) if !self.is_stopping() => {
                     tokio::time::sleep(LOOKS).await;
                 }
-                other => break other?,
+                other => return other,
             }
-        };
-        failpoint!("backfill.brought");
-        if report.state == RunState::Held {
-            return Ok(Some(format!("run {} of what differs is held: {}", report.run, report.held.join("; "))));
         }
-        let stopped = report.delivery.as_ref().and_then(|delivery| delivery.stopped.as_ref());
-        if let Some(stopped) = stopped {
-            return Ok(Some(format!("{}; {}", stopped.reason, stopped.remedy)));
-        }
-        self.sheet.run = Some(report.run);
-        self.brought = report.counts.planned();
-        Ok(None)
     }
 
-    fn is_stopping(&self) -> bool {
+    pub(super) fn is_stopping(&self) -> bool {
         *self.runner.stop.borrow()
     }
 
     /// The job's lock, once nobody else wants it. `None`: it is to stop.
     async fn turn(&self) -> Result<Option<JobLock>, PipelineError> {
-        let holder = format!("process {}{HOLDER}{}", std::process::id(), self.record.id);
+        let holder = format!("process {}{BACKFILL}{}", std::process::id(), self.record.id);
         while !self.is_stopping() {
             if !JobLock::is_wanted(&self.dir) {
                 match JobLock::take(&self.dir, &self.job.name, &holder) {
@@ -226,149 +230,6 @@ impl Filling<'_> {
             tokio::time::sleep(LOOKS).await;
         }
         Ok(None)
-    }
-
-    /// One batch: until every row has its word, or somebody wants the lock, or it cannot go on. For who has the lock.
-    async fn batch(&mut self) -> Result<Batch, PipelineError> {
-        let (runner, id) = (self.runner, self.record.id.clone());
-        let Some(stored) = runner.store.run(&id).await? else { return Ok(Batch::Ended(BackfillEnd::Cancelled)) };
-        if stored.state == RunState::Discarded {
-            self.record = stored;
-            return Ok(Batch::Ended(BackfillEnd::Cancelled));
-        }
-        if Sheet::of(&stored)?.is_paused {
-            self.sheet.is_paused = true;
-            return Ok(Batch::Ended(BackfillEnd::Paused(stored.reason.unwrap_or_default())));
-        }
-        shared::begin(runner, &self.job.name).await?;
-        let mut progress = runner.store.progress(&id).await?;
-        if !progress.attempting.is_empty() {
-            runner.store.cut_off(&id).await?;
-            failpoint!("backfill.cut_off");
-            progress.cut_off();
-        }
-        let passed = self.account(&progress).await?;
-        if let Some(stopped) = service::out_of_service(runner, &self.job).await? {
-            return Ok(Batch::Ended(BackfillEnd::Paused(format!("{}; {}", stopped.reason, stopped.remedy))));
-        }
-        let begun = runner.clock.now();
-        (self.record.state, self.record.finished_at, self.record.reason) = (RunState::Delivering, None, None);
-        self.sheet.begun_at = Some(begun);
-        self.put().await?;
-        failpoint!("backfill.batch_begun");
-        let (summary, is_complete) = self.deliver(&progress, &passed).await?;
-        failpoint!("backfill.delivered");
-        self.end(summary, is_complete, begun, &passed).await
-    }
-
-    /// The rows that are not to be sent, as runs have sent their orgs since.
-    async fn account(&mut self, progress: &Progress) -> Result<RoaringBitmap, PipelineError> {
-        let mut passed = self.sheet.passed(&self.record)?;
-        let current = Manifest::load(&self.dir)?;
-        let current = current.ok_or_else(|| PipelineError::NothingPublished(self.job.name.clone()))?;
-        if current.run == self.sheet.accounted {
-            return Ok(passed);
-        }
-        let known = self.runner.store.progress(&current.run).await?;
-        let done = &progress.acknowledged | &passed;
-        let (dir, job, spool, from) =
-            (self.dir.clone(), self.job.name.clone(), self.spool.clone(), self.sheet.accounted.clone());
-        let run = current.run.clone();
-        let accounting = tokio::task::spawn_blocking(spans::within(move || {
-            let account =
-                Account { dir: &dir, job: &job, spool: &spool, current: &current, progress: &known, from: &from };
-            account.passed(&done)
-        }));
-        let more = accounting.await.map_err(|e| PipelineError::Internal(e.to_string()))??;
-        tracing::info!(
-            event = "backfill_accounted",
-            published = run,
-            rows = more.len(),
-            "what runs have sent since is not sent by the backfill"
-        );
-        passed |= more;
-        self.sheet.set_passed(&mut passed);
-        self.sheet.accounted = run;
-        self.put().await?;
-        failpoint!("backfill.accounted");
-        Ok(passed)
-    }
-
-    async fn deliver(&self, progress: &Progress, passed: &RoaringBitmap) -> Result<(Summary, bool), PipelineError> {
-        let runner = self.runner;
-        let mut seen = progress.clone();
-        seen.acknowledged |= passed;
-        seen.acknowledged |= &*self.tried.lock().unwrap_or_else(PoisonError::into_inner);
-        let (messages, found) = Messages::new(self.outbox.clone(), &seen, Vec::new(), 0, HashSet::new())?;
-        let inner = StoreLedger::new(runner, &self.record.id);
-        let ledger = Arc::new(Tried { inner, tried: Arc::clone(&self.tried) });
-        runner.metrics.delivering(&self.job.name, self.delivery.limits());
-        let observer = Arc::new(Relay {
-            job: self.job.name.clone(),
-            progress: Arc::clone(&runner.progress),
-            metrics: Arc::clone(&runner.metrics),
-        });
-        let (stop, looking) = self.until_wanted();
-        let sent = self.delivery.run(messages, ledger, observer, stop).await;
-        looking.abort();
-        let summary = sent.map_err(|e| PipelineError::Delivery(format!("{e:#}")))?;
-        let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
-        match found.broken.take() {
-            Some(error) => Err(PipelineError::Delivery(error.to_string())),
-            None => Ok((summary, found.is_complete)),
-        }
-    }
-
-    /// Becomes true once the process is to stop, or somebody wants the lock.
-    fn until_wanted(&self) -> (watch::Receiver<bool>, tokio::task::JoinHandle<()>) {
-        let (sender, receiver) = watch::channel(false);
-        let (stop, dir) = (self.runner.stop.clone(), self.dir.clone());
-        let looking = tokio::spawn(async move {
-            while !*stop.borrow() && !JobLock::is_wanted(&dir) {
-                tokio::time::sleep(LOOKS).await;
-            }
-            let _ = sender.send(true);
-            // The receiver must not take its end for nobody's wish.
-            std::future::pending::<()>().await;
-        });
-        (receiver, looking)
-    }
-
-    async fn end(
-        &mut self,
-        summary: Summary,
-        is_complete: bool,
-        begun: DateTime<Utc>,
-        passed: &RoaringBitmap,
-    ) -> Result<Batch, PipelineError> {
-        let (runner, id, now) = (self.runner, self.record.id.clone(), self.runner.clock.now());
-        let room = Summary::MAX_FAILURES.saturating_sub(self.failures.len());
-        self.failures.extend(summary.failures.iter().take(room).cloned());
-        let mut progress = runner.store.progress(&id).await?;
-        progress.release();
-        self.record.counts = counts(self.spool.changes.rows, &progress, passed);
-        self.sheet.active_seconds += (now - begun).to_std().unwrap_or_default().as_secs_f64();
-        self.sheet.begun_at = None;
-        let is_done = is_complete && summary.stopped.is_none();
-        self.record.state = if is_done { RunState::Finished } else { RunState::Delivering };
-        (self.record.finished_at, self.record.report) = (is_done.then_some(now), Some(self.sheet.to_json()));
-        failpoint!("backfill.before_end");
-        runner.store.end_delivery(&self.record, now).await?;
-        failpoint!("backfill.batch_ended");
-        service::note(runner, &self.job, &id, &summary).await?;
-        if is_done {
-            tracing::info!(event = "backfill_ended", "a backfill has ended");
-            // What it leaves is removed by the next one, if not now.
-            let _ = spool_sweep(&self.dir, &[]);
-            return Ok(Batch::Ended(BackfillEnd::Finished));
-        }
-        Ok(match summary.stopped {
-            Some(Stopped { kind: StopKind::Asked, .. }) if self.is_stopping() => {
-                Batch::Ended(BackfillEnd::Paused("it was asked to stop".to_owned()))
-            }
-            Some(Stopped { kind: StopKind::Asked, .. }) | None => Batch::Yielded,
-            Some(stopped) => Batch::Ended(BackfillEnd::Paused(format!("{}; {}", stopped.reason, stopped.remedy))),
-        })
     }
 
     async fn paused(&mut self, why: String) -> Result<BackfillEnd, PipelineError> {
@@ -386,22 +247,5 @@ impl Filling<'_> {
         (self.record.reason, self.record.finished_at) = (Some(why.to_owned()), Some(self.runner.clock.now()));
         tracing::info!(event = "backfill_paused", "a backfill rests");
         self.put().await
-    }
-}
-
-/// The store, and a note of which rows have had their word.
-struct Tried {
-    inner: StoreLedger,
-    tried: Arc<Mutex<RoaringBitmap>>,
-}
-
-#[async_trait]
-impl Ledger for Tried {
-    async fn commit(&self, entry: Entry) -> anyhow::Result<()> {
-        let told: Vec<u64> = entry.receipts.iter().map(|receipt| receipt.seq).collect();
-        self.inner.commit(entry).await?;
-        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
-        tried.extend(told.into_iter().filter_map(|seq| u32::try_from(seq).ok()));
-        Ok(())
     }
 }
