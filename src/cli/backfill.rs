@@ -133,6 +133,9 @@ fn question(job: &str, prepared: &Prepared, rate: Option<&str>) -> String {
     if let Some(rate) = rate {
         text.push_str(&format!("; at most {rate}"));
     }
+    if prepared.rejected > 0 {
+        text.push_str(&format!("; {} rejected, and not sent", plural(prepared.rejected, "row")));
+    }
     for warning in &prepared.warnings {
         text.push_str(&format!(". A guard would hold a run: {warning}"));
     }

@@ -22,6 +22,9 @@ pub(super) fn prepared(context: &Context, job: &str, prepared: &Prepared) {
         grouped(prepared.same),
         grouped(prepared.differing)
     );
+    if prepared.rejected > 0 {
+        crate::say!("{} rejected, and not sent: nightmark preview {job} names them", plural(prepared.rejected, "row"));
+    }
     if let Some(missing) = prepared.keys.map(|keys| keys.saturating_sub(prepared.orgs())).filter(|n| *n > 0) {
         crate::say!("{} of the keys have no org that can be sent in the extract", grouped(missing));
     }

@@ -107,7 +107,8 @@ impl Runner {
         let end = match end {
             Ok(end) => end,
             Err(error) => {
-                filling.rest(&error.to_string()).await?;
+                // What the caller is told is why it stopped; a record that could not be written says it rests all the same.
+                let _ = filling.rest(&error.to_string()).await;
                 return Err(error);
             }
         };
