@@ -75,11 +75,12 @@ impl DecisionArgs {
     }
 
     fn who(&self) -> String {
-        let user =
-            || std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "somebody".to_owned());
-        format!(
-            "{} (command line)",
-            shown(self.by.as_deref().map(str::trim).filter(|by| !by.is_empty()).unwrap_or(&user()))
-        )
+        who(self.by.as_deref())
     }
+}
+
+/// Who uses the command line, as records say it. `by`: as given with `--by`.
+pub(super) fn who(by: Option<&str>) -> String {
+    let user = || std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "somebody".to_owned());
+    format!("{} (command line)", shown(by.map(str::trim).filter(|by| !by.is_empty()).unwrap_or(&user())))
 }
