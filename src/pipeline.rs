@@ -7,7 +7,10 @@
 //! first request leaves; a run that cannot go on leaves the snapshot as it was, and its record says why.
 //! Deliberately absent: printing, schedules; the stages themselves.
 
+mod adopt;
+mod aim;
 mod asides;
+mod backfill;
 mod bodies;
 mod columns;
 mod compare;
@@ -25,9 +28,11 @@ mod peeked;
 mod pinning;
 mod plan;
 mod planned;
+mod rollback;
 mod sample;
 mod scan;
 mod seen;
+mod selection;
 mod send;
 mod service;
 mod share;
@@ -39,16 +44,22 @@ mod survey;
 mod tally;
 mod texts;
 mod tidy;
+mod turns;
 mod whole;
 
+pub use adopt::preview_adoption;
+pub use aim::Purpose;
+pub use backfill::{Asked as AskedBackfill, Backfill, BackfillEnd, Filled, Prepared, Sheet, backfills};
 pub use bodies::Bodies;
 pub use decide::{HeldRun, held_run};
 pub use explain::{Explained, ExplainedColumn, Fate, Position, explain};
 pub use look::{Looked, look};
 pub use pinning::{PinnedColumn, Pinning, Standing, accept as accept_schema, pinning};
-pub use plan::{Purpose, Resources, plan_blocking};
+pub use plan::{Resources, plan_blocking};
 pub use planned::{PlanInput, Planned};
+pub use rollback::{Earlier, Return};
 pub use sample::{Answering, Sample, advice, sample};
+pub use selection::Selection;
 pub use send::{SendProgress, check_destination, missing_secrets};
 pub use share::member;
 pub use shared::{freshen, freshen_for_run};
@@ -71,6 +82,7 @@ use crate::source::SourceError;
 use crate::spans;
 use crate::store::{Fence, RunRecord, RunState, RunStore, StoreError};
 use crate::template::TemplateError;
+use aim::{Aim, Share};
 use arrow::error::ArrowError;
 use course::Course;
 use measured::Measured;
@@ -142,6 +154,45 @@ pub enum PipelineError {
     /// There is nothing to send again.
     #[error("nothing of job `{0}` is published yet\n  hint: `nightmark run {0}` does that, and sends")]
     NothingPublished(String),
+    /// A baseline is there already.
+    #[error(
+        "job `{job}` has a snapshot, of run {run}: what the destination has is known by it, and the next run sends what differs\n  hint: --replace forgets it, \
+         with all changes of it that are not acknowledged, and takes tonight's extract for what the destination has"
+    )]
+    HasSnapshot {
+        /// The job.
+        job: String,
+        /// The run that is published.
+        run: String,
+    },
+    /// An extract that is no baseline.
+    #[error("the extract of job `{job}` is not taken as the baseline; nothing was changed:\n  {}\n  hint: --approve takes it all the same", .reasons.join("\n  "))]
+    NoBaseline {
+        /// The job.
+        job: String,
+        /// What the guards say of it.
+        reasons: Vec<String>,
+    },
+    /// There is no such snapshot to return to.
+    #[error(
+        "job `{job}` cannot return to run {run}: {why}\n  hint: `nightmark snapshot list {job}` shows the runs whose snapshots are kept"
+    )]
+    NoReturn {
+        /// The job.
+        job: String,
+        /// The run.
+        run: String,
+        /// Why.
+        why: String,
+    },
+    /// A backfill that cannot be begun or gone on with.
+    #[error("backfill of job `{job}`: {why}")]
+    Backfill {
+        /// The job.
+        job: String,
+        /// Why, and what to do.
+        why: String,
+    },
     /// Which rows the destination has cannot be told.
     #[error(
         "the state store has no record of run {run}, whose snapshot is here (was nightmark.db deleted? Or does [store] name another?), so that it is not \
@@ -288,18 +339,22 @@ impl Runner {
     /// Whatever kept it from being done; the run's record has the reason too.
     pub async fn run(&self, job: Arc<Job>, how: How) -> Result<RunReport, PipelineError> {
         let span = spans::run(&job.name);
-        self.run_all(job, how).instrument(span).await
+        self.run_all(job, how, Aim::usual(Purpose::Run)).instrument(span).await
     }
 
-    async fn run_all(&self, job: Arc<Job>, how: How) -> Result<RunReport, PipelineError> {
+    async fn run_all(&self, job: Arc<Job>, how: How, aim: Aim) -> Result<RunReport, PipelineError> {
         let run = self.clock.run_id();
-        let hold = self.hold_job(&job.name, &format!("run {run}")).await?;
-        let outcome = hold.runner().run_held(job, how, run).await;
+        let what = match aim.share {
+            Share::Differing => format!("backfill run {run}"),
+            Share::Usual | Share::Same => format!("run {run}"),
+        };
+        let hold = self.hold_job(&job.name, &what).await?;
+        let outcome = hold.runner().run_held(job, how, aim, run).await;
         hold.end().await;
         outcome
     }
 
-    async fn run_held(&self, job: Arc<Job>, how: How, run: String) -> Result<RunReport, PipelineError> {
+    async fn run_held(&self, job: Arc<Job>, how: How, aim: Aim, run: String) -> Result<RunReport, PipelineError> {
         let dir = self.home.snapshots(&job.name);
         let measured = Measured::begin(self, &job.name);
         let mut record = RunRecord::new(&run, &job.name, self.clock.now());
@@ -312,7 +367,7 @@ impl Runner {
                     record.id = self.clock.run_id_after(run, &current.run);
                 }
                 spans::tell_run(&record.id);
-                self.stages(&job, &dir, how, sharing, &mut record).await
+                self.stages(&job, &dir, how, aim, sharing, &mut record).await
             }
             Err(error) => {
                 spans::tell_run(&record.id);
@@ -365,11 +420,7 @@ impl Runner {
         outcome
     }
 
-    async fn close(
-        &self,
-        outcome: Result<RunReport, PipelineError>,
-        record: &mut RunRecord,
-    ) -> Result<RunReport, PipelineError> {
+    async fn close<T>(&self, outcome: Result<T, PipelineError>, record: &mut RunRecord) -> Result<T, PipelineError> {
         if let Err(error) = &outcome
             && let Err(store) = course::failed(self, record, error).await
         {
@@ -384,6 +435,7 @@ impl Runner {
         job: &Arc<Job>,
         dir: &Path,
         how: How,
+        mut aim: Aim,
         sharing: Option<Arc<Sharing>>,
         record: &mut RunRecord,
     ) -> Result<RunReport, PipelineError> {
@@ -392,8 +444,13 @@ impl Runner {
         // Secrets are looked up first: a missing one should be known before an hour of extraction.
         let delivery = send::client(self, job)?;
         let since = since::last_success(&job.name, dir, Some(&*self.store), started_at, how.reach).await?;
+        let is_some = aim.only.is_some();
+        if is_some {
+            let stays = since::last_success(&job.name, dir, Some(&*self.store), started_at, Reach::SinceLastSuccess);
+            aim.since = stays.await?.last_success;
+        }
         let input = PlanInput::new(Arc::clone(job), &self.home, run.clone(), started_at, since);
-        let planning = plan::plan(input, Some(&*self.store), &self.clock, self.resources, plan::Purpose::Run);
+        let planning = plan::plan(input, Some(&*self.store), &self.clock, self.resources, aim);
         let planned = planning.instrument(spans::stage("plan")).await;
         let planned = match planned {
             Err(PipelineError::Drift(drift)) => {
@@ -404,7 +461,7 @@ impl Runner {
             other => other?,
         };
         self.metrics.run_planned(&job.name, &planned.counts);
-        let course = course.diffed(planned.counts, planned.since(), &planned.volatile()).await?;
+        let course = course.diffed(planned.counts, planned.since(), is_some, &planned.volatile()).await?;
         if !planned.held.is_empty() && !how.approved {
             let planned = self.hold(planned).await?;
             course.held(&planned.held).await?;
@@ -493,7 +550,7 @@ pub async fn preview(
     reach: Reach,
 ) -> Result<Planned, PipelineError> {
     let input = PlanInput::to_look(job, home, store, clock, reach).await?;
-    plan::plan(input, store, clock, resources, plan::Purpose::Preview).await
+    plan::plan(input, store, clock, resources, Aim::usual(Purpose::Preview)).await
 }
 
 /// A drift as reasons for a hold, with the remedy.

@@ -69,6 +69,9 @@ impl Deed {
             Command::Approve(args) => ("approve", Some(args.of.clone())),
             Command::Discard(args) => ("discard", Some(args.of.clone())),
             Command::Retry(args) => ("retry", Some(args.job.clone())),
+            Command::Adopt(args) => ("adopt", Some(args.job.clone())),
+            Command::Rollback(args) if !args.dry_run => ("rollback", Some(args.job.clone())),
+            Command::Backfill(args) if !args.dry_run && !args.status => ("backfill", Some(args.job.clone())),
             Command::DeadLetters(args) => args.audited()?,
             Command::Destinations(args) => args.audited()?,
             Command::Schema(args) => args.audited()?,
@@ -78,6 +81,9 @@ impl Deed {
         };
         let (by, detail) = match command {
             Command::Approve(args) | Command::Discard(args) => (args.by.as_deref(), None),
+            Command::Adopt(args) => (args.by.as_deref(), args.replace.then(|| "--replace".to_owned())),
+            Command::Rollback(args) => (args.by.as_deref(), Some(format!("--to {}", args.to))),
+            Command::Backfill(args) => (args.by.as_deref(), step(args)),
             Command::Run(args) if args.approve => (None, Some("--approve".to_owned())),
             _ => (None, None),
         };
@@ -114,6 +120,12 @@ impl Deed {
             tracing::warn!(event = "audit_not_written", %error, action = self.action, "a command is not in the audit log");
         }
     }
+}
+
+/// What a backfill is told, besides to begin.
+fn step(args: &super::backfill::BackfillArgs) -> Option<String> {
+    let steps = [(args.resume, "--resume"), (args.pause, "--pause"), (args.cancel, "--cancel")];
+    steps.iter().find(|(is_told, _)| *is_told).map(|(_, step)| (*step).to_owned())
 }
 
 /// Who types: the one that is named, or else the user of this process.

@@ -1,7 +1,6 @@
 //! `nightmark approve` and `nightmark discard`: what becomes of a run that a guard holds.
 
 use super::resources::ResourceArgs;
-use super::table::shown;
 use super::{Context, Exit, audit, run};
 use crate::job::load::load_job;
 use crate::pipeline::Runner;
@@ -75,6 +74,11 @@ impl DecisionArgs {
     }
 
     fn who(&self) -> String {
-        format!("{} (command line)", audit::who(self.by.as_deref()))
+        who(self.by.as_deref())
     }
+}
+
+/// Who uses the command line, as records say it. `by`: as given with `--by`.
+pub(super) fn who(by: Option<&str>) -> String {
+    format!("{} (command line)", audit::who(by))
 }

@@ -4,10 +4,13 @@
 //! Always holds: `--json` prints exactly one JSON value on stdout; 0 done, 1 some rows failed, 2 could not run, 3 held.
 //! Deliberately absent: any rule of the product; a command reads arguments, calls the module that knows, prints.
 
+pub mod adopt;
 pub mod alerts;
 pub mod audit;
+pub mod backfill;
 pub mod check;
 pub mod columns;
+mod confirm;
 pub mod dead_letters;
 pub mod decide;
 pub mod demo;
@@ -26,6 +29,7 @@ pub mod program;
 pub mod report;
 pub mod resources;
 pub mod retry;
+pub mod rollback;
 pub mod run;
 pub mod runs;
 pub mod schedule;
@@ -92,6 +96,12 @@ enum Command {
     Approve(decide::DecisionArgs),
     /// Give up a held run: nothing of it is sent, the next run compares anew
     Discard(decide::DecisionArgs),
+    /// Take tonight's extract for what the destination has, without sending anything
+    Adopt(adopt::AdoptArgs),
+    /// Return to an earlier snapshot: what the destination was known to have then; sends nothing
+    Rollback(rollback::RollbackArgs),
+    /// Send orgs once more, all or some, at a rate of their own, while the nights go on
+    Backfill(Box<backfill::BackfillArgs>),
     /// Send what the last run of a job has left, without a new extract
     Retry(retry::RetryArgs),
     /// List past runs, or show one
@@ -229,6 +239,9 @@ async fn work(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Run(args) => run::run(context, args).await,
         Command::Approve(args) => decide::approve(context, args).await,
         Command::Discard(args) => decide::discard(context, args).await,
+        Command::Adopt(args) => adopt::run(context, args).await,
+        Command::Backfill(args) => backfill::run(context, *args).await,
+        Command::Rollback(args) => rollback::run(context, args).await,
         Command::Retry(args) => retry::run(context, args).await,
         Command::Runs(args) => runs::run(context, args).await,
         Command::DeadLetters(args) => dead_letters::run(context, args).await,

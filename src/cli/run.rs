@@ -258,7 +258,7 @@ impl Drop for Bar {
 }
 
 /// Becomes true with the first Ctrl-C or SIGTERM; the second ends the process.
-fn stop_on_signal() -> anyhow::Result<watch::Receiver<bool>> {
+pub(super) fn stop_on_signal() -> anyhow::Result<watch::Receiver<bool>> {
     let (sender, receiver) = watch::channel(false);
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::spawn(async move {

@@ -11,6 +11,9 @@ pub struct Rules {
     pub on: Triggers,
     /// New orgs become part of the baseline and are not sent: a first run that adopts.
     pub adopt_added: bool,
+    /// Orgs of which it is known what the destination has are sent, whether or not they differ; whether they do is for the writer of the change set to
+    /// find, which has the values.
+    pub again: bool,
 }
 
 /// One batch as the comparison sees it. All slices by row of the batch.
@@ -105,7 +108,7 @@ impl Judge<'_> {
                 if at != NOWHERE && known == print && is_plain {
                     // Nearly every row of nearly every night. With columns adopted tonight it goes on only if they are NULL.
                     let as_known = sight.against.is_none_or(|against| against[row] == print);
-                    if as_known && !is_rejected && !is_keyless {
+                    if as_known && !is_rejected && !is_keyless && !self.rules.again {
                         continue;
                     }
                 }
@@ -131,6 +134,10 @@ impl Judge<'_> {
                 (false, true) => Verdict::Keep,
                 (false, false) => Verdict::Adopt,
             };
+        }
+        if self.rules.again {
+            // What may have been applied is for the next run to send.
+            return if uncertain { Verdict::Keep } else { Verdict::Send(Operation::Changed) };
         }
         let tonight = match (flags.basis(), sight.against) {
             (0, None) => sight.prints[row],

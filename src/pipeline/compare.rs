@@ -2,14 +2,16 @@
 //! and at the end what the extract no longer has.
 
 use super::PipelineError;
+use super::aim::Share;
 use super::extract::{Extract, Ready};
 use crate::diff::{Change, Counted, Duplicate, Judge, Judged, Matcher, Positions, Rules, Sight};
 use crate::job::spec::Triggers;
 use crate::snapshot::{
-    Basis, ChangeSet, ChangeWriter, Draft, Known, Partition, Snapshot, SnapshotError, Target, Unknown, Written,
+    Basis, ChangeSet, ChangeWriter, Draft, Known, Partition, Shape, Snapshot, SnapshotError, Target, Unknown, Written,
 };
 use arrow::array::RecordBatch;
 use std::io::ErrorKind;
+use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
 /// Some known rows each that wait to be taken over into the next snapshot.
@@ -100,10 +102,18 @@ pub(super) struct Compared {
 }
 
 impl<'a> Comparison<'a> {
-    pub(super) fn new(side: &'a Side<'a>, extract: &Extract, rows: Positions, target: Target<'a>) -> Self {
+    pub(super) fn new(side: &'a Side<'a>, shape: Arc<Shape>, rows: Positions, target: Target<'a>) -> Self {
         let matcher = Matcher::new(&side.known.table, rows, &side.known.pending, &side.rebased);
-        let writer = ChangeWriter::new(target, extract.shape.clone(), side.snapshot, &side.unknown, &side.rebased);
+        let writer = ChangeWriter::new(target, shape, side.snapshot, &side.unknown, &side.rebased);
         Comparison { side, matcher, writer }
+    }
+
+    /// The same for another share of the differences.
+    pub(super) fn of(self, share: Share) -> Self {
+        match share {
+            Share::Usual | Share::Differing => self,
+            Share::Same => Comparison { writer: self.writer.of_the_same(), ..self },
+        }
     }
 
     /// Takes the next judged rows, in the extract's order. `number`: tonight's row of each. `after`: those to be sent.

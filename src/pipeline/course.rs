@@ -23,8 +23,14 @@ pub(super) struct Published;
 /// Sends.
 pub(super) struct Delivering;
 
-/// What the comparison has to say, by its names in a run's report: it stays there when delivery has ended.
-const FOUND: [&str; 2] = ["since", "volatile"];
+/// What an extract had is under this name in a run's report, …
+const SINCE: &str = "since";
+/// … under this one, that it is about some orgs alone, …
+pub(super) const SOME: &str = "some_orgs";
+/// … and under this one, which columns make most orgs change.
+const VOLATILE: &str = "volatile";
+/// What the comparison has to say stays in the report when delivery has ended.
+const FOUND: [&str; 3] = [SINCE, SOME, VOLATILE];
 
 /// A run in the state `S`.
 pub(super) struct Course<'a, S> {
@@ -47,17 +53,20 @@ impl<'a> Course<'a, Extracting> {
         Ok(Course { runner, record, state: PhantomData })
     }
 
-    /// The change set is known. `since`: of an extract that has only what has changed; `volatile`: columns that make most orgs change.
+    /// The change set is known. `since`: of an extract that has only what has changed. `some`: it is about some orgs alone. `volatile`: columns that
+    /// make most orgs change.
     pub(super) async fn diffed(
         self,
         counts: Counts,
         since: Option<&Since>,
+        some: bool,
         volatile: &[&str],
     ) -> Result<Course<'a, Diffed>, StoreError> {
         self.record.counts = counts;
         let mut found = Map::new();
-        found.extend(since.map(|since| (FOUND[0].to_owned(), json!(since))));
-        found.extend((!volatile.is_empty()).then(|| (FOUND[1].to_owned(), json!(volatile))));
+        found.extend(since.map(|since| (SINCE.to_owned(), json!(since))));
+        found.extend(some.then(|| (SOME.to_owned(), json!(true))));
+        found.extend((!volatile.is_empty()).then(|| (VOLATILE.to_owned(), json!(volatile))));
         self.record.report = (!found.is_empty()).then_some(Value::Object(found));
         self.enter(RunState::Diffed).await
     }
@@ -106,6 +115,15 @@ impl<'a> Course<'a, Published> {
         (self.record.reason, self.record.finished_at) = (reason, Some(now));
         self.runner.store.put_run(self.record, now).await?;
         Ok(self.record.counts)
+    }
+
+    /// It has nothing to send, and is at its end, for this reason.
+    pub(super) async fn settled(self, reason: String) -> Result<Counts, StoreError> {
+        let now = self.runner.clock.now();
+        (self.record.reason, self.record.finished_at) = (Some(reason), Some(now));
+        let counts = self.record.counts;
+        self.enter::<()>(RunState::Finished).await?;
+        Ok(counts)
     }
 
     /// As recorded.

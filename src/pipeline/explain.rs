@@ -110,7 +110,7 @@ fn attempt(
     let part = Partition { number: Partition::of(asked.hash, BITS), bits: BITS };
     let side = Side::load(snapshot.as_ref(), &extract.basis, &Unknown::new(manifest.as_ref()), part)?;
     let adopt_added = manifest.is_none() && input.job.diff.first_run == Baseline::Adopt;
-    let rules = Rules { on: input.job.diff.on, adopt_added };
+    let rules = Rules { on: input.job.diff.on, adopt_added, again: false };
     let tonight = Search { input, extract: &extract, side: &side, rules, hash: asked.hash }.run(threads)?;
     let known = Known::of(&side, asked.hash, &extract)?;
     Ok(words::explained(&words::Org {

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures_util::future::select_all;
 use std::future::{Future, pending};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// In a job's snapshot folder, whose lock is its place.
 const EPOCH: &str = "lease";
@@ -27,11 +27,11 @@ pub(super) struct Hold {
 }
 
 impl Runner {
-    /// `what`: what is done meanwhile, for others who want to.
+    /// `what`: what is done meanwhile, for others who want to. Waits for nobody: that is [`hold_job`](Self::hold_job)'s.
     ///
     /// # Errors
     /// [`SnapshotError::Busy`]: somebody else has it.
-    pub(super) async fn hold_job(&self, job: &str, what: &str) -> Result<Hold, PipelineError> {
+    pub(super) async fn take_job(&self, job: &str, what: &str) -> Result<Hold, PipelineError> {
         let dir = self.home.snapshots(job);
         let lock = JobLock::take(&dir, job, &format!("process {}, {what}", std::process::id()))?;
         let Some(leases) = &self.leases else { return Ok(Hold { runner: self.clone(), kept: None, _lock: lock }) };
@@ -82,29 +82,54 @@ pub(super) fn leased(runner: &Runner, leases: &Leases, fences: &[Fence], tenure:
     tenures.push(tenure.clone());
     Runner {
         store: leases.fenced(fences),
-        connect: Arc::new(Leased { connect: Arc::clone(&runner.connect), tenure: tenure.clone() }),
+        connect: Arc::new(Leased { connect: Arc::clone(&runner.connect), now: Now::of(tenure) }),
         fences: fences.to_vec(),
         tenures,
         ..runner.clone()
     }
 }
 
+/// What must be this process's for anything to leave now. A clone tells of the same.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Now(Arc<Mutex<Vec<Tenure>>>);
+
+impl Now {
+    fn of(tenure: &Tenure) -> Self {
+        Now(Arc::new(Mutex::new(vec![tenure.clone()])))
+    }
+
+    /// From now on it is what `holder` works under: for who lets go of a job again and again, and keeps its way to the destination.
+    pub(super) fn under(&self, holder: &Runner) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = holder.tenures.clone();
+    }
+
+    /// Who sends under what is told here.
+    pub(super) fn sender(&self, runner: &Runner) -> Runner {
+        let connect = Arc::new(Leased { connect: Arc::clone(&runner.connect), now: self.clone() });
+        Runner { connect, ..runner.clone() }
+    }
+
+    fn is_good(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().all(Tenure::is_good)
+    }
+}
+
 /// A way to the destination that is closed once the lease may be somebody else's.
 struct Leased {
     connect: Arc<dyn Connect>,
-    tenure: Tenure,
+    now: Now,
 }
 
 impl Connect for Leased {
     fn connect(&self, destination: &Destination, resolved: &Resolved) -> Result<Box<dyn Transport>, DeliverError> {
         let way = self.connect.connect(destination, resolved)?;
-        Ok(Box::new(LeasedWay { way, tenure: self.tenure.clone() }))
+        Ok(Box::new(LeasedWay { way, now: self.now.clone() }))
     }
 }
 
 struct LeasedWay {
     way: Box<dyn Transport>,
-    tenure: Tenure,
+    now: Now,
 }
 
 #[async_trait]
@@ -112,7 +137,7 @@ impl Transport for LeasedWay {
     async fn send(&self, parcel: &Parcel, now: DateTime<Utc>) -> Attempt {
         let mut sending = self.way.send(parcel, now);
         // A process may stand still for hours between two steps of a request, such as a connection that has to be made first.
-        let guarded = std::future::poll_fn(|context| match self.tenure.is_good() {
+        let guarded = std::future::poll_fn(|context| match self.now.is_good() {
             true => sending.as_mut().poll(context).map(Some),
             false => std::task::Poll::Ready(None),
         });

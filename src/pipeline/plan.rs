@@ -1,15 +1,17 @@
 //! From the extract to the change set: everything that happens before anything is published.
 
+use super::aim::{Aim, Purpose, Share, Versus};
 use super::extract::Extract;
 use super::peeked::first_keys;
 use super::planned::{PlanInput, Planned};
+use super::selection::Chosen;
 use super::tally::Tally;
 use super::whole::{Comparing, Outcome};
 use super::{PipelineError, spill, texts};
 use crate::clock::Clock;
 use crate::diff::{BadKeys, Rules};
 use crate::guard;
-use crate::job::spec::Baseline;
+use crate::job::spec::{Baseline, Triggers};
 use crate::receipt::Progress;
 use crate::row::{Column, HashSeed, Schema};
 use crate::snapshot::{
@@ -30,24 +32,19 @@ pub struct Resources {
     pub threads: usize,
 }
 
-/// What comes of a plan besides the change set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// It is shown: nothing is kept.
-    Preview,
-    /// It is to be published.
-    Run,
-}
-
 /// Plans a run. Reads the extract and the snapshot; what it writes is a draft that nobody refers to.
 pub(super) async fn plan(
     input: PlanInput,
     store: Option<&dyn RunStore>,
     clock: &Arc<dyn Clock>,
     resources: Resources,
-    purpose: Purpose,
+    aim: Aim,
 ) -> Result<Planned, PipelineError> {
-    let manifest = Manifest::load(&input.dir)?;
+    let manifest = match &aim.versus {
+        Versus::Current => Manifest::load(&input.dir)?,
+        Versus::Nothing => None,
+        Versus::Earlier(manifest) => Some((**manifest).clone()),
+    };
     let progress = match (&manifest, store) {
         (Some(manifest), Some(store)) => store.progress(&manifest.run).await?,
         // A snapshot without its state store: every change of its run may have been sent.
@@ -60,7 +57,7 @@ pub(super) async fn plan(
     // By the manifest that the progress is of: while a preview looks, a run may publish the next.
     let plan = within(move || {
         let against = manifest.as_ref().map(|manifest| Against::new(manifest, &progress));
-        let planned = Planner::new(input, manifest, fresh_seed, resources, purpose).plan(&progress)?;
+        let planned = Planner::new(input, manifest, fresh_seed, resources, aim).plan(&progress)?;
         Ok(Planned { against, ..planned })
     });
     tokio::task::spawn_blocking(plan).await.map_err(|e| PipelineError::Internal(e.to_string()))?
@@ -99,7 +96,7 @@ pub fn plan_blocking(
     purpose: Purpose,
 ) -> Result<Planned, PipelineError> {
     let manifest = Manifest::load(&input.dir)?;
-    Planner::new(input, manifest, fresh_seed, resources, purpose).plan(progress)
+    Planner::new(input, manifest, fresh_seed, resources, Aim::usual(purpose)).plan(progress)
 }
 
 /// What a plan starts from.
@@ -108,7 +105,7 @@ pub(super) struct Planner {
     pub(super) manifest: Option<Manifest>,
     pub(super) seed: HashSeed,
     pub(super) resources: Resources,
-    purpose: Purpose,
+    aim: Aim,
 }
 
 /// Where a plan writes: the draft of the next snapshot, or a folder that goes with the plan.
@@ -123,7 +120,7 @@ pub(super) enum Place {
 pub(super) enum Left {
     Finished(Box<Finished>),
     /// Removed with the plan.
-    Scratch(#[expect(dead_code, reason = "it only has to live as long")] tempfile::TempDir),
+    Scratch(tempfile::TempDir),
 }
 
 impl Place {
@@ -137,6 +134,7 @@ impl Place {
     fn new(input: &PlanInput, purpose: Purpose) -> Result<Self, PipelineError> {
         Ok(match purpose {
             Purpose::Run => Place::Draft(Box::new(Draft::new(&input.dir, &input.run)?)),
+            Purpose::Backfill => Place::Scratch(snapshot::spool_draft(&input.dir)?),
             Purpose::Preview => {
                 let made = tempfile::Builder::new().prefix("nightmark-").tempdir();
                 Place::Scratch(made.map_err(|e| PipelineError::Scratch(e.to_string()))?)
@@ -177,15 +175,9 @@ fn in_order(extract: Extract, snapshot: Option<&Snapshot>) -> Result<(Extract, b
 }
 
 impl Planner {
-    fn new(
-        input: PlanInput,
-        manifest: Option<Manifest>,
-        fresh_seed: HashSeed,
-        resources: Resources,
-        purpose: Purpose,
-    ) -> Self {
+    fn new(input: PlanInput, manifest: Option<Manifest>, fresh_seed: HashSeed, resources: Resources, aim: Aim) -> Self {
         let seed = manifest.as_ref().map_or(fresh_seed, |m| m.hash_seed);
-        Planner { input, manifest, seed, resources, purpose }
+        Planner { input, manifest, seed, resources, aim }
     }
 
     fn plan(self, progress: &Progress) -> Result<Planned, PipelineError> {
@@ -207,9 +199,10 @@ impl Planner {
         let open = |files| Extract::open(&self.input, manifest, self.seed, files, text, None);
         let mut extract = open(None)?;
         let snapshot = manifest.map(|m| Snapshot::open(&self.input.dir, m.clone(), progress)).transpose()?;
-        let mut place = Place::new(&self.input, self.purpose)?;
+        let mut place = Place::new(&self.input, self.aim.purpose)?;
         let mut copies = None;
         if let (Some(draft), Some(files)) = (place.draft(), extract.stream.files.clone())
+            && self.aim.only.is_none()
             && Draft::can_take_in(&files, &extract.basis.schema)
         {
             let copied = draft.take_in(&files)?;
@@ -220,15 +213,20 @@ impl Planner {
         }
         let (extract, in_order) = if astray { (extract, false) } else { in_order(extract, snapshot.as_ref())? };
         let parts = spill::partition_bits(self.resources.memory, snapshot.as_ref(), extract.stream.rows.estimate());
-        let adopt_added = manifest.is_none() && self.input.job.diff.first_run == Baseline::Adopt;
+        let is_baseline = matches!(self.aim.versus, Versus::Nothing);
+        let adopt_added = manifest.is_none() && (is_baseline || self.input.job.diff.first_run == Baseline::Adopt);
+        self.refuse_to_adopt_unseen(&extract)?;
+        let chosen = self.aim.only.as_deref().map(|only| Chosen::new(only, &extract, &self.input)).transpose()?;
         let comparing = Comparing {
             input: &self.input,
             resources: self.resources,
             extract: &extract,
             snapshot: snapshot.as_ref(),
             unknown: Unknown::new(manifest),
-            rules: Rules { on: self.input.job.diff.on, adopt_added },
-            writes_base: self.purpose == Purpose::Run && copies.is_none(),
+            rules: Rules { on: self.on(), adopt_added, again: self.aim.share == Share::Same },
+            share: self.aim.share,
+            chosen: chosen.as_ref(),
+            writes_base: self.aim.purpose == Purpose::Run && copies.is_none(),
             in_order,
         };
         let outcome =
@@ -236,6 +234,26 @@ impl Planner {
         failpoint!("plan.compared");
         let again = || open(copies.clone());
         self.conclude(extract, snapshot, place, outcome, progress, &again)
+    }
+
+    /// Some orgs alone do not make a new column known of all.
+    fn refuse_to_adopt_unseen(&self, extract: &Extract) -> Result<(), PipelineError> {
+        let basis = &extract.basis;
+        let Some(&column) = basis.adopted.first().filter(|_| self.aim.only.is_some()) else { return Ok(()) };
+        Err(PipelineError::Columns(vec![format!(
+            "column `{}` is compared for the first time and would be adopted (diff.on_new_column) with the values of some orgs alone: `nightmark run {}` \
+             first",
+            basis.compared[column].name, self.input.job.name
+        )]))
+    }
+
+    fn on(&self) -> Triggers {
+        let on = self.input.job.diff.on;
+        match self.aim.share {
+            Share::Usual => on,
+            Share::Differing => Triggers { removed: false, ..on },
+            Share::Same => Triggers { added: false, changed: false, removed: false },
+        }
     }
 
     /// Duplicates are an error, or their changes are dropped; then everything is counted.
@@ -285,6 +303,10 @@ impl Planner {
             of: self.input.clone(),
             first_run: self.manifest.is_none(),
             partial: extract.partial,
+            since: match self.aim.only {
+                Some(_) => self.aim.since,
+                None => self.input.environment.parameters.last_success.filter(|_| extract.partial),
+            },
             stats: written.stats,
             bodies: Arc::new(extract.bodies),
             rejects: seen.rejects,

@@ -12,7 +12,8 @@ use crate::normalise::Rejects;
 use crate::receipt::Counts;
 use crate::row::Schema;
 use crate::snapshot::{
-    Against, ChangeBatch, ChangeSet, Finished, Manifest, Publication, Publishing, Sharing, SnapshotError,
+    Against, Basis, ChangeBatch, ChangeSet, FileEntry, Finished, Manifest, Publication, Publishing, Sharing,
+    SnapshotError,
 };
 use crate::source::{Environment, Parameters};
 use crate::store::RunStore;
@@ -100,6 +101,8 @@ pub struct Planned {
     pub(super) circumstances: Vec<String>,
     /// What it was compared with; `None`: nothing is published, or it is only shown.
     pub(super) against: Option<Against>,
+    /// From when on the extract had the orgs that have changed, for later runs; `None`: it had all.
+    pub(super) since: Option<DateTime<Utc>>,
     pub(super) publishing: Publishing,
     pub(super) place: Left,
 }
@@ -129,11 +132,19 @@ impl Planned {
         how: impl FnOnce(&mut Finished, &Publication<'_>) -> Result<T, SnapshotError>,
     ) -> Result<T, PipelineError> {
         let of = &self.publishing;
-        let since = self.of.environment.parameters.last_success.filter(|_| self.partial);
+        let since = self.since;
         let publication = Publication { job: &self.of.job.name, at, of, pinned: &self.pinned, since, sharing };
         match &mut self.place {
             Left::Finished(draft) => Ok(how(draft, &publication)?),
             Left::Scratch(_) => Err(PipelineError::Internal("a preview cannot be published".to_owned())),
+        }
+    }
+
+    /// The folder and the change set of a plan that is not to be published. `None`: it is.
+    pub(super) fn into_scratch(self) -> Option<(tempfile::TempDir, FileEntry, Basis)> {
+        match (self.place, self.publishing.changes) {
+            (Left::Scratch(dir), Some(changes)) => Some((dir, changes, self.publishing.basis)),
+            _ => None,
         }
     }
 

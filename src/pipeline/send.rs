@@ -171,11 +171,7 @@ pub(super) async fn part(
         Through::First(delivery) => (delivery, true),
         Through::Further(delivery) => (delivery, false),
     };
-    let ledger = Arc::new(StoreLedger {
-        store: Arc::clone(&runner.store),
-        run: run.to_owned(),
-        metrics: Arc::clone(&runner.metrics),
-    });
+    let ledger = Arc::new(StoreLedger::new(runner, run));
     runner.metrics.delivering(&job.name, delivery.limits());
     let (job_name, progress) = (job.name.clone(), Arc::clone(&runner.progress));
     let observer = Arc::new(Relay { job: job_name, progress, metrics: Arc::clone(&runner.metrics) });
@@ -282,10 +278,18 @@ async fn waiting(runner: &Runner, job: &Job) -> Result<HashSet<String>, Pipeline
     Ok(reading.await.map_err(|e| PipelineError::Internal(e.to_string()))??)
 }
 
-struct StoreLedger {
+/// The state store, for the rows of one run.
+pub(super) struct StoreLedger {
     store: Arc<dyn RunStore>,
     run: String,
     metrics: Arc<dyn Metrics>,
+}
+
+impl StoreLedger {
+    pub(super) fn new(runner: &Runner, run: &str) -> Self {
+        let (store, metrics) = (Arc::clone(&runner.store), Arc::clone(&runner.metrics));
+        StoreLedger { store, run: run.to_owned(), metrics }
+    }
 }
 
 #[async_trait]

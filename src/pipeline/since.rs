@@ -19,6 +19,7 @@
 mod words;
 
 use super::PipelineError;
+use super::course::SOME;
 use crate::receipt::Counts;
 use crate::snapshot::Manifest;
 use crate::store::{RunRecord, RunState, RunStore};
@@ -72,6 +73,8 @@ enum Obstacle {
     SetAside(u64),
     /// Changes that may or may not have been applied, that are still to be sent, or of a run that is not at its end.
     Left(u64),
+    /// The run was about some orgs alone: what has changed of the others it did not see.
+    Some,
     /// Changes of earlier runs that wait for their orgs to come back are not acknowledged either.
     Waiting(u64),
 }
@@ -109,7 +112,7 @@ pub(super) async fn last_success(
 }
 
 /// `record`: of the manifest's run; `None`: the state store does not know it.
-fn up_to(manifest: &Manifest, record: Option<&RunRecord>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+pub(super) fn up_to(manifest: &Manifest, record: Option<&RunRecord>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let started = record.filter(|_| obstacles(manifest, record, now).is_empty()).map(|run| run.started_at);
     started.or(manifest.since).filter(|at| *at <= now)
 }
@@ -133,6 +136,7 @@ fn obstacles_of(run: &RunRecord, now: DateTime<Utc>) -> Vec<Obstacle> {
         (refused > 0, Obstacle::Refused(refused)),
         (set_aside > 0, Obstacle::SetAside(set_aside)),
         (!is_finished || left > 0, Obstacle::Left(left)),
+        (run.report.as_ref().is_some_and(|report| report.get(SOME).is_some()), Obstacle::Some),
     ];
     all.into_iter().filter(|(is_there, _)| *is_there).map(|(_, obstacle)| obstacle).collect()
 }

@@ -70,7 +70,7 @@ pub(super) fn compare(comparing: &Comparing<'_>, place: &mut Place, bits: u32) -
         let (folder, name) = place.file(&format!("changes-{number}.parquet"));
         let (run, seed, limit) = (comparing.input.run.as_str(), extract.basis.seed, comparing.window());
         let target = Target { dir: &folder, name: &name, run, seed, limit, ordered: true };
-        let mut comparison = Comparison::new(&side, extract, rows, target);
+        let mut comparison = Comparison::new(&side, Arc::clone(&extract.shape), rows, target).of(comparing.share);
         if let Some(file) = file {
             for batch in read(&file)? {
                 let of = ready_of(comparing, batch.map_err(lost)?);
@@ -83,7 +83,7 @@ pub(super) fn compare(comparing: &Comparing<'_>, place: &mut Place, bits: u32) -
             std::fs::remove_file(&file).map_err(|e| PipelineError::Scratch(e.to_string()))?;
         }
         let (basis, on) = (&extract.basis, comparing.rules.on);
-        parts.push(comparison.finish(basis, on, seen.rows, seen.bad_keys.keyless, place.draft())?);
+        parts.push(comparison.finish(basis, on, seen.rows, comparing.keyless(&seen), place.draft())?);
         unknown = side.unknown;
     }
     Ok(Outcome { seen, parts, unknown })

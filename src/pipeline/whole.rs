@@ -2,16 +2,19 @@
 //! judged by the thread that decoded it.
 
 use super::PipelineError;
+use super::aim::Share;
 use super::compare::{Compared, Comparison, Side};
 use super::extract::{Extract, Ready, source_error};
 use super::plan::{Place, Resources};
 use super::planned::PlanInput;
 use super::scan::{Emit, scan};
 use super::seen::{Noted, Seen};
+use super::selection::Chosen;
 use crate::diff::{Judged, Rules, Slot, Strays};
 use crate::snapshot::{BaseEncoder, BaseWriter, EncodedRows, OrderWriter, Partition, Snapshot, Target, Unknown};
 use crate::source::Piece;
 use arrow::array::RecordBatch;
+use std::sync::Arc;
 
 /// Bytes of changed rows that are held before they are written.
 const WINDOW: u64 = 64 << 20;
@@ -24,6 +27,9 @@ pub(super) struct Comparing<'a> {
     pub(super) snapshot: Option<&'a Snapshot>,
     pub(super) unknown: Unknown,
     pub(super) rules: Rules,
+    pub(super) share: Share,
+    /// The rows that it is about; `None`: all.
+    pub(super) chosen: Option<&'a Chosen<'a>>,
     /// Whether tonight's rows are written as the next base.
     pub(super) writes_base: bool,
     /// Whether tonight's rows seem to come in last night's order. If not, their order is not worth keeping either.
@@ -50,7 +56,19 @@ impl<'a> Comparing<'a> {
     }
 
     pub(super) fn ready(&self, batch: &RecordBatch) -> Result<Ready, PipelineError> {
-        self.extract.ready(batch)
+        match self.chosen {
+            Some(chosen) => chosen.ready(self.extract, self.input, batch),
+            None => self.extract.ready(batch),
+        }
+    }
+
+    /// Rows without a usable key, as the comparison is told: behind one of them any org may be that the extract does not have. A backfill says nothing
+    /// of such orgs either.
+    pub(super) fn keyless(&self, seen: &Seen) -> u64 {
+        match self.share {
+            Share::Usual => seen.bad_keys.keyless,
+            Share::Differing | Share::Same => seen.bad_keys.keyless.max(1),
+        }
     }
 
     pub(super) fn source_error(&self, error: crate::source::SourceError) -> PipelineError {
@@ -89,7 +107,7 @@ impl<'a> Comparing<'a> {
         let (dir, name) = place.file("changes.parquet");
         let (run, seed, limit) = (self.input.run.as_str(), basis.seed, self.window());
         let target = Target { dir: &dir, name: &name, run, seed, limit, ordered: false };
-        let mut comparison = Comparison::new(&side, self.extract, rows, target);
+        let mut comparison = Comparison::new(&side, Arc::clone(&self.extract.shape), rows, target).of(self.share);
         let (mut seen, mut strays) = (Seen::default(), Strays::default());
         let work = |piece: Piece, emit: Emit<'_, Yield>| self.piece(&side, encoder.as_ref(), ordered, piece, emit);
         let mut take = |yielded| {
@@ -116,7 +134,8 @@ impl<'a> Comparing<'a> {
             base.map_or(Ok(()), |base| base.finish().map(|base| draft.take_base(base)))?;
             order.into_iter().for_each(|order| draft.take_order(order));
         }
-        let compared = comparison.finish(basis, self.rules.on, seen.rows, seen.bad_keys.keyless, place.draft())?;
+        let keyless = self.keyless(&seen);
+        let compared = comparison.finish(basis, self.rules.on, seen.rows, keyless, place.draft())?;
         Ok(Outcome { seen, parts: vec![compared], unknown: side.unknown })
     }
 

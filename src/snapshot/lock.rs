@@ -19,7 +19,12 @@ impl JobLock {
     /// Whether a process holds the lock of a job's snapshot folder; `None` if that cannot be told. Writes nothing, and
     /// excludes nobody for longer than an instant.
     pub fn is_held(dir: &Path) -> Option<bool> {
-        match File::open(dir.join("lock")) {
+        Self::is_locked(&dir.join("lock"))
+    }
+
+    /// The same of any lock file.
+    pub(super) fn is_locked(path: &Path) -> Option<bool> {
+        match File::open(path) {
             Ok(file) => match file.try_lock_shared() {
                 Ok(()) => Some(false),
                 Err(TryLockError::WouldBlock) => Some(true),
@@ -36,13 +41,43 @@ impl JobLock {
     /// [`SnapshotError::Busy`] if another process has it.
     pub fn take(dir: &Path, job: &str, holder: &str) -> Result<Self, SnapshotError> {
         files::create_dir(dir)?;
-        let path = dir.join("lock");
+        Self::of(&dir.join("lock"), job, holder)
+    }
+
+    /// The same of any lock file.
+    pub(super) fn of(path: &Path, job: &str, holder: &str) -> Result<Self, SnapshotError> {
         // Somebody who only looks whether it is held holds it for an instant.
-        match lock(&path, holder, PATIENCE).map_err(SnapshotError::io(&path))? {
+        match lock(path, holder, PATIENCE).map_err(SnapshotError::io(path))? {
             Locked::Taken(file) => Ok(JobLock { _file: file }),
             Locked::Held(holder) => Err(SnapshotError::Busy { job: job.to_owned(), holder }),
         }
     }
+
+    /// Tells whoever has the lock and can let go of it for a while ([`is_wanted`](Self::is_wanted)) that it is waited for, as long as what is
+    /// returned is there.
+    ///
+    /// # Errors
+    /// A folder that cannot be written.
+    pub fn want(dir: &Path) -> Result<Wanted, SnapshotError> {
+        let path = dir.join("wanted");
+        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = open.map_err(SnapshotError::io(&path))?;
+        // Who looks holds it for an instant, and no longer.
+        file.lock_shared().map_err(SnapshotError::io(&path))?;
+        Ok(Wanted { _file: file })
+    }
+
+    /// Whether somebody waits for the lock who has said so.
+    pub fn is_wanted(dir: &Path) -> bool {
+        let file = OpenOptions::new().read(true).write(true).open(dir.join("wanted"));
+        file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+    }
+}
+
+/// Somebody waits for a job's lock; the system forgets it when the process ends.
+#[derive(Debug)]
+pub struct Wanted {
+    _file: File,
 }
 
 /// What came of an attempt to lock a file.
@@ -105,6 +140,18 @@ mod tests {
             done.store(true, Ordering::Relaxed);
         });
         assert_eq!(JobLock::is_held(dir.path()), Some(false));
+    }
+
+    #[test]
+    fn whoever_waits_for_a_lock_is_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(!JobLock::is_wanted(dir.path()), "nobody ever waited");
+        let (one, other) = (JobLock::want(dir.path()).unwrap(), JobLock::want(dir.path()).unwrap());
+        assert!(JobLock::is_wanted(dir.path()));
+        drop(one);
+        assert!(JobLock::is_wanted(dir.path()), "one of two is left");
+        drop(other);
+        assert!(!JobLock::is_wanted(dir.path()));
     }
 
     #[test]

@@ -18,6 +18,9 @@
 //! snapshots/JOB/RUN/held.json            instead: what a held run would publish, until somebody decides
 //! snapshots/JOB/RUN/waiting.parquet      earlier changes whose org is not seen tonight; only if there are any
 //! snapshots/JOB/lock                     held while a run of the job is on
+//! snapshots/JOB/wanted                   held, by as many as like, by those who wait for a backfill to let go of `lock`
+//! snapshots/JOB/backfill-ID/…            what a backfill has to send; no part of any snapshot
+//! snapshots/JOB/backfill.lock            held by the process that makes or sends a backfill
 //! snapshots/JOB/shared                   where the snapshot is shared, if it is (`[snapshots]`)
 //! ```
 
@@ -38,6 +41,7 @@ mod published;
 mod read;
 mod shared;
 mod sidecar;
+mod spool;
 mod switch;
 mod table;
 mod unknown;
@@ -47,7 +51,7 @@ mod waiting;
 pub use base_writer::{BaseEncoder, BaseWriter, EncodedRows, Encoding};
 pub use basis::Basis;
 pub use changes::{
-    ChangeBatch, ChangeRow, ChangeSet, ChangeWriter, Shape, Target, Written, id_text as webhook_id, rewrite,
+    ChangeBatch, ChangeRow, ChangeSet, ChangeWriter, Mark, Shape, Target, Written, id_text as webhook_id, rewrite,
 };
 pub use draft::{Draft, Finished, Publication, Publishing};
 pub use held::{Against, Held, discard as discard_held};
@@ -59,6 +63,7 @@ pub use orgs::{Between, OrgDifference, known_orgs};
 pub use published::{PublishedRun, published, run_folders, unclaimed};
 pub use shared::{Shared, Sharing};
 pub use sidecar::Partition;
+pub use spool::{spool, spool_aside, spool_draft, spool_is_locked, spool_keep, spool_lock, spool_sweep};
 pub use unknown::Unknown;
 pub use verify::{Verified, verify};
 

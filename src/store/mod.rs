@@ -47,7 +47,7 @@ use std::ops::Range;
 use utoipa::ToSchema;
 
 pub use refusals::{DestinationRecord, DestinationState, Refusal, RefusalChange, RefusalStore};
-pub use state::RunState;
+pub use state::{RunKind, RunState};
 
 /// One run of one job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -56,6 +56,9 @@ pub struct RunRecord {
     pub id: String,
     /// The job's name.
     pub job: String,
+    /// What it is.
+    #[serde(default)]
+    pub kind: RunKind,
     /// Where it stands.
     pub state: RunState,
     /// When it started.
@@ -77,6 +80,7 @@ impl RunRecord {
         RunRecord {
             id: id.to_owned(),
             job: job.to_owned(),
+            kind: RunKind::Run,
             state: RunState::Extracting,
             started_at: at,
             finished_at: None,
@@ -195,11 +199,13 @@ pub trait RunStore: RefusalStore {
     /// The same at an orderly end of delivery, in one write: rows that were to be attempted and have no receipt have not
     /// left.
     async fn end_delivery(&self, run: &RunRecord, at: DateTime<Utc>) -> Result<(), StoreError>;
-    /// The newest runs first, of one job or of all, at most `limit`.
+    /// The newest runs first, of one job or of all, at most `limit`. Backfills are none of them.
     async fn runs(&self, job: Option<&str>, limit: u32) -> Result<Vec<RunRecord>, StoreError>;
-    /// The runs of a job that have not come to their end ([`RunState::is_final`]), the oldest first.
+    /// The newest backfills first, of one job or of all, at most `limit`.
+    async fn backfills(&self, job: Option<&str>, limit: u32) -> Result<Vec<RunRecord>, StoreError>;
+    /// The runs of a job that have not come to their end ([`RunState::is_final`]), the oldest first. Backfills are none of them.
     async fn open_runs(&self, job: &str) -> Result<Vec<RunRecord>, StoreError>;
-    /// One run.
+    /// One run or backfill.
     async fn run(&self, id: &str) -> Result<Option<RunRecord>, StoreError>;
     /// The steps of a run, the first first.
     async fn events(&self, run: &str) -> Result<Vec<RunEvent>, StoreError>;

@@ -3,6 +3,32 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// What a record of a run is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RunKind {
+    /// An extract, compared, published and sent.
+    #[default]
+    Run,
+    /// Orgs that are sent once more. It publishes nothing: its states are `published` (ready), `delivering`, `finished` and `discarded` (cancelled).
+    Backfill,
+}
+
+impl RunKind {
+    /// The name that is stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RunKind::Run => "run",
+            RunKind::Backfill => "backfill",
+        }
+    }
+
+    /// The reverse of [`as_str`](Self::as_str).
+    pub fn parse(text: &str) -> Option<Self> {
+        [RunKind::Run, RunKind::Backfill].into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
 /// Where a run stands.
 ///
 /// ```text
@@ -11,6 +37,8 @@ use utoipa::ToSchema;
 ///    failed    failed held  superseded   superseded
 ///    discarded discarded ↳ published (approved), superseded, discarded
 /// ```
+///
+/// What sends nothing (`adopt`, `rollback`) is finished once it is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RunState {
@@ -91,7 +119,8 @@ impl RunState {
             Diffed => matches!(next, Held | Published | Failed | Discarded),
             // Somebody has approved it.
             Held => matches!(next, Published | Superseded | Discarded),
-            Published => matches!(next, Delivering | Superseded),
+            // A baseline and a return to an earlier snapshot have nothing to send.
+            Published => matches!(next, Delivering | Finished | Superseded),
             Delivering => matches!(next, Finished | Superseded),
             // What was refused may be sent again.
             Finished => matches!(next, Delivering),

@@ -2,6 +2,8 @@
 
 mod adbc;
 mod alerts;
+mod backfills;
+mod baselines;
 mod commands;
 mod conformance;
 mod crash;

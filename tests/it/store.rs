@@ -14,8 +14,8 @@ use nightmark::receipt::{Counts, Failure, FailureKind, Outcome, Progress, Receip
 use nightmark::store::sqlite::SqliteStore;
 use nightmark::store::{
     AdminStore, AlertStore, DestinationRecord, DestinationState, EndpointType, FireStore, KeyCounts, KeyRecord,
-    KeyStore, KeyUses, OrgStore, Past, PreviousText, RefusalChange, RefusalStore, RunRecord, RunState, RunStore,
-    SignatureCheck, SignatureScheme, StoreError,
+    KeyStore, KeyUses, OrgStore, Past, PreviousText, RefusalChange, RefusalStore, RunKind, RunRecord, RunState,
+    RunStore, SignatureCheck, SignatureScheme, StoreError,
 };
 use serde_json::json;
 use std::path::Path;
@@ -28,6 +28,7 @@ fn run(id: &str, job: &str, state: RunState, started: i64) -> RunRecord {
     RunRecord {
         id: id.to_owned(),
         job: job.to_owned(),
+        kind: RunKind::Run,
         state,
         started_at: at(started),
         finished_at: None,
@@ -94,6 +95,38 @@ async fn runs_are_kept(store: &impl RunStore) {
     assert_eq!(ids(None, 2).await, ["r3", "r2"]);
     assert_eq!(ids(Some("a"), 10).await, ["r3", "r1"]);
     assert_eq!(ids(Some("A"), 10).await, Vec::<String>::new());
+}
+
+async fn backfills_are_no_runs(store: &impl RunStore) {
+    let backfill = |id: &str, job: &str, state, started| RunRecord {
+        kind: RunKind::Backfill,
+        report: Some(json!({"rate": "20/s"})),
+        ..run(id, job, state, started)
+    };
+    let first = backfill("f1", "fill", RunState::Delivering, 0);
+    store.put_run(&first, at(0)).await.unwrap();
+    store.put_run(&run("f2", "fill", RunState::Delivering, 1), at(1)).await.unwrap();
+    let second = backfill("f3", "fill", RunState::Discarded, 2);
+    store.put_run(&second, at(2)).await.unwrap();
+    store.put_run(&backfill("f4", "fill too", RunState::Published, 3), at(3)).await.unwrap();
+    let runs = store.runs(Some("fill"), 10).await.unwrap();
+    assert_eq!(runs.iter().map(|run| run.id.as_str()).collect::<Vec<_>>(), ["f2"]);
+    assert!(store.runs(None, 100).await.unwrap().iter().all(|run| run.kind == RunKind::Run));
+    assert_eq!(store.open_runs("fill").await.unwrap().len(), 1, "no run takes over what a backfill has left");
+    assert_eq!(store.backfills(Some("fill"), 10).await.unwrap(), [second.clone(), first.clone()]);
+    assert_eq!(store.backfills(Some("fill"), 1).await.unwrap(), [second]);
+    assert_eq!(store.backfills(None, 10).await.unwrap().len(), 3);
+    assert_eq!(store.run("f1").await.unwrap(), Some(first));
+    // Rows and receipts are kept as those of a run.
+    store.commit("f1", &[0..3], &[receipt(1, Outcome::Acknowledged)]).await.unwrap();
+    assert_eq!(store.progress("f1").await.unwrap().acknowledged.iter().collect::<Vec<_>>(), [1]);
+    // What is at its end is forgotten as a run is; what is not, never.
+    let past = Past { before: at(100), rows_of: 100, except: &[] };
+    store.forget_runs("fill", &past).await.unwrap();
+    assert_eq!(store.backfills(Some("fill"), 10).await.unwrap().len(), 1);
+    store.put_run(&backfill("f1", "fill", RunState::Finished, 0), at(4)).await.unwrap();
+    store.forget_runs("fill", &past).await.unwrap();
+    assert!(store.backfills(Some("fill"), 10).await.unwrap().is_empty());
 }
 
 async fn steps_are_kept(store: &impl RunStore) {
@@ -399,6 +432,7 @@ async fn keys_conform(store: &impl KeyStore) {
 
 async fn runs_conform(store: &impl RunStore) {
     runs_are_kept(store).await;
+    backfills_are_no_runs(store).await;
     steps_are_kept(store).await;
     progress_is_kept(store).await;
     old_runs_are_forgotten(store).await;

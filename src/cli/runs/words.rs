@@ -1,6 +1,6 @@
 //! A run's state and what follows from it, in words. Pure.
 
-use crate::store::{RunRecord, RunState};
+use crate::store::{RunKind, RunRecord, RunState};
 
 /// What is known around a run besides its record.
 #[derive(Debug, Clone, Copy, Default)]
@@ -33,6 +33,9 @@ pub fn state(run: &RunRecord, left_alone: bool) -> &'static str {
 /// The state as a sentence.
 pub fn sentence(run: &RunRecord, around: &Around) -> &'static str {
     let left_alone = around.left_alone;
+    if run.kind == RunKind::Backfill {
+        return "a backfill: what the destination is known to have, once more";
+    }
     match run.state {
         RunState::Extracting | RunState::Diffed if left_alone && around.is_current => {
             "published; its process ended before anything was sent"
@@ -60,6 +63,9 @@ pub fn sentence(run: &RunRecord, around: &Around) -> &'static str {
 /// What a person can do about a run, as commands with their effect.
 pub fn what_to_do(run: &RunRecord, around: &Around) -> Vec<String> {
     let job = &run.job;
+    if run.kind == RunKind::Backfill {
+        return vec![format!("nightmark backfill {job} --status  shows how far the last one is")];
+    }
     let mut todo = Vec::new();
     if around.is_out_of_service {
         todo.push(format!(

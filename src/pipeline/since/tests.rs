@@ -37,6 +37,16 @@ fn record(run: &str, started: i64, state: RunState, counts: Counts) -> RunRecord
 }
 
 #[test]
+fn a_run_about_some_orgs_says_nothing_of_the_others() {
+    let counts = Counts { extracted: 1, changed: 1, acknowledged: 1, ..Counts::default() };
+    let all = record("R", 200, RunState::Finished, counts);
+    let some = RunRecord { report: Some(serde_json::json!({ SOME: true })), ..all.clone() };
+    for (record, expected) in [(all, 200), (some, 100)] {
+        assert_eq!(up_to(&manifest("R", Some(100), 0), Some(&record), at(300)), Some(at(expected)));
+    }
+}
+
+#[test]
 fn each_way_a_run_can_stand() {
     let counts =
         |acknowledged| Counts { extracted: 5, added: 2, changed: 3, removed: 0, acknowledged, ..Counts::default() };

@@ -59,6 +59,7 @@ pub(super) fn why(obstacles: &[Obstacle], manifest: &Manifest, keys: &[String]) 
         Obstacle::Left(n) => {
             format!("{} of the last run, {run}, not acknowledged", of(n, "change is", "changes are"))
         }
+        Obstacle::Some => format!("the last run, {run}, was a backfill's, about some orgs alone"),
         Obstacle::Waiting(1) => {
             format!("1 change that is not acknowledged waits for its org to be in an extract again{such_as}")
         }
@@ -84,6 +85,7 @@ pub(super) fn what_to_do(obstacles: &[Obstacle], job: &str, run: &str) -> Vec<St
         Obstacle::SetAside(_) => format!(
             "`nightmark dead-letters list {job} --all` names them; mend the orgs, or `nightmark dead-letters retry` once the destination takes them"
         ),
+        Obstacle::Some => format!("`nightmark run {job}` is about all orgs"),
         Obstacle::Left(_) => format!("`nightmark retry {job}` sends what is left"),
         Obstacle::Waiting(_) => format!(
             "`nightmark explain {job} KEY` says what is known of such an org, `nightmark preview {job} --full` whether the query gives it at all: let it \

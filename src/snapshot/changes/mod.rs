@@ -16,11 +16,13 @@
 //! | `unknown_before` | compared columns that are NULL in `before` because they are not known |
 
 mod earlier;
+mod marks;
 mod rewrite;
 mod set;
 mod writer;
 
 pub(super) use earlier::{Earlier, EarlierChanges, read};
+pub use marks::Mark;
 pub use rewrite::rewrite;
 pub use set::{ChangeBatch, ChangeRow, ChangeSet, Shape};
 pub use writer::{ChangeWriter, Target, Written};

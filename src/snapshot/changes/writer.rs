@@ -38,6 +38,8 @@ pub struct ChangeWriter<'a> {
     /// Bytes of rows that a window may have.
     limit: usize,
     ordered: bool,
+    /// Only what the destination has as it is: of changes, those that by the forms of their columns are none.
+    only_same: bool,
     dir: &'a Path,
     name: &'a str,
     writer: Option<TableWriter>,
@@ -101,6 +103,7 @@ impl<'a> ChangeWriter<'a> {
             run,
             limit,
             ordered,
+            only_same: false,
             dir,
             name,
             writer,
@@ -109,6 +112,12 @@ impl<'a> ChangeWriter<'a> {
             bytes: 0,
             written,
         }
+    }
+
+    /// The same that writes what the destination has as it is, and returns what differs.
+    #[must_use]
+    pub fn of_the_same(self) -> Self {
+        ChangeWriter { only_same: true, ..self }
     }
 
     /// The compared columns of which the destination's value is not known.
@@ -133,7 +142,7 @@ impl<'a> ChangeWriter<'a> {
 
     /// Whether changes may turn out to be none by the form of a column.
     pub fn may_withdraw(&self) -> bool {
-        self.shape.forms.iter().any(|form| !form.is_plain())
+        self.only_same || self.shape.forms.iter().any(|form| !form.is_plain())
     }
 
     /// Writes what was held. Returns the changes that by the forms of their columns are none, which are not written.
@@ -155,6 +164,14 @@ impl<'a> ChangeWriter<'a> {
             let said = change.operation == Operation::Changed && !change.uncertain && self.unknown(change).is_empty();
             if change.operation == Operation::Changed {
                 let differing = self.shape.differing(&before, &after, row, self.unknown(change));
+                if self.only_same {
+                    if change.uncertain || !differing.is_empty() {
+                        withdrawn.push(*change);
+                    } else {
+                        kept.push(row as u32);
+                    }
+                    continue;
+                }
                 // The fingerprints differ, and the values do not by their columns' forms.
                 if said && differing.is_empty() && self.may_withdraw() {
                     withdrawn.push(*change);

@@ -22,6 +22,7 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
         migration(5, "causes", include_str!("../../../migrations/postgres/0005_causes.sql")),
         migration(6, "alerts", include_str!("../../../migrations/postgres/0006_alerts.sql")),
         migration(7, "leases", include_str!("../../../migrations/postgres/0007_leases.sql")),
+        migration(8, "backfills", include_str!("../../../migrations/postgres/0008_backfills.sql")),
         migration(9, "admin", include_str!("../../../migrations/postgres/0009_admin.sql")),
     ]);
     // The lock is ours, and is taken before the schema is made.

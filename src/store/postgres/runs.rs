@@ -12,9 +12,9 @@ use sqlx::PgConnection;
 use std::ops::Range;
 
 const PUT_RUN: &str = "
-    INSERT INTO runs (id, job, state, started_at, finished_at, counts, reason, report)
-    VALUES ($1, $2, $3, $4, $5, $6::text::json, $7, $8::text::json)
-    ON CONFLICT (id) DO UPDATE SET job = excluded.job, state = excluded.state, started_at = excluded.started_at,
+    INSERT INTO runs (id, job, state, started_at, finished_at, counts, reason, report, kind)
+    VALUES ($1, $2, $3, $4, $5, $6::text::json, $7, $8::text::json, $9)
+    ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, job = excluded.job, state = excluded.state, started_at = excluded.started_at,
         finished_at = excluded.finished_at, counts = excluded.counts, reason = excluded.reason, report = excluded.report";
 
 /// Runs of a job that are at their end and not excepted.
@@ -41,7 +41,7 @@ const PUT_EVENT: &str = "
     HAVING $3 IS DISTINCT FROM (SELECT state FROM run_events WHERE run_id = $1 ORDER BY number DESC LIMIT 1)";
 
 const OPEN_RUNS: &str = "
-    SELECT * FROM runs WHERE job = $1 AND state IN ('extracting', 'diffed', 'held', 'published', 'delivering')
+    SELECT * FROM runs WHERE job = $1 AND kind = 'run' AND state IN ('extracting', 'diffed', 'held', 'published', 'delivering')
     ORDER BY started_at, id";
 
 const FORGET_RUNS: &str = concat!("DELETE FROM runs WHERE started_at < $3 AND ", past!());
@@ -75,16 +75,24 @@ impl RunStore for PostgresStore {
 
     async fn runs(&self, job: Option<&str>, limit: u32) -> Result<Vec<RunRecord>, StoreError> {
         let query = match job {
-            Some(job) => sqlx::query("SELECT * FROM runs WHERE job = $2 ORDER BY started_at DESC, id DESC LIMIT $1")
-                .bind(i64::from(limit))
-                .bind(job),
-            None => sqlx::query("SELECT * FROM runs ORDER BY started_at DESC, id DESC LIMIT $1").bind(i64::from(limit)),
+            Some(job) => sqlx::query(
+                "SELECT * FROM runs WHERE kind = 'run' AND job = $2 ORDER BY started_at DESC, id DESC LIMIT $1",
+            )
+            .bind(i64::from(limit))
+            .bind(job),
+            None => sqlx::query("SELECT * FROM runs WHERE kind = 'run' ORDER BY started_at DESC, id DESC LIMIT $1")
+                .bind(i64::from(limit)),
         };
         self.rows(query).await?.iter().map(records::run).collect()
     }
 
     async fn open_runs(&self, job: &str) -> Result<Vec<RunRecord>, StoreError> {
         self.rows(sqlx::query(OPEN_RUNS).bind(job)).await?.iter().map(records::run).collect()
+    }
+
+    async fn backfills(&self, job: Option<&str>, limit: u32) -> Result<Vec<RunRecord>, StoreError> {
+        let query = "SELECT * FROM runs WHERE kind = 'backfill' AND ($1::text IS NULL OR job = $1) ORDER BY started_at DESC, id DESC LIMIT $2";
+        self.rows(sqlx::query(query).bind(job).bind(i64::from(limit))).await?.iter().map(records::run).collect()
     }
 
     async fn run(&self, id: &str) -> Result<Option<RunRecord>, StoreError> {
@@ -155,6 +163,7 @@ async fn put(connection: &mut PgConnection, run: &RunRecord, at: DateTime<Utc>) 
         .bind(json!(run.counts).to_string())
         .bind(&reason)
         .bind(run.report.as_ref().map(Value::to_string))
+        .bind(run.kind.as_str())
         .execute(&mut *connection)
         .await?;
     sqlx::query(PUT_EVENT)

@@ -18,7 +18,9 @@ pub(super) use orgs::{change, org};
 pub(super) use shares::offer;
 
 use super::columns::Columns;
-use super::{DestinationRecord, DestinationState, FailedReceipt, Refusal, RunEvent, RunRecord, RunState, StoreError};
+use super::{
+    DestinationRecord, DestinationState, FailedReceipt, Refusal, RunEvent, RunKind, RunRecord, RunState, StoreError,
+};
 use crate::receipt::{FailureKind, Outcome};
 
 /// Of `runs`.
@@ -30,6 +32,7 @@ pub(super) fn run(row: &impl Columns) -> Result<RunRecord, StoreError> {
     Ok(RunRecord {
         id: id.to_owned(),
         job: row.text("job")?.to_owned(),
+        kind: run_kind(row.text("kind")?)?,
         state: run_state(row.text("state")?)?,
         started_at: row.time("started_at")?,
         finished_at: row.optional_time("finished_at")?,
@@ -37,6 +40,10 @@ pub(super) fn run(row: &impl Columns) -> Result<RunRecord, StoreError> {
         reason: row.optional_text("reason")?.map(str::to_owned),
         report: report.map_err(|error| json(error, "report"))?,
     })
+}
+
+fn run_kind(text: &str) -> Result<RunKind, StoreError> {
+    RunKind::parse(text).ok_or_else(|| StoreError::Corrupt(format!("the kind of run `{text}`")))
 }
 
 /// Of `run_events`.

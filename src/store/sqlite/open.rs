@@ -24,6 +24,7 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
         migration(7, "fires", include_str!("../../../migrations/sqlite/0007_fires.sql")),
         migration(8, "causes", include_str!("../../../migrations/sqlite/0008_causes.sql")),
         migration(9, "alerts", include_str!("../../../migrations/sqlite/0009_alerts.sql")),
+        migration(10, "backfills", include_str!("../../../migrations/sqlite/0010_backfills.sql")),
         migration(11, "admin", include_str!("../../../migrations/sqlite/0011_admin.sql")),
     ])
 });

@@ -10,9 +10,9 @@ use sqlx::SqliteConnection;
 use std::ops::Range;
 
 const PUT_RUN: &str = "
-    INSERT INTO runs (id, job, state, started_at, finished_at, counts, reason, report)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-    ON CONFLICT (id) DO UPDATE SET job = excluded.job, state = excluded.state, started_at = excluded.started_at,
+    INSERT INTO runs (id, job, state, started_at, finished_at, counts, reason, report, kind)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+    ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, job = excluded.job, state = excluded.state, started_at = excluded.started_at,
         finished_at = excluded.finished_at, counts = excluded.counts, reason = excluded.reason, report = excluded.report";
 
 /// Runs of a job that are at their end and not excepted.
@@ -39,7 +39,7 @@ const PUT_EVENT: &str = "
     HAVING ?3 IS NOT (SELECT state FROM run_events WHERE run_id = ?1 ORDER BY number DESC LIMIT 1)";
 
 const OPEN_RUNS: &str = "
-    SELECT * FROM runs WHERE job = ?1 AND state IN ('extracting', 'diffed', 'held', 'published', 'delivering', 'running')
+    SELECT * FROM runs WHERE job = ?1 AND kind = 'run' AND state IN ('extracting', 'diffed', 'held', 'published', 'delivering', 'running')
     ORDER BY started_at, id";
 
 const FORGET_RUNS: &str = concat!("DELETE FROM runs WHERE started_at < ?3 AND ", past!());
@@ -69,16 +69,25 @@ impl RunStore for SqliteStore {
 
     async fn runs(&self, job: Option<&str>, limit: u32) -> Result<Vec<RunRecord>, StoreError> {
         let query = match job {
-            Some(job) => sqlx::query("SELECT * FROM runs WHERE job = ?2 ORDER BY started_at DESC, id DESC LIMIT ?1")
-                .bind(limit)
-                .bind(job),
-            None => sqlx::query("SELECT * FROM runs ORDER BY started_at DESC, id DESC LIMIT ?1").bind(limit),
+            Some(job) => sqlx::query(
+                "SELECT * FROM runs WHERE kind = 'run' AND job = ?2 ORDER BY started_at DESC, id DESC LIMIT ?1",
+            )
+            .bind(limit)
+            .bind(job),
+            None => sqlx::query("SELECT * FROM runs WHERE kind = 'run' ORDER BY started_at DESC, id DESC LIMIT ?1")
+                .bind(limit),
         };
         query.fetch_all(&self.readers).await?.iter().map(records::run).collect()
     }
 
     async fn open_runs(&self, job: &str) -> Result<Vec<RunRecord>, StoreError> {
         sqlx::query(OPEN_RUNS).bind(job).fetch_all(&self.readers).await?.iter().map(records::run).collect()
+    }
+
+    async fn backfills(&self, job: Option<&str>, limit: u32) -> Result<Vec<RunRecord>, StoreError> {
+        let query = "SELECT * FROM runs WHERE kind = 'backfill' AND (?1 IS NULL OR job = ?1) ORDER BY started_at DESC, id DESC LIMIT ?2";
+        let rows = sqlx::query(query).bind(job).bind(limit).fetch_all(&self.readers).await?;
+        rows.iter().map(records::run).collect()
     }
 
     async fn run(&self, id: &str) -> Result<Option<RunRecord>, StoreError> {
@@ -137,6 +146,7 @@ async fn put(transaction: &mut SqliteConnection, run: &RunRecord, at: DateTime<U
         .bind(json!(run.counts).to_string())
         .bind(&run.reason)
         .bind(run.report.as_ref().map(Value::to_string))
+        .bind(run.kind.as_str())
         .execute(&mut *transaction)
         .await?;
     sqlx::query(PUT_EVENT)

@@ -77,6 +77,10 @@ impl RunStore for Memory {
         Ok(state.runs.values().rev().take(limit as usize).map(|(run, _)| run.clone()).collect())
     }
 
+    async fn backfills(&self, _: Option<&str>, _: u32) -> Result<Vec<RunRecord>, StoreError> {
+        Ok(Vec::new())
+    }
+
     async fn open_runs(&self, _: &str) -> Result<Vec<RunRecord>, StoreError> {
         let state = self.state().await;
         Ok(state.runs.values().filter(|(run, _)| !run.state.is_final()).map(|(run, _)| run.clone()).collect())

@@ -171,6 +171,10 @@ impl RunStore for Watched {
         self.look(self.inner.runs(job, limit)).await
     }
 
+    async fn backfills(&self, job: Option<&str>, limit: u32) -> Result<Vec<RunRecord>, StoreError> {
+        self.look(self.inner.backfills(job, limit)).await
+    }
+
     async fn open_runs(&self, job: &str) -> Result<Vec<RunRecord>, StoreError> {
         self.look(self.inner.open_runs(job)).await
     }

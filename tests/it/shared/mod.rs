@@ -2,6 +2,7 @@
 //! deliveries, processes that are killed, requests that are held up and answers that are lost.
 
 pub mod azurite;
+mod baselines;
 mod histories;
 mod server;
 mod stores;
@@ -91,7 +92,11 @@ pub fn night(home: &Home, code: i32) -> Value {
 }
 
 fn killed(home: &Home, failpoint: &str) {
-    let ran = run_with(home, &["run", "orgs"], &format!("{failpoint}=return"));
+    killed_with(home, &["run", "orgs"], failpoint);
+}
+
+fn killed_with(home: &Home, args: &[&str], failpoint: &str) {
+    let ran = run_with(home, args, &format!("{failpoint}=return"));
     assert!(ran.code == KILLED || ran.code == -1, "it came past {failpoint}: {} {}", ran.code, ran.stderr);
 }
 
