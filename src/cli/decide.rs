@@ -1,6 +1,7 @@
 //! `nightmark approve` and `nightmark discard`: what becomes of a run that a guard holds.
 
 use super::resources::ResourceArgs;
+use super::table::shown;
 use super::{Context, Exit, audit, run};
 use crate::job::load::load_job;
 use crate::pipeline::Runner;
