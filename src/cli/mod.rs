@@ -32,6 +32,8 @@ pub mod snapshot;
 mod state;
 pub mod table;
 pub mod template;
+pub mod tidy;
+pub mod transfer;
 mod volatile;
 
 use crate::clock::{Clock, SystemClock};
@@ -104,6 +106,10 @@ enum Command {
     Snapshot(snapshot::SnapshotArgs),
     /// When jobs run next, and what became of their last fires
     Schedule(schedule::ScheduleArgs),
+    /// Move the state to another store: write it to a file, take it from one
+    State(transfer::StateArgs),
+    /// Forget now what the daemon forgets each day: old runs, and old changes of received orgs
+    Tidy,
     /// Start the daemon: schedules, the receiver, and the operator's address beside it
     Serve(serve::ServeArgs),
     /// Ask the daemon of this machine whether it can work: exit code 0 if so, else 1
@@ -213,6 +219,8 @@ async fn work(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Schema(args) => schema::run(context, args).await,
         Command::Snapshot(args) => snapshot::run(context, args).await,
         Command::Schedule(args) => schedule::run(context, args).await,
+        Command::State(args) => transfer::run(context, args).await,
+        Command::Tidy => tidy::run(context).await,
         Command::Serve(args) => serve::run(context, args).await,
         Command::Health(args) => health::run(context, args).await,
         Command::Keys(args) => keys::run(context, args).await,

@@ -10,5 +10,6 @@ pub mod alone;
 pub mod due;
 pub mod fires;
 pub mod holds;
+pub mod retention;
 pub mod scheduler;
 pub mod work;

@@ -19,6 +19,7 @@ mod refusals;
 mod schema;
 pub mod sqlite;
 mod state;
+pub mod transfer;
 
 pub use fires::{FireRecord, FireState, FireStore};
 pub use keys::{

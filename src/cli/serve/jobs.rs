@@ -3,9 +3,9 @@
 use crate::cli::resources::ResourceArgs;
 use crate::cli::{Context, run};
 use crate::daemon::alone::Alone;
-use crate::daemon::holds;
 use crate::daemon::scheduler::Scheduler;
 use crate::daemon::work::Runs;
+use crate::daemon::{holds, retention};
 use crate::job::load::load_all;
 use crate::job::spec::Job;
 use crate::metrics::{Metrics, Watched};
@@ -77,6 +77,19 @@ pub(super) async fn begin(
             () = late => tracing::warn!(event = "run_not_stopped", "a run did not stop in time; the next start goes on with it"),
         }
     })
+}
+
+/// What forgets each day what is past, until it is told to stop.
+pub(super) fn tidying(
+    context: &Context,
+    scheduled: Vec<String>,
+    store: &Arc<dyn StateStore>,
+    stopping: watch::Receiver<bool>,
+) -> impl Future<Output = ()> + use<> {
+    let resources = ResourceArgs::default().resources();
+    let runner = run::runner(context, store, Arc::new(()), Arc::new(()), resources, stopping.clone());
+    let days = context.settings.retention.history_days;
+    retention::daily(runner, scheduled, Arc::clone(store) as _, Arc::clone(&context.clock), days, stopping)
 }
 
 fn watched(job: &Job) -> Watched {

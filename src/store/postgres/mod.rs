@@ -21,6 +21,7 @@ mod orgs;
 mod progress;
 mod refusals;
 mod runs;
+mod transfer;
 
 pub use open::{Server, ServerError};
 

@@ -8,6 +8,7 @@
 //! array that `json_each` takes apart, or, where that is too slow, as values in pieces of a fixed size (`rows`).
 //! Deliberately absent: who may write what, and when.
 
+mod backup;
 mod checkpoint;
 mod fires;
 mod keys;
@@ -17,6 +18,7 @@ mod progress;
 mod refusals;
 mod rows;
 mod runs;
+mod transfer;
 mod writing;
 
 use super::StoreError;
