@@ -39,7 +39,9 @@ pub mod snapshot;
 mod state;
 pub mod table;
 pub mod template;
+pub mod tidy;
 pub mod tokens;
+pub mod transfer;
 mod volatile;
 
 use crate::clock::{Clock, SystemClock};
@@ -122,6 +124,10 @@ enum Command {
     Schedule(schedule::ScheduleArgs),
     /// Who has which job, where machines share the state store
     Leases(leases::LeasesArgs),
+    /// Move the state to another store: write it to a file, take it from one
+    State(transfer::StateArgs),
+    /// Forget now what the daemon forgets each day: old runs, and old changes of received orgs
+    Tidy,
     /// Start the daemon: schedules, the receiver, and the operator's address beside it
     Serve(serve::ServeArgs),
     /// Ask the daemon of this machine whether it can work: exit code 0 if so, else 1
@@ -252,6 +258,8 @@ async fn work(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Snapshot(args) => snapshot::run(context, args).await,
         Command::Schedule(args) => schedule::run(context, args).await,
         Command::Leases(args) => leases::run(context, args).await,
+        Command::State(args) => transfer::run(context, args).await,
+        Command::Tidy => tidy::run(context).await,
         Command::Serve(args) => serve::run(context, args).await,
         Command::Health(args) => health::run(context, args).await,
         Command::Keys(args) => keys::run(context, args).await,

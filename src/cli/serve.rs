@@ -78,6 +78,7 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
     files::warn_if_few(context.settings.receiver.connections);
     // The operator's address ends last: until then it says that the receiver is no longer ready.
     let (stop, stopping) = watch::channel(false);
+    let names = jobs.names();
     let bell = Arc::default();
     let begun = jobs::begin(context, jobs, &store, at_once, &bell, stopping.clone()).await?;
     let watching = alerts::begin(context, &store, &metrics, &bell, &begun, stopping.clone());
@@ -111,12 +112,13 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
         let _ = end.send(true);
     };
     let forgetting = receiver::forget(Arc::clone(&store) as _, Arc::clone(&context.clock), stop.subscribe());
+    let tidying = jobs::tidying(context, names, &store, stop.subscribe());
     let signalled = async {
         signal.wait().await;
         tracing::info!(event = "stopping", "stopping: requests that were begun are finished");
         let _ = stop.send(true);
     };
-    tokio::join!(received, admin_server.run(admin, ending), signalled, forgetting, scheduled, watching);
+    tokio::join!(received, admin_server.run(admin, ending), signalled, forgetting, tidying, scheduled, watching);
     store.close().await;
     Ok(Exit::Done)
 }

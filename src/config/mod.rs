@@ -19,7 +19,9 @@ pub use admin::AdminSettings;
 pub use alerts::{AlertsSettings, EmailSettings};
 pub use fleet::FleetSettings;
 pub use receiver::{ReceiverSettings, TlsSettings};
-pub use settings::{DEFAULT, DeliverySettings, LogFormat, LogSettings, RunsSettings, Settings, SettingsError};
+pub use settings::{
+    DEFAULT, DeliverySettings, LogFormat, LogSettings, RetentionSettings, RunsSettings, Settings, SettingsError,
+};
 pub use snapshots::SnapshotsSettings;
 pub use store::StoreSettings;
 pub use telemetry::TelemetrySettings;

@@ -36,6 +36,8 @@ pub struct Settings {
     pub delivery: DeliverySettings,
     /// Past runs.
     pub runs: RunsSettings,
+    /// What received orgs were.
+    pub retention: RetentionSettings,
     /// Where the state is.
     pub store: StoreSettings,
     /// Where snapshots are shared.
@@ -89,6 +91,15 @@ pub struct RunsSettings {
     /// How many runs that schedules begin are on together at most.
     #[schemars(range(min = 1, max = 64))]
     pub at_once: usize,
+}
+
+/// `[retention]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RetentionSettings {
+    /// Days after which a change of a received org is forgotten; 0: never.
+    #[schemars(range(min = 0, max = 36500))]
+    pub history_days: u32,
 }
 
 /// Why the settings could not be had.
@@ -165,6 +176,7 @@ fn check(doc: &mut Document<'_>, raw: &Raw) -> Option<Settings> {
         log: LogSettings { level: raw.log.level.clone(), format: raw.log.format },
         delivery: DeliverySettings { receipt_rows: raw.delivery.receipt_rows, receipt_interval: interval? },
         runs: raw.runs,
+        retention: raw.retention,
         store: store?,
         snapshots: snapshots?,
         fleet: fleet?,
@@ -194,6 +206,7 @@ struct Raw {
     log: RawLog,
     delivery: RawDelivery,
     runs: RunsSettings,
+    retention: RetentionSettings,
     store: RawStore,
     snapshots: RawSnapshots,
     fleet: RawFleet,

@@ -18,6 +18,7 @@ pub mod fires;
 pub mod helping;
 pub mod holds;
 pub mod reload;
+pub mod retention;
 pub mod scheduler;
 pub mod timetable;
 pub mod turns;

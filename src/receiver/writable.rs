@@ -93,6 +93,10 @@ impl OrgStore for Watched {
         self.store.forget_answers(before, limit).await
     }
 
+    async fn forget_history(&self, before: DateTime<Utc>, from: i64) -> Result<Option<i64>, StoreError> {
+        self.store.forget_history(before, from).await
+    }
+
     async fn probe(&self) -> Result<(), StoreError> {
         self.store.probe().await
     }
@@ -140,6 +144,10 @@ mod tests {
 
         async fn forget_answers(&self, _: DateTime<Utc>, _: u32) -> Result<u64, StoreError> {
             Ok(0)
+        }
+
+        async fn forget_history(&self, _: DateTime<Utc>, _: i64) -> Result<Option<i64>, StoreError> {
+            Ok(None)
         }
 
         async fn probe(&self) -> Result<(), StoreError> {

@@ -322,6 +322,10 @@ mod tests {
             Ok(0)
         }
 
+        async fn forget_history(&self, _: DateTime<Utc>, _: i64) -> Result<Option<i64>, StoreError> {
+            Ok(None)
+        }
+
         async fn probe(&self) -> Result<(), StoreError> {
             Ok(())
         }

@@ -23,6 +23,7 @@ mod schema;
 mod shares;
 pub mod sqlite;
 mod state;
+pub mod transfer;
 
 pub use admin::{AdminStore, AuditRecord, Role, TokenRecord};
 pub use alerts::{AlertRecord, AlertStore};

@@ -2,6 +2,7 @@
 
 use super::postgres::{PostgresStore, Server};
 use super::sqlite::SqliteStore;
+use super::transfer::TransferStore;
 use super::{AdminStore, AlertStore, FireStore, KeyStore, OrgStore, RunStore, ShareStore, StoreError};
 use async_trait::async_trait;
 use std::path::PathBuf;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 
 /// All of the state.
 #[async_trait]
-pub trait StateStore: RunStore + KeyStore + OrgStore + FireStore + AlertStore + AdminStore {
+pub trait StateStore: RunStore + KeyStore + OrgStore + FireStore + AlertStore + AdminStore + TransferStore {
     /// Ends its connections. A store that is dropped instead loses nothing.
     async fn close(&self);
 

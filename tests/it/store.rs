@@ -8,6 +8,7 @@ mod orgs;
 mod orgs_model;
 mod postgres;
 mod side_by_side;
+mod transfer;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use nightmark::receipt::{Counts, Failure, FailureKind, Outcome, Progress, Receipt, Unacknowledged};

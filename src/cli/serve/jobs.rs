@@ -10,7 +10,7 @@ use crate::daemon::door::Door;
 use crate::daemon::reload::{JobFiles, Reload};
 use crate::daemon::timetable::{Known, take_over, watched};
 use crate::daemon::turns::{Fleet, Turns};
-use crate::daemon::{helping, holds};
+use crate::daemon::{helping, holds, retention};
 use crate::job::load::{fingerprint, load_all};
 use crate::job::problem::Problem;
 use crate::job::spec::Job;
@@ -64,6 +64,13 @@ pub(super) struct Taken {
     /// How the files looked before.
     look: u64,
     metrics: Arc<dyn Metrics>,
+}
+
+impl Taken {
+    /// What the jobs are called.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.known.iter().map(|one| one.name.clone()).collect()
+    }
 }
 
 /// Reads the job files.
@@ -173,4 +180,17 @@ fn fleet(context: &Context, store: &Arc<dyn StateStore>) -> anyhow::Result<Optio
     let leases = run::leases(context, store);
     let leases = leases.context("[fleet] name is set, and [store] url is no Postgres database: a fleet needs one")?;
     Ok(Some(Fleet { name, leases, note: context.home.dir().join("daemon.lease") }))
+}
+
+/// What forgets each day what is past, until it is told to stop.
+pub(super) fn tidying(
+    context: &Context,
+    scheduled: Vec<String>,
+    store: &Arc<dyn StateStore>,
+    stopping: watch::Receiver<bool>,
+) -> impl Future<Output = ()> + use<> {
+    let resources = ResourceArgs::default().resources();
+    let runner = run::runner(context, store, Arc::new(()), Arc::new(()), resources, stopping.clone());
+    let days = context.settings.retention.history_days;
+    retention::daily(runner, scheduled, Arc::clone(store) as _, Arc::clone(&context.clock), days, stopping)
 }

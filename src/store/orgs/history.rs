@@ -1,4 +1,4 @@
-//! What changed in an org, kept for good.
+//! What changed in an org, kept until it is forgotten ([`forget_history`](super::OrgStore::forget_history)).
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;

@@ -99,6 +99,9 @@ pub struct OrgUpsert {
     pub idempotency_id: Option<String>,
 }
 
+/// Orgs whose history is gone through in one transaction.
+pub(super) const ORGS_AT_A_TIME: i64 = 500;
+
 /// What an update came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UpsertOutcome {
@@ -137,6 +140,9 @@ pub trait OrgStore: Send + Sync {
     /// Forgets what repeats of updates from before a time would be answered, the oldest first, at most `limit` of them. Returns
     /// how many.
     async fn forget_answers(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError>;
+    /// Forgets changes from before a time, of as many orgs at a time as updates can wait for: those with the numbers from `from` on. The number to
+    /// go on with; `None`: those were the last.
+    async fn forget_history(&self, before: DateTime<Utc>, from: i64) -> Result<Option<i64>, StoreError>;
     /// Writes something of no meaning, as durably as an update: whether updates could be stored now.
     async fn probe(&self) -> Result<(), StoreError>;
 }

@@ -25,6 +25,7 @@ mod progress;
 mod refusals;
 mod runs;
 mod shares;
+mod transfer;
 
 pub use open::{Server, ServerError};
 

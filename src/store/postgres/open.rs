@@ -122,7 +122,16 @@ impl PostgresStore {
     /// [`StoreError::Open`] if that cannot be done, [`StoreError::Newer`] for a store of a newer version.
     pub async fn open(server: &Server) -> Result<PostgresStore, StoreError> {
         let (mut connection, found) = server.look(Access::Write).await?;
-        if not_newer(&server.shown, found, newest(&MIGRATIONS))?.is_none_or(|found| found < newest(&MIGRATIONS)) {
+        let (found, known) = (not_newer(&server.shown, found, newest(&MIGRATIONS))?, newest(&MIGRATIONS));
+        if found.is_none_or(|found| found < known) {
+            if let Some(found) = found {
+                tracing::info!(
+                    event = "store_upgraded",
+                    from = found,
+                    to = known,
+                    "the schema of the state store is brought up to date, in one transaction"
+                );
+            }
             migrate(&mut connection, &server.schema).await.map_err(|reason| server.cannot_open(reason))?;
         }
         close(connection).await;

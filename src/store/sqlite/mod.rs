@@ -10,6 +10,7 @@
 
 mod admin;
 mod alerts;
+mod backup;
 mod checkpoint;
 mod fires;
 mod keys;
@@ -19,6 +20,7 @@ mod progress;
 mod refusals;
 mod rows;
 mod runs;
+mod transfer;
 mod writing;
 
 use super::StoreError;

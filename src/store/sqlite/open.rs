@@ -1,5 +1,6 @@
 //! Opening, creating and migrating the file.
 
+use super::backup;
 use super::checkpoint::{self, Checkpoints};
 use super::{BUSY, CANNOT_OPEN, READ_ONLY, SqliteStore, code, words};
 use crate::store::StoreError;
@@ -34,7 +35,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const READERS: u32 = 4;
 
 impl SqliteStore {
-    /// Opens the store, creates the file (readable by its owner only) and brings its schema up to date if needed.
+    /// Opens the store, creates the file (readable by its owner only) and brings its schema up to date if needed, after a copy of it was made.
     ///
     /// # Errors
     /// [`StoreError::Open`] if that cannot be done, [`StoreError::Newer`] for a store of a newer version.
@@ -44,7 +45,11 @@ impl SqliteStore {
         let mut connection = connect(&options).await.map_err(|error| not_open_for_writing(path, &error))?;
         let found = schema(&mut connection).await.map_err(|error| not_open_for_writing(path, &error))?;
         let known = newest(&MIGRATIONS);
-        if not_newer(&path.to_string_lossy(), found, known)?.is_none_or(|found| found < known) {
+        let found = not_newer(&path.to_string_lossy(), found, known)?;
+        if let Some(found) = found.filter(|found| *found < known) {
+            backup::before_migration(path, &mut connection, found).await?;
+        }
+        if found.is_none_or(|found| found < known) {
             migrate(path, &mut connection).await?;
         }
         connection.close().await?;
@@ -78,7 +83,7 @@ impl SqliteStore {
     }
 }
 
-fn options(path: &Path) -> SqliteConnectOptions {
+pub(super) fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT).foreign_keys(true)
 }
 
@@ -109,7 +114,7 @@ pub(super) fn pool(size: u32, options: SqliteConnectOptions) -> SqlitePool {
         .connect_lazy_with(options)
 }
 
-fn cannot_open(path: &Path, reason: impl ToString) -> StoreError {
+pub(super) fn cannot_open(path: &Path, reason: impl ToString) -> StoreError {
     StoreError::Open { path: path.display().to_string(), reason: reason.to_string() }
 }
 
@@ -149,7 +154,7 @@ fn is_for_want_of_rights(error: &sqlx::Error) -> bool {
     matches!(code(error), Some(READ_ONLY | CANNOT_OPEN))
 }
 
-fn side_file(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn side_file(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
@@ -192,7 +197,7 @@ fn create(path: &Path) -> Result<(), StoreError> {
 
 /// The first switch to WAL needs the file for itself and does not honour the busy time-out, so two processes that start
 /// together on a new file would fail each other.
-async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
+pub(super) async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
     const PAUSE: Duration = Duration::from_millis(50);
     let mut left = BUSY_TIMEOUT;
     loop {
@@ -208,7 +213,7 @@ async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, sql
 }
 
 /// The schema's version; `None` before the first migration.
-async fn schema(connection: &mut SqliteConnection) -> Result<Option<i64>, sqlx::Error> {
+pub(super) async fn schema(connection: &mut SqliteConnection) -> Result<Option<i64>, sqlx::Error> {
     let (tables,): (i64,) =
         sqlx::query_as("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = '_sqlx_migrations'")
             .fetch_one(&mut *connection)
@@ -297,6 +302,80 @@ mod tests {
         assert_eq!((after.fields.mrr, after.fields.custom), (Some(6), before.fields.custom));
         let history = store.history("ws", None, 10).await.unwrap();
         assert_eq!(history.iter().map(|change| change.number).collect::<Vec<_>>(), [1]);
+    }
+
+    /// A file of the schema before the newest, with a key in it.
+    async fn earlier(path: &Path) -> i64 {
+        let before = newest(&MIGRATIONS) - 1;
+        let mut connection = connect(&options(path).create_if_missing(true)).await.unwrap();
+        let earlier = MIGRATIONS.iter().filter(|migration| migration.version <= before).cloned().collect();
+        Migrator::with_migrations(earlier).run(&mut connection).await.unwrap();
+        let found = schema(&mut connection).await.unwrap().unwrap();
+        let put = "INSERT INTO api_keys (id, name, endpoint, prefix, key_hash, created_at) VALUES ('kept', 'k', 'product-orgs', 'sk_', zeroblob(32), 1)";
+        sqlx::query(put).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        found
+    }
+
+    /// What a copy has: its schema, and keys.
+    async fn copied(path: &Path) -> (Option<i64>, i64) {
+        let mut connection = connect(&options(path).read_only(true)).await.unwrap();
+        let keys = sqlx::query_scalar("SELECT count(*) FROM api_keys").fetch_one(&mut connection).await.unwrap();
+        (schema(&mut connection).await.unwrap(), keys)
+    }
+
+    fn names(dir: &Path) -> Vec<String> {
+        let mut names: Vec<String> =
+            std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.retain(|name| !name.ends_with("-wal") && !name.ends_with("-shm"));
+        names.sort();
+        names
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_file_is_copied_before_its_schema_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("nightmark.db");
+        SqliteStore::open(&path).await.unwrap().close().await;
+        assert_eq!(names(dir.path()), ["nightmark.db"], "there is nothing to copy of a new file");
+        std::fs::remove_file(&path).unwrap();
+        let found = earlier(&path).await;
+        // Several processes that start together: one migrates, and no copy is of what it has made.
+        let opened = futures_util::future::join_all((0..6).map(|_| SqliteStore::open(&path))).await;
+        for store in opened {
+            let store = store.unwrap();
+            assert_eq!(store.keys().await.unwrap().len(), 1);
+            store.close().await;
+        }
+        let copy = backup::place(&path, found);
+        assert_eq!(names(dir.path()), ["nightmark.db", copy.file_name().unwrap().to_str().unwrap()]);
+        assert_eq!(copied(&copy).await, (Some(found), 1));
+        #[cfg(unix)]
+        assert_eq!(
+            std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&copy).unwrap().permissions()) & 0o777,
+            0o600
+        );
+        // Nothing more is to be done, and no copy to be made.
+        std::fs::remove_file(&copy).unwrap();
+        SqliteStore::open(&path).await.unwrap().close().await;
+        assert!(!copy.exists());
+        assert_eq!(copied(&path).await, (Some(newest(&MIGRATIONS)), 1));
+    }
+
+    #[tokio::test]
+    async fn without_a_copy_nothing_is_migrated() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("nightmark.db");
+        let found = earlier(&path).await;
+        // Something else has the name.
+        std::fs::create_dir_all(backup::place(&path, found).join("x")).unwrap();
+        let error = SqliteStore::open(&path).await.unwrap_err().to_string();
+        assert!(error.contains("before its schema is brought up to date") && error.contains(".schema-"), "{error}");
+        assert_eq!(copied(&path).await, (Some(found), 1));
+        assert_eq!(names(dir.path()).len(), 2, "no draft is left");
+        std::fs::remove_dir_all(backup::place(&path, found)).unwrap();
+        SqliteStore::open(&path).await.unwrap().close().await;
+        assert_eq!(copied(&backup::place(&path, found)).await, (Some(found), 1));
     }
 
     /// 2 is FULL: each commit is on the disk, also in WAL.

@@ -50,6 +50,10 @@ impl OrgStore for Timed {
         self.store.forget_answers(before, limit).await
     }
 
+    async fn forget_history(&self, before: DateTime<Utc>, from: i64) -> Result<Option<i64>, StoreError> {
+        self.store.forget_history(before, from).await
+    }
+
     async fn probe(&self) -> Result<(), StoreError> {
         self.store.probe().await
     }

@@ -31,6 +31,7 @@ pub async fn conform(store: &(impl OrgStore + KeyStore)) {
     store.probe().await.unwrap();
     assert_eq!(json!(store.orgs(None, 1000).await.unwrap()), before, "a probe changes nothing");
     orgs_model::follows(store, 60).await;
+    history_is_forgotten_bit_by_bit(store).await;
 }
 
 pub fn upsert(id: &str, seconds: i64, change: impl FnOnce(&mut OrgPatch)) -> OrgUpsert {
@@ -310,6 +311,38 @@ async fn answers_are_forgotten_bit_by_bit(store: &impl OrgStore) {
     assert!(!done(store, &[OrgUpsert { at: at(50), ..sent(2) }]).await[0].repeated);
     assert_eq!(store.org("forgetting").await.unwrap().unwrap().fields.name.as_deref(), Some("2"), "orgs stay");
     assert_eq!(changes(store, "forgetting").await.len(), 6, "and their history");
+}
+
+async fn history_is_forgotten_bit_by_bit(store: &impl OrgStore) {
+    let ids: Vec<String> = (0..1100).map(|number| format!("past_{number:04}")).collect();
+    // Years ago, then now: what else is there is of neither time.
+    for (second, name) in [(-1_000_000_000, "old"), (-999_999_000, "older"), (900, "new")] {
+        let batch: Vec<OrgUpsert> = ids.iter().map(|id| named(id, second, name)).collect();
+        done(store, &batch).await;
+    }
+    let (others, numbers) =
+        (changes(store, "forgetting").await, |all: Vec<OrgChange>| all.iter().map(|c| c.number).collect::<Vec<_>>());
+    let orgs = store.orgs(Some("past_"), 2000).await.unwrap();
+    let (mut from, mut pieces) = (Some(0), 0);
+    while let Some(number) = from {
+        from = store.forget_history(at(-999_999_000), number).await.unwrap();
+        assert!(from.is_none_or(|next| next > number));
+        pieces += 1;
+    }
+    assert!(pieces > 2, "{pieces}");
+    for id in [&ids[0], &ids[499], &ids[1099]] {
+        assert_eq!(numbers(changes(store, id).await), [2, 3], "that of the time itself stays");
+    }
+    assert_eq!(changes(store, "forgetting").await, others);
+    assert_eq!(json!(store.orgs(Some("past_"), 2000).await.unwrap()), json!(orgs), "orgs stay as they are");
+    // All of it is gone: numbers go on.
+    let mut from = Some(0);
+    while let Some(number) = from {
+        from = store.forget_history(at(-900_000_000), number).await.unwrap();
+    }
+    assert_eq!(numbers(changes(store, &ids[7]).await), [3]);
+    done(store, &[named(&ids[7], 901, "newest")]).await;
+    assert_eq!(numbers(changes(store, &ids[7]).await), [3, 4]);
 }
 
 async fn a_changed_key_writes_nothing(store: &(impl OrgStore + KeyStore)) {

@@ -9,7 +9,7 @@ mod write;
 
 use super::columns::Moment;
 use super::{PostgresStore, before_nul, retried};
-use crate::store::orgs::{OrgChange, plan};
+use crate::store::orgs::{ORGS_AT_A_TIME, OrgChange, plan};
 use crate::store::{OrgRecord, OrgStore, OrgUpsert, StoreError, UpsertOutcome, records};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -74,6 +74,19 @@ impl OrgStore for PostgresStore {
         retried!(self, {
             let query = sqlx::query(FORGET).bind(Moment(before)).bind(i64::from(limit));
             Ok(query.execute(&self.pool).await?.rows_affected())
+        })
+    }
+
+    async fn forget_history(&self, before: DateTime<Utc>, from: i64) -> Result<Option<i64>, StoreError> {
+        retried!(self, {
+            let next =
+                "SELECT target_org_id FROM orgs WHERE target_org_id >= $1 ORDER BY target_org_id LIMIT 1 OFFSET $2";
+            let next: Option<i64> =
+                sqlx::query_scalar(next).bind(from).bind(ORGS_AT_A_TIME).fetch_optional(&self.pool).await?;
+            let forget = "DELETE FROM org_history WHERE target_org_id >= $1 AND target_org_id < $2 AND at < $3";
+            let forget = sqlx::query(forget).bind(from).bind(next.unwrap_or(i64::MAX)).bind(Moment(before));
+            forget.execute(&self.pool).await?;
+            Ok(next)
         })
     }
 

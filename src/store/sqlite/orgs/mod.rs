@@ -5,7 +5,7 @@ mod read;
 mod write;
 
 use super::{SqliteStore, micros};
-use crate::store::orgs::{OrgChange, plan};
+use crate::store::orgs::{ORGS_AT_A_TIME, OrgChange, plan};
 use crate::store::{OrgRecord, OrgStore, OrgUpsert, StoreError, UpsertOutcome, records};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -80,6 +80,18 @@ impl OrgStore for SqliteStore {
     async fn forget_answers(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError> {
         let done = sqlx::query(FORGET).bind(micros(before)).bind(limit).execute(&self.writer).await?;
         Ok(done.rows_affected())
+    }
+
+    async fn forget_history(&self, before: DateTime<Utc>, from: i64) -> Result<Option<i64>, StoreError> {
+        let mut transaction = self.begin().await?;
+        let next = "SELECT target_org_id FROM orgs WHERE target_org_id >= ?1 ORDER BY target_org_id LIMIT 1 OFFSET ?2";
+        let next: Option<i64> =
+            sqlx::query_scalar(next).bind(from).bind(ORGS_AT_A_TIME).fetch_optional(&mut *transaction).await?;
+        let forget = "DELETE FROM org_history WHERE target_org_id >= ?1 AND target_org_id < ?2 AND at < ?3";
+        let forget = sqlx::query(forget).bind(from).bind(next.unwrap_or(i64::MAX)).bind(micros(before));
+        forget.execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(next)
     }
 
     async fn probe(&self) -> Result<(), StoreError> {
