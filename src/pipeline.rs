@@ -44,8 +44,8 @@ pub use pinning::{PinnedColumn, Pinning, Standing, accept as accept_schema, pinn
 pub use plan::{Purpose, Resources, plan_blocking};
 pub use planned::{PlanInput, Planned};
 pub use sample::{Answering, Sample, advice, sample};
-pub use send::{SendProgress, check_destination, missing_secrets};
-pub use shared::{freshen, freshen_for_run};
+pub use send::{SendProgress, check_destination, missing_secrets, probe_destination};
+pub use shared::{freshen, freshen_for_run, try_shared};
 pub use since::{Reach, Since, Standstill};
 pub use survey::{Asked, Observed, Survey, Surveyed, survey, survey_of_job};
 

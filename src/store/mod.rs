@@ -11,6 +11,7 @@ mod chunks;
 mod columns;
 mod database;
 mod fires;
+mod inspect;
 mod keys;
 mod open;
 mod orgs;
@@ -23,6 +24,7 @@ mod state;
 
 pub use alerts::{AlertRecord, AlertStore};
 pub use fires::{FireRecord, FireState, FireStore};
+pub use inspect::Inspected;
 pub use keys::{
     EndpointType, Hash, KeyCounts, KeyRecord, KeyStore, KeyUses, PreviousText, SignatureCheck, SignatureScheme,
 };

@@ -16,6 +16,7 @@
 mod alerts;
 mod columns;
 mod fires;
+mod inspect;
 mod keys;
 mod open;
 mod orgs;

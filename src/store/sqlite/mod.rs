@@ -11,6 +11,7 @@
 mod alerts;
 mod checkpoint;
 mod fires;
+mod inspect;
 mod keys;
 mod open;
 mod orgs;

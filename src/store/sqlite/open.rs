@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
+pub(super) static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
     Migrator::with_migrations(vec![
         migration(1, "runs keys orgs", include_str!("../../../migrations/sqlite/0001_runs_keys_orgs.sql")),
         migration(2, "delivery", include_str!("../../../migrations/sqlite/0002_delivery.sql")),
@@ -27,7 +27,7 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
 });
 
 /// How long another process that writes is waited for.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const READERS: u32 = 4;
 
 impl SqliteStore {
@@ -75,7 +75,7 @@ impl SqliteStore {
     }
 }
 
-fn options(path: &Path) -> SqliteConnectOptions {
+pub(super) fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT).foreign_keys(true)
 }
 
@@ -111,7 +111,7 @@ fn cannot_open(path: &Path, reason: impl ToString) -> StoreError {
 }
 
 /// The best way in which this user can read the file, and the schema found that way.
-async fn look(path: &Path) -> Result<(SqliteConnectOptions, Option<i64>), StoreError> {
+pub(super) async fn look(path: &Path) -> Result<(SqliteConnectOptions, Option<i64>), StoreError> {
     // Who may not write next to the file cannot make the `-shm` file that readers and writers share. SQLite's read-only
     // mode then does with the one that a writer has made.
     for way in [read_only(path), options(path).read_only(true)] {
@@ -146,7 +146,7 @@ fn is_for_want_of_rights(error: &sqlx::Error) -> bool {
     matches!(code(error), Some(READ_ONLY | CANNOT_OPEN))
 }
 
-fn side_file(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn side_file(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
@@ -189,7 +189,7 @@ fn create(path: &Path) -> Result<(), StoreError> {
 
 /// The first switch to WAL needs the file for itself and does not honour the busy time-out, so two processes that start
 /// together on a new file would fail each other.
-async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
+pub(super) async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
     const PAUSE: Duration = Duration::from_millis(50);
     let mut left = BUSY_TIMEOUT;
     loop {
