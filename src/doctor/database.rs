@@ -2,7 +2,7 @@
 
 use super::{Finding, Patient, clock};
 use crate::snapshot::who_holds;
-use crate::store::{Inspected, Place, RunStore as _};
+use crate::store::{Inspected, Place};
 
 const AREA: &str = "database";
 

@@ -7,7 +7,7 @@ const AREA: &str = "snapshots";
 
 /// Nothing where they are not shared.
 pub(super) async fn look(patient: &Patient) -> Vec<Finding> {
-    match pipeline::try_shared(&patient.home, &patient.settings, patient.clock.new_id()).await {
+    match pipeline::try_shared(&patient.home, &patient.settings, patient.clock.run_id()).await {
         Ok(None) => Vec::new(),
         Ok(Some(time)) => {
             let reached = Finding::ok(AREA, "snapshots.url", "can be written, read and removed from");

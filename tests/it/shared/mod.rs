@@ -3,7 +3,7 @@
 
 pub mod azurite;
 mod histories;
-mod server;
+pub mod server;
 mod stores;
 
 use crate::support::postgres::{Cluster, Database, PASSWORD};
