@@ -31,7 +31,9 @@ fn zones(now: DateTime<Utc>) -> Finding {
     let year: i32 = version.get(..4).and_then(|year| year.parse().ok()).unwrap_or(now.year());
     let what = format!("IANA {version}, built in");
     match now.year() - year {
-        OLD..100 => Finding::note(AREA, "time zones", what, "newer versions of nightmark know of later changes of the law"),
+        OLD..100 => {
+            Finding::note(AREA, "time zones", what, "newer versions of nightmark know of later changes of the law")
+        }
         _ => Finding::ok(AREA, "time zones", what),
     }
 }

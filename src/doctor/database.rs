@@ -17,7 +17,11 @@ pub(super) async fn look(patient: &Patient) -> Vec<Finding> {
     };
     match place.inspect().await {
         Err(error) => found.push(Finding::mend(AREA, "state", error.to_string(), CANNOT_OPEN)),
-        Ok(None) => found.push(Finding::ok(AREA, "state", "nothing is stored yet: it is made by the first command that stores something")),
+        Ok(None) => found.push(Finding::ok(
+            AREA,
+            "state",
+            "nothing is stored yet: it is made by the first command that stores something",
+        )),
         Ok(Some(inspected)) => {
             let is_known = inspected.found == Some(inspected.known);
             found.extend(state(&inspected));
@@ -30,7 +34,8 @@ pub(super) async fn look(patient: &Patient) -> Vec<Finding> {
     found
 }
 
-const CANNOT_OPEN: &str = "docs/OPERATIONS.md, \"It does not start\"; a backup is put back together with snapshots/ of the same time";
+const CANNOT_OPEN: &str =
+    "docs/OPERATIONS.md, \"It does not start\"; a backup is put back together with snapshots/ of the same time";
 
 fn daemon(patient: &Patient) -> Finding {
     match who_holds(&patient.home.dir().join("daemon.lock")) {
@@ -54,7 +59,8 @@ pub(super) fn state(inspected: &Inspected) -> Vec<Finding> {
             format!("it has schema {found}, and is brought to {known} by the next start"),
             "make a backup first: there is no way back (docs/STORE.md)",
         ),
-        _ => Finding::ok(AREA, "schema", format!("{engine}, schema {known}")),
+        Some(_) => Finding::ok(AREA, "schema", format!("{engine}, schema {known}")),
+        None => Finding::ok(AREA, "schema", format!("{engine}; nothing is stored in it yet")),
     };
     let whole = match damage.is_empty() {
         true => Finding::ok(AREA, "integrity", "whole"),
@@ -62,7 +68,9 @@ pub(super) fn state(inspected: &Inspected) -> Vec<Finding> {
     };
     let written = match unwritable {
         None => Finding::ok(AREA, "writing", "it can be written"),
-        Some(why) => Finding::mend(AREA, "writing", why, "no run begins and nothing is received until it can be written"),
+        Some(why) => {
+            Finding::mend(AREA, "writing", why, "no run begins and nothing is received until it can be written")
+        }
     };
     vec![schema, whole, written]
 }

@@ -48,16 +48,22 @@ fn write(dir: &Path) -> io::Result<()> {
 fn remedy(error: &io::Error, dir: &Path) -> String {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => MAKE_ROOM.to_owned(),
-        ErrorKind::ReadOnlyFilesystem => "mount it writable; after a fault of the disk, see what dmesg says first".to_owned(),
+        ErrorKind::ReadOnlyFilesystem => {
+            "mount it writable; after a fault of the disk, see what dmesg says first".to_owned()
+        }
         ErrorKind::PermissionDenied => {
-            format!("run nightmark as the user whom it belongs to, or give it to this one: chown -R \"$(id -un)\" {}", dir.display())
+            format!(
+                "run nightmark as the user whom it belongs to, or give it to this one: chown -R \"$(id -un)\" {}",
+                dir.display()
+            )
         }
         ErrorKind::NotFound => format!("mkdir -p {}", dir.display()),
         _ => "see what dmesg says of the disk".to_owned(),
     }
 }
 
-const MAKE_ROOM: &str = "make room (docs/OPERATIONS.md, \"The disk is full\"), or move the home folder to a larger disk";
+const MAKE_ROOM: &str =
+    "make room (docs/OPERATIONS.md, \"The disk is full\"), or move the home folder to a larger disk";
 
 #[cfg(unix)]
 fn room(subject: &str, dir: &Path, need: u64) -> Option<Finding> {
@@ -110,7 +116,9 @@ mod tests {
 
     #[test]
     fn sizes_are_read_at_a_glance() {
-        for (bytes, expected) in [(0, "0.0 MB"), (268_435_456, "268.4 MB"), (1_500_000_000, "1.5 GB"), (u64::MAX, "18446744.0 TB")] {
+        for (bytes, expected) in
+            [(0, "0.0 MB"), (268_435_456, "268.4 MB"), (1_500_000_000, "1.5 GB"), (u64::MAX, "18446744.0 TB")]
+        {
             assert_eq!(size(bytes), expected);
         }
     }

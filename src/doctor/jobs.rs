@@ -16,7 +16,12 @@ pub(super) fn files(patient: &Patient, jobs: &[Arc<Job>], problems: &[Problem]) 
         .iter()
         .map(|problem| {
             let file = problem.file.display().to_string();
-            Finding::mend("jobs", &file, problem.to_string(), format!("mend {file}; the job does not run, or as it was before"))
+            Finding::mend(
+                "jobs",
+                &file,
+                problem.to_string(),
+                format!("mend {file}; the job does not run, or as it was before"),
+            )
         })
         .collect();
     let scheduled = jobs.iter().filter(|job| job.schedule.is_some()).count();
@@ -55,7 +60,12 @@ pub(super) fn drivers(home: &Home, jobs: &[Arc<Job>], now: DateTime<Utc>) -> Vec
         let Source::Adbc(spec) = &job.source else { return None };
         Some(match adbc::try_driver(spec, &environment) {
             Ok(()) => Finding::ok("drivers", &job.name, format!("{} can be loaded", spec.driver)),
-            Err(error) => Finding::mend("drivers", &job.name, error.message, error.hint.unwrap_or_else(|| "docs/sources/adbc.md says how drivers are installed".to_owned())),
+            Err(error) => Finding::mend(
+                "drivers",
+                &job.name,
+                error.message,
+                error.hint.unwrap_or_else(|| "docs/sources/adbc.md says how drivers are installed".to_owned()),
+            ),
         })
     };
     jobs.iter().filter_map(look).collect()

@@ -98,7 +98,9 @@ pub async fn examine(patient: &Patient) -> Vec<Finding> {
     let local = {
         let (home, settings) = (patient.home.clone(), patient.settings.clone());
         let jobs = jobs.clone();
-        blocking(move || [disk::look(&home), rights::look(&home, &settings, &jobs), process::look(&settings, &home)].concat())
+        blocking(move || {
+            [disk::look(&home), rights::look(&home, &settings, &jobs), process::look(&settings, &home)].concat()
+        })
     };
     let drivers = {
         let (home, jobs, now) = (patient.home.clone(), jobs.clone(), patient.clock.now());
@@ -118,7 +120,8 @@ pub async fn examine(patient: &Patient) -> Vec<Finding> {
 
 /// On a thread where it may block. A panic is a finding too.
 async fn blocking(look: impl FnOnce() -> Vec<Finding> + Send + 'static) -> Vec<Finding> {
-    let broken = || vec![Finding::mend("process", "nightmark doctor", "a check panicked", "this is a bug of nightmark")];
+    let broken =
+        || vec![Finding::mend("process", "nightmark doctor", "a check panicked", "this is a bug of nightmark")];
     tokio::task::spawn_blocking(look).await.unwrap_or_else(|_| broken())
 }
 

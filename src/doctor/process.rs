@@ -19,7 +19,9 @@ pub(super) fn look(settings: &Settings, home: &Home) -> Vec<Finding> {
         let path = |written: &std::path::Path| home.dir().join(written);
         match Tls::load(TlsFiles { certificate: path(&tls.certificate), key: path(&tls.key) }) {
             Ok(_) => Finding::ok(AREA, "receiver.tls", "certificate and key can be used"),
-            Err(error) => Finding::mend(AREA, "receiver.tls", error.to_string(), "the daemon does not start without it"),
+            Err(error) => {
+                Finding::mend(AREA, "receiver.tls", error.to_string(), "the daemon does not start without it")
+            }
         }
     }));
     if settings.alerts.webhook.is_none() && settings.alerts.email.is_none() {

@@ -92,7 +92,8 @@ fn other_user(dir: &Path) -> Option<Finding> {
     let mine = tempfile::Builder::new().prefix(".nightmark-doctor-").tempfile_in(dir).ok()?;
     let (mine, theirs) = (mine.as_file().metadata().ok()?.uid(), std::fs::metadata(dir).ok()?.uid());
     let what = format!("this is user {mine}, and {} belongs to user {theirs}", dir.display());
-    let remedy = "what this user makes there, the other may not be able to change: type commands as the daemon's user (sudo -u)";
+    let remedy =
+        "what this user makes there, the other may not be able to change: type commands as the daemon's user (sudo -u)";
     (mine != theirs).then(|| Finding::note(AREA, "user", what, remedy))
 }
 

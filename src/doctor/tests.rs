@@ -30,7 +30,8 @@ fn patient(dir: &Path, now: &str) -> Patient {
 
 #[track_caller]
 fn finds<'f>(found: &'f [Finding], area: &str, subject: &str, verdict: Verdict) -> &'f Finding {
-    let it = found.iter().find(|finding| finding.area == area && finding.subject == subject && finding.verdict == verdict);
+    let it =
+        found.iter().find(|finding| finding.area == area && finding.subject == subject && finding.verdict == verdict);
     it.unwrap_or_else(|| panic!("{area} {subject} {verdict:?}: {found:#?}"))
 }
 
@@ -74,7 +75,7 @@ async fn a_clock_that_cannot_be_right_is_found() {
 
 #[tokio::test]
 async fn a_clock_behind_what_was_recorded_is_found() {
-    use crate::store::{RunRecord, RunStore as _};
+    use crate::store::RunRecord;
     let dir = tempfile::tempdir().unwrap();
     let well = patient(dir.path(), "2026-11-27T02:30:00Z");
     let store = well.place.as_ref().unwrap().open().await.unwrap();
@@ -85,7 +86,10 @@ async fn a_clock_behind_what_was_recorded_is_found() {
     finds(&found, "clock", "this machine", Verdict::Ok);
     assert!(found.iter().all(|finding| finding.verdict != Verdict::Mend), "{found:#?}");
     let found = examine(&patient(dir.path(), "2026-11-20T02:30:00Z")).await;
-    assert!(finds(&found, "clock", "this machine", Verdict::Mend).what.contains("2026-11-27 02:29:00 UTC"), "{found:#?}");
+    assert!(
+        finds(&found, "clock", "this machine", Verdict::Mend).what.contains("2026-11-27 02:29:00 UTC"),
+        "{found:#?}"
+    );
 }
 
 #[test]

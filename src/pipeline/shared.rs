@@ -113,7 +113,11 @@ async fn refuse_if_lost(
 ///
 /// # Errors
 /// A store that cannot be used so.
-pub async fn try_shared(home: &Home, settings: &Settings, name: String) -> Result<Option<Option<DateTime<Utc>>>, PipelineError> {
+pub async fn try_shared(
+    home: &Home,
+    settings: &Settings,
+    name: String,
+) -> Result<Option<Option<DateTime<Utc>>>, PipelineError> {
     let (home, settings) = (home.clone(), settings.clone());
     let trying = tokio::task::spawn_blocking(move || {
         let Some(shared) = open(&home, &settings)? else { return Ok(None) };

@@ -25,7 +25,8 @@ fn home(address: &str, more: &str) -> Home {
     home
 }
 
-const SETTINGS: &str = "[receiver]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n[alerts]\nwebhook = \"${TEST_KEY}\"\n";
+const SETTINGS: &str =
+    "[receiver]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n[alerts]\nwebhook = \"${TEST_KEY}\"\n";
 
 fn job(home: &Home, name: &str, address: &str, more: &str) {
     let to = format!("url = \"{address}\"\nsecret = \"${{TEST_SECRET}}\"\n{more}");
@@ -241,7 +242,8 @@ fn server_at(date: &'static str) -> SocketAddr {
                 stream.read_exact(&mut byte).unwrap();
                 asked.push(byte[0]);
             }
-            let answer = format!("HTTP/1.1 405 Method Not Allowed\r\n{date}content-length: 0\r\nconnection: close\r\n\r\n");
+            let answer =
+                format!("HTTP/1.1 405 Method Not Allowed\r\n{date}content-length: 0\r\nconnection: close\r\n\r\n");
             stream.write_all(answer.as_bytes()).unwrap();
         }
     });
@@ -253,7 +255,13 @@ fn a_clock_that_differs_from_the_destinations_is_found() {
     let home = home(&keyed(server_at("date: Thu, 01 Jan 2026 00:00:00 GMT\r\n")), "");
     job(&home, "silent", &keyed(server_at("")), "");
     let found = doctor(&home);
-    finds(&found, "clock", "the destination of orgs", "mend", &["ahead of that of the destination of orgs", "timedatectl"]);
+    finds(
+        &found,
+        "clock",
+        "the destination of orgs",
+        "mend",
+        &["ahead of that of the destination of orgs", "timedatectl"],
+    );
     assert!(!found.iter().any(|finding| finding["subject"] == "the destination of silent"), "{found:#?}");
     is_well_but_for(&found, &["clock"]);
 }
@@ -355,7 +363,10 @@ fn too_few_files_and_taken_ports_are_noted() {
     let home = home(&keyed(destination.address), "");
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
-    home.write("nightmark.toml", &SETTINGS.replace("[receiver]\naddress = \"127.0.0.1:0\"", &format!("[receiver]\naddress = \"{address}\"")));
+    home.write(
+        "nightmark.toml",
+        &SETTINGS.replace("[receiver]\naddress = \"127.0.0.1:0\"", &format!("[receiver]\naddress = \"{address}\"")),
+    );
     let script = "ulimit -n 256; exec \"$0\" \"$@\"";
     let mut command = home.program("sh", &["-c", script, env!("CARGO_BIN_EXE_nightmark"), "doctor", "--json"]);
     let found = examined(ran(command.output().unwrap()));

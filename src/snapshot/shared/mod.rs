@@ -47,7 +47,9 @@ impl Shared {
         self.objects.remove(&path).map_err(fault)?;
         match read.map_err(fault)? {
             Some((content, _)) if content == name.as_bytes() => Ok(self.objects.now()),
-            _ => Err(SnapshotError::damaged(PathBuf::from(self.objects.shown(&path)), "it is not what was just written")),
+            _ => {
+                Err(SnapshotError::damaged(PathBuf::from(self.objects.shown(&path)), "it is not what was just written"))
+            }
         }
     }
 

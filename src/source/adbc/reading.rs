@@ -35,7 +35,9 @@ pub(super) fn begins(request: Request, patience: Duration) -> Option<Result<(), 
     let (sender, receiver) = sync_channel(1);
     let begin = move || {
         let begun = caught(|| driver::load(&request).map(drop));
-        let panicked = |panic: Box<dyn std::any::Any + Send>| Err(SourceError::new(format!("{}: the driver panicked: {}", shown(&request.driver), panic_text(&*panic))));
+        let panicked = |panic: Box<dyn std::any::Any + Send>| {
+            Err(SourceError::new(format!("{}: the driver panicked: {}", shown(&request.driver), panic_text(&*panic))))
+        };
         let _ = sender.send(begun.unwrap_or_else(panicked));
     };
     std::thread::Builder::new().stack_size(STACK).spawn(begin).ok()?;

@@ -10,9 +10,9 @@ use sqlx::{PgConnection, Row as _};
 /// What a role needs to work with a schema that is there, or to make one.
 const MAY_WRITE: &str = "
     SELECT CASE WHEN EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)
-        THEN has_schema_privilege($1, 'USAGE') AND (has_schema_privilege($1, 'CREATE')
-            OR COALESCE((SELECT bool_and(has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE')) FROM pg_class c
-                JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relkind = 'r'), false))
+        THEN has_schema_privilege($1, 'USAGE') AND COALESCE((SELECT bool_and(has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'UPDATE')
+                AND has_table_privilege(c.oid, 'DELETE')) FROM pg_class c
+                JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relkind = 'r'), has_schema_privilege($1, 'CREATE'))
         ELSE has_database_privilege(current_database(), 'CREATE') END";
 /// Sessions that keep others from writing our tables.
 const HOLDERS: &str = "
@@ -37,7 +37,9 @@ impl PostgresStore {
 
 async fn unwritable(connection: &mut PgConnection, schema: &str) -> Result<Option<String>, StoreError> {
     if sqlx::query_scalar("SELECT pg_is_in_recovery()").fetch_one(&mut *connection).await? {
-        return Ok(Some("the server is a standby, which takes no writes: [store] url must lead to the primary".to_owned()));
+        return Ok(Some(
+            "the server is a standby, which takes no writes: [store] url must lead to the primary".to_owned(),
+        ));
     }
     if !sqlx::query_scalar::<_, bool>(MAY_WRITE).bind(schema).fetch_one(&mut *connection).await? {
         let role: String = sqlx::query_scalar("SELECT current_user::text").fetch_one(&mut *connection).await?;
@@ -45,7 +47,8 @@ async fn unwritable(connection: &mut PgConnection, schema: &str) -> Result<Optio
     }
     let holders = sqlx::query(HOLDERS).bind(schema).fetch_all(&mut *connection).await?;
     let told = |row: &sqlx::postgres::PgRow| {
-        let (pid, name, role): (i32, String, String) = (row.try_get("pid")?, row.try_get("name")?, row.try_get("role")?);
+        let (pid, name, role): (i32, String, String) =
+            (row.try_get("pid")?, row.try_get("name")?, row.try_get("role")?);
         Ok::<_, sqlx::Error>(format!("session {pid} ({name}, role {role})"))
     };
     let holders = holders.iter().map(told).collect::<Result<Vec<_>, _>>()?;

@@ -113,7 +113,10 @@ mod tests {
         let well = SqliteStore::inspect(&path).await.unwrap().unwrap();
         assert!(well.found == Some(well.known) && well.damage.is_empty() && well.unwritable.is_none(), "{well:?}");
         let mut connection = connect(&options(&path)).await.unwrap();
-        sqlx::query("UPDATE _sqlx_migrations SET version = 1000 WHERE version = 9").execute(&mut connection).await.unwrap();
+        sqlx::query("UPDATE _sqlx_migrations SET version = 1000 WHERE version = 9")
+            .execute(&mut connection)
+            .await
+            .unwrap();
         let newer = SqliteStore::inspect(&path).await.unwrap().unwrap();
         assert!(newer.found == Some(1000) && newer.known < 1000, "{newer:?}");
         connection.close().await.unwrap();
