@@ -1,5 +1,6 @@
 //! Who is told when something is wrong, as the settings say.
 
+use super::jobs::holder;
 use crate::alerts::channel::Channel;
 use crate::alerts::email::Email;
 use crate::alerts::watch::{Jobs, Watch};
@@ -37,7 +38,9 @@ pub fn watch(context: &Context, store: &Arc<dyn StateStore>, channels: Vec<Box<d
     });
     let next_fire = |job: &Job, after: DateTime<Utc>| fires::next(job.schedule.as_ref()?, after);
     let limit = context.settings.alerts.no_success_for;
-    Watch::new(Arc::clone(store), Arc::clone(&context.clock), channels, jobs).with_limit(limit, Arc::new(next_fire))
+    Watch::new(Arc::clone(store), Arc::clone(&context.clock), channels, jobs)
+        .at(holder(context))
+        .with_limit(limit, Arc::new(next_fire))
 }
 
 /// Tells until the daemon stops, on a task of its own: no request or run waits for it, whatever becomes of it.

@@ -85,7 +85,7 @@ fn watched(job: &Job) -> Watched {
 }
 
 /// The same for each daemon that serves this home folder on this machine.
-fn holder(context: &Context) -> String {
+pub(super) fn holder(context: &Context) -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     format!("{}:{}", host.trim(), context.home.dir().display())
 }
