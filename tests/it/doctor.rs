@@ -1,6 +1,7 @@
 //! `nightmark doctor` on homes where something is wrong, by real faults: full and read-only disks, closed ports, certificates of strangers, clocks that go
 //! wrong, a database that is locked, damaged or not there, drivers that do not load.
 
+use crate::adbc::engines;
 use crate::delivery::pki::Ca;
 use crate::delivery::tls::{ca_file, front};
 use crate::faults::disk::Disk;
@@ -148,6 +149,8 @@ fn all_that_is_wrong_is_said_at_once() {
     let driver = std::fs::read_to_string(home.path("jobs/orgs.toml")).unwrap();
     let adbc = "kind = \"adbc\"\ndriver = \"/nowhere/libadbc_driver_snowflake.so\"\ntable = \"orgs\"";
     home.write("jobs/driver.toml", &driver.replace("kind = \"files\"\npath = \"orgs.csv\"", adbc));
+    let sqlite = adbc.replace("/nowhere/libadbc_driver_snowflake.so", &engines::sqlite().display().to_string());
+    home.write("jobs/loads.toml", &driver.replace("kind = \"files\"\npath = \"orgs.csv\"", &sqlite));
     let settings = SETTINGS.replace("${TEST_KEY}", "${file:hook.txt}");
     home.write("nightmark.toml", &settings);
     let mode = |name: &str, mode: u32| {
@@ -173,7 +176,8 @@ fn all_that_is_wrong_is_said_at_once() {
         finds(&found, area, subject, "mend", words);
     }
     finds(&found, "destinations", "orgs: destination.url", "ok", &["answers"]);
-    finds(&found, "jobs", "jobs/", "ok", &["7 sound"]);
+    finds(&found, "drivers", "loads", "ok", &["can be loaded"]);
+    finds(&found, "jobs", "jobs/", "ok", &["8 sound"]);
     let text = clean(home.run(&["doctor"]).expect(1));
     says(&text, &["MEND  closed: destination.url", "→ ", "to mend"]);
 }
@@ -184,6 +188,8 @@ fn a_disk_without_room_or_that_is_read_only_is_found() {
     let home = home(&format!("http://{}/", destination.address), "");
     let disk = Disk::new();
     disk.restore(&home.path(""));
+    // As mounted, everybody may write there.
+    std::fs::set_permissions(disk.seen(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let doctor = || {
         let output = disk.nightmark(&["doctor", "--json"]).env("TEST_KEY", KEY).env("TEST_SECRET", SECRET).output();
         examined(ran(output.unwrap()))
