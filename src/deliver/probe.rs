@@ -53,7 +53,6 @@ pub async fn probe(destination: &Destination, resolved: &Resolved) -> Result<Vec
     for (mut root, place, field) in hosts {
         // A key may stand there.
         let _ = root.set_username("").and_then(|()| root.set_password(None));
-        (root.set_query(None), root.set_fragment(None));
         probes.push(Probe { field, outcome: ask(&client, root, place, field).await });
     }
     Ok(probes)
