@@ -49,6 +49,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod daemon;
+pub mod doctor;
 pub mod export;
 pub mod import;
 pub mod lease;

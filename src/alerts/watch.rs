@@ -1,7 +1,7 @@
 //! Looks again and again at all jobs, and tells the channels what is new and what is over.
 
 use super::channel::Channel;
-use super::condition::{self, Condition, NextFire, Seen};
+use super::condition::{self, Condition, Kind, NextFire, Seen};
 use super::line::Line;
 use super::message::{self, Message};
 use crate::clock::Clock;
@@ -54,6 +54,7 @@ pub struct Watch {
     no_success_for: Option<Duration>,
     next_fire: Option<Arc<NextFire>>,
     since: DateTime<Utc>,
+    place: String,
     bell: Arc<Notify>,
     is_on: watch::Receiver<bool>,
     metrics: Arc<dyn Metrics>,
@@ -68,9 +69,15 @@ impl Watch {
         jobs: Arc<dyn Fn() -> Jobs + Send + Sync>,
     ) -> Self {
         let (lines, since) = (channels.into_iter().map(Line::new).collect(), clock.now());
-        let (bell, metrics) = (Arc::default(), Arc::new(()));
+        let (bell, metrics, place) = (Arc::default(), Arc::new(()), String::new());
         let is_on = watch::Sender::new(true).subscribe();
-        Watch { store, clock, lines, jobs, no_success_for: None, next_fire: None, since, bell, is_on, metrics }
+        Watch { store, clock, lines, jobs, no_success_for: None, next_fire: None, since, place, bell, is_on, metrics }
+    }
+
+    /// Which daemon this is; one that comes after it in its place has the same. Jobs that are gone are its own.
+    #[must_use]
+    pub fn at(self, place: String) -> Self {
+        Watch { place, ..self }
     }
 
     /// Scheduled jobs that have no such time of their own are to go through once in `limit`, or once by the first fire after it: `next_fire`.
@@ -147,8 +154,8 @@ impl Watch {
                     self.raise(&condition, now).await?;
                 }
                 Some(condition) => _ = self.tell(alert, &message::raised(&condition), now).await?,
-                // Nothing is known of a job whose file cannot be read.
-                None if !jobs.knows(&alert) => {}
+                // Nothing is known of a job whose file cannot be read, or which is another daemon's.
+                None if !self.knows(&jobs, &alert) => {}
                 None => self.end(alert, &jobs, now).await?,
             }
         }
@@ -187,11 +194,21 @@ impl Watch {
         Ok(found)
     }
 
+    /// Whether what is found here of the alert's job is all that there is to find.
+    fn knows(&self, jobs: &Jobs, alert: &AlertRecord) -> bool {
+        let is_mine = alert.place == self.place;
+        if alert.kind == Kind::Faulty.as_str() {
+            return is_mine;
+        }
+        jobs.sound.iter().any(|job| job.name == alert.job) || is_mine && jobs.faulty.is_empty()
+    }
+
     async fn raise(&self, condition: &Condition, now: DateTime<Utc>) -> Result<(), StoreError> {
         let alert = AlertRecord {
             job: condition.job.clone(),
             kind: condition.kind.as_str().to_owned(),
             about: condition.about.clone(),
+            place: self.place.clone(),
             since: now,
             ended_at: None,
             told: Vec::new(),
@@ -246,15 +263,6 @@ impl Watch {
             self.store.put_alert(&alert).await?;
         }
         Ok(all)
-    }
-}
-
-impl Jobs {
-    /// Whether what is found of the job is all that there is to find.
-    fn knows(&self, alert: &AlertRecord) -> bool {
-        self.faulty.is_empty()
-            || alert.kind == condition::Kind::Faulty.as_str()
-            || self.sound.iter().any(|job| job.name == alert.job)
     }
 }
 

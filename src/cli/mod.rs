@@ -15,6 +15,7 @@ pub mod dead_letters;
 pub mod decide;
 pub mod demo;
 pub mod destinations;
+pub mod doctor;
 pub mod explain;
 pub mod first_look;
 pub mod health;
@@ -112,6 +113,8 @@ enum Command {
     DeadLetters(dead_letters::DeadLettersArgs),
     /// Destinations that are paused or disabled: list, enable
     Destinations(destinations::DestinationsArgs),
+    /// Look at everything around the jobs: disk, clock, database, drivers, secrets, destinations, rights; say what to mend
+    Doctor(doctor::DoctorArgs),
     /// What is wrong with jobs, as people are told of it: list, or send a test to each channel
     Alerts(alerts::AlertsArgs),
     /// Explain one org: what is compared, what the destination has, and why it would or would not be sent
@@ -252,6 +255,7 @@ async fn work(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Runs(args) => runs::run(context, args).await,
         Command::DeadLetters(args) => dead_letters::run(context, args).await,
         Command::Destinations(args) => destinations::run(context, args).await,
+        Command::Doctor(args) => doctor::run(context, args).await,
         Command::Alerts(args) => alerts::run(context, args).await,
         Command::Explain(args) => explain::run(context, args).await,
         Command::Schema(args) => schema::run(context, args).await,

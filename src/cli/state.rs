@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 impl Context {
     /// Where the state is.
-    fn place(&self) -> anyhow::Result<Place> {
+    pub(super) fn place(&self) -> anyhow::Result<Place> {
         let settings = &self.settings.store;
         let url = Secrets::new(&self.home).resolve("store.url", &settings.url)?;
         if let Some(path) = url.expose_secret().strip_prefix("sqlite:") {

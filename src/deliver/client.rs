@@ -156,6 +156,18 @@ impl Client {
     }
 }
 
+impl Client {
+    /// Where each operation goes.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = (&'static str, (&Url, &Place))> {
+        self.endpoints.iter().map(|(name, endpoint)| (name, (&endpoint.url, &endpoint.place)))
+    }
+
+    /// The connections.
+    pub(super) fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+}
+
 /// The address of a request: the row's own, if it has one.
 fn own_url(parcel: &Parcel, usual: &Url) -> Result<Url, String> {
     let Some(own) = parcel.aside().and_then(|aside| aside.url.as_deref()) else { return Ok(usual.clone()) };

@@ -23,6 +23,7 @@ mod error;
 mod grants;
 mod limits;
 mod parcel;
+mod probe;
 mod receipts;
 mod redact;
 mod remedy;
@@ -39,6 +40,7 @@ pub use client::BODY_LIMIT;
 pub use error::DeliverError;
 pub use limits::{AttemptsReport, BreakerReport, ConcurrencyReport, LatencyReport, LimitsReport};
 pub use parcel::Parcel;
+pub use probe::{Probe, Unreached, probe};
 
 use crate::clock::Clock;
 use crate::job::spec::{Destination, PerOperation};

@@ -5,7 +5,7 @@ use super::measured::Relay;
 use super::messages::{Found, Messages};
 use super::outbox::Outbox;
 use super::{PipelineError, Runner, service, share};
-use crate::deliver::{Delivery, Entry, Ledger, Options, Resolved, Summary};
+use crate::deliver::{Delivery, Entry, Ledger, Options, Probe, Resolved, Summary};
 use crate::job::secrets::{SecretError, Secrets};
 use crate::job::spec::{Auth, Job, Route, Templated};
 use crate::metrics::Metrics;
@@ -78,6 +78,14 @@ pub fn missing_secrets<'t>(secrets: &Secrets, named: impl Iterator<Item = (Strin
 /// The first secret that cannot be had, or what is wrong with an address, a secret or a file of certificates.
 pub fn check_destination(secrets: &Secrets, job: &Job) -> Result<(), PipelineError> {
     Ok(crate::deliver::check(&job.destination, &resolve(secrets, job)?)?)
+}
+
+/// Whether the destination can be reached as it is set up. Nothing of the job is sent.
+///
+/// # Errors
+/// As [`check_destination`].
+pub async fn probe_destination(secrets: &Secrets, job: &Job) -> Result<Vec<Probe>, PipelineError> {
+    Ok(crate::deliver::probe(&job.destination, &resolve(secrets, job)?).await?)
 }
 
 /// What came of a delivery.

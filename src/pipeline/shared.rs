@@ -7,6 +7,7 @@ use crate::objects::Objects;
 use crate::snapshot::{JobLock, Manifest, Shared, Sharing, SnapshotError};
 use crate::spans::within;
 use crate::store::RunStore;
+use chrono::{DateTime, Utc};
 use std::sync::Arc;
 
 /// Brings a job's local snapshot to the state of the shared one. `None`: they are not shared. For who holds the job's lock. Where nothing is
@@ -106,6 +107,23 @@ async fn refuse_if_lost(
     let mut unclaimed = looking.await.map_err(|e| PipelineError::Internal(e.to_string()))??;
     unclaimed.retain(|run| mine.is_none_or(|mine| run.as_str() > mine));
     plan::refuse_if_lost(&sharing.place(), unclaimed, store).await
+}
+
+/// Whether the store that snapshots are shared in can be written, read and removed from; then what time it is there, as far as it says so. `None`: they are not shared. `name`: of an object that nobody else writes.
+///
+/// # Errors
+/// A store that cannot be used so.
+pub async fn try_shared(
+    home: &Home,
+    settings: &Settings,
+    name: String,
+) -> Result<Option<Option<DateTime<Utc>>>, PipelineError> {
+    let (home, settings) = (home.clone(), settings.clone());
+    let trying = tokio::task::spawn_blocking(move || {
+        let Some(shared) = open(&home, &settings)? else { return Ok(None) };
+        Ok(Some(shared.try_out(&name)?))
+    });
+    trying.await.map_err(|e| PipelineError::Internal(e.to_string()))?
 }
 
 fn open(home: &Home, settings: &Settings) -> Result<Option<Shared>, PipelineError> {

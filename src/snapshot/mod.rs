@@ -56,7 +56,7 @@ pub use changes::{
 pub use draft::{Draft, Finished, Publication, Publishing};
 pub use held::{Against, Held, discard as discard_held};
 pub use known::{Known, Snapshot};
-pub use lock::{JobLock, Locked, lock};
+pub use lock::{JobLock, Locked, lock, who_holds};
 pub use manifest::{FileEntry, Manifest};
 pub use order::OrderWriter;
 pub use orgs::{Between, OrgDifference, known_orgs};

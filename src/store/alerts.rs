@@ -14,6 +14,8 @@ pub struct AlertRecord {
     pub kind: String,
     /// Which one, where another one of the same kind is told anew.
     pub about: String,
+    /// The daemon that found it: another one over the same store may not know the job.
+    pub place: String,
     /// When it was found.
     pub since: DateTime<Utc>,
     /// When it was right again, if it is.

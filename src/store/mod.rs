@@ -12,6 +12,7 @@ mod chunks;
 mod columns;
 mod database;
 mod fires;
+mod inspect;
 mod keys;
 mod leases;
 mod open;
@@ -28,6 +29,7 @@ pub mod transfer;
 pub use admin::{AdminStore, AuditRecord, Role, TokenRecord};
 pub use alerts::{AlertRecord, AlertStore};
 pub use fires::{FireCause, FireRecord, FireState, FireStore};
+pub use inspect::Inspected;
 pub use keys::{
     EndpointType, Hash, KeyCounts, KeyRecord, KeyStore, KeyUses, PreviousText, SignatureCheck, SignatureScheme,
 };

@@ -6,7 +6,7 @@ pub mod pki;
 mod proxy;
 pub mod server;
 mod signing;
-mod tls;
+pub mod tls;
 
 use async_trait::async_trait;
 use nightmark::clock::SystemClock;

@@ -54,6 +54,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("alerts", &["clock", "config", "job", "metrics", "receipt", "store"]),
+    ("doctor", &["clock", "config", "job", "pipeline", "server", "snapshot", "source", "store"]),
     ("daemon", &["alerts", "clock", "job", "lease", "metrics", "pipeline", "receipt", "snapshot", "store"]),
     ("cli", &["*"]),
     ("lib", &["*"]),

@@ -12,6 +12,7 @@ mod dbt;
 mod delivery;
 mod diff_model;
 mod direction;
+mod doctor;
 mod duckdb;
 mod faults;
 mod faulty;

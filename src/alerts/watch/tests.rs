@@ -317,3 +317,20 @@ async fn a_daemon_that_stops_tells_nothing_more() {
     assert!(place.heard.take().is_empty() && place.store.alerts().await.unwrap().is_empty());
     assert_eq!(place.told(&place.watch(&[])).await, ["orgs: the run FAILED"]);
 }
+
+#[tokio::test]
+async fn a_daemon_that_does_not_know_a_job_ends_nothing_of_it() {
+    let place = Place::new().await;
+    place.run("01A", RunState::Failed, None).await;
+    let one = place.watch(&["unknown field"]).at("one".into());
+    assert_eq!(place.told(&one).await, ["bad: the job file has mistakes", "orgs: the run FAILED"]);
+    // A receiver over the same store, without jobs.
+    let other = place.watch_over(Jobs::default).at("other".into());
+    assert!(place.told(&other).await.is_empty());
+    assert_eq!(place.store.alerts().await.unwrap().len(), 2);
+    // Whoever knows the job may say that it is right again.
+    place.later(1);
+    place.run("01B", RunState::Finished, None).await;
+    assert_eq!(place.told(&place.watch(&[]).at("other".into())).await, ["orgs: right again (the run FAILED)"]);
+    assert_eq!(place.told(&place.watch(&[]).at("one".into())).await, ["bad: right again (the job file has mistakes)"]);
+}

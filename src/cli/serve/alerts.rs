@@ -47,7 +47,14 @@ fn over(
 ) -> Watch {
     let next_fire = |job: &Job, after: DateTime<Utc>| fires::next(job.schedule.as_ref()?, after);
     let limit = context.settings.alerts.no_success_for;
-    Watch::new(Arc::clone(store), Arc::clone(&context.clock), channels, jobs).with_limit(limit, Arc::new(next_fire))
+    Watch::new(Arc::clone(store), Arc::clone(&context.clock), channels, jobs)
+        .at(place(context))
+        .with_limit(limit, Arc::new(next_fire))
+}
+
+/// One that comes after this daemon has the same; so have all daemons of a fleet, of which one tells.
+fn place(context: &Context) -> String {
+    context.settings.fleet.name.as_ref().map_or_else(|| context.place_name(), |name| format!("fleet {name}"))
 }
 
 /// Tells until the daemon stops, on a task of its own: no request or run waits for it, whatever becomes of it.

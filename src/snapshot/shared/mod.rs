@@ -16,7 +16,8 @@ mod fetch;
 mod publish;
 
 use super::{Manifest, SnapshotError};
-use crate::objects::{Fault, Objects, Version};
+use crate::objects::{Condition, Fault, Objects, Version};
+use chrono::{DateTime, Utc};
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -32,6 +33,24 @@ impl Shared {
     /// `folder`: the path in the store, without slashes around it. Nothing is asked of the store.
     pub fn new(objects: Objects, folder: &str) -> Self {
         Shared { objects, folder: folder.trim_matches('/').to_owned() }
+    }
+
+    /// Writes, reads and removes a small object of this name, which no job has. What time it is by the store, as far as its answers say so.
+    ///
+    /// # Errors
+    /// A store that cannot be reached, or does not let us.
+    pub fn try_out(&self, name: &str) -> Result<Option<DateTime<Utc>>, SnapshotError> {
+        let path = self.path(".doctor", name);
+        let fault = |fault: Fault| self.fault(&path, &fault);
+        self.objects.put_if(&path, name.as_bytes(), Condition::Absent).map_err(fault)?;
+        let read = self.objects.get(&path);
+        self.objects.remove(&path).map_err(fault)?;
+        match read.map_err(fault)? {
+            Some((content, _)) if content == name.as_bytes() => Ok(self.objects.now()),
+            _ => {
+                Err(SnapshotError::damaged(PathBuf::from(self.objects.shown(&path)), "it is not what was just written"))
+            }
+        }
     }
 
     /// The manifest of a job.

@@ -76,6 +76,16 @@ impl Source for Adbc {
     }
 }
 
+/// Whether the source's driver can be loaded and begins: on a thread of its own, which is not waited for longer than [`GRACE`]. Nothing is connected to.
+///
+/// # Errors
+/// Why it cannot.
+pub fn try_driver(spec: &AdbcSource, environment: &Environment) -> Result<(), SourceError> {
+    let request = Request::new(spec, environment, None)?;
+    let late = SourceError::new(format!("{} has not begun within {} s", spec.driver, GRACE.as_secs()));
+    reading::begins(request, GRACE).unwrap_or(Err(late))
+}
+
 struct Batches {
     reading: Mutex<Reading>,
     columns: Arc<Columns>,

@@ -1,7 +1,7 @@
 //! The thread that a driver is called on, what it says, and when it is told to end.
 
 use super::request::{Request, shown};
-use super::session;
+use super::{driver, session};
 use crate::source::SourceError;
 use crate::source::caught::{caught, panic_text};
 use crate::spans::within;
@@ -28,6 +28,20 @@ pub(super) enum Said {
     Rows(u64, Vec<RecordBatch>),
     /// There is no more.
     End,
+}
+
+/// What comes of loading the driver, and letting go of it; `None`: it is not done after so long.
+pub(super) fn begins(request: Request, patience: Duration) -> Option<Result<(), SourceError>> {
+    let (sender, receiver) = sync_channel(1);
+    let begin = move || {
+        let begun = caught(|| driver::load(&request).map(drop));
+        let panicked = |panic: Box<dyn std::any::Any + Send>| {
+            Err(SourceError::new(format!("{}: the driver panicked: {}", shown(&request.driver), panic_text(&*panic))))
+        };
+        let _ = sender.send(begun.unwrap_or_else(panicked));
+    };
+    std::thread::Builder::new().stack_size(STACK).spawn(begin).ok()?;
+    receiver.recv_timeout(patience).ok()
 }
 
 /// A session's end of the line.

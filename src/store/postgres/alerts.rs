@@ -6,9 +6,9 @@ use crate::store::{AlertRecord, AlertStore, StoreError, records};
 use async_trait::async_trait;
 
 const PUT: &str = "
-    INSERT INTO alerts (job, kind, about, since, ended_at, told) VALUES ($1, $2, $3, $4, $5, $6)
+    INSERT INTO alerts (job, kind, about, place, since, ended_at, told) VALUES ($1, $2, $3, $4, $5, $6, $7)
     ON CONFLICT (job, kind) DO UPDATE SET
-        about = excluded.about, since = excluded.since, ended_at = excluded.ended_at, told = excluded.told";
+        about = excluded.about, place = excluded.place, since = excluded.since, ended_at = excluded.ended_at, told = excluded.told";
 
 #[async_trait]
 impl AlertStore for PostgresStore {
@@ -22,7 +22,11 @@ impl AlertStore for PostgresStore {
     async fn put_alert(&self, alert: &AlertRecord) -> Result<(), StoreError> {
         retried!(self, {
             let put = sqlx::query(PUT).bind(&alert.job).bind(&alert.kind).bind(shown(&alert.about));
-            let put = put.bind(Moment(alert.since)).bind(alert.ended_at.map(Moment)).bind(alert.told.join(" "));
+            let put = put
+                .bind(shown(&alert.place))
+                .bind(Moment(alert.since))
+                .bind(alert.ended_at.map(Moment))
+                .bind(alert.told.join(" "));
             put.execute(&self.pool).await?;
             Ok(())
         })

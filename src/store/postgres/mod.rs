@@ -17,6 +17,7 @@ mod admin;
 mod alerts;
 mod columns;
 mod fires;
+mod inspect;
 mod keys;
 mod leases;
 mod open;

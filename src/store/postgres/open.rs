@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 use url::Url;
 
-static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
+pub(super) static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
     let mut migrations = Migrator::with_migrations(vec![
         migration(1, "runs", include_str!("../../../migrations/postgres/0001_runs.sql")),
         migration(2, "keys", include_str!("../../../migrations/postgres/0002_keys.sql")),
@@ -160,14 +160,14 @@ impl PostgresStore {
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Access {
+pub(super) enum Access {
     Read,
     Write,
 }
 
 impl Server {
     /// A prepared connection, and the schema's version; `None` before the first migration.
-    async fn look(&self, access: Access) -> Result<(PgConnection, Option<i64>), StoreError> {
+    pub(super) async fn look(&self, access: Access) -> Result<(PgConnection, Option<i64>), StoreError> {
         let looking = async {
             let mut connection = self.options.connect().await?;
             prepare(&mut connection, &self.schema, access).await?;
@@ -177,6 +177,10 @@ impl Server {
         let late = |_| self.cannot_open(format!("the server does not answer within {} s", CONNECT.as_secs()));
         let looked = tokio::time::timeout(CONNECT, looking).await.map_err(late)?;
         looked.map_err(|error| self.cannot_open(without_preface(error.into())))
+    }
+
+    pub(super) fn schema(&self) -> &str {
+        &self.schema
     }
 
     fn pool(&self, access: Access, connections: u32, stale: Duration) -> PgPool {
@@ -223,7 +227,7 @@ fn without_preface(error: StoreError) -> String {
     }
 }
 
-async fn close(connection: PgConnection) {
+pub(super) async fn close(connection: PgConnection) {
     // It has done its work; whether the server hears the farewell does not matter.
     let _ = connection.close().await;
 }

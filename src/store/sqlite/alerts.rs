@@ -5,9 +5,9 @@ use crate::store::{AlertRecord, AlertStore, StoreError, records};
 use async_trait::async_trait;
 
 const PUT: &str = "
-    INSERT INTO alerts (job, kind, about, since, ended_at, told) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+    INSERT INTO alerts (job, kind, about, place, since, ended_at, told) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
     ON CONFLICT (job, kind) DO UPDATE SET
-        about = excluded.about, since = excluded.since, ended_at = excluded.ended_at, told = excluded.told";
+        about = excluded.about, place = excluded.place, since = excluded.since, ended_at = excluded.ended_at, told = excluded.told";
 
 #[async_trait]
 impl AlertStore for SqliteStore {
@@ -17,7 +17,8 @@ impl AlertStore for SqliteStore {
     }
 
     async fn put_alert(&self, alert: &AlertRecord) -> Result<(), StoreError> {
-        let put = sqlx::query(PUT).bind(&alert.job).bind(&alert.kind).bind(&alert.about).bind(micros(alert.since));
+        let put = sqlx::query(PUT).bind(&alert.job).bind(&alert.kind).bind(&alert.about);
+        let put = put.bind(&alert.place).bind(micros(alert.since));
         put.bind(alert.ended_at.map(micros)).bind(alert.told.join(" ")).execute(&self.writer).await?;
         Ok(())
     }

@@ -13,6 +13,7 @@ mod alerts;
 mod backup;
 mod checkpoint;
 mod fires;
+mod inspect;
 mod keys;
 mod open;
 mod orgs;

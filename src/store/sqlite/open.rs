@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
+pub(super) static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
     Migrator::with_migrations(vec![
         migration(1, "runs keys orgs", include_str!("../../../migrations/sqlite/0001_runs_keys_orgs.sql")),
         migration(2, "delivery", include_str!("../../../migrations/sqlite/0002_delivery.sql")),
@@ -31,7 +31,7 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
 });
 
 /// How long another process that writes is waited for.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const READERS: u32 = 4;
 
 impl SqliteStore {
@@ -119,7 +119,7 @@ pub(super) fn cannot_open(path: &Path, reason: impl ToString) -> StoreError {
 }
 
 /// The best way in which this user can read the file, and the schema found that way.
-async fn look(path: &Path) -> Result<(SqliteConnectOptions, Option<i64>), StoreError> {
+pub(super) async fn look(path: &Path) -> Result<(SqliteConnectOptions, Option<i64>), StoreError> {
     // Who may not write next to the file cannot make the `-shm` file that readers and writers share. SQLite's read-only
     // mode then does with the one that a writer has made.
     for way in [read_only(path), options(path).read_only(true)] {

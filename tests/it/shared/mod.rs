@@ -4,7 +4,7 @@
 pub mod azurite;
 mod baselines;
 mod histories;
-mod server;
+pub mod server;
 mod stores;
 
 use crate::support::postgres::{Cluster, Database, PASSWORD};

@@ -8,6 +8,7 @@ pub async fn conform(store: &impl AlertStore) {
         job: job.to_owned(),
         kind: kind.to_owned(),
         about: "01A".to_owned(),
+        place: "here:/home".to_owned(),
         since: at(100),
         ended_at: None,
         told: Vec::new(),
