@@ -10,9 +10,9 @@ use super::whole::{Comparing, Outcome};
 use super::{PipelineError, spill, texts};
 use crate::clock::Clock;
 use crate::diff::{BadKeys, Rules};
-use crate::guard;
+use crate::guard::{self, Facts};
 use crate::job::spec::{Baseline, Triggers};
-use crate::receipt::Progress;
+use crate::receipt::{Counts, Progress};
 use crate::row::{Column, HashSeed, Schema};
 use crate::snapshot::{
     self, Against, Draft, Finished, Manifest, Publishing, Snapshot, SnapshotError, Unknown, rewrite,
@@ -294,7 +294,7 @@ impl Planner {
         failpoint!("changes.written");
         let counts = tally.counts(seen.rows, &written);
         Ok(Planned {
-            held: [extract.held, guard::trips(&tally.facts(&counts, extract.partial), &job.guard)].concat(),
+            held: [extract.held, self.trips(tally.facts(&counts, extract.partial), &counts)].concat(),
             circumstances: self.circumstances(&extract.basis.schema, progress),
             pinned: self.pinned(&extract.shape.schema, &seen.valued),
             suppressed: tally.suppressed,
@@ -323,6 +323,18 @@ impl Planner {
             changes,
             counts,
         })
+    }
+
+    /// What the guards say. Of a backfill, which only shows it: of what differs, and where it is about all orgs.
+    fn trips(&self, facts: Facts, counts: &Counts) -> Vec<String> {
+        let facts = match (self.aim.share, &self.aim.only) {
+            (Share::Usual, _) => facts,
+            (_, Some(_)) => return Vec::new(),
+            (Share::Differing, None) => Facts { vanished: 0, ..facts },
+            // What the writer of the change set gave back.
+            (Share::Same, None) => Facts { vanished: 0, changed: counts.unchanged, ..facts },
+        };
+        guard::trips(&facts, &self.input.job.guard)
     }
 
     /// What makes tonight different from other nights, for the report.

@@ -147,7 +147,7 @@ fn what_differs_goes_by_a_run_and_nothing_is_removed() {
             "4 orgs would be sent",
             "2 that differ",
             "2 as the destination has them",
-            "A guard would hold a run",
+            "A guard would hold a run: 1 of 4 known orgs have changed",
             "max_changed",
         ],
     );
