@@ -15,7 +15,9 @@ fn helper(site: &Site) -> Home {
     let settings = std::fs::read_to_string(home.path("nightmark.toml")).unwrap();
     home.write("nightmark.toml", &settings.replace("[fleet]\n", "[fleet]\nshare_from = 100\nchunk_rows = 50\n"));
     let to = format!("url = \"http://{}/\"\nrate = \"200/s\"\nconcurrency = 6", site.destination.address);
-    home.write("jobs/orgs.toml", &job_file("", &to, "preset = \"flat\""));
+    // All of them change in a night.
+    let rest = "preset = \"flat\"\n[guard]\nmax_changed = { share = 1.0, floor = 1000 }";
+    home.write("jobs/orgs.toml", &job_file("", &to, rest));
     home
 }
 

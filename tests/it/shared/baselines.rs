@@ -36,6 +36,8 @@ fn a_kill_of_a_return_leaves_one_snapshot_or_the_other_to_all() {
         killed_with(&a, &["rollback", "orgs", "--to", &first, "--yes"], mark);
         assert!(site.arrived().is_empty(), "{mark}");
         let is_back = mark != "shared.uploaded";
+        // Whose lease it was has to be waited for, elsewhere.
+        site.expire();
         assert_eq!(counts(&night(&b, 0)), if is_back { [0, 1, 1, 1] } else { [0, 0, 2, 0] }, "{mark}");
         site.arrived();
         assert_eq!(counts(&night(&a, 0)), [0, 0, 2, 0], "{mark}");
