@@ -78,7 +78,7 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
     files::warn_if_few(context.settings.receiver.connections);
     // The operator's address ends last: until then it says that the receiver is no longer ready.
     let (stop, stopping) = watch::channel(false);
-    let names = jobs.names();
+    let names = jobs.scheduled();
     let bell = Arc::default();
     let begun = jobs::begin(context, jobs, &store, at_once, &bell, stopping.clone()).await?;
     let watching = alerts::begin(context, &store, &metrics, &bell, &begun, stopping.clone());

@@ -67,9 +67,10 @@ pub(super) struct Taken {
 }
 
 impl Taken {
-    /// What the jobs are called.
-    pub(super) fn names(&self) -> Vec<String> {
-        self.known.iter().map(|one| one.name.clone()).collect()
+    /// What the jobs are called whose runs come by themselves.
+    pub(super) fn scheduled(&self) -> Vec<String> {
+        let scheduled = |one: &&Known| one.job.as_ref().is_none_or(|job| job.schedule.is_some());
+        self.known.iter().filter(scheduled).map(|one| one.name.clone()).collect()
     }
 }
 
