@@ -63,8 +63,8 @@ fn kill_at(point: &'static str, rng: StdRng) {
 fn a_kill_at_every_failpoint() {
     let seed = seed();
     // The receiver's are in tests/it/receiver/kill.rs: no run comes past them. Those of shared snapshots are in tests/it/shared, those of held runs
-    // in tests/it/holds.rs, those of alerts in tests/it/alerts, those of `rollback` and `backfill` in tests/it/baselines.rs and backfills.rs.
-    let others = ["shared.", "held.", "alert.", "rollback.", "backfill."];
+    // in tests/it/holds.rs, those of alerts in tests/it/alerts, those of shared deliveries in tests/it/fleet/shares.rs, those of `rollback` and `backfill` in tests/it/baselines.rs and backfills.rs.
+    let others = ["shared.", "share.", "held.", "alert.", "rollback.", "backfill."];
     let is_elsewhere =
         |name: &str| RECEIVER_MARKS.contains(&name) || others.iter().any(|other| name.starts_with(other));
     let marks = marks().into_iter().filter(|name| !is_elsewhere(name));

@@ -23,8 +23,14 @@ pub fn member(site: &Site, line: Option<&Line>) -> Home {
 }
 
 pub fn serve(home: &Home) -> Served {
-    let variables = [("PG_PASSWORD", PASSWORD), ("S3_SECRET", PASSWORD_OF_S3), ("NIGHTMARK_LOG", "nightmark=info")];
-    Served::start_with(home, &variables)
+    serve_until(home, "")
+}
+
+/// A daemon that is killed as soon as it comes past a mark.
+pub fn serve_until(home: &Home, failpoints: &str) -> Served {
+    let secrets = [("PG_PASSWORD", PASSWORD), ("S3_SECRET", PASSWORD_OF_S3)];
+    let others = [("NIGHTMARK_LOG", "nightmark=info"), ("FAILPOINTS", failpoints)];
+    Served::start_with(home, &[secrets, others].concat())
 }
 
 /// Until something is so. The bound is there only so that a broken build ends.
