@@ -2,6 +2,7 @@
 
 use super::named;
 use super::turns::{leader, member, serve, serve_until, until};
+use crate::crash::marks;
 use crate::shared::{Site, extract};
 use crate::support::{Home, Served, job_file, signal};
 use std::collections::BTreeMap;
@@ -110,27 +111,29 @@ fn a_delivery_is_shared_and_each_org_is_sent_once() {
 
 /// With a chunk just taken, or sent and not yet said to be done.
 #[test]
-fn helpers_are_killed_at_each_mark_and_nothing_is_lost() {
-    for mark in ["share.taken=return", "share.sent=return"] {
+fn whoever_helps_is_killed_at_each_step_and_the_rest_is_sent() {
+    let steps: Vec<String> = marks().into_iter().filter(|mark| mark.starts_with("share.")).collect();
+    assert_eq!(steps, ["share.sent", "share.taken"]);
+    for step in steps {
         let site = Site::new();
         let homes = [helper(&site), helper(&site)];
-        all(&[&homes[0], &homes[1]], "free");
-        let first = serve(&homes[0]);
-        assert_eq!(leader(&[&first]), 0);
-        let second = serve_until(&homes[1], mark);
+        let leads = serve(&homes[0]);
+        leader(&[&leads]);
+        let helps = serve_until(&homes[1], &format!("{step}=return"));
         until("both are there", || {
             let members = "SELECT count(*) FROM nightmark.leases WHERE name LIKE 'daemon/%' AND until > now()";
             (named(&site, members) == "2").then_some(())
         });
-        order(&first);
-        assert_ne!(second.wait(), 0, "it came past {mark}");
+        all(&[&homes[0], &homes[1]], "free");
+        order(&leads);
+        // Not before it has helped.
+        assert_ne!(helps.wait(), 0, "{step}");
         until("the night is done", || (runs(&site, "finished") == 1).then_some(()));
         let known = arrived(&site);
-        assert_eq!(known.len(), ORGS, "{mark}");
+        assert_eq!(known.len(), ORGS, "{step}");
         let twice = known.values().filter(|(times, _)| *times > 1).count();
-        // A chunk that was sent is known to be; of one that was not begun nothing was in flight.
-        assert_eq!(twice, 0, "{mark}");
-        assert_eq!(first.stop(), 0);
+        assert!(twice <= 50, "{step}: {twice}: only a chunk may have been in flight");
+        assert_eq!(leads.stop(), 0);
     }
 }
 
