@@ -119,7 +119,7 @@ async fn backfills_are_no_runs(store: &impl RunStore) {
     assert_eq!(store.backfills(None, 10).await.unwrap().len(), 3);
     assert_eq!(store.run("f1").await.unwrap(), Some(first));
     // Rows and receipts are kept as those of a run.
-    store.commit("f1", &[0..3], &[receipt(1, Outcome::Acknowledged)]).await.unwrap();
+    store.commit("f1", std::slice::from_ref(&(0..3)), &[receipt(1, Outcome::Acknowledged)]).await.unwrap();
     assert_eq!(store.progress("f1").await.unwrap().acknowledged.iter().collect::<Vec<_>>(), [1]);
     // What is at its end is forgotten as a run is; what is not, never.
     let past = Past { before: at(100), rows_of: 100, except: &[] };

@@ -71,7 +71,7 @@ impl LeaseStore for PostgresStore {
 
     async fn end_lease(&self, fence: &Fence) -> Result<(), StoreError> {
         let end = sqlx::query(END).bind(&fence.name).bind(fence.epoch);
-        self.within(async { Ok(drop(end.execute(&self.pool).await?)) }).await
+        self.within(async { Ok(end.execute(&self.pool).await.map(|_| ())?) }).await
     }
 
     async fn leases(&self) -> Result<Vec<LeaseRecord>, StoreError> {
@@ -86,7 +86,7 @@ impl LeaseStore for PostgresStore {
 
     async fn forget_children(&self, parent: &Fence) -> Result<(), StoreError> {
         let forget = sqlx::query(FORGET_CHILDREN).bind(&parent.name).bind(parent.epoch);
-        self.within(async { Ok(drop(forget.execute(&self.pool).await?)) }).await
+        self.within(async { Ok(forget.execute(&self.pool).await.map(|_| ())?) }).await
     }
 
     fn fenced(&self, fences: &[Fence]) -> Arc<dyn StateStore> {

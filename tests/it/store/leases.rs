@@ -57,20 +57,20 @@ async fn a_lease_counts_as_long_as_its_parent() {
     assert_eq!(store.children(&parent).await.unwrap(), 1);
     store.put_run(&run("r1", "a", RunState::Delivering, 0), at(0)).await.unwrap();
     let fences = [parent.clone(), child.clone()];
-    store.fenced(&fences).commit("r1", &[0..1], &[]).await.unwrap();
+    store.fenced(&fences).commit("r1", std::slice::from_ref(&(0..1)), &[]).await.unwrap();
     // Somebody else has the job: the child is not kept up any more, no other comes, and nothing is written under it.
     let later = store.take_lease(&asking("job/a", "z", LONG)).await.unwrap().unwrap();
     assert!(!store.keep_lease(&child, LONG).await.unwrap());
     let refused = store.take_lease(&under("share/r/2", LONG)).await;
     assert!(matches!(refused, Err(StoreError::LeaseLost(_))), "{refused:?}");
-    let refused = store.fenced(&fences).commit("r1", &[1..2], &[]).await;
+    let refused = store.fenced(&fences).commit("r1", std::slice::from_ref(&(1..2)), &[]).await;
     assert!(matches!(refused, Err(StoreError::LeaseLost(_))), "{refused:?}");
     // Until it has run out, whoever has the job by now waits for it.
     assert_eq!(store.children(&later).await.unwrap(), 1);
     store.end_lease(&child).await.unwrap();
     assert_eq!(store.children(&later).await.unwrap(), 0);
     store.forget_children(&later).await.unwrap();
-    let refused = store.fenced(&fences).commit("r1", &[1..2], &[]).await;
+    let refused = store.fenced(&fences).commit("r1", std::slice::from_ref(&(1..2)), &[]).await;
     assert!(matches!(refused, Err(StoreError::LeaseLost(_))), "{refused:?}");
 }
 
@@ -92,7 +92,7 @@ async fn a_chunk_is_one_places_at_a_time() {
     };
     assert_eq!((offer.chunks(), offer.rows_of(2)), (3, 20..25));
     store.put_offer(&offer).await.unwrap();
-    assert_eq!(store.offers("f").await.unwrap(), [offer.clone()]);
+    assert_eq!(store.offers("f").await.unwrap(), std::slice::from_ref(&offer));
     assert!(store.offers("g").await.unwrap().is_empty());
     let place = async |number, length| {
         let name = offer.place(number);
@@ -105,12 +105,12 @@ async fn a_chunk_is_one_places_at_a_time() {
     // Whoever had this one has run out; what it may have had in flight is unknown, and it writes nothing more.
     assert_eq!(store.claim_chunk(&offer, &gone).await.unwrap(), Some(1));
     let late = store.fenced(&[job.clone(), gone.clone()]);
-    late.commit("r1", &[10..13], &[receipt(11, Outcome::Acknowledged)]).await.unwrap();
+    late.commit("r1", std::slice::from_ref(&(10..13)), &[receipt(11, Outcome::Acknowledged)]).await.unwrap();
     assert_eq!(store.claim_chunk(&offer, &here).await.unwrap(), Some(1));
     let progress = store.progress("r1").await.unwrap();
     assert_eq!(progress.unknown.iter().collect::<Vec<_>>(), [10, 12]);
     assert_eq!((progress.acknowledged.len(), progress.attempting.len()), (1, 0));
-    let refused = late.commit("r1", &[13..14], &[]).await;
+    let refused = late.commit("r1", std::slice::from_ref(&(13..14)), &[]).await;
     assert!(matches!(refused, Err(StoreError::LeaseLost(_))), "{refused:?}");
     let refused = store.claim_chunk(&offer, &gone).await;
     assert!(matches!(refused, Err(StoreError::LeaseLost(_))), "{refused:?}");
@@ -167,7 +167,7 @@ async fn writes(store: &dyn RunStore) -> Vec<Result<(), StoreError>> {
     vec![
         store.put_run(&ended, at(1)).await,
         store.end_delivery(&ended, at(1)).await,
-        store.commit("r1", &[0..1], &[receipt(0, Outcome::Acknowledged)]).await,
+        store.commit("r1", std::slice::from_ref(&(0..1)), &[receipt(0, Outcome::Acknowledged)]).await,
         store.cut_off("r1").await,
         store.change_refusals("a", &["nm_1".to_owned()], RefusalChange::Forget).await.map(drop),
         store.put_destination(&destination).await,
@@ -182,7 +182,7 @@ async fn nothing_is_written_under_a_lease_that_is_somebody_elses() {
     let mine = store.take_lease(&asking("job/a", "x", Duration::ZERO)).await.unwrap().unwrap();
     let fenced = store.fenced(std::slice::from_ref(&mine));
     fenced.put_run(&run("r1", "a", RunState::Delivering, 0), at(0)).await.unwrap();
-    fenced.commit("r1", &[0..3], &[receipt(1, Outcome::Refused)]).await.unwrap();
+    fenced.commit("r1", std::slice::from_ref(&(0..3)), &[receipt(1, Outcome::Refused)]).await.unwrap();
     let theirs = store.take_lease(&asking("job/a", "y", LONG)).await.unwrap().unwrap();
     let before =
         (store.run("r1").await.unwrap(), store.progress("r1").await.unwrap(), store.refusals(None).await.unwrap());
