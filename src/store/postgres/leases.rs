@@ -1,5 +1,5 @@
-//! Leases. The server's clock says when one has run out. Whoever writes under a fence holds its row as something that may not change until the
-//! write is committed, so that a taking comes before all of the write or after it.
+//! Leases. The server's clock says when one has run out. Whoever writes under a fence holds its row (FOR KEY SHARE) until the write is committed, so that a
+//! taking, which asks for it FOR UPDATE, comes before all of the write or after it. A process that stands still in such a write keeps nobody from keeping the lease up.
 
 use super::{PostgresStore, retried, shown};
 use crate::store::columns::Columns as _;
@@ -9,12 +9,19 @@ use sqlx::PgConnection;
 use std::sync::Arc;
 use std::time::Duration;
 
+// Stronger than what writers hold: a taking waits for them. Keeping a lease up changes no key, and waits for nobody.
+const LOCK: &str = "SELECT epoch FROM leases WHERE name = $1 FOR UPDATE";
+
 const TAKE: &str = "
-    INSERT INTO leases AS known (name, holder, what, epoch, taken_at, until, parent, parent_epoch)
-    VALUES ($1, $2, $3, 1, clock_timestamp(), clock_timestamp() + make_interval(secs => $4), $6, $7)
-    ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, what = excluded.what, epoch = known.epoch + 1,
-        taken_at = excluded.taken_at, until = excluded.until, parent = excluded.parent, parent_epoch = excluded.parent_epoch
-    WHERE known.until <= clock_timestamp() OR known.epoch = $5
+    UPDATE leases SET holder = $2, what = $3, epoch = epoch + 1, taken_at = clock_timestamp(),
+        until = clock_timestamp() + make_interval(secs => $4), parent = $6, parent_epoch = $7
+    WHERE name = $1 AND (until <= clock_timestamp() OR epoch = $5)
+    RETURNING epoch";
+
+const FIRST: &str = "
+    INSERT INTO leases (name, holder, what, epoch, taken_at, until, parent, parent_epoch)
+    SELECT $1, $2, $3, 1, clock_timestamp(), clock_timestamp() + make_interval(secs => $4), $6, $7 WHERE $5::bigint IS NULL OR true
+    ON CONFLICT (name) DO NOTHING
     RETURNING epoch";
 
 const KEEP: &str = "
@@ -41,7 +48,8 @@ impl LeaseStore for PostgresStore {
                 check(&mut transaction, parent).await?;
             }
             loop {
-                let taken = sqlx::query(TAKE)
+                let known = sqlx::query(LOCK).bind(asking.name).fetch_optional(&mut *transaction).await?;
+                let taken = sqlx::query(if known.is_some() { TAKE } else { FIRST })
                     .bind(asking.name)
                     .bind(shown(asking.holder))
                     .bind(shown(asking.what))
@@ -96,7 +104,7 @@ impl LeaseStore for PostgresStore {
 
 /// Lets the transaction go on if nobody has taken the lease since, and lets nobody take it before its end.
 pub(super) async fn check(connection: &mut PgConnection, fence: &Fence) -> Result<(), StoreError> {
-    let query = "SELECT epoch FROM leases WHERE name = $1 FOR SHARE";
+    let query = "SELECT epoch FROM leases WHERE name = $1 FOR KEY SHARE";
     let epoch: Option<i64> = sqlx::query_scalar(query).bind(&fence.name).fetch_optional(connection).await?;
     match epoch == Some(fence.epoch) {
         true => Ok(()),
