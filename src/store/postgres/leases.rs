@@ -14,13 +14,13 @@ const LOCK: &str = "SELECT epoch FROM leases WHERE name = $1 FOR UPDATE";
 
 const TAKE: &str = "
     UPDATE leases SET holder = $2, what = $3, epoch = epoch + 1, taken_at = clock_timestamp(),
-        until = clock_timestamp() + make_interval(secs => $4), parent = $6, parent_epoch = $7
-    WHERE name = $1 AND (until <= clock_timestamp() OR epoch = $5)
+        until = clock_timestamp() + make_interval(secs => $4), parent = $5, parent_epoch = $6
+    WHERE name = $1 AND (until <= clock_timestamp() OR epoch = $7)
     RETURNING epoch";
 
 const FIRST: &str = "
     INSERT INTO leases (name, holder, what, epoch, taken_at, until, parent, parent_epoch)
-    SELECT $1, $2, $3, 1, clock_timestamp(), clock_timestamp() + make_interval(secs => $4), $6, $7 WHERE $5::bigint IS NULL OR true
+    VALUES ($1, $2, $3, 1, clock_timestamp(), clock_timestamp() + make_interval(secs => $4), $5, $6)
     ON CONFLICT (name) DO NOTHING
     RETURNING epoch";
 
@@ -49,16 +49,17 @@ impl LeaseStore for PostgresStore {
             }
             loop {
                 let known = sqlx::query(LOCK).bind(asking.name).fetch_optional(&mut *transaction).await?;
-                let taken = sqlx::query(if known.is_some() { TAKE } else { FIRST })
+                let mut take = sqlx::query(if known.is_some() { TAKE } else { FIRST })
                     .bind(asking.name)
                     .bind(shown(asking.holder))
                     .bind(shown(asking.what))
                     .bind(asking.length.as_secs_f64())
-                    .bind(asking.own)
                     .bind(asking.parent.map(|parent| &parent.name))
-                    .bind(asking.parent.map(|parent| parent.epoch))
-                    .fetch_optional(&mut *transaction)
-                    .await?;
+                    .bind(asking.parent.map(|parent| parent.epoch));
+                if known.is_some() {
+                    take = take.bind(asking.own);
+                }
+                let taken = take.fetch_optional(&mut *transaction).await?;
                 if let Some(row) = taken {
                     transaction.commit().await?;
                     return Ok(Ok(Fence { name: asking.name.to_owned(), epoch: row.number("epoch")? }));
