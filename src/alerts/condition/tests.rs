@@ -59,10 +59,8 @@ fn what_is_held_names_the_commands_and_how_many_wait() {
     assert!(todo.contains("nightmark schema orgs show") && !todo.contains("approve"), "{todo}");
 }
 
-#[test]
-fn a_run_that_could_not_begin_is_told_by_its_fire() {
-    let job = orgs();
-    let fire = FireRecord {
+fn failed_fire(ended: &str, reason: &str) -> FireRecord {
+    FireRecord {
         cause: FireCause::Schedule,
         origin: None,
         seen: None,
@@ -71,10 +69,16 @@ fn a_run_that_could_not_begin_is_told_by_its_fire() {
         state: FireState::Failed,
         holder: String::new(),
         claimed_at: at("06-15T02:30:01"),
-        ended_at: Some(at("06-15T02:30:02")),
+        ended_at: Some(at(ended)),
         collapsed: 0,
-        reason: Some("the folder is read-only".into()),
-    };
+        reason: Some(reason.into()),
+    }
+}
+
+#[test]
+fn a_run_that_could_not_begin_is_told_by_its_fire() {
+    let job = orgs();
+    let fire = failed_fire("06-15T02:30:02", "the folder is read-only");
     let mut run = RunRecord::new("01A", "orgs", at("06-14T02:30:00"));
     (run.state, run.finished_at) = (RunState::Finished, Some(at("06-14T02:31:00")));
     let seen = Seen {
@@ -102,19 +106,7 @@ fn a_run_that_could_not_begin_is_told_by_its_fire() {
 #[test]
 fn a_run_that_failed_behind_its_publication_is_told_by_its_fire() {
     let job = orgs();
-    let fire = FireRecord {
-        cause: FireCause::Schedule,
-        origin: None,
-        seen: None,
-        job: "orgs".into(),
-        due: at("06-15T02:30:00"),
-        state: FireState::Failed,
-        holder: String::new(),
-        claimed_at: at("06-15T02:30:01"),
-        ended_at: Some(at("06-15T02:33:00")),
-        collapsed: 0,
-        reason: Some("destination.url: the environment variable KEY is not set".into()),
-    };
+    let fire = failed_fire("06-15T02:33:00", "destination.url: the environment variable KEY is not set");
     let mut run = RunRecord::new("01A", "orgs", at("06-15T02:30:02"));
     (run.state, run.finished_at) = (RunState::Published, Some(at("06-15T02:32:59")));
     run.counts = Counts { pending: 3, ..Counts::default() };

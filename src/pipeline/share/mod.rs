@@ -15,7 +15,7 @@ use super::{PipelineError, Runner};
 use crate::deliver::{Delivery, Stopped, Summary};
 use crate::job::spec::{Job, Rate};
 use crate::lease::{Kept, Leases};
-use crate::store::{Fence, LeaseRecord, Offer, StoreError};
+use crate::store::{LeaseRecord, Offer, StoreError};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
@@ -202,15 +202,8 @@ async fn work(
         joined.join(sent);
         if is_through {
             failpoint!("share.sent");
-            finish(runner, offer, place, chunk).await?;
+            leases.shares().finish_chunk(offer, place, chunk).await?;
         }
     }
     Ok(())
-}
-
-async fn finish(runner: &Runner, offer: &Offer, place: &Fence, chunk: u64) -> Result<(), PipelineError> {
-    match &runner.leases {
-        Some(leases) => Ok(leases.shares().finish_chunk(offer, place, chunk).await?),
-        None => Ok(()),
-    }
 }

@@ -48,15 +48,15 @@ impl LeaseStore for PostgresStore {
                 check(&mut transaction, parent).await?;
             }
             loop {
-                let known = sqlx::query(LOCK).bind(asking.name).fetch_optional(&mut *transaction).await?;
-                let mut take = sqlx::query(if known.is_some() { TAKE } else { FIRST })
+                let is_known = lock(&mut transaction, asking.name).await?;
+                let mut take = sqlx::query(if is_known { TAKE } else { FIRST })
                     .bind(asking.name)
                     .bind(shown(asking.holder))
                     .bind(shown(asking.what))
                     .bind(asking.length.as_secs_f64())
                     .bind(asking.parent.map(|parent| &parent.name))
                     .bind(asking.parent.map(|parent| parent.epoch));
-                if known.is_some() {
+                if is_known {
                     take = take.bind(asking.own);
                 }
                 let taken = take.fetch_optional(&mut *transaction).await?;
@@ -101,6 +101,11 @@ impl LeaseStore for PostgresStore {
     fn fenced(&self, fences: &[Fence]) -> Arc<dyn StateStore> {
         Arc::new(PostgresStore { fences: fences.into(), ..self.clone() })
     }
+}
+
+/// Lets what is being written under a lease end first, and keeps anything else from being written under it until the transaction's end; `false`: there is no such lease.
+pub(super) async fn lock(connection: &mut PgConnection, name: &str) -> Result<bool, StoreError> {
+    Ok(sqlx::query(LOCK).bind(name).fetch_optional(connection).await?.is_some())
 }
 
 /// Lets the transaction go on if nobody has taken the lease since, and lets nobody take it before its end.

@@ -26,8 +26,6 @@ const FREE: &str = "
     WHERE run_id = $1 AND NOT done AND leases.name IS NULL
     ORDER BY chunk LIMIT 1";
 
-const LOCK: &str = "SELECT epoch FROM leases WHERE name = $1 FOR UPDATE";
-
 const OUTDATE: &str =
     "UPDATE leases SET epoch = epoch + 1 WHERE name = $1 AND epoch = $2 AND until <= clock_timestamp()";
 
@@ -81,7 +79,7 @@ impl ShareStore for PostgresStore {
             let chunk: i64 = row.number("chunk")?;
             if let (Some(before), Some(epoch)) = (row.optional_text("place")?, row.optional_integer("epoch")?) {
                 // As a taking does: what is being written under it comes first.
-                sqlx::query(LOCK).bind(before).fetch_optional(&mut *transaction).await?;
+                leases::lock(&mut transaction, before).await?;
                 sqlx::query(OUTDATE).bind(before).bind(epoch).execute(&mut *transaction).await?;
                 let rows = offer.rows_of(u64::try_from(chunk).unwrap_or_default());
                 progress::cut_off_in(&mut transaction, &offer.run, rows).await?;
