@@ -3,8 +3,10 @@
 use super::serve::alerts::{channels, watch};
 use super::table::shown;
 use super::{Context, Exit};
-use crate::alerts::condition::Condition;
+use crate::alerts::condition::{self, Condition};
 use crate::alerts::message;
+use crate::alerts::watch::Jobs;
+use crate::job::load::load_all;
 use crate::store::AlertRecord;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -36,13 +38,24 @@ pub async fn run(context: &Context, args: AlertsArgs) -> anyhow::Result<Exit> {
 }
 
 async fn list(context: &Context) -> anyhow::Result<Exit> {
-    let store = context.store().await?;
-    let wrong = watch(context, &store, Vec::new()).wrong().await?;
-    let alerts = store.alerts().await?;
-    store.close().await;
+    let store = context.look_into_store().await?;
+    let (wrong, alerts) = match &store {
+        Some(store) => {
+            let found = (watch(context, store, Vec::new()).wrong().await?, store.alerts().await?);
+            store.close().await;
+            found
+        }
+        None => {
+            let (jobs, problems) = load_all(&context.home);
+            let faulty = Jobs::new(jobs, &problems).faulty;
+            (faulty.iter().map(|(job, problems)| condition::faulty(job, problems)).collect(), Vec::new())
+        }
+    };
     let known = |of: &Condition| alerts.iter().find(|alert| alert.job == of.job && alert.kind == of.kind.as_str());
     if context.json {
         crate::say!("{}", wrong.iter().map(|condition| json_of(condition, known(condition))).collect::<Value>());
+    } else if wrong.is_empty() && store.is_none() {
+        crate::say!("nothing is wrong, and no runs yet in {}", context.home.dir().display());
     } else if wrong.is_empty() {
         crate::say!("nothing is wrong");
     } else {

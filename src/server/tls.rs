@@ -37,7 +37,7 @@ pub struct TlsFiles {
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read.
-    #[error("receiver.tls: {} cannot be read: {error}", path.display())]
+    #[error("TLS: {} cannot be read: {error}", path.display())]
     Unreadable {
         /// Which.
         path: PathBuf,
@@ -45,7 +45,7 @@ pub enum TlsError {
         error: std::io::Error,
     },
     /// A file does not hold what it should.
-    #[error("receiver.tls: {} {problem}", path.display())]
+    #[error("TLS: {} {problem}", path.display())]
     Unusable {
         /// Which.
         path: PathBuf,
@@ -54,7 +54,7 @@ pub enum TlsError {
     },
     /// Both are fine, and do not belong together.
     #[error(
-        "receiver.tls: the key in {} is not that of the first certificate in {}; give the two files that were made together, with the \
+        "TLS: the key in {} is not that of the first certificate in {}; give the two files that were made together, with the \
          server's own certificate first", key.display(), certificate.display()
     )]
     Mismatch {

@@ -549,3 +549,31 @@ fn reports_say_which_columns_change_and_which_to_ignore() {
     let ran = nightly.home.run(&["run", "orgs", "--json"]).expect(0).json();
     assert_eq!(ran["columns"], columns);
 }
+
+/// Typed in the wrong folder, what only looks says so and leaves nothing behind; in the right one, an older store is not brought up to date by it.
+#[test]
+fn lists_make_no_store() {
+    let home = Home::new();
+    for list in [
+        &["alerts", "list"][..],
+        &["runs"],
+        &["schedule"],
+        &["destinations", "list"],
+        &["dead-letters", "list"],
+        &["keys", "list"],
+        &["tokens", "list"],
+        &["audit"],
+        &["orgs", "list"],
+        &["snapshot", "list", "orgs"],
+    ] {
+        let ran = home.run(list);
+        assert!(!home.path("nightmark.db").exists(), "{list:?}: {} {}", ran.stdout, ran.stderr);
+    }
+    let said = home.run(&["alerts", "list"]).expect(0).stdout;
+    assert!(said.contains("no runs yet in"), "{said}");
+    // What is wrong with files is told without one.
+    home.write("jobs/orgs.toml", "version = 1\nnonsense = 3\n");
+    let said = home.run(&["alerts", "list"]).expect(0).stdout;
+    assert!(said.contains("orgs: the job file has mistakes") && said.contains("nonsense"), "{said}");
+    assert!(!home.path("nightmark.db").exists());
+}

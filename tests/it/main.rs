@@ -49,6 +49,7 @@ mod retention;
 mod shared;
 mod snapshot_model;
 mod snapshots;
+mod soak;
 mod sources;
 mod state_move;
 mod store;

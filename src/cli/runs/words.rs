@@ -75,6 +75,11 @@ pub fn what_to_do(run: &RunRecord, around: &Around) -> Vec<String> {
     let left = (run.counts.pending + run.counts.unknown + run.counts.refused).saturating_sub(around.given_up);
     let (left_alone, is_current) = (around.left_alone, around.is_current);
     match run.state {
+        // There is a change set, and it is not here.
+        RunState::Held if !around.can_be_decided && run.counts.planned() > 0 => {
+            todo.push(format!("nightmark approve {}  sends it, on the machine where it was held: its files are not here", run.id));
+            todo.push(format!("nightmark run {job} --approve   compares anew and sends what it finds, guards or not"));
+        }
         RunState::Held if !around.can_be_decided => {
             todo.push(format!("nightmark schema {job} show  compares the pinned types with tonight's"));
             todo.push(format!("nightmark run {job}  starts anew, once the cause is mended"));
@@ -159,6 +164,9 @@ mod tests {
         let given_up = Around { dead_letters: 3, given_up: 3, ..current };
         assert_eq!(commands(&left(RunState::Finished), given_up), ["dead-letters"]);
         assert_eq!(commands(&record(RunState::Held, true), alone), ["schema", "run"]);
+        let changes = Counts { changed: 3, ..Counts::default() };
+        let elsewhere = RunRecord { counts: changes, ..record(RunState::Held, true) };
+        assert_eq!(commands(&elsewhere, alone), ["approve", "run"]);
         let decided = Around { can_be_decided: true, ..alone };
         assert_eq!(commands(&record(RunState::Held, true), decided), ["preview", "approve", "discard", "run"]);
         let disabled = what_to_do(&left(RunState::Delivering), &Around { is_out_of_service: true, ..current });

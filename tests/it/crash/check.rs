@@ -104,6 +104,10 @@ fn one_version_per_id(of_id: &[&Entry]) {
 /// Returns the ids that are recorded as acknowledged, each with the first era after which it was.
 fn receipts_are_true<'a>(by_id: &BTreeMap<&str, Vec<&Entry>>, eras: &'a [Era]) -> BTreeMap<&'a str, usize> {
     let mut acknowledged = BTreeMap::new();
+    let mut heard: BTreeMap<usize, Vec<&Entry>> = BTreeMap::new();
+    for entry in by_id.values().flatten().filter(|entry| succeeded(entry)) {
+        heard.entry(entry.era).or_default().push(entry);
+    }
     for (number, era) in (1..).zip(eras) {
         for (id, outcome) in &era.recorded {
             // What may have been in flight when a process was killed may not have left either.
@@ -125,9 +129,8 @@ fn receipts_are_true<'a>(by_id: &BTreeMap<&str, Vec<&Entry>>, eras: &'a [Era]) -
             }
         }
         if era.ended {
-            let heard = by_id.iter().filter(|(_, of_id)| of_id.iter().any(|e| e.era == number && succeeded(e)));
-            for (id, of_id) in heard {
-                assert_eq!(era.recorded.get(*id), Some(&Outcome::Acknowledged), "not recorded: {of_id:?}");
+            for entry in heard.get(&number).into_iter().flatten() {
+                assert_eq!(era.recorded.get(&entry.id), Some(&Outcome::Acknowledged), "not recorded: {entry:?}");
             }
         }
     }

@@ -9,6 +9,7 @@ use nightmark::receipt::Outcome;
 use rand::Rng;
 use rand::rngs::StdRng;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Output, Stdio};
 use std::sync::mpsc;
@@ -66,31 +67,8 @@ impl Instance {
     pub fn new(kind: Kind, rows: usize, mut rng: StdRng) -> Self {
         let (home, source) = (Home::new(), Source::new(kind.form, rows, &mut rng));
         let faulty = Faulty::start(|_: &Asked| Plan::ok());
-        let on = if kind.removals { r#"["added", "changed", "removed"]"# } else { r#"["added", "changed"]"# };
-        let job = format!(
-            r#"version = 1
-[source]
-kind = "files"
-path = "{}"
-[diff]
-key = "workspace_id"
-compare = ["plan_id", "user_count"]
-on = {on}
-[destination]
-kind = "http"
-url = "http://{}/hook/${{TEST_KEY}}"
-retry = {{ attempts = 2, base = "1ms", max = "5ms" }}
-dead_letter_after = 2
-[payload]
-template = '''{{"workspace_id": {{{{row.workspace_id}}}}, "plan_id": {{{{row.plan_id}}}}, "user_count": {{{{row.user_count}}}},
-  "note": {{{{row.note}}}}, "gone": {{% if op == "removed" %}}true{{% else %}}false{{% endif %}}}}'''
-"#,
-            source.file(),
-            faulty.address
-        );
-        home.write("jobs/orgs.toml", &job);
-        // Small batches, so that there is much to be cut off.
-        home.write("nightmark.toml", "[delivery]\nreceipt_rows = 16\nreceipt_interval = \"5ms\"\n");
+        home.write("jobs/orgs.toml", &job_text(kind, source.file(), faulty.address, ""));
+        home.write("nightmark.toml", SETTINGS);
         let longest = Duration::from_millis(200);
         Instance {
             kind,
@@ -117,9 +95,8 @@ template = '''{{"workspace_id": {{{{row.workspace_id}}}}, "plan_id": {{{{row.pla
         if !self.eras.is_empty() && self.rng.random_bool(0.7) {
             self.source.turn(&mut self.rng);
         }
-        let (seed, bad) = (self.rng.random(), self.eras.len() / 4 % POISONS);
-        let misbehave =
-            move |asked: &Asked| if poison(asked) == bad { Plan::status(422) } else { misbehave(seed, asked) };
+        let (seed, bad) = (self.rng.random(), self.eras.len() / 4);
+        let misbehave = move |asked: &Asked| misbehave(seed, bad, asked);
         if self.published.is_some() && self.rng.random_bool(0.2) {
             return self.process_night("retry", kill, misbehave);
         }
@@ -233,6 +210,34 @@ template = '''{{"workspace_id": {{{{row.workspace_id}}}}, "plan_id": {{{{row.pla
     }
 }
 
+/// Small batches, so that there is much to be cut off.
+pub const SETTINGS: &str = "[delivery]\nreceipt_rows = 16\nreceipt_interval = \"5ms\"\n";
+
+/// A job that reads `extract` and sends to `destination`. `first`: what its file says before its sections.
+pub fn job_text(kind: Kind, extract: &str, destination: SocketAddr, first: &str) -> String {
+    let on = if kind.removals { r#"["added", "changed", "removed"]"# } else { r#"["added", "changed"]"# };
+    format!(
+        r#"version = 1
+{first}
+[source]
+kind = "files"
+path = "{extract}"
+[diff]
+key = "workspace_id"
+compare = ["plan_id", "user_count"]
+on = {on}
+[destination]
+kind = "http"
+url = "http://{destination}/hook/${{TEST_KEY}}"
+retry = {{ attempts = 2, base = "1ms", max = "5ms" }}
+dead_letter_after = 2
+[payload]
+template = '''{{"workspace_id": {{{{row.workspace_id}}}}, "plan_id": {{{{row.plan_id}}}}, "user_count": {{{{row.user_count}}}},
+  "note": {{{{row.note}}}}, "gone": {{% if op == "removed" %}}true{{% else %}}false{{% endif %}}}}'''
+"#
+    )
+}
+
 /// Blocks until the request is there, or the process has ended without one.
 fn wait_for(child: &mut Child, arrival: &mpsc::Receiver<()>) {
     while arrival.recv_timeout(Duration::from_millis(2)).is_err() {
@@ -249,8 +254,11 @@ fn poison(asked: &Asked) -> usize {
     asked.org.bytes().map(usize::from).sum::<usize>() % POISONS
 }
 
-/// What the destination does on a bad night: mostly what it should.
-fn misbehave(seed: u64, asked: &Asked) -> Plan {
+/// What the destination does on a bad night: mostly what it should. `bad`: the kind of orgs that it refuses.
+pub fn misbehave(seed: u64, bad: usize, asked: &Asked) -> Plan {
+    if poison(asked) == bad % POISONS {
+        return Plan::status(422);
+    }
     let answer = |text: &str, end| Plan::of(Act::Bytes(text.as_bytes().to_vec(), end));
     // The script has no state, so that it can be told again from the seed.
     let draw =

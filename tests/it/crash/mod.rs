@@ -20,9 +20,10 @@ mod points;
 mod source;
 mod stored;
 
-pub use instance::{Instance, Kill, Kind};
+pub use check::check;
+pub use instance::{Era, Instance, Kill, Kind, SETTINGS, job_text, misbehave};
 pub use points::marks;
-pub use source::Form;
+pub use source::{Form, Night, Source};
 pub use stored::recorded;
 
 use crate::support::number;

@@ -97,6 +97,11 @@ impl Source {
         (0..some(50, rng)).for_each(|_| self.make(rng));
     }
 
+    /// A night in which most orgs change.
+    pub fn turn_all(&mut self, rng: &mut StdRng) {
+        self.now.values_mut().for_each(|org| *org = Org { note: org.note, ..Org::random(rng) });
+    }
+
     fn some_of_now(&self, count: usize, rng: &mut StdRng) -> Vec<String> {
         self.now.keys().cloned().choose_multiple(rng, count)
     }

@@ -103,6 +103,11 @@ impl Faulty {
         *self.shared.script.lock().unwrap() = Arc::new(script);
     }
 
+    /// The script as it is now.
+    pub fn current(&self) -> Arc<Script> {
+        Arc::clone(&self.shared.script.lock().unwrap())
+    }
+
     /// What came since the beginning, in order.
     pub fn entries(&self) -> Vec<Entry> {
         self.shared.record().entries.clone()

@@ -85,12 +85,14 @@ fn traced() -> String {
     let to = format!("url = \"http://{}/\"", destination.address);
     home.write("jobs/orgs.toml", &job_file("", &to, "preset = \"flat\""));
     home.write("orgs.csv", "workspace_id,plan\na,pro\nb,free\n");
-    let program = env!("CARGO_BIN_EXE_nightmark");
+    // The user may not enter the build folder of another.
+    let program = home.path("nightmark");
+    std::fs::copy(env!("CARGO_BIN_EXE_nightmark"), &program).unwrap();
     let trace = |name: &str, args: &[&str]| {
         // SQLite has root give the owner's rights to its files, which a service of another user never does.
         let mut command =
             home.program("setpriv", &["--reuid=65534", "--regid=65534", "--clear-groups", "strace", "-f", "-qq", "-o"]);
-        command.arg(home.path("traces").join(name)).arg(program).args(args);
+        command.arg(home.path("traces").join(name)).arg(&program).args(args);
         command
     };
     std::fs::create_dir(home.path("traces")).unwrap();
