@@ -162,7 +162,16 @@ pub fn says(ran: &Ran, parts: &[&str]) {
 
 impl Home {
     pub fn new() -> Self {
-        let home = Home { dir: tempfile::tempdir().unwrap() };
+        Self::of(tempfile::tempdir().unwrap())
+    }
+
+    /// See [`folder_in_memory`].
+    pub fn in_memory() -> Self {
+        Self::of(folder_in_memory())
+    }
+
+    fn of(dir: tempfile::TempDir) -> Self {
+        let home = Home { dir };
         std::fs::create_dir(home.path("jobs")).unwrap();
         home
     }

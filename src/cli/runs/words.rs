@@ -77,7 +77,10 @@ pub fn what_to_do(run: &RunRecord, around: &Around) -> Vec<String> {
     match run.state {
         // There is a change set, and it is not here.
         RunState::Held if !around.can_be_decided && run.counts.planned() > 0 => {
-            todo.push(format!("nightmark approve {}  sends it, on the machine where it was held: its files are not here", run.id));
+            todo.push(format!(
+                "nightmark approve {}  sends it, on the machine where it was held: its files are not here",
+                run.id
+            ));
             todo.push(format!("nightmark run {job} --approve   compares anew and sends what it finds, guards or not"));
         }
         RunState::Held if !around.can_be_decided => {

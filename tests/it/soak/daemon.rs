@@ -125,15 +125,16 @@ async fn serve(talk: Arc<Talk>) {
         tenures: Vec::new(),
         fences: Vec::new(),
     };
+    let jobs: Vec<Arc<Job>> = jobs.into_iter().map(Arc::new).collect();
+    let watched = jobs.clone();
     let people = Watch::new(
         Arc::clone(&store) as Arc<dyn StateStore>,
         Arc::clone(&clock) as _,
         vec![Box::new(People(Arc::clone(&talk)))],
-        Arc::new(move || Jobs::new(load_all(&home).0, &[])),
+        Arc::new(move || Jobs { sound: watched.clone(), faulty: Vec::new() }),
     )
     .at("the soak".to_owned())
     .with_limit(Some(Duration::from_hours(26)), Arc::new(|job, after| fires::next(job.schedule.as_ref()?, after)));
-    let jobs: Vec<Arc<Job>> = jobs.into_iter().map(Arc::new).collect();
     let work = Arc::new(Heard { runs: Runs::new(runner.clone(), 2), talk: Arc::clone(&talk), stop: stop.clone() });
     let seat = Seat { holder: "the soak".to_owned(), is_shared: false };
     let mut scheduler =

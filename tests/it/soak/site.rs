@@ -60,7 +60,7 @@ pub struct Site {
 
 impl Site {
     pub fn new(mut rng: StdRng) -> Self {
-        let (home, now) = (Home::new(), "2026-01-01T00:00:00Z".parse().unwrap());
+        let (home, now) = (Home::in_memory(), "2026-01-01T00:00:00Z".parse().unwrap());
         home.write("nightmark.toml", &format!("[runs]\nkeep_days = 30\n{SETTINGS}"));
         let places = JOBS.iter().map(|plans| Place::new(&home, plans, now, &mut rng)).collect();
         // A life comes by others only with a receiver, a bucket, a held run or a backfill.
