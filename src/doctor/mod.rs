@@ -21,7 +21,8 @@ pub use process::files_missing;
 
 use crate::clock::Clock;
 use crate::config::{Home, Settings};
-use crate::job::load::load_all;
+use crate::job::load::{load_all, loose, names};
+use crate::job::problem::Problem;
 use crate::job::spec::Job;
 use crate::store::Place;
 use serde::Serialize;
@@ -94,6 +95,8 @@ pub struct Patient {
 /// Looks at everything.
 pub async fn examine(patient: &Patient) -> Vec<Finding> {
     let (jobs, problems) = load_all(&patient.home);
+    let names = names(&patient.home).unwrap_or_default();
+    let loose: Vec<Problem> = jobs.iter().flat_map(|job| loose(&patient.home, job, &jobs, &names)).collect();
     let jobs: Vec<Arc<Job>> = jobs.into_iter().map(Arc::new).collect();
     let local = {
         let (home, settings) = (patient.home.clone(), patient.settings.clone());
@@ -113,7 +116,7 @@ pub async fn examine(patient: &Patient) -> Vec<Finding> {
         destinations::look(patient, &jobs),
         snapshots::look(patient),
     );
-    let files = jobs::files(patient, &jobs, &problems);
+    let files = jobs::files(patient, &jobs, &problems, &loose);
     let secrets = jobs::secrets(patient, &jobs);
     [local, clock::look(patient), database, files, secrets, drivers, destinations, snapshots].concat()
 }

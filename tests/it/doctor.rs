@@ -140,6 +140,9 @@ fn all_that_is_wrong_is_said_at_once() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let home = home(&keyed(destination.address), "");
     home.write("jobs/faulty.toml", "version = 1\nnonsense = 1\n");
+    job(&home, "waits", &keyed(destination.address), "");
+    let waits = std::fs::read_to_string(home.path("jobs/waits.toml")).unwrap();
+    home.write("jobs/waits.toml", &waits.replacen(SCHEDULE, &format!("{SCHEDULE}\ndepends_on = [\"ogrs\"]"), 1));
     job(&home, "closed", &keyed(closed), "");
     job(&home, "nowhere", "http://nowhere.invalid/", "");
     job(&home, "metadata", "http://169.254.169.254/", "");
@@ -163,6 +166,7 @@ fn all_that_is_wrong_is_said_at_once() {
     let at = |name: &str| home.path(name).display().to_string();
     for (area, subject, words) in [
         ("jobs", "jobs/faulty.toml", &["nonsense", "mend jobs/faulty.toml"] as &[&str]),
+        ("jobs", "jobs/waits.toml", &["depends_on[0]: there is no job `ogrs` (did you mean `orgs`?)", "are left out"]),
         ("secrets", "unset", &["NOT_SET_ANYWHERE", "set it for the daemon"]),
         ("secrets", "nightmark.toml", &["alerts.webhook", "hook.txt"]),
         ("drivers", "driver", &["/nowhere/libadbc_driver_snowflake.so", "adbc-driver-snowflake"]),
@@ -177,7 +181,7 @@ fn all_that_is_wrong_is_said_at_once() {
     }
     finds(&found, "destinations", "orgs: destination.url", "ok", &["answers"]);
     finds(&found, "drivers", "loads", "ok", &["can be loaded"]);
-    finds(&found, "jobs", "jobs/", "ok", &["8 sound"]);
+    finds(&found, "jobs", "jobs/", "ok", &["9 sound"]);
     let text = clean(home.run(&["doctor"]).expect(1));
     says(&text, &["MEND  closed: destination.url", "→ ", "to mend"]);
 }
