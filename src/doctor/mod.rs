@@ -8,6 +8,7 @@
 //!
 //! A file for each thing that is looked at; what is asked of stores, drivers and destinations is asked by the code that works with them.
 
+mod admin;
 mod clock;
 mod database;
 mod destinations;
@@ -16,6 +17,7 @@ mod jobs;
 mod process;
 mod rights;
 mod snapshots;
+mod tls;
 
 pub use process::files_missing;
 
@@ -90,6 +92,8 @@ pub struct Patient {
     pub clock: Arc<dyn Clock>,
     /// Where the state is; or why that cannot be said.
     pub place: Result<Place, String>,
+    /// Whether the operator's address may be served as the settings say; or why not, as `serve` says it.
+    pub admitted: Result<(), String>,
 }
 
 /// Looks at everything.
@@ -100,17 +104,19 @@ pub async fn examine(patient: &Patient) -> Vec<Finding> {
     let jobs: Vec<Arc<Job>> = jobs.into_iter().map(Arc::new).collect();
     let local = {
         let (home, settings) = (patient.home.clone(), patient.settings.clone());
-        let jobs = jobs.clone();
+        let (jobs, now) = (jobs.clone(), patient.clock.now());
         blocking(move || {
-            [disk::look(&home), rights::look(&home, &settings, &jobs), process::look(&settings, &home)].concat()
+            let rights = rights::look(&home, &settings, &jobs);
+            [disk::look(&home), rights, process::look(&settings), tls::look(&settings, &home, now)].concat()
         })
     };
     let drivers = {
         let (home, jobs, now) = (patient.home.clone(), jobs.clone(), patient.clock.now());
         blocking(move || jobs::drivers(&home, &jobs, now))
     };
-    let (local, drivers, database, destinations, snapshots) = tokio::join!(
+    let (local, admin, drivers, database, destinations, snapshots) = tokio::join!(
         local,
+        admin::look(patient),
         drivers,
         database::look(patient),
         destinations::look(patient, &jobs),
@@ -118,7 +124,7 @@ pub async fn examine(patient: &Patient) -> Vec<Finding> {
     );
     let files = jobs::files(patient, &jobs, &problems, &loose);
     let secrets = jobs::secrets(patient, &jobs);
-    [local, clock::look(patient), database, files, secrets, drivers, destinations, snapshots].concat()
+    [local, admin, clock::look(patient), database, files, secrets, drivers, destinations, snapshots].concat()
 }
 
 /// On a thread where it may block. A panic is a finding too.
