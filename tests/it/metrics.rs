@@ -160,6 +160,7 @@ fn night_is_told(text: &str) {
             ("nightmark_undelivered_rows{job_name=\"orgs\",kind=\"refused\"}", 1.0),
             ("nightmark_undelivered_rows{job_name=\"orgs\",kind=\"unknown\"}", 1.0),
             ("nightmark_fires_total{job_name=\"orgs\",state=\"missed\"}", 0.0),
+            ("nightmark_fire_delay_seconds_count{job_name=\"orgs\"}", 1.0),
             ("nightmark_http_requests_total{server=\"receiver\",status=\"200\",error=\"\"}", 1.0),
             ("nightmark_http_requests_total{server=\"receiver\",status=\"401\",error=\"unauthorized\"}", 1.0),
             ("nightmark_receiver_updates_total{result=\"created\"}", 1.0),
@@ -171,6 +172,8 @@ fn night_is_told(text: &str) {
     );
     assert!(value(text, "nightmark_store_operation_duration_seconds_count{operation=\"commit_receipts\"}") > Some(0.0));
     assert!(value(text, "nightmark_delivery_concurrency_limit{job_name=\"orgs\"}") > Some(0.0));
+    // It has begun on this day, however slow the machine is.
+    assert!(value(text, "nightmark_fire_delay_seconds_sum{job_name=\"orgs\"}") < Some(86_400.0));
     let now = chrono::Utc::now().timestamp() as f64;
     for series in ["nightmark_last_success_timestamp_seconds", "nightmark_last_run_start_timestamp_seconds"] {
         let at = value(text, &format!("{series}{{job_name=\"orgs\"}}")).unwrap();
