@@ -213,12 +213,12 @@ fn crontabs(near: NaiveDateTime) -> impl Strategy<Value = Crontab> {
     let seconds = prop_oneof![3 => Just(BTreeSet::from([0])), 1 => set(0..60, 3)];
     // Clocks are changed at night, mostly: hours near midnight are what it is about.
     let hours = prop_oneof![3 => set(0..4, 3), 1 => set(0..24, 6), 1 => none()];
-    let months = prop_oneof![3 => none().boxed(), 1 => about(1..13, near.month(), 4).boxed()];
+    let months = prop_oneof![3 => none(), 1 => about(1..13, near.month(), 4)];
     // Of the month, of the week, or any: a crontab that restricts both is refused.
     let days = prop_oneof![
-        2 => Just((BTreeSet::new(), BTreeSet::new())).boxed(),
-        1 => about(1..32, near.day(), 5).prop_map(|days| (days, BTreeSet::new())).boxed(),
-        1 => about(0..7, near.weekday().num_days_from_sunday(), 3).prop_map(|days| (BTreeSet::new(), days)).boxed(),
+        2 => Just((BTreeSet::new(), BTreeSet::new())),
+        1 => about(1..32, near.day(), 5).prop_map(|days| (days, BTreeSet::new())),
+        1 => about(0..7, near.weekday().num_days_from_sunday(), 3).prop_map(|days| (BTreeSet::new(), days)),
     ];
     let drawn = (seconds, set(0..60, 4), hours, months, days, any::<(bool, bool)>()).prop_map(
         |(seconds, minutes, hours, months, (mut month_days, days), (by_name, in_ranges))| {
