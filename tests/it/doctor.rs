@@ -375,7 +375,7 @@ fn a_schema_that_is_about_to_be_brought_up_to_date_is_told_and_a_dump_leads_back
          ALTER TABLE nightmark.template RENAME TO _sqlx_migrations; INSERT INTO nightmark._sqlx_migrations SELECT * FROM public.steps; \
          DROP TABLE public.steps; SET ROLE {USER}; SET search_path TO nightmark; {steps}"
     ));
-    sql("INSERT INTO nightmark.alerts (job, kind, about, what, since) VALUES ('before', 'held', 'a', 'b', now())");
+    sql("INSERT INTO nightmark.alerts (job, kind, about, place, since, told) VALUES ('before', 'held', 'a', 'b', now(), '')");
     let version = || sql("SELECT max(version) FROM nightmark._sqlx_migrations").parse::<i64>().unwrap();
     let doctor = || examined(run(&["doctor", "--json"]));
     finds(&doctor(), "database", "schema", "note", &["is brought to", "pg_dump -n nightmark", "docs/STORE.md"]);
