@@ -42,7 +42,8 @@ fn access(patient: &Patient, tokens: usize, valid: usize) -> Finding {
         (true, _, _) => Finding::ok(AREA, SUBJECT, format!("whoever has admin.token, or one of {valid} in the store")),
         // From the first one on everybody needs one.
         (false, 1.., 0) => {
-            let what = format!("nobody can use the pages, the admin API and /metrics: a token is needed, and {none_left}");
+            let what =
+                format!("nobody can use the pages, the admin API and /metrics: a token is needed, and {none_left}");
             Finding::note(AREA, SUBJECT, what, MAKE)
         }
         (false, 1.., _) => Finding::ok(AREA, SUBJECT, format!("whoever has a token, of which {valid} are valid")),

@@ -11,20 +11,15 @@ use chrono::{DateTime, Utc};
 use std::sync::Arc;
 
 /// Each problem of each file. `loose`: of sound files, about jobs that they name.
-pub(super) fn files(
-    patient: &Patient,
-    jobs: &[Arc<Job>],
-    problems: &[Problem],
-    loose: &[Problem],
-) -> Vec<Finding> {
+pub(super) fn files(patient: &Patient, jobs: &[Arc<Job>], problems: &[Problem], loose: &[Problem]) -> Vec<Finding> {
     let mend = |problem: &Problem, because: &str| {
         let file = problem.file.display().to_string();
         Finding::mend("jobs", &file, problem.to_string(), format!("mend {file}; {because}"))
     };
     let broken = problems.iter().map(|problem| mend(problem, "the job does not run, or as it was before"));
-    let loose = loose.iter().map(|problem| {
-        mend(problem, "a job that is not there begins no run, and fires that wait for it are left out")
-    });
+    let loose = loose
+        .iter()
+        .map(|problem| mend(problem, "a job that is not there begins no run, and fires that wait for it are left out"));
     let mut found: Vec<Finding> = broken.chain(loose).collect();
     let scheduled = jobs.iter().filter(|job| job.schedule.is_some()).count();
     found.push(match jobs.len() {

@@ -119,9 +119,11 @@ mod tests {
         let names: &[&str] = &["localhost", "*.example.com", "127.0.0.1", "fd00::1"];
         // One that may itself sign, as `openssl req -x509` makes them, and one without a name but a common one.
         let files = written(dir.path(), &[(names, true), (&[], false)]);
-        let of = |names: &[&str]| Certificate { names: names.iter().map(|name| (*name).to_owned()).collect(), from, until };
+        let of =
+            |names: &[&str]| Certificate { names: names.iter().map(|name| (*name).to_owned()).collect(), from, until };
         assert_eq!(files.certificates().expect("read"), [of(names), of(&[])]);
-        std::fs::write(&files.certificate, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").expect("written");
+        std::fs::write(&files.certificate, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+            .expect("written");
         let message = files.certificates().expect_err("none").to_string();
         assert!(message.contains("cert.pem holds a certificate that cannot be read"), "{message}");
     }

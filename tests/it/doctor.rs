@@ -362,9 +362,12 @@ fn a_schema_that_is_about_to_be_brought_up_to_date_is_told_and_a_dump_leads_back
     run(&["keys", "create", "--name", "first"]).expect(0);
     // As the version before this one has left it: its tables, made by its own steps, and what it knows of them.
     let sql = |sql: &str| cluster.sql(&database.name, sql);
-    sql("CREATE TABLE public.steps AS SELECT * FROM nightmark._sqlx_migrations WHERE version < (SELECT max(version) FROM nightmark._sqlx_migrations)");
+    sql(
+        "CREATE TABLE public.steps AS SELECT * FROM nightmark._sqlx_migrations WHERE version < (SELECT max(version) FROM nightmark._sqlx_migrations)",
+    );
     let known: i64 = sql("SELECT max(version) FROM nightmark._sqlx_migrations").parse().unwrap();
-    let mut files: Vec<_> = glob::glob(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/postgres/*.sql")).unwrap().flatten().collect();
+    let mut files: Vec<_> =
+        glob::glob(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/postgres/*.sql")).unwrap().flatten().collect();
     files.sort();
     assert_eq!(i64::try_from(files.len()).unwrap(), known);
     files.pop();
@@ -375,7 +378,9 @@ fn a_schema_that_is_about_to_be_brought_up_to_date_is_told_and_a_dump_leads_back
          ALTER TABLE nightmark.template RENAME TO _sqlx_migrations; INSERT INTO nightmark._sqlx_migrations SELECT * FROM public.steps; \
          DROP TABLE public.steps; SET ROLE {USER}; SET search_path TO nightmark; {steps}"
     ));
-    sql("INSERT INTO nightmark.alerts (job, kind, about, place, since, told) VALUES ('before', 'held', 'a', 'b', now(), '')");
+    sql(
+        "INSERT INTO nightmark.alerts (job, kind, about, place, since, told) VALUES ('before', 'held', 'a', 'b', now(), '')",
+    );
     let version = || sql("SELECT max(version) FROM nightmark._sqlx_migrations").parse::<i64>().unwrap();
     let doctor = || examined(run(&["doctor", "--json"]));
     finds(&doctor(), "database", "schema", "note", &["is brought to", "pg_dump -n nightmark", "docs/STORE.md"]);
@@ -384,7 +389,9 @@ fn a_schema_that_is_about_to_be_brought_up_to_date_is_told_and_a_dump_leads_back
     let type_it = |words: &[String]| {
         let of_test = |word: &String| match word.as_str() {
             "nightmark" => database.name.clone(),
-            word => word.replace("--dbname=nightmark", &format!("--dbname={}", database.name)).replace("before.dump", &dump),
+            word => {
+                word.replace("--dbname=nightmark", &format!("--dbname={}", database.name)).replace("before.dump", &dump)
+            }
         };
         let mut args: Vec<String> = words[1..].iter().map(of_test).collect();
         // The last argument of psql has spaces in it.
@@ -496,7 +503,13 @@ fn certificates_of_both_addresses_are_looked_at() {
     std::fs::set_permissions(home.path("other.key"), std::fs::Permissions::from_mode(0o644)).unwrap();
     let found = doctor(&home);
     finds(&found, "process", "receiver.tls", "mend", &["no name in it (subjectAltName)"]);
-    finds(&found, "process", "admin.tls", "mend", &["other.key", "not that of the first certificate", "does not start"]);
+    finds(
+        &found,
+        "process",
+        "admin.tls",
+        "mend",
+        &["other.key", "not that of the first certificate", "does not start"],
+    );
     let key = home.path("other.key").display().to_string();
     finds(&found, "rights", &key, "mend", &["can be read by everybody"]);
 }
@@ -507,17 +520,23 @@ fn who_may_use_the_operators_address_is_looked_at() {
     let home = home(&keyed(destination.address), "");
     let (everywhere, proxy) = ("address = \"0.0.0.0:0\"", "trusted_proxies = [\"192.0.2.0/24\"]");
     let settings = |admin: &str| {
-        home.write("nightmark.toml", &SETTINGS.replace("[admin]\naddress = \"127.0.0.1:0\"", &format!("[admin]\n{admin}")));
+        home.write(
+            "nightmark.toml",
+            &SETTINGS.replace("[admin]\naddress = \"127.0.0.1:0\"", &format!("[admin]\n{admin}")),
+        );
     };
     let finds = |verdict: &str, words: &[&str]| finds(&doctor(&home), "process", "admin.access", verdict, words);
     finds("ok", &["whoever is on this machine"]);
     settings(everywhere);
     finds("mend", &["0.0.0.0:0 can be reached from other machines", "needs a token", "does not start"]);
-    let made = home.run(&["tokens", "create", "--name", "k", "--role", "admin", "--expires", "90d", "--json"]).expect(0);
+    let made =
+        home.run(&["tokens", "create", "--name", "k", "--role", "admin", "--expires", "90d", "--json"]).expect(0);
     finds("mend", &["needs TLS", "trusted_proxies"]);
     settings(&format!("{everywhere}\n{proxy}"));
     finds("ok", &["whoever has a token, of which 1 are valid"]);
-    let soon = home.run(&["tokens", "create", "--name", "scraper", "--role", "viewer", "--expires", "13d", "--json"]).expect(0);
+    let soon = home
+        .run(&["tokens", "create", "--name", "scraper", "--role", "viewer", "--expires", "13d", "--json"])
+        .expect(0);
     finds("note", &["the token `scraper` expires on 20", "revoke this one"]);
     for made in [&made, &soon] {
         home.run(&["tokens", "revoke", made.json()["id"].as_str().unwrap()]).expect(0);

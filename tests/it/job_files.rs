@@ -157,7 +157,10 @@ fn a_job_that_waits_for_one_that_is_not_there_or_for_itself_is_a_mistake() {
     home.write("jobs/faulty.toml", "version = 1\nbogus = 1\n");
     home.write("jobs/by_hand.toml", &due("by_hand", ""));
     home.write("jobs/after.toml", &due("after", "run_after = [\"accounts\"]"));
-    home.write("jobs/orgs.toml", &waits("orgs", "\"accounts\", \"acounts\", \"by_hand\", \"after\", \"faulty\", \"elsewhere\""));
+    home.write(
+        "jobs/orgs.toml",
+        &waits("orgs", "\"accounts\", \"acounts\", \"by_hand\", \"after\", \"faulty\", \"elsewhere\""),
+    );
     for args in [&["check", "orgs", "--syntax"][..], &["check", "--syntax"]] {
         let said = home.run(args).expect(2);
         says(

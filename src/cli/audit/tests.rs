@@ -101,21 +101,25 @@ fn each_command_is_a_deed_or_known_to_be_none() {
     let mut seen = BTreeSet::new();
     for (line, expected) in DEEDS.iter().copied().chain(OTHERS.iter().map(|line| (*line, None))) {
         let words: Vec<&str> = std::iter::once("nightmark").chain(line.split(' ')).collect();
-        seen.insert(path(&Cli::command().try_get_matches_from(&words).unwrap_or_else(|error| panic!("{line}: {error}"))));
-        let Asked::OfHome(command) = Cli::try_parse_from(&words).unwrap_or_else(|error| panic!("{line}: {error}")).command
+        seen.insert(path(
+            &Cli::command().try_get_matches_from(&words).unwrap_or_else(|error| panic!("{line}: {error}")),
+        ));
+        let Asked::OfHome(command) =
+            Cli::try_parse_from(&words).unwrap_or_else(|error| panic!("{line}: {error}")).command
         else {
             panic!("{line} is about the program");
         };
         let deed = Deed::of(&command);
-        let put = deed.as_ref().map(|deed| {
-            (deed.action, deed.subject.as_deref().unwrap_or(""), deed.detail.as_deref().unwrap_or(""))
-        });
+        let put = deed
+            .as_ref()
+            .map(|deed| (deed.action, deed.subject.as_deref().unwrap_or(""), deed.detail.as_deref().unwrap_or("")));
         assert_eq!(put, expected, "{line}");
     }
     let mut all = BTreeSet::new();
     paths(&Cli::command(), "", &mut all);
     // About the program itself: there is no home folder, and so no log.
-    let all: BTreeSet<String> = all.into_iter().filter(|path| !["completions", "man"].contains(&path.as_str())).collect();
+    let all: BTreeSet<String> =
+        all.into_iter().filter(|path| !["completions", "man"].contains(&path.as_str())).collect();
     assert_eq!(seen, all);
 }
 
@@ -124,7 +128,8 @@ fn each_command_is_a_deed_or_known_to_be_none() {
 fn who_is_named_is_put_down() {
     for line in ["approve orgs", "discard orgs", "adopt orgs", "rollback orgs --to 01A", "backfill orgs"] {
         let words: Vec<&str> = std::iter::once("nightmark").chain(line.split(' ')).chain(["--by", "Zoë"]).collect();
-        let Asked::OfHome(command) = Cli::try_parse_from(&words).unwrap_or_else(|error| panic!("{line}: {error}")).command
+        let Asked::OfHome(command) =
+            Cli::try_parse_from(&words).unwrap_or_else(|error| panic!("{line}: {error}")).command
         else {
             panic!("{line}");
         };

@@ -200,9 +200,11 @@ fn crontabs(near: NaiveDateTime) -> impl Strategy<Value = Crontab> {
     // That day, or one beside it, is among them more often than not: else a window of hours would hardly see one of them fire.
     let about = move |range: std::ops::Range<u32>, value: u32, most: usize| {
         let beside = (value + 1).min(range.end - 1);
-        let with = |value: u32| move |mut of: BTreeSet<u32>| {
-            of.insert(value);
-            of
+        let with = |value: u32| {
+            move |mut of: BTreeSet<u32>| {
+                of.insert(value);
+                of
+            }
         };
         prop_oneof![
             3 => set(range.clone(), most).prop_map(with(value)),
@@ -226,7 +228,8 @@ fn crontabs(near: NaiveDateTime) -> impl Strategy<Value = Crontab> {
                 // There may be no such day in these months, and what never fires is refused.
                 month_days.insert(28);
             }
-            Crontab { seconds, minutes, hours, month_days, months, days, ..Crontab::default() }.written(by_name, in_ranges)
+            Crontab { seconds, minutes, hours, month_days, months, days, ..Crontab::default() }
+                .written(by_name, in_ranges)
         },
     );
     prop_oneof![9 => drawn, 1 => words()]

@@ -1,9 +1,9 @@
 //! The alert rules and the dashboard of docker/: sound, tested, and about metrics that the binary has.
 
 use super::{every, promtool};
+use crate::support::ran;
 use clap::Parser as _;
 use nightmark::cli::Cli;
-use crate::support::ran;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -43,7 +43,8 @@ fn commands(text: &str) -> Vec<Vec<&str>> {
     let ends = |c: char| matches!(c, '.' | ';' | ',' | '(' | ':' | '"');
     let named = text.match_indices("nightmark ").map(|(at, _)| text[at..].split(ends).next().unwrap_or_default());
     // What it does may stand behind it: "nightmark approve JOB sends exactly that".
-    let words = named.map(|command| command.split(' ').take_while(|word| !matches!(*word, "sends" | "gives")).collect());
+    let words =
+        named.map(|command| command.split(' ').take_while(|word| !matches!(*word, "sends" | "gives")).collect());
     words.collect()
 }
 

@@ -75,7 +75,15 @@ fn in_the_clear_it_answers_the_declared_proxy_and_no_other_machine() {
     assert!(served.admin.starts_with(HERE), "{}", served.admin);
     let asked = |from: &str, path: &str, headers: &[&str]| {
         let mut command = Command::new("nsenter");
-        command.args(["--target", &served.pid().to_string(), "--user", "--net", "--preserve-credentials", "curl", "-sS"]);
+        command.args([
+            "--target",
+            &served.pid().to_string(),
+            "--user",
+            "--net",
+            "--preserve-credentials",
+            "curl",
+            "-sS",
+        ]);
         command.args(["--noproxy", "*", "--max-time", "30", "-w", "\n%{http_code}", "--interface", from]);
         headers.iter().for_each(|header| _ = command.args(["-H", header]));
         let output = command.arg(format!("http://{}{path}", served.admin)).stdin(Stdio::null()).output().unwrap();

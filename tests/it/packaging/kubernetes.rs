@@ -75,11 +75,13 @@ fn what_is_commented_out_fits_once_it_is_taken_in() {
     // The settings: on the port that is opened, and, with a token, in a way that the daemon starts with.
     let home = Home::new();
     home.write("nightmark.toml", &taken_in("nightmark.toml").replace("\nurl = \"postgres", "\n# url = \"postgres"));
-    let settings = Settings::load(&nightmark::config::Home::new(&home.path("")).unwrap()).unwrap_or_else(|error| panic!("{error}"));
+    let settings = Settings::load(&nightmark::config::Home::new(&home.path("")).unwrap())
+        .unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(u64::from(settings.admin.address.port()), ports[1]["containerPort"].as_u64().unwrap());
     home.run(&["tokens", "create", "--name", "Prometheus", "--role", "viewer"]).expect(0);
     let found = home.run(&["doctor", "--json"]).json();
-    let access = found["findings"].as_array().unwrap().iter().find(|finding| finding["subject"] == "admin.access").unwrap();
+    let access =
+        found["findings"].as_array().unwrap().iter().find(|finding| finding["subject"] == "admin.access").unwrap();
     assert_eq!(access["verdict"], "ok", "{access}");
 }
 
