@@ -59,10 +59,12 @@ pub(super) struct Deed {
     subject: Option<String>,
     who: String,
     detail: Option<String>,
+    /// What came to nothing is not put down.
+    only_done: bool,
 }
 
 impl Deed {
-    /// `None`: it only looks, or makes files.
+    /// `None`: it only looks, makes files, or does what the daemon does by itself. A command that is new has to be put on one side.
     pub(super) fn of(command: &Command) -> Option<Self> {
         let (action, subject) = match command {
             Command::Run(args) => ("run", Some(args.job.clone())),
@@ -77,7 +79,27 @@ impl Deed {
             Command::Schema(args) => args.audited()?,
             Command::Keys(args) => args.audited()?,
             Command::Tokens(args) => args.audited()?,
-            _ => return None,
+            Command::State(args) => args.audited()?,
+            Command::Rollback(_)
+            | Command::Backfill(_)
+            | Command::Demo(_)
+            | Command::Check(_)
+            | Command::Preview(_)
+            | Command::Runs(_)
+            | Command::Doctor(_)
+            | Command::Alerts(_)
+            | Command::Explain(_)
+            | Command::Snapshot(_)
+            | Command::Schedule(_)
+            | Command::Leases(_)
+            | Command::Tidy
+            | Command::Serve(_)
+            | Command::Health(_)
+            | Command::Audit(_)
+            | Command::Orgs(_)
+            | Command::Init(_)
+            | Command::Import(_)
+            | Command::Template(_) => return None,
         };
         let (by, detail) = match command {
             Command::Approve(args) | Command::Discard(args) => (args.by.as_deref(), None),
@@ -87,11 +109,16 @@ impl Deed {
             Command::Run(args) if args.approve => (None, Some("--approve".to_owned())),
             _ => (None, None),
         };
-        Some(Deed { action, subject, who: who(by), detail })
+        // What is taken in goes into a store that has nothing, not even a line of this log: one that was refused must not keep the next out.
+        let only_done = matches!(command, Command::State(_));
+        Some(Deed { action, subject, who: who(by), detail, only_done })
     }
 
     /// Puts it down. Where there is no state, nothing was done; what cannot be put down is logged: it is done by now.
     pub(super) async fn record(self, context: &Context, outcome: &anyhow::Result<Exit>) {
+        if self.only_done && outcome.is_err() {
+            return;
+        }
         if !matches!(context.look_into_store().await.map(|store| store.is_some()), Ok(true)) {
             return;
         }
@@ -134,3 +161,6 @@ pub(super) fn who(by: Option<&str>) -> String {
     let by = by.map(str::trim).filter(|by| !by.is_empty()).map_or_else(user, str::to_owned);
     shown(&by)
 }
+
+#[cfg(test)]
+mod tests;

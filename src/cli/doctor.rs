@@ -1,7 +1,7 @@
 //! `nightmark doctor`: everything around the jobs at a glance, with what to do.
 
 use super::table::shown;
-use super::{Context, Exit};
+use super::{Context, Exit, serve};
 use crate::doctor::{Finding, Patient, Verdict, examine};
 use serde_json::json;
 use std::sync::Arc;
@@ -15,11 +15,13 @@ pub struct DoctorArgs {}
 /// # Errors
 /// None: what cannot be looked at is a finding.
 pub async fn run(context: &Context, _args: DoctorArgs) -> anyhow::Result<Exit> {
+    let admitted = serve::access(context, context.settings.admin.address).await;
     let patient = Patient {
         home: context.home.clone(),
         settings: context.settings.clone(),
         clock: Arc::clone(&context.clock),
         place: context.place().map_err(|error| format!("{error:#}")),
+        admitted: admitted.map(drop).map_err(|error| format!("{error:#}")),
     };
     let found = examine(&patient).await;
     let to_mend = count(&found, Verdict::Mend);

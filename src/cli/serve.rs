@@ -60,12 +60,12 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
     // Before anything else is started, so that an early signal also ends in order.
     let (signal, hangup) = (Signal::new()?, Hangup::new()?);
     let receiver = bind(args.receiver.unwrap_or(context.settings.receiver.address), "--receiver")?;
-    let access = access(context, &args).await?;
+    let access = access(context, args.admin.unwrap_or(context.settings.admin.address)).await?;
     let figures = Arc::new(Figures::new(Arc::clone(&context.clock)));
     let metrics: Arc<dyn Metrics> = Arc::clone(&figures) as _;
     let jobs = jobs::take(context, &metrics)?;
-    let tls = tls_of(context, context.settings.receiver.tls.as_ref())?;
-    let admin_tls = tls_of(context, context.settings.admin.tls.as_ref())?;
+    let tls = tls_of(context, context.settings.receiver.tls.as_ref()).context("receiver.tls")?;
+    let admin_tls = tls_of(context, context.settings.admin.tls.as_ref()).context("admin.tls")?;
     let at_once = Arc::new(Notify::new());
     tokio::spawn(hangup.follow(Arc::clone(&at_once), tls.iter().chain(&admin_tls).cloned().collect()));
     let admin = bind(args.admin.unwrap_or(context.settings.admin.address), "--admin")?;
@@ -124,11 +124,10 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
 }
 
 /// Who may use the operator's address; looked at before anything is opened.
-async fn access(context: &Context, args: &ServeArgs) -> anyhow::Result<Access> {
+pub(super) async fn access(context: &Context, address: SocketAddr) -> anyhow::Result<Access> {
     let settings = &context.settings.admin;
     let secrets = Secrets::new(&context.home);
     let token = settings.token.as_ref().map(|token| secrets.resolve("admin.token", token)).transpose()?;
-    let address = args.admin.unwrap_or(settings.address);
     let access = Access::new(address, token.as_ref())?;
     let has_tokens = !address.ip().is_loopback() && has_tokens(context).await?;
     Ok(access.at(address, has_tokens, settings.tls.is_some(), &settings.trusted_proxies)?)
@@ -146,11 +145,15 @@ async fn has_tokens(context: &Context) -> anyhow::Result<bool> {
 /// `[receiver.tls]` or `[admin.tls]`, if it is set, followed from here on.
 fn tls_of(context: &Context, settings: Option<&TlsSettings>) -> anyhow::Result<Option<Arc<Tls>>> {
     let Some(settings) = settings else { return Ok(None) };
-    let path = |written: &Path| context.home.dir().join(written);
-    let files = TlsFiles { certificate: path(&settings.certificate), key: path(&settings.key) };
-    let tls = Arc::new(Tls::load(files)?);
+    let tls = Arc::new(Tls::load(files_of(context, settings))?);
     tokio::spawn(Arc::clone(&tls).follow(LOOK));
     Ok(Some(tls))
+}
+
+/// Where the pair of such settings is.
+pub(super) fn files_of(context: &Context, settings: &TlsSettings) -> TlsFiles {
+    let path = |written: &Path| context.home.dir().join(written);
+    TlsFiles { certificate: path(&settings.certificate), key: path(&settings.key) }
 }
 
 /// What the settings say of the receiver.

@@ -38,6 +38,16 @@ enum StateCommand {
     },
 }
 
+impl StateArgs {
+    /// What of it goes into the audit log: with the state come keys and tokens.
+    pub(super) fn audited(&self) -> Option<(&'static str, Option<String>)> {
+        match &self.command {
+            StateCommand::Import { file } => Some(("state import", Some(file.display().to_string()))),
+            StateCommand::Export { .. } => None,
+        }
+    }
+}
+
 /// How many rows of which table.
 type Counts = Vec<(String, u64)>;
 

@@ -56,7 +56,7 @@ pub fn step(job: &str, schedule: &Schedule, handled: DateTime<Utc>, now: DateTim
         let next = fires::next(schedule, handled.max(now - delay));
         return next.map_or(Step::Never, |next| Step::Wait(begin(schedule, next + delay)));
     };
-    let begin = begin(schedule, at + delay);
+    let begin = begins(job, schedule, at);
     if now < begin {
         return Step::Wait(begin);
     }
@@ -72,9 +72,14 @@ pub fn step(job: &str, schedule: &Schedule, handled: DateTime<Utc>, now: DateTim
     }
 }
 
+/// When a fire is to begin.
+pub fn begins(job: &str, schedule: &Schedule, at: DateTime<Utc>) -> DateTime<Utc> {
+    begin(schedule, at + delay(job, schedule.jitter))
+}
+
 /// Until when a fire may begin.
 pub fn deadline(job: &str, schedule: &Schedule, at: DateTime<Utc>) -> DateTime<Utc> {
-    begin(schedule, at + delay(job, schedule.jitter)) + catch_up(schedule).max(PUNCTUAL)
+    begins(job, schedule, at) + catch_up(schedule).max(PUNCTUAL)
 }
 
 fn catch_up(schedule: &Schedule) -> TimeDelta {

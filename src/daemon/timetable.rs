@@ -3,8 +3,7 @@
 //! In: job files as they were read, the store's memory of fires. Out: [`Known`] jobs, a [`Timetable`] for each.
 
 use super::fires;
-use crate::job::circles::{self, circles};
-use crate::job::load::run_after;
+use crate::job::circles::Link;
 use crate::job::problem::Problem;
 use crate::job::spec::{Job, Timing};
 use crate::metrics::Watched;
@@ -71,24 +70,24 @@ fn is_same(one: &Job, other: &Job) -> bool {
 
 /// Together with versions that stay in force, sound files may make a circle: then those that are new give way.
 fn without_circles(before: &[Known], known: &mut BTreeMap<String, Known>) {
-    loop {
-        let jobs = known.values().filter_map(|one| one.job.as_deref());
-        let found = circles(&jobs.map(|job| (job.name.as_str(), run_after(job))).collect());
-        let mut gave_way = false;
-        for (name, way) in found {
-            let Some(one) = known.get_mut(&name) else { continue };
-            let old = before.iter().find(|old| old.name == name).and_then(|old| old.job.clone());
-            let is_new = !matches!((&old, &one.job), (Some(old), Some(job)) if Arc::ptr_eq(old, job));
-            if is_new {
-                gave_way = true;
-                (one.job, one.faulty) =
-                    (old, Some(format!("{}: run_after: {}", one.file.display(), circles::told(&way))));
-            }
-        }
-        if !gave_way {
-            return;
+    while Link::ALL.into_iter().any(|link| gives_way(before, known, link)) {}
+}
+
+/// Whether a job did.
+fn gives_way(before: &[Known], known: &mut BTreeMap<String, Known>, link: Link) -> bool {
+    let found = link.circles(known.values().filter_map(|one| one.job.as_deref()));
+    let mut gave_way = false;
+    for (name, way) in found {
+        let Some(one) = known.get_mut(&name) else { continue };
+        let old = before.iter().find(|old| old.name == name).and_then(|old| old.job.clone());
+        let is_new = !matches!((&old, &one.job), (Some(old), Some(job)) if Arc::ptr_eq(old, job));
+        if is_new {
+            gave_way = true;
+            let reason = format!("{}: {}: {}", one.file.display(), link.field(), link.told(&way));
+            (one.job, one.faulty) = (old, Some(reason));
         }
     }
+    gave_way
 }
 
 fn by_file(problems: &[Problem]) -> BTreeMap<PathBuf, String> {
@@ -181,8 +180,12 @@ mod tests {
     use crate::job;
 
     fn job_of(name: &str, file: &str) -> Job {
+        job_when(name, file, "")
+    }
+
+    fn job_when(name: &str, file: &str, when: &str) -> Job {
         let text = format!(
-            "version = 1\nname = \"{name}\"\n[source]\nkind = \"files\"\npath = \"orgs.csv\"\n[diff]\nkey = \"id\"\n\
+            "version = 1\n{when}\nname = \"{name}\"\n[source]\nkind = \"files\"\npath = \"orgs.csv\"\n[diff]\nkey = \"id\"\n\
              [destination]\nkind = \"http\"\nurl = \"http://127.0.0.1:9/\"\n[payload]\npreset = \"flat\"\n"
         );
         job::parse(&text, Path::new(file), Path::new("/home")).unwrap_or_else(|p| panic!("{p:?}"))
@@ -225,5 +228,35 @@ mod tests {
         let before = take_over(&[], vec![job_of("a", "jobs/a.toml")], &[]);
         let after = take_over(&before, Vec::new(), &[problem("jobs", "cannot be read")]);
         assert_eq!(told(&after), [("a", "jobs/a.toml", true, Some("jobs: cannot be read"))]);
+    }
+
+    /// Jobs that wait for each other are not taken, and what was in force of them stays.
+    #[test]
+    fn new_versions_that_make_a_circle_give_way() {
+        let when = |name: &str, lines: &str| {
+            job_when(name, &format!("jobs/{name}.toml"), &format!("schedule = \"30 2 * * *\"\n{lines}"))
+        };
+        let waits = |name: &str, whom: &str| when(name, &format!("depends_on = [\"{whom}\"]"));
+        let before = take_over(&[], vec![when("a", ""), waits("b", "a")], &[]);
+        // `b` is broken, so that its version before stays in force; with it the new `a` makes a circle, and so does `c` with itself over `d`.
+        let broken = [problem("jobs/b.toml", "no")];
+        let after = take_over(&before, vec![waits("a", "b"), waits("c", "d"), waits("d", "c")], &broken);
+        let circle = |one: &str, other: &str| {
+            format!(
+                "jobs/{one}.toml: depends_on: the job would wait for itself: `{one}` depends on `{other}`, `{other}` depends on `{one}`"
+            )
+        };
+        let (a, c, d) = (circle("a", "b"), circle("c", "d"), circle("d", "c"));
+        assert_eq!(
+            told(&after),
+            [
+                ("a", "jobs/a.toml", true, Some(a.as_str())),
+                ("b", "jobs/b.toml", true, Some("jobs/b.toml: no")),
+                ("c", "jobs/c.toml", false, Some(c.as_str())),
+                ("d", "jobs/d.toml", false, Some(d.as_str())),
+            ]
+        );
+        let in_force = after[0].job.as_ref().and_then(|job| job.schedule.as_ref()).expect("the version before");
+        assert!(in_force.depends_on.is_empty(), "{in_force:?}");
     }
 }

@@ -57,7 +57,12 @@ pub(super) fn state(inspected: &Inspected) -> Vec<Finding> {
             AREA,
             "schema",
             format!("it has schema {found}, and is brought to {known} by the next start"),
-            "make a backup first: there is no way back (docs/STORE.md)",
+            match engine.starts_with("PostgreSQL") {
+                true => {
+                    "dump it first, `pg_dump -n nightmark` ([store] schema): it is not copied, and there is no other way back (docs/STORE.md)"
+                }
+                false => "make a backup first: there is no way back (docs/STORE.md)",
+            },
         ),
         Some(_) => Finding::ok(AREA, "schema", format!("{engine}, schema {known}")),
         None => Finding::ok(AREA, "schema", format!("{engine}; nothing is stored in it yet")),

@@ -10,20 +10,17 @@ use crate::source::{Environment, adbc};
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
 
-/// Each problem of each file.
-pub(super) fn files(patient: &Patient, jobs: &[Arc<Job>], problems: &[Problem]) -> Vec<Finding> {
-    let mut found: Vec<Finding> = problems
+/// Each problem of each file. `loose`: of sound files, about jobs that they name.
+pub(super) fn files(patient: &Patient, jobs: &[Arc<Job>], problems: &[Problem], loose: &[Problem]) -> Vec<Finding> {
+    let mend = |problem: &Problem, because: &str| {
+        let file = problem.file.display().to_string();
+        Finding::mend("jobs", &file, problem.to_string(), format!("mend {file}; {because}"))
+    };
+    let broken = problems.iter().map(|problem| mend(problem, "the job does not run, or as it was before"));
+    let loose = loose
         .iter()
-        .map(|problem| {
-            let file = problem.file.display().to_string();
-            Finding::mend(
-                "jobs",
-                &file,
-                problem.to_string(),
-                format!("mend {file}; the job does not run, or as it was before"),
-            )
-        })
-        .collect();
+        .map(|problem| mend(problem, "a job that is not there begins no run, and fires that wait for it are left out"));
+    let mut found: Vec<Finding> = broken.chain(loose).collect();
     let scheduled = jobs.iter().filter(|job| job.schedule.is_some()).count();
     found.push(match jobs.len() {
         0 => Finding::note(

@@ -8,6 +8,7 @@
 //!
 //! A file for each thing that is looked at; what is asked of stores, drivers and destinations is asked by the code that works with them.
 
+mod admin;
 mod clock;
 mod database;
 mod destinations;
@@ -16,12 +17,14 @@ mod jobs;
 mod process;
 mod rights;
 mod snapshots;
+mod tls;
 
 pub use process::files_missing;
 
 use crate::clock::Clock;
 use crate::config::{Home, Settings};
-use crate::job::load::load_all;
+use crate::job::load::{load_all, loose, names};
+use crate::job::problem::Problem;
 use crate::job::spec::Job;
 use crate::store::Place;
 use serde::Serialize;
@@ -89,33 +92,39 @@ pub struct Patient {
     pub clock: Arc<dyn Clock>,
     /// Where the state is; or why that cannot be said.
     pub place: Result<Place, String>,
+    /// Whether the operator's address may be served as the settings say; or why not, as `serve` says it.
+    pub admitted: Result<(), String>,
 }
 
 /// Looks at everything.
 pub async fn examine(patient: &Patient) -> Vec<Finding> {
     let (jobs, problems) = load_all(&patient.home);
+    let names = names(&patient.home).unwrap_or_default();
+    let loose: Vec<Problem> = jobs.iter().flat_map(|job| loose(&patient.home, job, &jobs, &names)).collect();
     let jobs: Vec<Arc<Job>> = jobs.into_iter().map(Arc::new).collect();
     let local = {
         let (home, settings) = (patient.home.clone(), patient.settings.clone());
-        let jobs = jobs.clone();
+        let (jobs, now) = (jobs.clone(), patient.clock.now());
         blocking(move || {
-            [disk::look(&home), rights::look(&home, &settings, &jobs), process::look(&settings, &home)].concat()
+            let rights = rights::look(&home, &settings, &jobs);
+            [disk::look(&home), rights, process::look(&settings), tls::look(&settings, &home, now)].concat()
         })
     };
     let drivers = {
         let (home, jobs, now) = (patient.home.clone(), jobs.clone(), patient.clock.now());
         blocking(move || jobs::drivers(&home, &jobs, now))
     };
-    let (local, drivers, database, destinations, snapshots) = tokio::join!(
+    let (local, admin, drivers, database, destinations, snapshots) = tokio::join!(
         local,
+        admin::look(patient),
         drivers,
         database::look(patient),
         destinations::look(patient, &jobs),
         snapshots::look(patient),
     );
-    let files = jobs::files(patient, &jobs, &problems);
+    let files = jobs::files(patient, &jobs, &problems, &loose);
     let secrets = jobs::secrets(patient, &jobs);
-    [local, clock::look(patient), database, files, secrets, drivers, destinations, snapshots].concat()
+    [local, admin, clock::look(patient), database, files, secrets, drivers, destinations, snapshots].concat()
 }
 
 /// On a thread where it may block. A panic is a finding too.

@@ -1,8 +1,7 @@
 //! What the daemon's process needs of the system.
 
 use super::Finding;
-use crate::config::{Home, Settings};
-use crate::server::{Tls, TlsFiles};
+use crate::config::Settings;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 
@@ -10,20 +9,11 @@ const AREA: &str = "process";
 /// Files besides connections: the store's, listeners, those of refusals under way.
 const OTHERS: usize = 192;
 
-pub(super) fn look(settings: &Settings, home: &Home) -> Vec<Finding> {
+pub(super) fn look(settings: &Settings) -> Vec<Finding> {
     let receiver = &settings.receiver;
     let mut found = vec![files(receiver.connections)];
     found.extend(address("receiver.address", receiver.address));
     found.extend(address("admin.address", settings.admin.address));
-    found.extend(receiver.tls.as_ref().map(|tls| {
-        let path = |written: &std::path::Path| home.dir().join(written);
-        match Tls::load(TlsFiles { certificate: path(&tls.certificate), key: path(&tls.key) }) {
-            Ok(_) => Finding::ok(AREA, "receiver.tls", "certificate and key can be used"),
-            Err(error) => {
-                Finding::mend(AREA, "receiver.tls", error.to_string(), "the daemon does not start without it")
-            }
-        }
-    }));
     if settings.alerts.webhook.is_none() && settings.alerts.email.is_none() {
         let remedy = "set [alerts] in nightmark.toml (docs/OPERATIONS.md, \"Who is told\")";
         found.push(Finding::note(AREA, "alerts", "nobody is told when something goes wrong", remedy));

@@ -58,8 +58,8 @@ fn secret_files(home: &Home, settings: &Settings, jobs: &[Arc<Job>]) -> BTreeSet
         Part::File(path) => Some(path),
         _ => None,
     });
-    let key = settings.receiver.tls.as_ref().map(|tls| &tls.key);
-    files.chain(key).map(|path| home.dir().join(path)).collect()
+    let keys = [&settings.receiver.tls, &settings.admin.tls].into_iter().flatten().map(|tls| &tls.key);
+    files.chain(keys).map(|path| home.dir().join(path)).collect()
 }
 
 #[cfg(unix)]

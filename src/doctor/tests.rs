@@ -25,7 +25,7 @@ fn patient(dir: &Path, now: &str) -> Patient {
     let home = Home::new(dir).unwrap();
     let settings = Settings::load(&home).unwrap_or_else(|error| panic!("{error}"));
     let place = Ok(Place::File(home.database()));
-    Patient { home, settings, clock: Arc::new(Fixed(at(now))), place }
+    Patient { home, settings, clock: Arc::new(Fixed(at(now))), place, admitted: Ok(()) }
 }
 
 #[track_caller]
@@ -110,4 +110,44 @@ fn a_newer_schema_is_to_be_mended_and_an_older_one_is_worth_a_backup() {
     let found = database::state(&sick);
     finds(&found, "database", "integrity", Verdict::Mend);
     finds(&found, "database", "writing", Verdict::Mend);
+}
+
+#[test]
+fn certificates_are_judged_by_their_time_and_names() {
+    use crate::server::Certificate;
+    let now = at("2026-11-27T02:30:00Z");
+    let of = |names: &[&str], from: &str, until: &str| Certificate {
+        names: names.iter().map(|name| (*name).to_owned()).collect(),
+        from: Some(at(from)),
+        until: Some(at(until)),
+    };
+    let (past, far) = ("2020-01-01T00:00:00Z", "2030-01-01T00:00:00Z");
+    let good = of(&["ops.example"], past, far);
+    let judge = |chain: &[Certificate], address: &str| {
+        let found = tls::judged("admin.tls", chain, address.parse().unwrap(), now);
+        assert_eq!(found.len(), 1, "{found:?}");
+        found.into_iter().next().map(|finding| (finding.verdict, finding.what)).unwrap()
+    };
+    let any = "0.0.0.0:8081";
+    for (chain, verdict, words) in [
+        (vec![good.clone()], Verdict::Ok, "for ops.example, valid until 2030-01-01"),
+        (vec![of(&["a"], past, "2026-11-27T02:30:00Z")], Verdict::Mend, "the certificate has expired on 2026-11-27"),
+        (vec![of(&["a"], past, "2026-12-11T02:30:00Z")], Verdict::Note, "expires on 2026-12-11"),
+        (vec![of(&["a"], past, "2026-12-11T02:30:01Z")], Verdict::Ok, "valid until 2026-12-11"),
+        (vec![of(&["a"], "2026-11-28T00:00:00Z", far)], Verdict::Mend, "not valid before 2026-11-28"),
+        (vec![of(&[], past, far)], Verdict::Mend, "no name in it"),
+        (vec![good.clone(), of(&[], past, past)], Verdict::Mend, "leads to its root has expired on 2020-01-01"),
+    ] {
+        let (found, what) = judge(&chain, any);
+        assert!(found == verdict && what.contains(words), "{found:?} {what}");
+    }
+    // Of names nobody knows here whose they are; of addresses it is seen.
+    for (names, address, verdict) in [
+        (&["10.0.0.5"][..], "10.0.0.5:8081", Verdict::Ok),
+        (&["10.0.0.5"], "10.0.0.6:8081", Verdict::Note),
+        (&["10.0.0.5"], any, Verdict::Ok),
+        (&["10.0.0.5", "ops.example"], "10.0.0.6:8081", Verdict::Ok),
+    ] {
+        assert_eq!(judge(&[of(names, past, far)], address).0, verdict, "{names:?} {address}");
+    }
 }

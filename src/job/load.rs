@@ -1,8 +1,8 @@
 //! Finds and reads job files.
 
-use super::circles::{self, circles};
+use super::circles::Link;
 use super::problem::{Invalid, Problem, did_you_mean};
-use super::spec::Job;
+use super::spec::{Job, Timing};
 use super::validate;
 use crate::config::Home;
 use std::collections::BTreeMap;
@@ -107,39 +107,63 @@ pub fn load_all(home: &Home) -> (Vec<Job>, Vec<Problem>) {
     (jobs, problems)
 }
 
-/// The jobs whose success begins a run of this one.
-pub fn run_after(job: &Job) -> &[String] {
-    job.schedule.as_ref().map_or(&[], |schedule| schedule.run_after.as_slice())
-}
-
-/// Takes out the jobs that would begin themselves, and says why.
+/// Takes out the jobs that would begin themselves or wait for themselves, and says why.
 fn take_circles(home: &Home, jobs: &mut Vec<Job>) -> Vec<Problem> {
-    let found = circles(&jobs.iter().map(|job| (job.name.as_str(), run_after(job))).collect());
-    let problem = |job: &Job, way: &[String]| {
-        let problem = whole_file(home, &job.file, circles::told(way));
-        Problem { path: "run_after".to_owned(), hint: Some("take one of them out".to_owned()), ..problem }
-    };
-    let problems = jobs.iter().filter_map(|job| Some(problem(job, found.get(&job.name)?))).collect();
-    jobs.retain(|job| !found.contains_key(&job.name));
+    let mut problems = Vec::new();
+    let mut is_sound = vec![true; jobs.len()];
+    for link in Link::ALL {
+        let found = link.circles(jobs.iter());
+        for (job, is_sound) in jobs.iter().zip(&mut is_sound) {
+            let Some(way) = found.get(&job.name) else { continue };
+            *is_sound = false;
+            problems.push(linked(home, job, link.field(), link.told(way), "take one of them out"));
+        }
+    }
+    let mut is_sound = is_sound.into_iter();
+    jobs.retain(|_| is_sound.next().unwrap_or(true));
     problems
 }
 
-/// What is wrong with a sound job among the others of `jobs/`: it would begin itself, or runs after a job that is not there.
+/// What is wrong with a sound job among the others of `jobs/`: it would begin itself or wait for itself, or names a job that is not there, or waits for one
+/// that has no fires.
 pub fn links(home: &Home, job: &Job) -> Vec<Problem> {
-    if run_after(job).is_empty() {
+    if Link::ALL.iter().all(|link| link.of(job).is_empty()) {
         return Vec::new();
     }
-    let problems = load_all(home).1;
-    let mut found: Vec<Problem> =
-        problems.into_iter().filter(|problem| problem.path == "run_after" && problem.file == job.file).collect();
-    let names: Vec<String> = named_files(home).unwrap_or_default().into_iter().map(|(_, name)| name).collect();
-    for (index, name) in run_after(job).iter().enumerate().filter(|(_, name)| !names.contains(name)) {
-        let suggestion = did_you_mean(name, names.iter().map(String::as_str));
-        let problem = whole_file(home, &job.file, format!("there is no job `{name}`{suggestion}"));
-        let hint = Some("names of jobs, as `nightmark schedule` has them".to_owned());
-        found.push(Problem { path: format!("run_after[{index}]"), hint, ..problem });
+    let (jobs, problems) = load_all(home);
+    let is_circle = |problem: &Problem| {
+        problem.file == job.file && Link::ALL.iter().any(|link| problem.path.as_str() == link.field())
+    };
+    let mut found: Vec<Problem> = problems.into_iter().filter(is_circle).collect();
+    found.extend(loose(home, job, &jobs, &names(home).unwrap_or_default()));
+    found
+}
+
+/// The same without the circles, which [`load_all`] finds. `jobs`: the sound ones of `jobs/`; `names`: those of all, of broken files too.
+pub fn loose(home: &Home, job: &Job, jobs: &[Job], names: &[String]) -> Vec<Problem> {
+    let named = Link::ALL.into_iter().flat_map(|link| link.of(job).iter().enumerate().map(move |one| (link, one)));
+    let mut found = Vec::new();
+    for (link, (index, name)) in named {
+        let field = format!("{}[{index}]", link.field());
+        if !names.contains(name) {
+            let suggestion = did_you_mean(name, names.iter().map(String::as_str));
+            let what = format!("there is no job `{name}`{suggestion}");
+            found.push(linked(home, job, &field, what, "names of jobs, as `nightmark schedule` has them"));
+        } else if link == Link::DependsOn && jobs.iter().any(|other| other.name == *name && !is_by_clock(other)) {
+            let what = format!("the clock begins no run of job `{name}`, so that there is nothing to wait for");
+            found.push(linked(home, job, &field, what, "give it a `schedule`, or name it in `run_after`"));
+        }
     }
     found
+}
+
+fn is_by_clock(job: &Job) -> bool {
+    job.schedule.as_ref().is_some_and(|schedule| !matches!(schedule.timing, Timing::Never))
+}
+
+fn linked(home: &Home, job: &Job, field: &str, message: String, hint: &str) -> Problem {
+    let problem = whole_file(home, &job.file, message);
+    Problem { path: field.to_owned(), hint: Some(hint.to_owned()), ..problem }
 }
 
 /// Another number if a job file is another, is there or is gone.

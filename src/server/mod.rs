@@ -11,6 +11,7 @@
 
 mod accept;
 mod body;
+mod certificate;
 mod client;
 mod connection;
 mod log;
@@ -22,11 +23,14 @@ mod slots;
 mod socket;
 mod stop;
 mod tls;
+mod visit;
 
 pub use accept::Server;
 pub use body::Late;
+pub use certificate::Certificate;
 pub(crate) use client::block;
 pub(crate) use log::{ErrorClass, note_key, note_route};
 pub use options::Options;
 pub use request::{ClientAddress, Link, RequestId};
 pub use tls::{Looked, Tls, TlsError, TlsFiles};
+pub use visit::{Answer, visit};

@@ -37,7 +37,7 @@ pub struct TlsFiles {
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read.
-    #[error("TLS: {} cannot be read: {error}", path.display())]
+    #[error("{} cannot be read: {error}", path.display())]
     Unreadable {
         /// Which.
         path: PathBuf,
@@ -45,7 +45,7 @@ pub enum TlsError {
         error: std::io::Error,
     },
     /// A file does not hold what it should.
-    #[error("TLS: {} {problem}", path.display())]
+    #[error("{} {problem}", path.display())]
     Unusable {
         /// Which.
         path: PathBuf,
@@ -54,7 +54,7 @@ pub enum TlsError {
     },
     /// Both are fine, and do not belong together.
     #[error(
-        "TLS: the key in {} is not that of the first certificate in {}; give the two files that were made together, with the \
+        "the key in {} is not that of the first certificate in {}; give the two files that were made together, with the \
          server's own certificate first", key.display(), certificate.display()
     )]
     Mismatch {
@@ -209,14 +209,31 @@ impl TlsFiles {
         Ok((read(&self.certificate)?, read(&self.key)?))
     }
 
+    /// The certificates in the one file, the server's own first.
+    pub(super) fn chain(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+        let path = self.certificate.clone();
+        let bytes = std::fs::read(&path).map_err(|error| TlsError::Unreadable { path, error })?;
+        self.chain_of(&bytes)
+    }
+
+    fn chain_of(&self, certificate: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+        let unusable = |problem: String| TlsError::Unusable { path: self.certificate.clone(), problem };
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate).collect();
+        let chain = chain.map_err(|error| unusable(format!("is no PEM: {error}")))?;
+        match chain.is_empty() {
+            true => Err(unusable("holds no certificate in PEM (-----BEGIN CERTIFICATE-----)".to_owned())),
+            false => Ok(chain),
+        }
+    }
+
+    pub(super) fn unreadable(&self, error: &rustls::Error) -> TlsError {
+        let problem = format!("holds a certificate that cannot be read: {error}");
+        TlsError::Unusable { path: self.certificate.clone(), problem }
+    }
+
     fn parse(&self, (certificate, key): &Pair, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
         let unusable = |path: &PathBuf, problem: String| TlsError::Unusable { path: path.clone(), problem };
-        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate).collect();
-        let chain = chain.map_err(|error| unusable(&self.certificate, format!("is no PEM: {error}")))?;
-        if chain.is_empty() {
-            let problem = "holds no certificate in PEM (-----BEGIN CERTIFICATE-----)".to_owned();
-            return Err(unusable(&self.certificate, problem));
-        }
+        let chain = self.chain_of(certificate)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| unusable(&self.key, no_key(key)))?;
         let key = provider.key_provider.load_private_key(key).map_err(|_| {
             unusable(&self.key, "holds a key of a kind that cannot be used; RSA (2048 bits or more), ECDSA P-256 and P-384 and Ed25519 can".to_owned())
@@ -227,7 +244,7 @@ impl TlsFiles {
             Err(rustls::Error::InconsistentKeys(_)) => {
                 Err(TlsError::Mismatch { certificate: self.certificate.clone(), key: self.key.clone() })
             }
-            Err(error) => Err(unusable(&self.certificate, format!("holds a certificate that cannot be read: {error}"))),
+            Err(error) => Err(self.unreadable(&error)),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Job files from disk: the documented example, every mistake at its place, finding jobs, the published schema.
 
+use crate::support::{Home as RealHome, says};
 use nightmark::config::Home;
 use nightmark::job::spec::{Baseline, FileFormat, Part, Payload, Rate, Source};
 use nightmark::job::{JobError, job_schema, load_all, load_job};
@@ -140,6 +141,70 @@ fn all_jobs_come_sorted_and_no_two_share_a_name() {
     let empty = tempfile::tempdir().unwrap();
     let (jobs, problems) = load_all(&Home::new(empty.path()).unwrap());
     assert!(jobs.is_empty() && problems.is_empty());
+}
+
+/// The example with other lines about when it runs.
+fn due(name: &str, lines: &str) -> String {
+    named(name).replace("schedule = \"30 2 * * *\"", lines)
+}
+
+#[test]
+fn a_job_that_waits_for_one_that_is_not_there_or_for_itself_is_a_mistake() {
+    let nightly = "schedule = \"30 2 * * *\"";
+    let waits = |name: &str, whom: &str| due(name, &format!("{nightly}\ndepends_on = [{whom}]"));
+    let home = RealHome::new();
+    home.write("jobs/accounts.toml", &due("accounts", nightly));
+    home.write("jobs/faulty.toml", "version = 1\nbogus = 1\n");
+    home.write("jobs/by_hand.toml", &due("by_hand", ""));
+    home.write("jobs/after.toml", &due("after", "run_after = [\"accounts\"]"));
+    home.write(
+        "jobs/orgs.toml",
+        &waits("orgs", "\"accounts\", \"acounts\", \"by_hand\", \"after\", \"faulty\", \"elsewhere\""),
+    );
+    for args in [&["check", "orgs", "--syntax"][..], &["check", "--syntax"]] {
+        let said = home.run(args).expect(2);
+        says(
+            &said,
+            &[
+                "jobs/orgs.toml: depends_on[1]: there is no job `acounts` (did you mean `accounts`?)",
+                "depends_on[2]: the clock begins no run of job `by_hand`, so that there is nothing to wait for",
+                "hint: give it a `schedule`, or name it in `run_after`",
+                "depends_on[3]: the clock begins no run of job `after`",
+                "depends_on[5]: there is no job `elsewhere`\n",
+            ],
+        );
+        // That the file of one has mistakes is said of that file.
+        assert!(!said.stdout.contains("depends_on[0]") && !said.stdout.contains("depends_on[4]"), "{}", said.stdout);
+    }
+    // Mended.
+    home.write("jobs/orgs.toml", &waits("orgs", "\"accounts\""));
+    home.run(&["check", "orgs", "--syntax"]).expect(0);
+    // In a circle, none is taken; the one outside that leads to it is.
+    home.write("jobs/accounts.toml", &waits("accounts", "\"teams\""));
+    home.write("jobs/teams.toml", &waits("teams", "\"orgs\""));
+    home.write("jobs/last.toml", &waits("last", "\"orgs\""));
+    for args in [&["check", "orgs", "--syntax"][..], &["check", "--syntax"]] {
+        let told = "jobs/orgs.toml: depends_on: the job would wait for itself: `orgs` depends on `accounts`, `accounts` depends on \
+                    `teams`, `teams` depends on `orgs`\n    hint: take one of them out";
+        let said = home.run(args).expect(2);
+        assert!(said.stdout.replace("\n  ", "\n").contains(told), "{}", said.stdout);
+    }
+    let (jobs, problems) = load_all(&Home::new(&home.path("")).unwrap());
+    assert_eq!(jobs.iter().map(|job| job.name.as_str()).collect::<Vec<_>>(), ["after", "by_hand", "last"]);
+    assert_eq!(problems.iter().filter(|problem| problem.path == "depends_on").count(), 3, "{problems:?}");
+    says(&home.run(&["schedule"]).expect(1), &["the job would wait for itself"]);
+}
+
+/// What is begun by another's success has its own schedule as well, and is held back by nothing.
+#[test]
+fn one_job_may_begin_another_that_waits_for_it() {
+    let both = due("orgs", "schedule = \"30 2 * * *\"\ndepends_on = [\"teams\"]");
+    let (_dir, home) = home(&[
+        ("orgs.toml", &both),
+        ("teams.toml", &due("teams", "schedule = \"0 1 * * *\"\nrun_after = [\"orgs\"]")),
+    ]);
+    let (jobs, problems) = load_all(&home);
+    assert!(problems.is_empty() && jobs.len() == 2, "{problems:?}");
 }
 
 #[test]

@@ -156,6 +156,9 @@ impl Scheduler {
         self.watch(name, |watched| watched.handled = due.at);
         if is_ours {
             tracing::info!(event = "fire_begun", job = name, due = %due.at, collapsed = due.collapsed, cause = "schedule", "schedules: a run begins");
+            if let Some(watched) = self.jobs.get(name) {
+                self.metrics.fire_begins(name, due::begins(name, &watched.schedule, due.at));
+            }
             self.start(name, fire);
         }
         Ok(Looked::Again)

@@ -125,11 +125,14 @@ impl PostgresStore {
         let (found, known) = (not_newer(&server.shown, found, newest(&MIGRATIONS))?, newest(&MIGRATIONS));
         if found.is_none_or(|found| found < known) {
             if let Some(found) = found {
-                tracing::info!(
+                // Before it is done, and loud: orgs may be most of the database, so that nothing of it is copied here.
+                tracing::warn!(
                     event = "store_upgraded",
                     from = found,
                     to = known,
-                    "the schema of the state store is brought up to date, in one transaction"
+                    schema = server.schema,
+                    "the schema of the state store is brought up to date now, in one transaction. Nothing of it was copied, and older versions refuse it \
+                     from then on: what leads back is a dump from before (`pg_dump -n`, docs/STORE.md)"
                 );
             }
             migrate(&mut connection, &server.schema).await.map_err(|reason| server.cannot_open(reason))?;

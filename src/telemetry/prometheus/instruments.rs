@@ -49,6 +49,7 @@ pub(super) struct Instruments {
     pub(super) rows_delivered: Counters<2>,
     pub(super) pauses: Counters<1>,
     pub(super) fires: Counters<2>,
+    pub(super) fire_delay: Histograms<1>,
     pub(super) scheduling: Gauge<f64, AtomicU64>,
     pub(super) next_fire: Gauges<1>,
     pub(super) alerts: Counters<1>,
@@ -99,6 +100,11 @@ impl Instruments {
             rows_delivered: r.counters("delivery_rows", "Rows that deliveries have dealt with, by outcome"),
             pauses: r.counters("delivery_pauses", "Pauses of the whole destination within deliveries"),
             fires: r.counters("fires", "Fires of schedules that were dealt with, by what became of them"),
+            fire_delay: r.histograms(
+                "fire_delay_seconds",
+                "From when fires of schedules were to begin until their runs had the job's lock",
+                RUNS,
+            ),
             scheduling: put(r.0, "scheduling", "Whether this daemon schedules: 1, else 0", Gauge::default()),
             next_fire: r.gauges("next_fire_timestamp_seconds", "When the schedule is due next, in seconds since 1970"),
             alerts: r.counters("alerts", "Alerts that were raised, by kind"),
@@ -196,6 +202,7 @@ impl Instruments {
         drop(self.pauses.get_or_create(&one));
         drop(self.running.get_or_create(&one));
         drop(self.run_duration.get_or_create(&one));
+        drop(self.fire_delay.get_or_create(&one));
         drop(self.attempt_duration.get_or_create(&one));
     }
 }

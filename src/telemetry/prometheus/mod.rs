@@ -30,6 +30,8 @@ pub struct Figures {
     watched: RwLock<Vec<Watched>>,
     /// Of the last delivery of each job since the start.
     limits: Mutex<HashMap<String, LiveLimits>>,
+    /// When the fires were to begin whose runs do not have their locks yet, by job.
+    begins: Mutex<HashMap<String, DateTime<Utc>>>,
     /// Where the jobs stand; not before there is a store.
     store: RwLock<Option<Arc<dyn StateStore>>>,
     /// One scrape at a time: each empties what is read from the store and fills it again.
@@ -48,6 +50,7 @@ impl Figures {
             clock,
             watched: RwLock::default(),
             limits: Mutex::default(),
+            begins: Mutex::default(),
             store: RwLock::default(),
             memory: tokio::sync::Mutex::default(),
         }

@@ -68,6 +68,49 @@ async fn what_happens_is_counted() {
     );
 }
 
+/// A clock that is set.
+#[derive(Debug)]
+struct Set(Mutex<DateTime<Utc>>);
+
+impl Clock for Set {
+    fn now(&self) -> DateTime<Utc> {
+        *self.0.lock().unwrap()
+    }
+
+    fn random(&self) -> u128 {
+        7
+    }
+}
+
+/// From when a fire was to begin until its run has the job's lock; runs that no fire of the schedule begins are not among them.
+#[tokio::test]
+async fn how_late_fires_begin_is_measured() {
+    let due: DateTime<Utc> = "2026-11-27T02:30:00Z".parse().unwrap();
+    let clock = Arc::new(Set(Mutex::new(due)));
+    let figures = Figures::new(Arc::clone(&clock) as _);
+    let late = |seconds: i64| *clock.0.lock().unwrap() = due + chrono::TimeDelta::seconds(seconds);
+    figures.watches(vec![Watched { job: "orgs".to_owned(), dead_letter_after: 0 }]);
+    let (count, sum) = ("nightmark_fire_delay_seconds_count", "nightmark_fire_delay_seconds_sum");
+    let line = |name: &str, value: &str| format!("{name}{{job_name=\"orgs\"}} {value}");
+    has(&text(&figures).await, &[&line(count, "0")]);
+    figures.fire_begins("orgs", due);
+    late(61);
+    has(&text(&figures).await, &[&line(count, "0")]);
+    figures.run_began("orgs");
+    has(&text(&figures).await, &[&line(count, "1"), &line(sum, "61.0")]);
+    // By hand.
+    figures.run_began("orgs");
+    // Another process had the job, so that the run of one fire never began; the next is measured by its own time. And a clock was put back.
+    figures.fire_begins("orgs", due);
+    figures.fire_begins("orgs", due + chrono::TimeDelta::days(1));
+    late(0);
+    figures.run_began("orgs");
+    let text = text(&figures).await;
+    has(&text, &[&line(count, "2"), &line(sum, "61.0")]);
+    has(&text, &["nightmark_fire_delay_seconds_bucket{job_name=\"orgs\",le=\"60\"} 1"]);
+    has(&text, &["nightmark_fire_delay_seconds_bucket{job_name=\"orgs\",le=\"300\"} 2"]);
+}
+
 /// Limits are as they are when somebody asks, and stay as the last delivery has left them.
 #[tokio::test]
 async fn limits_are_looked_at_when_asked_for() {

@@ -14,12 +14,20 @@ impl Metrics for Figures {
         let mut watched = self.watched.write().unwrap_or_else(PoisonError::into_inner);
         for gone in watched.iter().filter(|known| jobs.iter().all(|job| job.job != known.job)) {
             self.instruments.next_fire.remove(&of([("job_name", &gone.job)]));
+            self.begins.lock().unwrap_or_else(PoisonError::into_inner).remove(&gone.job);
         }
         *watched = jobs;
     }
 
     fn run_began(&self, job: &str) {
-        self.instruments.running.get_or_create(&of([("job_name", job)])).inc();
+        let labels = of([("job_name", job)]);
+        self.instruments.running.get_or_create(&labels).inc();
+        let due = self.begins.lock().unwrap_or_else(PoisonError::into_inner).remove(job);
+        if let Some(due) = due {
+            // A clock that was put back.
+            let late = (self.clock.now() - due).to_std().unwrap_or_default();
+            self.instruments.fire_delay.get_or_create(&labels).observe(late.as_secs_f64());
+        }
     }
 
     fn run_planned(&self, job: &str, counts: &Counts) {
@@ -57,6 +65,10 @@ impl Metrics for Figures {
         if !does {
             self.instruments.next_fire.clear();
         }
+    }
+
+    fn fire_begins(&self, job: &str, due: DateTime<Utc>) {
+        self.begins.lock().unwrap_or_else(PoisonError::into_inner).insert(job.to_owned(), due);
     }
 
     fn next_fire(&self, job: &str, at: Option<DateTime<Utc>>) {

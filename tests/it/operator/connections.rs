@@ -3,7 +3,7 @@
 use super::{bearer, token};
 use crate::support::{Home, Served, says};
 use rcgen::generate_simple_self_signed;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// `serve` with these settings on an address that other machines reach.
 fn refused(home: &Home, settings: &str, words: &[&str]) {
@@ -51,5 +51,64 @@ fn by_tls_it_answers_and_in_the_clear_it_does_not() {
     assert_eq!(status("https", "/api/v1/jobs", &bearer(&viewer)), "200");
     assert_eq!(status("https", "/api/v1/jobs", "x: y"), "401");
     assert_eq!(status("http", "/api/v1/jobs", &bearer(&viewer)), "000");
+    assert_eq!(served.stop(), 0);
+}
+
+/// A network of this test's own, in which the daemon has one address and a proxy another. What comes from the proxy is taken; the same from anywhere else,
+/// with the same token, is not.
+#[test]
+fn in_the_clear_it_answers_the_declared_proxy_and_no_other_machine() {
+    const HERE: &str = "198.51.100.7";
+    const PROXY: &str = "198.51.100.9";
+    const ELSEWHERE: &str = "198.51.100.10";
+    let home = Home::new();
+    home.write("nightmark.toml", &format!("[admin]\ntrusted_proxies = [\"{PROXY}\"]\n"));
+    let (viewer, _) = token(&home, "viewer");
+    let addresses: String =
+        [HERE, PROXY, ELSEWHERE].iter().map(|address| format!("ip addr add {address}/32 dev lo\n")).collect();
+    // In the place of the addresses of `Served`; the file that says which port it is stays the last argument.
+    let inside = format!("set -e\nip link set lo up\n{addresses}exec \"$0\" \"$@\"");
+    let script = format!(
+        "exec unshare --map-root-user --net sh -c '{inside}' \"$0\" serve --receiver 127.0.0.1:0 --admin {HERE}:0 --ready-file \"$7\""
+    );
+    let served = Served::start_by(&home, &[], &script);
+    assert!(served.admin.starts_with(HERE), "{}", served.admin);
+    let asked = |from: &str, path: &str, headers: &[&str]| {
+        let mut command = Command::new("nsenter");
+        command.args([
+            "--target",
+            &served.pid().to_string(),
+            "--user",
+            "--net",
+            "--preserve-credentials",
+            "curl",
+            "-sS",
+        ]);
+        command.args(["--noproxy", "*", "--max-time", "30", "-w", "\n%{http_code}", "--interface", from]);
+        headers.iter().for_each(|header| _ = command.args(["-H", header]));
+        let output = command.arg(format!("http://{}{path}", served.admin)).stdin(Stdio::null()).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let (body, status) = text.rsplit_once('\n').unwrap_or_default();
+        (status.to_owned(), body.to_owned())
+    };
+    let good = bearer(&viewer);
+    for path in ["/api/v1/jobs", "/metrics", "/"] {
+        assert_eq!(asked(PROXY, path, &[&good]).0, "200", "{path}");
+        assert_eq!(asked(PROXY, path, &[]).0, "401", "{path}");
+        // A token that has crossed the network in the clear is refused, and nobody is told whether it is one.
+        for headers in [&[good.as_str()][..], &[], &[&bearer("nt_unknown-unknown-unknown")]] {
+            let (status, body) = asked(ELSEWHERE, path, headers);
+            assert_eq!(status, "403", "{path} {headers:?}");
+            assert!(body.contains("in the clear") && body.contains("trusted_proxies"), "{body}");
+        }
+        // From this machine itself.
+        assert_eq!(asked("127.0.0.1", path, &[&good]).0, "200", "{path}");
+    }
+    for from in [PROXY, ELSEWHERE] {
+        assert_eq!((asked(from, "/healthz", &[]).0, asked(from, "/readyz", &[]).0), ("200".into(), "200".into()));
+    }
+    // Whoever claims to have come by the proxy has not.
+    assert_eq!(asked(ELSEWHERE, "/api/v1/jobs", &[&good, &format!("x-forwarded-for: {PROXY}")]).0, "403");
+    assert_eq!(asked(PROXY, "/api/v1/jobs", &[&good, &format!("x-forwarded-for: {ELSEWHERE}")]).0, "200");
     assert_eq!(served.stop(), 0);
 }

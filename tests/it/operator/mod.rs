@@ -163,6 +163,63 @@ fn who_did_what_is_on_record() {
     assert_eq!(served.stop(), 0);
 }
 
+/// Commands that decide or give access, whatever came of them; which those are is in `cli::audit`'s own tests.
+#[test]
+fn what_is_typed_is_on_record_and_so_is_a_state_that_was_taken_in() {
+    let destination = Destination::start();
+    let (home, run) = held_home(&destination, "pro");
+    let (viewer, viewer_id) = token(&home, "viewer");
+    let before = audit(&home).len();
+    let typed: &[(&[&str], i32)] = &[
+        (&["schema", "orgs", "accept"], 0),
+        (&["retry", "orgs"], 0),
+        (&["dead-letters", "drop", "orgs", "--all"], 0),
+        (&["destinations", "enable", "orgs"], 0),
+        (&["rollback", "orgs", "--to", &run, "--yes"], 2),
+        (&["backfill", "orgs", "--dry-run"], 0),
+        (&["backfill", "orgs", "--yes"], 0),
+        (&["adopt", "orgs", "--replace", "--yes", "--by", "Zoë"], 0),
+        (&["tokens", "revoke", &viewer_id], 0),
+    ];
+    for (args, code) in typed {
+        let ran = home.run(args);
+        assert_eq!(ran.code, *code, "{args:?}: {}{}", ran.stdout, ran.stderr);
+    }
+    let told = |home: &Home, most: usize| -> Vec<String> {
+        let of = |entry: &Value| {
+            ["action", "subject", "outcome"].map(|name| entry[name].as_str().unwrap_or("").to_owned()).join(" ")
+        };
+        audit(home).iter().take(most).map(of).collect()
+    };
+    let entries = audit(&home);
+    let expected = [
+        format!("tokens revoke {viewer_id} done"),
+        "adopt orgs done".to_owned(),
+        "backfill orgs done".to_owned(),
+        "rollback orgs refused".to_owned(),
+        "destinations enable orgs done".to_owned(),
+        "dead-letters drop orgs done".to_owned(),
+        "retry orgs done".to_owned(),
+        "schema accept orgs done".to_owned(),
+    ];
+    assert_eq!(told(&home, entries.len() - before), expected);
+    assert_eq!((&entries[1]["who"], &entries[1]["detail"]), (&json!("Zoë"), &json!("--replace")));
+    assert!(!format!("{entries:?}").contains(&viewer));
+    // A state with tokens in it is taken in. What was refused before has left nothing, so that the store is empty still.
+    let file = home.path("state.ndjson").display().to_string();
+    home.run(&["state", "export", "--output", &file]).expect(0);
+    assert_eq!(audit(&home).len(), entries.len(), "to look is no deed");
+    let new = Home::new();
+    new.write("half.ndjson", "{}\n");
+    new.run(&["state", "import", "half.ndjson"]).expect(2);
+    assert_eq!(audit(&new), [] as [Value; 0]);
+    new.run(&["state", "import", &file]).expect(0);
+    assert_eq!(told(&new, 2), [format!("state import {file} done"), expected[0].clone()]);
+    assert_eq!(audit(&new).len(), entries.len() + 1);
+    new.run(&["state", "import", &file]).expect(2);
+    assert_eq!(audit(&new).len(), entries.len() + 1);
+}
+
 /// Whatever the description has that changes something.
 #[test]
 fn everything_that_changes_something_is_on_record() {

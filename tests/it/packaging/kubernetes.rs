@@ -6,6 +6,7 @@ use super::{
     words, yaml,
 };
 use crate::support::{Home, Served};
+use nightmark::config::Settings;
 use serde_json::Value;
 
 const FOLDER: &str = "docker/kubernetes";
@@ -42,6 +43,46 @@ fn the_manifests_are_of_the_apis_schemas() {
     for generated in ["nightmark-settings-", "nightmark-jobs-"] {
         assert!(rendered.matches(generated).count() >= 2, "{generated}: {rendered}");
     }
+}
+
+/// The lines that a site may take in fit those that are there: the API's schemas, the names of ports, and settings with which it starts.
+#[test]
+fn what_is_commented_out_fits_once_it_is_taken_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let taken_in = |file: &str| {
+        let text = read(&format!("{FOLDER}/{file}"));
+        assert!(text.contains("#: "), "{file}");
+        let taken = text.replace("#: ", "");
+        std::fs::write(dir.path().join(file), &taken).unwrap();
+        taken
+    };
+    let of = |file: &str| -> Value {
+        taken_in(file);
+        let path = dir.path().join(file);
+        for version in VERSIONS {
+            python_tool("kubernetes-validate", &["--strict", "-k", version, path.to_str().unwrap()]).expect(0);
+        }
+        yaml(path.to_str().unwrap()).remove(0)
+    };
+    let (policy, set) = (of("networkpolicy.yaml"), of("statefulset.yaml"));
+    let ports = &set["spec"]["template"]["spec"]["containers"][0]["ports"];
+    assert_eq!(policy["spec"]["ingress"][1]["ports"][0]["port"], ports[1]["name"]);
+    let opened = policy["spec"]["egress"].as_array().unwrap().iter().flat_map(|rule| rule["ports"].as_array().unwrap());
+    let opened: Vec<u64> = opened.map(|port| port["port"].as_u64().unwrap()).collect();
+    for (port, what) in [(587, "STARTTLS"), (465, "TLS"), (25, "a relay"), (3306, "MySQL"), (22, "SFTP")] {
+        assert!(opened.contains(&port), "{what}: {opened:?}");
+    }
+    // The settings: on the port that is opened, and, with a token, in a way that the daemon starts with.
+    let home = Home::new();
+    home.write("nightmark.toml", &taken_in("nightmark.toml").replace("\nurl = \"postgres", "\n# url = \"postgres"));
+    let settings = Settings::load(&nightmark::config::Home::new(&home.path("")).unwrap())
+        .unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(u64::from(settings.admin.address.port()), ports[1]["containerPort"].as_u64().unwrap());
+    home.run(&["tokens", "create", "--name", "Prometheus", "--role", "viewer"]).expect(0);
+    let found = home.run(&["doctor", "--json"]).json();
+    let access =
+        found["findings"].as_array().unwrap().iter().find(|finding| finding["subject"] == "admin.access").unwrap();
+    assert_eq!(access["verdict"], "ok", "{access}");
 }
 
 /// Probes ask what answers: tried on a daemon.

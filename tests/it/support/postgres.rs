@@ -118,6 +118,14 @@ impl Cluster {
         command
     }
 
+    /// A program of Postgres that talks to it as the superuser.
+    pub fn program(&self, name: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(self.programs.join(name));
+        command.arg("-h").arg(&self.folder).args(["-p", &self.port.to_string(), "-U", "postgres"]).args(args);
+        command.stdin(Stdio::null());
+        command
+    }
+
     /// A file in its folder that only the server can read.
     pub fn write(&self, name: &str, text: &str) {
         let path = self.folder.join(name);

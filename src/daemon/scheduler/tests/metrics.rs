@@ -6,12 +6,18 @@ use super::*;
 struct Heard {
     fired: Mutex<Vec<&'static str>>,
     next: Mutex<Option<DateTime<Utc>>>,
+    began: Mutex<Vec<DateTime<Utc>>>,
 }
 
 impl Metrics for Heard {
     fn fired(&self, job: &str, state: &'static str) {
         assert_eq!(job, "orgs");
         self.fired.lock().unwrap().push(state);
+    }
+
+    fn fire_begins(&self, job: &str, due: DateTime<Utc>) {
+        assert_eq!(job, "orgs");
+        self.began.lock().unwrap().push(due);
     }
 
     fn next_fire(&self, job: &str, at: Option<DateTime<Utc>>) {
@@ -53,4 +59,18 @@ async fn each_fire_is_told_once_as_the_store_has_it() {
     let stored: Vec<&str> = place.fires("orgs").await.iter().map(|(_, state, _)| state.as_str()).collect();
     assert_eq!(stored, ["done", "held", "failed", "skipped", "done", "missed"]);
     assert_eq!(*heard.fired.lock().unwrap(), stored);
+    // Each that began by its time: neither the one that was begun anew nor the one that was missed.
+    let began: Vec<String> = heard.began.lock().unwrap().iter().map(|at| at.format("%dT%H:%M").to_string()).collect();
+    assert_eq!(began, ["15T02:30", "16T02:30", "17T02:30", "18T02:30", "19T02:30"]);
+}
+
+/// When a fire is to begin is after its jitter and its blackout, which nobody calls a delay.
+#[tokio::test]
+async fn what_was_put_off_is_not_late() {
+    let schedule = format!("{NIGHTLY}\nblackout = [\"02:00-04:00\"]");
+    let place = Place::new("06-15T00:00:00", &[("orgs", &schedule)]).await;
+    let heard = Arc::new(Heard::default());
+    let mut daemon = place.daemon().await.with_metrics(Arc::clone(&heard) as _);
+    assert_eq!(place.until(&mut daemon, "06-15T05:00:00").await, ["orgs"]);
+    assert_eq!(*heard.began.lock().unwrap(), [at("06-15T04:00:00")]);
 }
