@@ -72,7 +72,7 @@ pub(super) fn begin<R>(
         let faulty = known.iter().filter_map(|one| Some((one.name.clone(), one.faulty.clone()?)));
         Jobs { sound: known.iter().filter_map(|one| one.job.clone()).collect(), faulty: faulty.collect() }
     };
-    let watch = over(context, store, channels(context), Arc::new(in_force)).while_on(begun.is_on.clone());
+    let watch = over(context, store, channels(context), Arc::new(in_force)).in_turn(begun.turn.clone());
     let watch = watch.with_metrics(Arc::clone(metrics)).with_bell(Arc::clone(bell));
     let watching = tokio::spawn(watch.run(stopping));
     async move {

@@ -1,5 +1,6 @@
 //! Several machines over one state store: real processes, a real Postgres and object store, a line that is cut, SIGKILL and SIGSTOP.
 
+mod alerts;
 mod backfills;
 mod shares;
 mod turns;
