@@ -107,7 +107,7 @@ async fn what_whoever_has_lost_its_turn_would_put_down_is_refused() {
     let first = Teller::new(&database, Some("nonsense")).await;
     assert_eq!(first.look().await.unwrap(), [WRONG]);
     let next = Teller::new(&database, None).await;
-    assert_eq!(next.look().await.unwrap(), ["[nightmark] orgs: the job is gone (the job file has mistakes)"]);
+    assert_eq!(next.look().await.unwrap(), ["[nightmark] orgs: right again (the job file has mistakes)"]);
     assert_eq!(next.remembers().await, []);
     // It still takes the turn for its own, finds the file as it was, and would tell it anew.
     let refused = first.look().await;

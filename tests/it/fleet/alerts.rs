@@ -9,8 +9,8 @@ use crate::support::{Destination, Home, Served, signal};
 fn teller(site: &Site, chat: &Destination) -> Home {
     let home = member(site, None);
     let settings = std::fs::read_to_string(home.path("nightmark.toml")).unwrap();
-    let alerts = format!("[alerts]\nwebhook = \"http://{}/${{TEST_KEY}}\"\n", chat.address);
-    home.write("nightmark.toml", &format!("{settings}{alerts}"));
+    home.write("nightmark.toml", &format!("{settings}[alerts]\nwebhook = \"${{file:chat}}\"\n"));
+    home.write("chat", &format!("http://{}/", chat.address));
     let job = std::fs::read_to_string(home.path("jobs/orgs.toml")).unwrap();
     home.write("jobs/orgs.toml", &job.replace("schedule = \"* * * * * *\"\n", ""));
     home

@@ -23,18 +23,13 @@ pub fn member(site: &Site, line: Option<&Line>) -> Home {
 }
 
 pub fn serve(home: &Home) -> Served {
-    serve_until(home, "")
+    serve_with(home, &[("NIGHTMARK_LOG", "nightmark=info")])
 }
 
-/// The same, to a kill at a mark.
-pub fn serve_until(home: &Home, failpoints: &str) -> Served {
-    let variables = [
-        ("FAILPOINTS", failpoints),
-        ("PG_PASSWORD", PASSWORD),
-        ("S3_SECRET", PASSWORD_OF_S3),
-        ("NIGHTMARK_LOG", "nightmark=info"),
-    ];
-    Served::start_with(home, &variables)
+/// With variables of the environment besides.
+pub fn serve_with(home: &Home, variables: &[(&str, &str)]) -> Served {
+    let secrets = [("PG_PASSWORD", PASSWORD), ("S3_SECRET", PASSWORD_OF_S3)];
+    Served::start_with(home, &[&secrets, variables].concat())
 }
 
 /// Until something is so. The bound is there only so that a broken build ends.
