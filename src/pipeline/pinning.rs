@@ -97,7 +97,7 @@ pub async fn pinning(
 }
 
 impl Runner {
-    /// The same, and tonight's schema is the pinned one from now on, unless it is refused or changes nothing.
+    /// As [`pinning`], and tonight's schema is the pinned one from now on, unless it is refused or changes nothing.
     ///
     /// # Errors
     /// As [`pinning`]; also a run of the job that is on, here or on another machine, and a disk that cannot be written.
@@ -125,14 +125,11 @@ impl Runner {
         if !pinning.refused.is_empty() || pinning.changes.is_empty() {
             return Ok(Some(pinning));
         }
-        // To read an extract may take longer than a lease lasts.
-        let repinning = async {
-            blocking(move || {
-                pinning.manifest.repin(&dir, pinning.schema.clone(), pinning.input.clone(), sharing.as_ref())?;
-                Ok(pinning)
-            })
-            .await
-        };
+        let repinning = blocking(move || {
+            pinning.manifest.repin(&dir, pinning.schema.clone(), pinning.input.clone(), sharing.as_ref())?;
+            Ok(pinning)
+        });
+        // Not begun if the job may be another's by now: to read an extract takes its time.
         self.while_held(&name, repinning).await?.map(Some)
     }
 }

@@ -87,7 +87,8 @@ fn of_two_that_are_begun_at_the_same_instant_one_is_sent() {
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     });
     until("both wait", || {
-        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let waiting =
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
         (named(&site, waiting) == "2").then_some(())
     });
     runtime.block_on(sqlx::raw_sql("COMMIT").execute(&mut lock)).unwrap();
@@ -104,5 +105,8 @@ fn of_two_that_are_begun_at_the_same_instant_one_is_sent() {
     let left = refused.1.files();
     assert!(!left.iter().any(|file| file.display().to_string().contains("/backfill-")), "{left:?}");
     says(&run_with(&b, &["backfill", "orgs", "--cancel"], "").expect(2), &["none that is not at its end"]);
-    assert_eq!(run_with(refused.1, &["backfill", "orgs", "--yes", "--json"], "").expect(0).json()["acknowledged"], ORGS);
+    assert_eq!(
+        run_with(refused.1, &["backfill", "orgs", "--yes", "--json"], "").expect(0).json()["acknowledged"],
+        ORGS
+    );
 }

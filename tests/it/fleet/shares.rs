@@ -174,13 +174,18 @@ fn whoever_offers_is_killed_and_the_rest_is_sent() {
 /// The chunks whose requests a daemon has logged. Each line of one says the chunk, and so which rows it may be about.
 fn logged(home: &Home) -> BTreeSet<u64> {
     let log = home.log();
-    let lines = log.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let lines =
+        log.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str::<Value>(line).unwrap());
     let mut chunks = BTreeSet::new();
     for line in lines.filter(|line| matches!(line["fields"]["event"].as_str(), Some("attempted" | "chunk_taken"))) {
         let spans: Vec<&str> =
             line["spans"].as_array().unwrap().iter().map(|span| span["name"].as_str().unwrap()).collect();
         assert_eq!(spans[..3], ["run", "stage", "chunk"], "{line}");
-        assert_eq!((&line["spans"][0]["job"], &line["spans"][1]["stage"]), (&"orgs".into(), &"deliver".into()), "{line}");
+        assert_eq!(
+            (&line["spans"][0]["job"], &line["spans"][1]["stage"]),
+            (&"orgs".into(), &"deliver".into()),
+            "{line}"
+        );
         let chunk = line["spans"][2]["chunk"].as_u64().unwrap();
         match line["fields"]["event"].as_str() {
             Some("chunk_taken") => assert_eq!(line["fields"]["chunk"], chunk, "{line}"),
@@ -239,7 +244,8 @@ fn whoever_helps_and_is_cut_off_from_the_database_stops_by_itself_and_the_rest_i
     until("the night is done", || (runs(&site, "finished") == 2).then_some(()));
     let known = arrived(&site);
     assert!(known.len() == ORGS && known.values().all(|(_, plan)| plan == "pro"));
-    let written = || named(&site, "SELECT string_agg(progress::text, ' ' ORDER BY run_id, chunk) FROM nightmark.progress");
+    let written =
+        || named(&site, "SELECT string_agg(progress::text, ' ' ORDER BY run_id, chunk) FROM nightmark.progress");
     let before = written();
     assert!(!before.is_empty());
     line.mend();

@@ -169,15 +169,9 @@ async fn writes(store: &dyn StateStore) -> Vec<(&'static str, Result<(), StoreEr
     vec![
         ("put_run", store.put_run(&ended, at(1)).await),
         ("end_delivery", store.end_delivery(&ended, at(1)).await),
-        (
-            "commit",
-            store.commit("r1", std::slice::from_ref(&(0..1)), &[receipt(0, Outcome::Acknowledged)]).await,
-        ),
+        ("commit", store.commit("r1", std::slice::from_ref(&(0..1)), &[receipt(0, Outcome::Acknowledged)]).await),
         ("cut_off", store.cut_off("r1").await),
-        (
-            "change_refusals",
-            store.change_refusals("a", &["nm_1".to_owned()], RefusalChange::Forget).await.map(drop),
-        ),
+        ("change_refusals", store.change_refusals("a", &["nm_1".to_owned()], RefusalChange::Forget).await.map(drop)),
         ("put_destination", store.put_destination(&destination).await),
         ("clear_destination", store.clear_destination("a").await.map(drop)),
         ("forget_runs", store.forget_runs("a", &past).await),

@@ -6,8 +6,8 @@ use crate::support::postgres::Cluster;
 use nightmark::receipt::{Outcome, Progress};
 use nightmark::store::postgres::PostgresStore;
 use nightmark::store::{
-    KeyRecord, KeyStore, KeyUse, KeyUses, OrgStore, OrgUpsert, Patch, RefusalStore, RunKind, RunRecord, RunState, RunStore, StoreError,
-    UpsertOutcome,
+    KeyRecord, KeyStore, KeyUse, KeyUses, OrgStore, OrgUpsert, Patch, RefusalStore, RunKind, RunRecord, RunState,
+    RunStore, StoreError, UpsertOutcome,
 };
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
