@@ -1,6 +1,7 @@
 //! Leases that are kept up while something is done.
 //!
-//! In: a [`LeaseStore`](crate::store::LeaseStore), the clock. Out: [`Kept`], whose [`Tenure`] says at any instant whether the lease surely is this process's.
+//! In: a [`LeaseStore`](crate::store::LeaseStore), the clock. Out: [`Kept`], whose [`Tenure`] says at any instant whether the lease surely is this process's;
+//! [`Turn`], for what goes on beside the work that it was taken for.
 //! Always holds: the end of a lease is counted from before the store was asked, so that it comes here before it comes there; one that was lost stays
 //! lost; a process that stood still (SIGSTOP, a suspended machine) finds that out by its first look.
 //! Deliberately absent: what is done under a lease, and what a write under it must look at ([`LeaseStore::fenced`](crate::store::LeaseStore::fenced)).
@@ -9,8 +10,11 @@ use crate::clock::Clock;
 use crate::store::{Asking, Fence, LeaseRecord, ShareStore, StateStore, StoreError};
 use chrono::{DateTime, Utc};
 use std::fmt;
+use std::future::{Future, poll_fn};
 use std::path::Path;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -245,6 +249,53 @@ impl Drop for Kept {
 impl fmt::Debug for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Kept").field("fence", &self.fence).field("tenure", &self.tenure).finish_non_exhaustive()
+    }
+}
+
+/// For now it is this process that does something: the store to write in meanwhile, and a bound to what is done.
+#[derive(Clone)]
+pub struct Turn {
+    store: Arc<dyn StateStore>,
+    tenure: Option<Tenure>,
+}
+
+impl Turn {
+    /// Of a process that has no other beside it.
+    pub fn alone(store: Arc<dyn StateStore>) -> Self {
+        Turn { store, tenure: None }
+    }
+
+    /// As long as the lease is this process's.
+    pub fn under(leases: &Leases, kept: &Kept) -> Self {
+        let store = leases.fenced(std::slice::from_ref(kept.fence()));
+        Turn { store, tenure: Some(kept.tenure().clone()) }
+    }
+
+    /// Refuses what is written once it is another's turn, however late that comes.
+    pub fn store(&self) -> &Arc<dyn StateStore> {
+        &self.store
+    }
+
+    /// Work of which no step is taken once it may be another's turn; `None`: it was broken off. What it has sent by then has left.
+    pub async fn within<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let Some(tenure) = &self.tenure else { return Some(work.await) };
+        let mut work = pin!(work);
+        // A process may stand still for hours between two steps.
+        let guarded = poll_fn(|context| match tenure.is_good() {
+            true => work.as_mut().poll(context).map(Some),
+            false => Poll::Ready(None),
+        });
+        tokio::select! {
+            biased;
+            done = guarded => done,
+            () = tenure.lost() => None,
+        }
+    }
+}
+
+impl fmt::Debug for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Turn").field("tenure", &self.tenure).finish_non_exhaustive()
     }
 }
 

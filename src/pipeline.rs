@@ -54,7 +54,7 @@ pub use bodies::Bodies;
 pub use decide::{HeldRun, held_run};
 pub use explain::{Explained, ExplainedColumn, Fate, Position, explain};
 pub use look::{Looked, look};
-pub use pinning::{PinnedColumn, Pinning, Standing, accept as accept_schema, pinning};
+pub use pinning::{PinnedColumn, Pinning, Standing, pinning};
 pub use plan::{Resources, plan_blocking};
 pub use planned::{PlanInput, Planned};
 pub use rollback::{Earlier, Return};

@@ -2,7 +2,7 @@
 //!
 //! In: a job, a run's id once it is known. Out: spans of `tracing`, whose fields stand on every event within them.
 //! Always holds: they are there at every level of the log, so that a warning says whose it is also where nothing else is logged; what they say is a
-//! job's name, a run's id, places in its change set.
+//! job's name, a run's id, chunks and places of its change set.
 //! Deliberately absent: events (they stand where things happen; docs/LOGGING.md lists them), and where lines go (`telemetry`).
 
 use tracing::field::Empty;
@@ -27,6 +27,11 @@ pub fn tell_run(id: &str) {
 /// Of a part of a run: `plan` (extract and compare), `publish`, `deliver`.
 pub fn stage(name: &'static str) -> Span {
     error_span!(target: "nightmark::spans", "stage", stage = name)
+}
+
+/// Of a chunk of a delivery that is shared: its number, from 0.
+pub fn chunk(number: u64) -> Span {
+    error_span!(target: "nightmark::spans", "chunk", chunk = number)
 }
 
 /// Of a parcel: how many rows, and the place of the first in the change set.

@@ -7,6 +7,7 @@ use super::message::{self, Message};
 use crate::clock::Clock;
 use crate::job::problem::Problem;
 use crate::job::spec::Job;
+use crate::lease::Turn;
 use crate::metrics::Metrics;
 use crate::store::{AlertRecord, FireState, StateStore, StoreError};
 use chrono::{DateTime, Utc};
@@ -56,7 +57,7 @@ pub struct Watch {
     since: DateTime<Utc>,
     place: String,
     bell: Arc<Notify>,
-    is_on: watch::Receiver<bool>,
+    turn: watch::Receiver<Option<Turn>>,
     metrics: Arc<dyn Metrics>,
 }
 
@@ -70,8 +71,8 @@ impl Watch {
     ) -> Self {
         let (lines, since) = (channels.into_iter().map(Line::new).collect(), clock.now());
         let (bell, metrics, place) = (Arc::default(), Arc::new(()), String::new());
-        let is_on = watch::Sender::new(true).subscribe();
-        Watch { store, clock, lines, jobs, no_success_for: None, next_fire: None, since, place, bell, is_on, metrics }
+        let turn = watch::Sender::new(Some(Turn::alone(Arc::clone(&store)))).subscribe();
+        Watch { store, clock, lines, jobs, no_success_for: None, next_fire: None, since, place, bell, turn, metrics }
     }
 
     /// Which daemon this is; one that comes after it in its place has the same. Jobs that are gone are its own.
@@ -92,10 +93,10 @@ impl Watch {
         Watch { bell, ..self }
     }
 
-    /// Looks only while this says so: of several daemons over one store one tells.
+    /// Looks only while it has this turn, at once when it comes, and writes under it: of several daemons over one store one tells.
     #[must_use]
-    pub fn while_on(self, is_on: watch::Receiver<bool>) -> Self {
-        Watch { is_on, ..self }
+    pub fn in_turn(self, turn: watch::Receiver<Option<Turn>>) -> Self {
+        Watch { turn, ..self }
     }
 
     /// Counts what is told.
@@ -114,26 +115,32 @@ impl Watch {
 
     /// Looks every half minute until it is told to stop. What is being sent then is ended; the rest waits for the next start.
     pub async fn run(self, mut stopping: watch::Receiver<bool>) {
-        let stop = stopping.clone();
+        let (stop, mut turn) = (stopping.clone(), self.turn.clone());
         while !*stopping.borrow() {
-            if *self.is_on.borrow()
-                && let Err(error) = self.look(&stop).await
-            {
-                tracing::error!(event = "alert_store_failed", %error, "alerts: the state store fails; they wait for it");
+            turn.borrow_and_update();
+            match self.look(&stop).await {
+                // Whose turn it is by now tells the rest.
+                Ok(()) | Err(StoreError::LeaseLost(_)) => {}
+                Err(error) => {
+                    tracing::error!(event = "alert_store_failed", %error, "alerts: the state store fails; they wait for it");
+                }
             }
             tokio::select! {
                 () = tokio::time::sleep(LOOK) => {}
                 () = self.bell.notified() => {}
+                Ok(()) = turn.changed() => {}
                 _ = stopping.changed() => {}
             }
         }
     }
 
-    /// Finds what is wrong, and tells what has changed since the last look. `stop`: nothing more is told once it says so.
+    /// Finds what is wrong, and tells what has changed since the last look, if it is this daemon's turn. `stop`: nothing more is told once it says so.
     ///
     /// # Errors
-    /// A state store that cannot be read or written; what was told is remembered.
+    /// A state store that cannot be read or written; what was told is remembered. It is another's turn by now.
     pub async fn look(&self, stop: &watch::Receiver<bool>) -> Result<(), StoreError> {
+        let turn = self.turn.borrow().clone();
+        let Some(turn) = turn else { return Ok(()) };
         let now = self.clock.now();
         let read = Arc::clone(&self.jobs);
         // What panics there has said so; the next look asks again.
@@ -142,7 +149,7 @@ impl Watch {
         for condition in self.conditions(&jobs, now).await? {
             wrong.insert((condition.job.clone(), condition.kind.as_str()), condition);
         }
-        for alert in self.store.alerts().await? {
+        for alert in turn.store().alerts().await? {
             let same = wrong.keys().find(|(job, kind)| *job == alert.job && *kind == alert.kind).cloned();
             let condition = same.and_then(|key| wrong.remove(&key));
             if *stop.borrow() {
@@ -151,19 +158,19 @@ impl Watch {
             match condition {
                 // Another one of the same kind is told anew.
                 Some(condition) if condition.about != alert.about || alert.ended_at.is_some() => {
-                    self.raise(&condition, now).await?;
+                    self.raise(&turn, &condition, now).await?;
                 }
-                Some(condition) => _ = self.tell(alert, &message::raised(&condition), now).await?,
+                Some(condition) => _ = self.tell(&turn, alert, &message::raised(&condition), now).await?,
                 // Nothing is known of a job whose file cannot be read, or which is another daemon's.
                 None if !self.knows(&jobs, &alert) => {}
-                None => self.end(alert, &jobs, now).await?,
+                None => self.end(&turn, alert, &jobs, now).await?,
             }
         }
         for condition in wrong.into_values() {
             if *stop.borrow() {
                 return Ok(());
             }
-            self.raise(&condition, now).await?;
+            self.raise(&turn, &condition, now).await?;
         }
         Ok(())
     }
@@ -203,7 +210,7 @@ impl Watch {
         jobs.sound.iter().any(|job| job.name == alert.job) || is_mine && jobs.faulty.is_empty()
     }
 
-    async fn raise(&self, condition: &Condition, now: DateTime<Utc>) -> Result<(), StoreError> {
+    async fn raise(&self, turn: &Turn, condition: &Condition, now: DateTime<Utc>) -> Result<(), StoreError> {
         let alert = AlertRecord {
             job: condition.job.clone(),
             kind: condition.kind.as_str().to_owned(),
@@ -214,7 +221,7 @@ impl Watch {
             told: Vec::new(),
         };
         // First, so that a daemon that is killed now tells it after its next start.
-        self.store.put_alert(&alert).await?;
+        turn.store().put_alert(&alert).await?;
         self.metrics.alerted(condition.kind.as_str());
         tracing::error!(
             event = "alert_raised",
@@ -224,43 +231,59 @@ impl Watch {
             "alerts: raised"
         );
         failpoint!("alert.raised");
-        self.tell(alert, &message::raised(condition), now).await.map(drop)
+        self.tell(turn, alert, &message::raised(condition), now).await.map(drop)
     }
 
-    async fn end(&self, mut alert: AlertRecord, jobs: &Jobs, now: DateTime<Utc>) -> Result<(), StoreError> {
+    async fn end(
+        &self,
+        turn: &Turn,
+        mut alert: AlertRecord,
+        jobs: &Jobs,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
         if alert.ended_at.is_none() {
             // Whoever has not heard of it need not hear that it is over.
             let knew = std::mem::take(&mut alert.told);
             alert.told =
                 self.lines.iter().map(|line| line.name().to_owned()).filter(|name| !knew.contains(name)).collect();
             alert.ended_at = Some(now);
-            self.store.put_alert(&alert).await?;
+            turn.store().put_alert(&alert).await?;
             tracing::warn!(event = "alert_ended", job = alert.job, kind = alert.kind, "alerts: right again");
             failpoint!("alert.ended");
         }
         let is_gone = !jobs.sound.iter().any(|job| job.name == alert.job);
         let message = message::over(&alert, alert.ended_at.unwrap_or(now), is_gone);
         let (job, kind) = (alert.job.clone(), alert.kind.clone());
-        match self.tell(alert, &message, now).await? {
-            true => self.store.forget_alert(&job, &kind).await,
+        match self.tell(turn, alert, &message, now).await? {
+            true => turn.store().forget_alert(&job, &kind).await,
             false => Ok(()),
         }
     }
 
     /// Whether all channels know by now.
-    async fn tell(&self, mut alert: AlertRecord, message: &Message, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    async fn tell(
+        &self,
+        turn: &Turn,
+        mut alert: AlertRecord,
+        message: &Message,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
         let mut all = true;
         for line in &self.lines {
             if alert.told.iter().any(|told| told == line.name()) {
                 continue;
             }
-            if !line.send(&alert, message, now, &*self.metrics).await {
+            // Whose turn it is now tells what is not put down as told.
+            let Some(is_taken) = turn.within(line.send(&alert, message, now, &*self.metrics)).await else {
+                return Ok(false);
+            };
+            if !is_taken {
                 all = false;
                 continue;
             }
             failpoint!("alert.sent");
             alert.told.push(line.name().to_owned());
-            self.store.put_alert(&alert).await?;
+            turn.store().put_alert(&alert).await?;
         }
         Ok(all)
     }

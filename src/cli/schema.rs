@@ -1,14 +1,18 @@
 //! `nightmark schema JOB show | accept`: the pinned schema beside tonight's extract, and taking tonight's.
 
+use super::resources::ResourceArgs;
 use super::table::{shown, table};
 use super::{Context, Exit};
 use crate::job::load::load_job;
+use crate::job::spec::Job;
 use crate::pipeline::{self, PinnedColumn, Pinning, Standing};
+use crate::snapshot::Manifest;
 use crate::store::RunStore;
 use anyhow::bail;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// Arguments of `nightmark schema`.
 #[derive(Debug, clap::Args)]
@@ -44,16 +48,10 @@ pub async fn run(context: &Context, args: SchemaArgs) -> anyhow::Result<Exit> {
     let job = Arc::new(load_job(&context.home, &args.job)?);
     let name = job.name.clone();
     context.freshen(&name).await?;
-    let store = context.look_into_store().await?;
-    let state = store.as_deref().map(|s| s as &dyn RunStore);
     let found = match args.action {
-        Action::Show => pipeline::pinning(job, &context.home, state, &context.clock).await,
-        Action::Accept => pipeline::accept_schema(job, &context.home, &context.settings, state, &context.clock).await,
+        Action::Show => look(context, job).await?,
+        Action::Accept => accept(context, job).await?,
     };
-    if let Some(store) = &store {
-        store.close().await;
-    }
-    let found = found?;
     let Some(pinning) = found else {
         bail!("job `{name}` has no snapshot yet, so that nothing is pinned; `nightmark run {name}` pins the schema");
     };
@@ -68,6 +66,30 @@ pub async fn run(context: &Context, args: SchemaArgs) -> anyhow::Result<Exit> {
         false if pinning.columns.iter().any(|column| column.holds) => Exit::Held,
         _ => Exit::Done,
     })
+}
+
+async fn look(context: &Context, job: Arc<Job>) -> anyhow::Result<Option<Pinning>> {
+    let store = context.look_into_store().await?;
+    let state = store.as_deref().map(|s| s as &dyn RunStore);
+    let found = pipeline::pinning(job, &context.home, state, &context.clock).await;
+    if let Some(store) = &store {
+        store.close().await;
+    }
+    Ok(found?)
+}
+
+async fn accept(context: &Context, job: Arc<Job>) -> anyhow::Result<Option<Pinning>> {
+    // Without a snapshot there is nothing to accept, and no state store is made for that.
+    if Manifest::load(&context.home.snapshots(&job.name))?.is_none() {
+        return Ok(None);
+    }
+    let store = context.store().await?;
+    let (_stop, stopping) = watch::channel(false);
+    let resources = ResourceArgs::default().resources();
+    let runner = super::run::runner(context, &store, Arc::new(()), Arc::new(()), resources, stopping);
+    let found = runner.accept_schema(job).await;
+    store.close().await;
+    Ok(found?)
 }
 
 fn kind(kind: Option<crate::row::Kind>) -> String {

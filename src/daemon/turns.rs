@@ -10,7 +10,7 @@ use super::scheduler::{Scheduler, Seat};
 use super::work::Runs;
 use crate::clock::Clock;
 use crate::job::spec::Job;
-use crate::lease::{Kept, Leases};
+use crate::lease::{Kept, Leases, Turn};
 use crate::metrics::Metrics;
 use crate::pipeline::Runner;
 use crate::store::{FireCause, FireRecord, FireState, FireStore, StoreError};
@@ -48,8 +48,8 @@ pub struct Turns {
     pub metrics: Arc<dyn Metrics>,
     /// Rung at the end of each run.
     pub bell: Arc<Notify>,
-    /// Told whether it is this daemon's turn.
-    pub is_on: watch::Sender<bool>,
+    /// Has this daemon's turn while it lasts: for what is done beside the runs by whoever schedules.
+    pub turn: watch::Sender<Option<Turn>>,
 }
 
 impl std::fmt::Debug for Turns {
@@ -147,7 +147,7 @@ impl Turns {
             "schedules: this daemon schedules"
         );
         self.metrics.schedules(true);
-        self.is_on.send_replace(true);
+        self.turn.send_replace(Some(Turn::under(&fleet.leases, &kept)));
         let (end, ending) = watch::channel(false);
         let fenced = fleet.leases.fenced(std::slice::from_ref(kept.fence())) as Arc<dyn FireStore>;
         let jobs = match self.scheduler(fenced, jobs.clone(), ending.clone()).await {
@@ -167,7 +167,7 @@ impl Turns {
                 jobs
             }
         };
-        self.is_on.send_replace(false);
+        self.turn.send_replace(None);
         self.metrics.schedules(false);
         kept.end().await;
         jobs

@@ -8,13 +8,13 @@ mod words;
 use super::columns::Columns;
 use super::extract::{is_wanted, role, source_error};
 use super::planned::PlanInput;
-use super::{PipelineError, Reach, shared};
+use super::{PipelineError, Reach, Runner, shared};
 use crate::clock::Clock;
-use crate::config::{Home, Settings};
+use crate::config::Home;
 use crate::job::spec::Job;
 use crate::normalise::{DriftProblem, Plan, PlanError, accepted};
 use crate::row::{Kind, Schema};
-use crate::snapshot::{JobLock, Manifest, Sharing};
+use crate::snapshot::{Manifest, Sharing};
 use crate::source::{self, Ask, SourceError, Stream};
 use crate::store::RunStore;
 use arrow::array::Array;
@@ -93,38 +93,51 @@ pub async fn pinning(
     clock: &Arc<dyn Clock>,
 ) -> Result<Option<Pinning>, PipelineError> {
     let input = PlanInput::to_look(job, home, store, clock, Reach::SinceLastSuccess).await?;
-    let looking = tokio::task::spawn_blocking(move || look(&input));
-    looking.await.map_err(|e| PipelineError::Internal(e.to_string()))?
+    blocking(move || look(&input)).await
 }
 
-/// The same, and tonight's schema is the pinned one from now on, unless it is refused or changes nothing.
-///
-/// # Errors
-/// As [`pinning`]; also a run of the job that is on, and a disk that cannot be written.
-pub async fn accept(
-    job: Arc<Job>,
-    home: &Home,
-    settings: &Settings,
-    store: Option<&dyn RunStore>,
-    clock: &Arc<dyn Clock>,
-) -> Result<Option<Pinning>, PipelineError> {
-    let input = PlanInput::to_look(job, home, store, clock, Reach::SinceLastSuccess).await?;
-    let (home, settings) = (home.clone(), settings.clone());
-    let accepting = tokio::task::spawn_blocking(move || {
-        if Manifest::load(&input.dir)?.is_none() {
+impl Runner {
+    /// As [`pinning`], and tonight's schema is the pinned one from now on, unless it is refused or changes nothing.
+    ///
+    /// # Errors
+    /// As [`pinning`]; also a run of the job that is on, here or on another machine, and a disk that cannot be written.
+    pub async fn accept_schema(&self, job: Arc<Job>) -> Result<Option<Pinning>, PipelineError> {
+        // No folder is made for a job that has none.
+        if Manifest::load(&self.home.snapshots(&job.name))?.is_none() {
             return Ok(None);
         }
-        let holder = format!("process {}, schema accept", std::process::id());
-        let _lock = JobLock::take(&input.dir, &input.job.name, &holder)?;
+        let hold = self.hold_job(&job.name, "schema accept").await?;
+        let outcome = hold.runner().accept_held(job).await;
+        hold.end().await;
+        outcome
+    }
+
+    async fn accept_held(&self, job: Arc<Job>) -> Result<Option<Pinning>, PipelineError> {
+        let name = job.name.clone();
+        let (home, settings, of) = (self.home.clone(), self.settings.clone(), name.clone());
+        let sharing = blocking(move || shared::bring(&home, &settings, &of)).await?;
         // What is not shared yet is given by the next run, as it is then.
-        let sharing = shared::bring(&home, &settings, &input.job.name)?.filter(Sharing::is_there);
-        let Some(pinning) = look(&input)? else { return Ok(None) };
-        if pinning.refused.is_empty() && !pinning.changes.is_empty() {
-            pinning.manifest.repin(&input.dir, pinning.schema.clone(), pinning.input.clone(), sharing.as_ref())?;
+        let sharing = sharing.filter(Sharing::is_there);
+        let store = Some(&*self.store);
+        let input = PlanInput::to_look(job, &self.home, store, &self.clock, Reach::SinceLastSuccess).await?;
+        let dir = input.dir.clone();
+        let Some(pinning) = blocking(move || look(&input)).await? else { return Ok(None) };
+        if !pinning.refused.is_empty() || pinning.changes.is_empty() {
+            return Ok(Some(pinning));
         }
-        Ok(Some(pinning))
-    });
-    accepting.await.map_err(|e| PipelineError::Internal(e.to_string()))?
+        let repinning = blocking(move || {
+            pinning.manifest.repin(&dir, pinning.schema.clone(), pinning.input.clone(), sharing.as_ref())?;
+            Ok(pinning)
+        });
+        // Not begun if the job may be another's by now: to read an extract takes its time.
+        self.while_held(&name, repinning).await?.map(Some)
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, PipelineError> + Send + 'static,
+) -> Result<T, PipelineError> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| PipelineError::Internal(e.to_string()))?
 }
 
 fn look(input: &PlanInput) -> Result<Option<Pinning>, PipelineError> {

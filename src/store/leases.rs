@@ -69,6 +69,6 @@ pub trait LeaseStore: Send + Sync {
     async fn children(&self, parent: &Fence) -> Result<u64, StoreError>;
     /// Forgets those that have run out of these: a write under one of them is refused all the same.
     async fn forget_children(&self, parent: &Fence) -> Result<(), StoreError>;
-    /// The same store, in which runs, receipts, refusals and fires are only written while none of these leases is somebody else's.
+    /// The same store, in which runs, receipts, refusals, fires and alerts are only written while none of these leases is somebody else's.
     fn fenced(&self, fences: &[Fence]) -> Arc<dyn StateStore>;
 }

@@ -202,10 +202,15 @@ pub trait RunStore: RefusalStore {
     /// The same at an orderly end of delivery, in one write: rows that were to be attempted and have no receipt have not
     /// left.
     async fn end_delivery(&self, run: &RunRecord, at: DateTime<Utc>) -> Result<(), StoreError>;
+    /// Puts a backfill that begins, unless the job has another that is not at its end: then nothing is written, and that one is returned. Of several
+    /// that begin at once, in whichever processes, one is put.
+    async fn begin_backfill(&self, backfill: &RunRecord, at: DateTime<Utc>) -> Result<Option<RunRecord>, StoreError>;
     /// The newest runs first, of one job or of all, at most `limit`. Backfills are none of them.
     async fn runs(&self, job: Option<&str>, limit: u32) -> Result<Vec<RunRecord>, StoreError>;
     /// The newest backfills first, of one job or of all, at most `limit`.
     async fn backfills(&self, job: Option<&str>, limit: u32) -> Result<Vec<RunRecord>, StoreError>;
+    /// The backfill of a job that has not come to its end ([`RunState::is_final`]); the newest, should there be several.
+    async fn open_backfill(&self, job: &str) -> Result<Option<RunRecord>, StoreError>;
     /// The runs of a job that have not come to their end ([`RunState::is_final`]), the oldest first. Backfills are none of them.
     async fn open_runs(&self, job: &str) -> Result<Vec<RunRecord>, StoreError>;
     /// One run or backfill.

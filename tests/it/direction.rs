@@ -53,7 +53,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "template",
         ],
     ),
-    ("alerts", &["clock", "config", "job", "metrics", "receipt", "store"]),
+    ("alerts", &["clock", "config", "job", "lease", "metrics", "receipt", "store"]),
     ("doctor", &["clock", "config", "job", "pipeline", "server", "snapshot", "source", "store"]),
     ("daemon", &["alerts", "clock", "job", "lease", "metrics", "pipeline", "receipt", "snapshot", "store"]),
     ("cli", &["*"]),

@@ -130,6 +130,41 @@ async fn backfills_are_no_runs(store: &impl RunStore) {
     assert!(store.backfills(Some("fill"), 10).await.unwrap().is_empty());
 }
 
+async fn a_job_has_one_backfill_at_a_time(store: &impl RunStore) {
+    let backfill = |id: &str, job: &str, started| RunRecord {
+        kind: RunKind::Backfill,
+        report: Some(json!({"rate": "20/s"})),
+        ..run(id, job, RunState::Published, started)
+    };
+    store.put_run(&run("g0", "gap", RunState::Delivering, 0), at(0)).await.unwrap();
+    assert_eq!(store.open_backfill("gap").await.unwrap(), None, "a run is none");
+    let first = backfill("g1", "gap", 10);
+    for _ in 0..2 {
+        // Not even the same once more is in its own way.
+        assert_eq!(store.begin_backfill(&first, at(10)).await.unwrap(), None);
+    }
+    assert_eq!(store.events("g1").await.unwrap().len(), 1);
+    // In whichever state it is, and whatever the clock says of whoever begins another.
+    for state in RunState::ALL {
+        let now = RunRecord { state, ..first.clone() };
+        store.put_run(&now, at(20)).await.unwrap();
+        let open = (!state.is_final()).then_some(now);
+        assert_eq!(store.open_backfill("gap").await.unwrap(), open, "{state:?}");
+        for started in [5, 30] {
+            let other = backfill(&format!("g2 {state:?} {started}"), "gap", started);
+            assert_eq!(store.begin_backfill(&other, at(30)).await.unwrap(), open, "{state:?}");
+            let is_put = store.run(&other.id).await.unwrap();
+            assert_eq!(is_put.is_none(), open.is_some(), "{state:?}");
+            if let Some(other) = is_put {
+                assert_eq!(store.open_backfill("gap").await.unwrap().as_ref(), Some(&other));
+                store.put_run(&RunRecord { state: RunState::Finished, ..other }, at(31)).await.unwrap();
+            }
+        }
+    }
+    // Another job has its own.
+    assert_eq!(store.begin_backfill(&backfill("g3", "gap too", 1), at(40)).await.unwrap(), None);
+}
+
 async fn steps_are_kept(store: &impl RunStore) {
     let mut record = run("s1", "steps", RunState::Extracting, 0);
     let path =
@@ -434,6 +469,7 @@ async fn keys_conform(store: &impl KeyStore) {
 async fn runs_conform(store: &impl RunStore) {
     runs_are_kept(store).await;
     backfills_are_no_runs(store).await;
+    a_job_has_one_backfill_at_a_time(store).await;
     steps_are_kept(store).await;
     progress_is_kept(store).await;
     old_runs_are_forgotten(store).await;

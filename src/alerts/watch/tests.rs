@@ -319,6 +319,52 @@ async fn a_daemon_that_stops_tells_nothing_more() {
 }
 
 #[tokio::test]
+async fn of_several_daemons_one_tells_and_the_next_goes_on_where_it_was() {
+    let place = Place::new().await;
+    place.run("01A", RunState::Failed, None).await;
+    let mine = || Some(Turn::alone(Arc::clone(&place.store) as _));
+    let turns = [watch::Sender::new(mine()), watch::Sender::new(None)];
+    let of = |at: usize| place.watch(&[]).at("fleet nightly".into()).in_turn(turns[at].subscribe());
+    let (one, other) = (of(0), of(1));
+    assert!(place.told(&other).await.is_empty() && place.store.alerts().await.unwrap().is_empty());
+    assert_eq!(place.told(&one).await, ["orgs: the run FAILED"]);
+    // Nobody's turn, and then the other's: what was told is not told again.
+    turns[0].send_replace(None);
+    place.later(1);
+    place.run("01B", RunState::Held, None).await;
+    assert!(place.told(&one).await.is_empty() && place.told(&other).await.is_empty());
+    assert_eq!(place.store.alerts().await.unwrap().len(), 1);
+    turns[1].send_replace(mine());
+    let told = ["orgs: right again (the run FAILED)", "orgs: the run is HELD"];
+    assert_eq!(place.told(&other).await, told);
+    assert!(place.told(&one).await.is_empty() && place.told(&other).await.is_empty());
+}
+
+#[tokio::test]
+async fn whoever_takes_over_looks_without_being_asked() {
+    let place = Place::new().await;
+    place.run("01A", RunState::Failed, None).await;
+    let turn = watch::Sender::new(None);
+    let (stop, stopping) = watch::channel(false);
+    let watching = tokio::spawn(place.watch(&[]).in_turn(turn.subscribe()).run(stopping));
+    turn.send_replace(Some(Turn::alone(Arc::clone(&place.store) as _)));
+    // The bound is there only so that a broken build ends.
+    let mut heard = Vec::new();
+    for _ in 0..9000 {
+        heard = place.heard.take();
+        if !heard.is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(heard, ["orgs: the run FAILED"]);
+    // Nor does it go on for ever once nobody has turns to give.
+    drop(turn);
+    stop.send_replace(true);
+    watching.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_daemon_that_does_not_know_a_job_ends_nothing_of_it() {
     let place = Place::new().await;
     place.run("01A", RunState::Failed, None).await;

@@ -12,7 +12,7 @@ use crate::job::spec::Job;
 use crate::metrics::Metrics;
 use crate::store::StateStore;
 use chrono::{DateTime, Utc};
-use std::future::Future;
+use std::future::{Future, pending};
 use std::sync::Arc;
 use tokio::sync::{Notify, watch};
 
@@ -72,9 +72,22 @@ pub(super) fn begin<R>(
         let faulty = known.iter().filter_map(|one| Some((one.name.clone(), one.faulty.clone()?)));
         Jobs { sound: known.iter().filter_map(|one| one.job.clone()).collect(), faulty: faulty.collect() }
     };
-    let watch = over(context, store, channels(context), Arc::new(in_force)).while_on(begun.is_on.clone());
+    let watch = over(context, store, channels(context), Arc::new(in_force)).in_turn(begun.turn.clone());
     let watch = watch.with_metrics(Arc::clone(metrics)).with_bell(Arc::clone(bell));
-    let watching = tokio::spawn(watch.run(stopping));
+    let (mut known, bell) = (begun.known.clone(), Arc::clone(bell));
+    let watching = tokio::spawn(async move {
+        // Whoever has broken a file is told while they remember it.
+        let ringing = async {
+            while known.changed().await.is_ok() {
+                bell.notify_one();
+            }
+            pending::<()>().await;
+        };
+        tokio::select! {
+            () = watch.run(stopping) => {}
+            () = ringing => {}
+        }
+    });
     async move {
         let _ = watching.await;
     }

@@ -14,6 +14,7 @@ use crate::daemon::{helping, holds, retention};
 use crate::job::load::{fingerprint, load_all};
 use crate::job::problem::Problem;
 use crate::job::spec::Job;
+use crate::lease::Turn;
 use crate::metrics::Metrics;
 use crate::store::StateStore;
 use anyhow::Context as _;
@@ -102,8 +103,8 @@ pub(super) struct Begun<R> {
     pub(super) decisions: Decisions,
     /// The jobs, as they change.
     pub(super) known: watch::Receiver<Vec<Known>>,
-    /// Whether this daemon schedules.
-    pub(super) is_on: watch::Receiver<bool>,
+    /// Its turn, while this daemon schedules.
+    pub(super) turn: watch::Receiver<Option<Turn>>,
     /// Runs them until it is told to stop.
     pub(super) running: R,
 }
@@ -134,9 +135,9 @@ pub(super) async fn begin(
         holder: context.place_name(),
         metrics: Arc::clone(&metrics),
         bell: Arc::clone(bell),
-        is_on: watch::Sender::new(context.settings.fleet.name.is_none()),
+        turn: watch::Sender::new(context.settings.fleet.name.is_none().then(|| Turn::alone(Arc::clone(store)))),
     };
-    let is_on = turns.is_on.subscribe();
+    let turn = turns.turn.subscribe();
     let first = turns.first(&jobs, &stopping).await?;
     if !context.json && !jobs.is_empty() {
         crate::say!("jobs      {}; when: nightmark schedule", jobs.len());
@@ -172,7 +173,7 @@ pub(super) async fn begin(
             () = late => tracing::warn!(event = "run_not_stopped", "a run did not stop in time; the next start goes on with it"),
         }
     };
-    Ok(Begun { door, decisions, known: told_of, is_on, running })
+    Ok(Begun { door, decisions, known: told_of, turn, running })
 }
 
 /// The fleet that the settings name.

@@ -86,11 +86,8 @@ impl Runner {
             return Err(no(why.to_owned()));
         };
         let lock = spool_lock(&dir, &job.name)?;
-        if let Ok(open) = self.open_backfill(&job.name).await {
-            return Err(no(format!(
-                "{} is not at its end\n  hint: `nightmark backfill {1} --resume` goes on with it, `nightmark backfill {1} --cancel` gives it up",
-                open.id, job.name
-            )));
+        if let Some(open) = self.store.open_backfill(&job.name).await? {
+            return Err(not_at_its_end(&open));
         }
         spool_sweep(&dir, &[])?;
         let (selection, what) = self.selected(&job, &dir, asked).await?;
@@ -120,7 +117,7 @@ impl Runner {
     /// Makes it durable. From then on it is sent by [`Runner::backfill`].
     ///
     /// # Errors
-    /// A disk or a state store that cannot be written.
+    /// Another one that was begun meanwhile, on another machine; a disk or a state store that cannot be written.
     pub async fn begin_backfill(&self, prepared: Prepared) -> Result<RunRecord, PipelineError> {
         let Prepared { id, what, host, same, differing, rate, from, selection, planned, .. } = prepared;
         let (job, dir, at) = (planned.of.job.name.clone(), planned.of.dir.clone(), planned.of.at);
@@ -130,16 +127,19 @@ impl Runner {
         let (draft, changes, basis) = planned.into_scratch().ok_or_else(lost)?;
         let from = Manifest { compared: basis.compared, schema: pinned, ..from };
         let selection = serde_json::to_vec(&selection).map_err(|e| PipelineError::Internal(e.to_string()))?;
-        let of = id.clone();
+        let (of, to) = (id.clone(), dir.clone());
         let keeping = tokio::task::spawn_blocking(spans::within(move || {
-            spool_keep(&dir, draft, &of, &from, changes, &[(SELECTION, selection)])
+            spool_keep(&to, draft, &of, &from, changes, &[(SELECTION, selection)])
         }));
         keeping.await.map_err(|e| PipelineError::Internal(e.to_string()))??;
         failpoint!("backfill.kept");
         let mut record = RunRecord::new(&id, &job, at);
         (record.kind, record.state, record.report) = (RunKind::Backfill, RunState::Published, Some(sheet.to_json()));
         (record.counts.changed, record.counts.pending) = (same, same);
-        self.store.put_run(&record, self.clock.now()).await?;
+        if let Some(open) = self.store.begin_backfill(&record, self.clock.now()).await? {
+            spool_sweep(&dir, &[])?;
+            return Err(not_at_its_end(&open));
+        }
         failpoint!("backfill.recorded");
         tracing::info!(event = "backfill_made", job, backfill = id, rows = same, "a backfill is made");
         Ok(record)
@@ -205,6 +205,14 @@ impl Runner {
         keys.extend(dead.map(|refusal| refusal.key));
         Ok(keys)
     }
+}
+
+fn not_at_its_end(open: &RunRecord) -> PipelineError {
+    let why = format!(
+        "{} is not at its end\n  hint: `nightmark backfill {1} --resume` goes on with it, `nightmark backfill {1} --cancel` gives it up",
+        open.id, open.job
+    );
+    PipelineError::Backfill { job: open.job.clone(), why }
 }
 
 /// What a plan is about by it.

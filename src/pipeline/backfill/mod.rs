@@ -6,7 +6,8 @@
 //! backfill begins with one about its own orgs. So it publishes nothing, its receipts say nothing of the snapshot, and whatever becomes of it, kills
 //! included, the nights stay right. Always holds: a row leaves only while its org is known, surely, as it was when the backfill was made, and no run has
 //! sent the org since (`account`); nothing leaves while somebody else has the job's lock, and whoever waits for that gets it between two batches; rows that
-//! may be in flight and receipts are durable as a run's are, so that after a kill only what was in flight is sent again, under the same ids.
+//! may be in flight and receipts are durable as a run's are, so that after a kill only what was in flight is sent again, under the same ids; a job has one
+//! backfill that is not at its end, on whichever machines they are begun.
 //! Deliberately absent: guards (somebody has said yes to a number of orgs), removals.
 
 mod account;
@@ -30,9 +31,7 @@ impl Runner {
     /// # Errors
     /// None; a state store that cannot be read.
     pub async fn open_backfill(&self, job: &str) -> Result<RunRecord, PipelineError> {
-        let newest = self.store.backfills(Some(job), 1).await?.pop();
-        let open = newest.filter(|record| !record.state.is_final());
-        open.ok_or_else(|| {
+        self.store.open_backfill(job).await?.ok_or_else(|| {
             let why = format!("there is none that is not at its end; `nightmark backfill {job}` begins one");
             PipelineError::Backfill { job: job.to_owned(), why }
         })

@@ -78,6 +78,7 @@ impl Runner {
                 tokio::time::sleep(LOOK).await;
             }
         };
+        let helping = helping.instrument(spans::stage("deliver"));
         let mut stop = self.stop.clone();
         let over = async {
             loop {

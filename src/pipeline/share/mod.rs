@@ -15,10 +15,12 @@ use super::{PipelineError, Runner};
 use crate::deliver::{Delivery, Stopped, Summary};
 use crate::job::spec::{Job, Rate};
 use crate::lease::{Kept, Leases};
+use crate::spans;
 use crate::store::{LeaseRecord, Offer, StoreError};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
+use tracing::Instrument as _;
 
 /// Between two looks at what others do.
 const LOOK: Duration = Duration::from_millis(500);
@@ -193,17 +195,21 @@ async fn work(
     let Some(leases) = &runner.leases else { return Ok(()) };
     while joined.stopped.is_none() && !*runner.stop.borrow() {
         let Some(chunk) = leases.shares().claim_chunk(offer, place).await? else { break };
-        tracing::debug!(event = "chunk_taken", chunk, "delivery: a chunk is taken");
-        failpoint!("share.taken");
-        let rows = outbox.within(offer.rows_of(chunk));
-        let (sent, _) = send::part(runner, &taken.job, &offer.run, rows, before, through).await?;
+        let delivering = async {
+            tracing::debug!(event = "chunk_taken", chunk, "delivery: a chunk is taken");
+            failpoint!("share.taken");
+            let rows = outbox.within(offer.rows_of(chunk));
+            let (sent, _) = send::part(runner, &taken.job, &offer.run, rows, before, through).await?;
+            let is_through = sent.stopped.is_none();
+            joined.join(sent);
+            if is_through {
+                failpoint!("share.sent");
+                leases.shares().finish_chunk(offer, place, chunk).await?;
+            }
+            Ok::<(), PipelineError>(())
+        };
+        delivering.instrument(spans::chunk(chunk)).await?;
         through = Through::Further(delivery);
-        let is_through = sent.stopped.is_none();
-        joined.join(sent);
-        if is_through {
-            failpoint!("share.sent");
-            leases.shares().finish_chunk(offer, place, chunk).await?;
-        }
     }
     Ok(())
 }

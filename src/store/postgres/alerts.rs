@@ -1,4 +1,4 @@
-//! Alerts. Each write is one statement, which is its own transaction.
+//! Alerts.
 
 use super::columns::Moment;
 use super::{PostgresStore, retried, shown};
@@ -27,16 +27,18 @@ impl AlertStore for PostgresStore {
                 .bind(Moment(alert.since))
                 .bind(alert.ended_at.map(Moment))
                 .bind(alert.told.join(" "));
-            put.execute(&self.pool).await?;
-            Ok(())
+            let mut transaction = self.begin_fenced().await?;
+            put.execute(&mut *transaction).await?;
+            Ok(transaction.commit().await?)
         })
     }
 
     async fn forget_alert(&self, job: &str, kind: &str) -> Result<(), StoreError> {
         retried!(self, {
             let forget = sqlx::query("DELETE FROM alerts WHERE job = $1 AND kind = $2").bind(job).bind(kind);
-            forget.execute(&self.pool).await?;
-            Ok(())
+            let mut transaction = self.begin_fenced().await?;
+            forget.execute(&mut *transaction).await?;
+            Ok(transaction.commit().await?)
         })
     }
 }

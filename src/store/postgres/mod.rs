@@ -61,7 +61,7 @@ pub struct PostgresStore {
     pool: PgPool,
     /// For orgs, and nothing else.
     writing: PgPool,
-    /// What runs, receipts, refusals and fires are written under.
+    /// What runs, receipts, refusals, fires and alerts are written under.
     fences: Arc<[Fence]>,
 }
 
@@ -76,7 +76,7 @@ impl PostgresStore {
         Ok(self.pool.begin().await?)
     }
 
-    /// The same, to write what only the holder of a lease may: runs, receipts, refusals, fires.
+    /// The same, to write what only the holder of a lease may: runs, receipts, refusals, fires, alerts.
     async fn begin_fenced(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
         let mut transaction = self.begin().await?;
         for fence in &*self.fences {

@@ -44,6 +44,15 @@ const OPEN_RUNS: &str = "
     SELECT * FROM runs WHERE job = $1 AND kind = 'run' AND state IN ('extracting', 'diffed', 'held', 'published', 'delivering')
     ORDER BY started_at, id";
 
+const OPEN_BACKFILL: &str = "
+    SELECT * FROM runs WHERE job = $1 AND kind = 'backfill' AND state IN ('extracting', 'diffed', 'held', 'published', 'delivering')
+        AND id <> $2
+    ORDER BY started_at DESC, id DESC LIMIT 1";
+
+/// Before a backfill is looked for and put: whoever comes later waits for that. Its statement must be of its own, so that the next one sees what
+/// was put.
+const BACKFILL_GATE: &str = "SELECT pg_advisory_xact_lock(hashtext('nightmark backfill'), hashtext($1))";
+
 const FORGET_RUNS: &str = concat!("DELETE FROM runs WHERE started_at < $3 AND ", past!());
 
 const FORGET_PROGRESS: &str =
@@ -73,6 +82,20 @@ impl RunStore for PostgresStore {
         })
     }
 
+    async fn begin_backfill(&self, backfill: &RunRecord, at: DateTime<Utc>) -> Result<Option<RunRecord>, StoreError> {
+        retried!(self, {
+            let mut transaction = self.begin_fenced().await?;
+            sqlx::query(BACKFILL_GATE).bind(&backfill.job).execute(&mut *transaction).await?;
+            let open = sqlx::query(OPEN_BACKFILL).bind(&backfill.job).bind(&backfill.id);
+            if let Some(open) = open.fetch_optional(&mut *transaction).await? {
+                return records::run(&open).map(Some);
+            }
+            put(&mut transaction, backfill, at).await?;
+            transaction.commit().await?;
+            Ok(None)
+        })
+    }
+
     async fn runs(&self, job: Option<&str>, limit: u32) -> Result<Vec<RunRecord>, StoreError> {
         let query = match job {
             Some(job) => sqlx::query(
@@ -93,6 +116,11 @@ impl RunStore for PostgresStore {
     async fn backfills(&self, job: Option<&str>, limit: u32) -> Result<Vec<RunRecord>, StoreError> {
         let query = "SELECT * FROM runs WHERE kind = 'backfill' AND ($1::text IS NULL OR job = $1) ORDER BY started_at DESC, id DESC LIMIT $2";
         self.rows(sqlx::query(query).bind(job).bind(i64::from(limit))).await?.iter().map(records::run).collect()
+    }
+
+    async fn open_backfill(&self, job: &str) -> Result<Option<RunRecord>, StoreError> {
+        let row = self.row(sqlx::query(OPEN_BACKFILL).bind(job).bind("")).await?;
+        row.as_ref().map(records::run).transpose()
     }
 
     async fn run(&self, id: &str) -> Result<Option<RunRecord>, StoreError> {

@@ -42,6 +42,11 @@ const OPEN_RUNS: &str = "
     SELECT * FROM runs WHERE job = ?1 AND kind = 'run' AND state IN ('extracting', 'diffed', 'held', 'published', 'delivering', 'running')
     ORDER BY started_at, id";
 
+const OPEN_BACKFILL: &str = "
+    SELECT * FROM runs WHERE job = ?1 AND kind = 'backfill' AND state IN ('extracting', 'diffed', 'held', 'published', 'delivering')
+        AND id <> ?2
+    ORDER BY started_at DESC, id DESC LIMIT 1";
+
 const FORGET_RUNS: &str = concat!("DELETE FROM runs WHERE started_at < ?3 AND ", past!());
 
 const FORGET_PROGRESS: &str =
@@ -67,6 +72,19 @@ impl RunStore for SqliteStore {
         transaction.commit().await
     }
 
+    async fn begin_backfill(&self, backfill: &RunRecord, at: DateTime<Utc>) -> Result<Option<RunRecord>, StoreError> {
+        // It has the write lock from its beginning: nobody puts another meanwhile.
+        let mut transaction = self.begin().await?;
+        let open = sqlx::query(OPEN_BACKFILL).bind(&backfill.job).bind(&backfill.id);
+        if let Some(open) = open.fetch_optional(&mut *transaction).await? {
+            transaction.undo().await?;
+            return records::run(&open).map(Some);
+        }
+        put(&mut transaction, backfill, at).await?;
+        transaction.commit().await?;
+        Ok(None)
+    }
+
     async fn runs(&self, job: Option<&str>, limit: u32) -> Result<Vec<RunRecord>, StoreError> {
         let query = match job {
             Some(job) => sqlx::query(
@@ -88,6 +106,11 @@ impl RunStore for SqliteStore {
         let query = "SELECT * FROM runs WHERE kind = 'backfill' AND (?1 IS NULL OR job = ?1) ORDER BY started_at DESC, id DESC LIMIT ?2";
         let rows = sqlx::query(query).bind(job).bind(limit).fetch_all(&self.readers).await?;
         rows.iter().map(records::run).collect()
+    }
+
+    async fn open_backfill(&self, job: &str) -> Result<Option<RunRecord>, StoreError> {
+        let row = sqlx::query(OPEN_BACKFILL).bind(job).bind("").fetch_optional(&self.readers).await?;
+        row.as_ref().map(records::run).transpose()
     }
 
     async fn run(&self, id: &str) -> Result<Option<RunRecord>, StoreError> {

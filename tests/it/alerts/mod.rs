@@ -5,7 +5,9 @@ mod email;
 mod kills;
 mod kinds;
 mod pings;
+mod reload;
 mod smtp;
+mod turns;
 
 use crate::support::{Destination, Home, KEY, SECRET, Served, job_file, says};
 

@@ -1,9 +1,11 @@
 //! A backfill of one machine, and what others do with the job meanwhile.
 
-use super::{ORGS, all, as_soon_as_free, end, last_of, machine};
+use super::turns::until;
+use super::{ORGS, all, as_soon_as_free, end, last_of, machine, named};
 use crate::shared::{PASSWORD_OF_S3, Site, night, run_with};
 use crate::support::postgres::PASSWORD;
 use crate::support::{Home, says, signal};
+use sqlx::Connection as _;
 use std::process::{Child, Stdio};
 
 /// So slow that it is in its middle whenever somebody looks.
@@ -70,4 +72,41 @@ fn one_that_stood_still_sends_nothing_when_it_goes_on() {
     assert_eq!(resumed.json()["state"], "finished", "{}", resumed.stderr);
     assert_eq!(site.destination.take_orgs(), Vec::<String>::new(), "a run has sent them");
     assert_eq!(night(&a, 0)["unchanged"], ORGS);
+}
+
+#[test]
+fn of_two_that_are_begun_at_the_same_instant_one_is_sent() {
+    let (site, a, b) = site();
+    // Both have found that there is none, have made their own and would put it down when they may.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut lock = runtime.block_on(sqlx::PgConnection::connect(&site.database.url())).unwrap();
+    runtime.block_on(sqlx::raw_sql("BEGIN; LOCK TABLE nightmark.runs IN SHARE MODE").execute(&mut lock)).unwrap();
+    let begun = [&a, &b].map(|home| {
+        let mut command = home.command(&["backfill", "orgs", "--yes", "--json"]);
+        command.env("PG_PASSWORD", PASSWORD).env("S3_SECRET", PASSWORD_OF_S3);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    });
+    until("both wait", || {
+        let waiting =
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        (named(&site, waiting) == "2").then_some(())
+    });
+    runtime.block_on(sqlx::raw_sql("COMMIT").execute(&mut lock)).unwrap();
+    let ended = begun.map(end);
+    let (done, refused) = match ended[0].code {
+        0 => (&ended[0], (&ended[1], &b)),
+        _ => (&ended[1], (&ended[0], &a)),
+    };
+    assert_eq!((done.code, refused.0.code), (0, 2), "{} / {}", ended[0].stderr, ended[1].stderr);
+    assert_eq!(done.json()["acknowledged"], ORGS);
+    says(refused.0, &[done.json()["backfill"].as_str().unwrap(), "is not at its end", "--cancel"]);
+    assert_eq!(site.destination.take_orgs().len(), ORGS);
+    // What it had made is gone, and nothing is in the way of the next.
+    let left = refused.1.files();
+    assert!(!left.iter().any(|file| file.display().to_string().contains("/backfill-")), "{left:?}");
+    says(&run_with(&b, &["backfill", "orgs", "--cancel"], "").expect(2), &["none that is not at its end"]);
+    assert_eq!(
+        run_with(refused.1, &["backfill", "orgs", "--yes", "--json"], "").expect(0).json()["acknowledged"],
+        ORGS
+    );
 }

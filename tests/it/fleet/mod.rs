@@ -1,5 +1,6 @@
 //! Several machines over one state store: real processes, a real Postgres and object store, a line that is cut, SIGKILL and SIGSTOP.
 
+mod alerts;
 mod backfills;
 mod shares;
 mod turns;
@@ -91,7 +92,7 @@ fn a_job_that_is_on_elsewhere_is_refused_and_its_place_is_told() {
     );
     says(&run_with(&b, &["runs"], "").expect(0), &[" delivering "]);
     says(&run_with(&b, &["leases"], "").expect(0), &["job/orgs", &format!("process {}, run ", running.id())]);
-    for args in [&["retry", "orgs"][..], &["run", "orgs", "--approve"]] {
+    for args in [&["retry", "orgs"][..], &["run", "orgs", "--approve"], &["schema", "orgs", "accept"]] {
         says(&run_with(&b, args, "").expect(2), &["is being run by another process"]);
     }
     assert_eq!(end(running).code, 0);

@@ -23,18 +23,13 @@ pub fn member(site: &Site, line: Option<&Line>) -> Home {
 }
 
 pub fn serve(home: &Home) -> Served {
-    serve_until(home, "")
+    serve_with(home, &[("NIGHTMARK_LOG", "nightmark=info")])
 }
 
-/// The same, to a kill at a mark.
-pub fn serve_until(home: &Home, failpoints: &str) -> Served {
-    let variables = [
-        ("FAILPOINTS", failpoints),
-        ("PG_PASSWORD", PASSWORD),
-        ("S3_SECRET", PASSWORD_OF_S3),
-        ("NIGHTMARK_LOG", "nightmark=info"),
-    ];
-    Served::start_with(home, &variables)
+/// With variables of the environment besides.
+pub fn serve_with(home: &Home, variables: &[(&str, &str)]) -> Served {
+    let secrets = [("PG_PASSWORD", PASSWORD), ("S3_SECRET", PASSWORD_OF_S3)];
+    Served::start_with(home, &[&secrets, variables].concat())
 }
 
 /// Until something is so. The bound is there only so that a broken build ends.
@@ -97,19 +92,7 @@ fn one_daemon_schedules_and_another_takes_over_from_one_that_is_gone() {
     let (second, third) = (serve(&homes[1]), serve(&homes[2]));
     done_by(&homes[1], &place(0));
     assert_eq!(site.arrived(), ["ws_1", "ws_2"]);
-    // Who stands by says so, and leaves what it is asked for to the one that schedules.
     until("it stands by", || homes[1].log().contains("standing_by").then_some(()));
-    let asked = Command::new("curl")
-        .args(["-s", "-X", "POST", &format!("http://{}/api/v1/jobs/orgs/run", second.admin)])
-        .output()
-        .unwrap();
-    let asked: Value = serde_json::from_slice(&asked.stdout).unwrap();
-    // A run is on for most of each second.
-    if asked["error"].is_null() {
-        until("what was asked for is done", || {
-            fires(&homes[1]).iter().find(|fire| fire["due"] == asked["due"] && fire["state"] == "done").map(drop)
-        });
-    }
     says(&run_with(&homes[2], &["leases"], "").expect(0), &["schedules/nightly", &place(0)]);
 
     // Cut off from the database: it stops by itself, and another schedules.
@@ -148,11 +131,16 @@ fn one_daemon_schedules_and_another_takes_over_from_one_that_is_gone() {
     assert_eq!(served[rest].take().unwrap().stop(), 0);
     served[last].take().unwrap().wait();
 
+    // Whoever took over went on where the one before had been: each second has its fire, or is counted in the one that stands for it.
+    let dealt_with = "
+        WITH ours AS (SELECT * FROM nightmark.fires WHERE job = 'orgs' AND cause = 'schedule'),
+            first AS (SELECT min(due) AS due FROM ours)
+        SELECT sum(1 + collapsed) || ' of ' || extract(epoch FROM max(ours.due) - min(first.due))::bigint
+        FROM ours, first WHERE ours.due > first.due";
+    let dealt_with = named(&site, dealt_with);
+    let (fires, seconds) = dealt_with.split_once(" of ").unwrap();
+    assert_eq!(fires, seconds);
     // No fire was run twice: each that is done has one run that came to its end, and no more were begun than there are fires.
-    let fires = fires(&homes[0]);
-    let names: Vec<&str> = fires.iter().map(|fire| fire["due"].as_str().unwrap()).collect();
-    let distinct: std::collections::BTreeSet<&str> = names.iter().copied().collect();
-    assert_eq!(names.len(), distinct.len());
     let count =
         "SELECT count(*) FROM nightmark.runs WHERE state IN ('finished', 'superseded', 'published', 'delivering')";
     let runs: usize = named(&site, count).parse().unwrap();
@@ -163,4 +151,36 @@ fn one_daemon_schedules_and_another_takes_over_from_one_that_is_gone() {
     let turns: usize = named(&site, turns).parse().unwrap();
     assert!(runs >= done && runs <= done + turns, "{runs} runs, {done} fires, {turns} turns");
     assert_eq!(site.arrived(), Vec::<String>::new());
+}
+
+#[test]
+fn what_a_daemon_that_stands_by_is_asked_for_is_done_by_the_one_that_schedules() {
+    let site = Site::new();
+    let homes = [member(&site, None), member(&site, None)];
+    for home in &homes {
+        // Nothing but an order begins a run.
+        let job = std::fs::read_to_string(home.path("jobs/orgs.toml")).unwrap();
+        home.write("jobs/orgs.toml", &job.replace("schedule = \"* * * * * *\"\n", ""));
+    }
+    extract(&[&homes[0], &homes[1]], &[("ws_1", "free"), ("ws_2", "free")]);
+    let schedules = serve(&homes[0]);
+    assert_eq!(leader(&[&schedules]), 0);
+    let stands_by = serve(&homes[1]);
+    until("it stands by", || homes[1].log().contains("standing_by").then_some(()));
+    for (plan, arrives) in [("free", &["ws_1", "ws_2"] as &[&str]), ("pro", &["ws_1"])] {
+        extract(&[&homes[0], &homes[1]], &[("ws_1", plan), ("ws_2", "free")]);
+        let (status, asked) = stands_by.call("POST", "/api/v1/jobs/orgs/run", &[], None);
+        assert_eq!((status, &asked["state"]), (202, &Value::from("waiting")), "{asked}");
+        let done = until("what was asked for is done", || {
+            let (_, told) = stands_by.call("GET", "/api/v1/jobs/orgs", &[], None);
+            let fires = told["last"].as_array().unwrap();
+            fires.iter().find(|fire| fire["due"] == asked["due"] && fire["state"] == "done").cloned()
+        });
+        let place = homes[0].path("").display().to_string();
+        assert!(done["holder"].as_str().unwrap().contains(place.trim_end_matches('/')), "{done}");
+        assert_eq!(done["cause"], "request", "{done}");
+        assert_eq!(site.arrived(), arrives);
+    }
+    assert!(homes[1].log().contains("run_asked") && !homes[1].log().contains("fire_begun"), "{}", homes[1].log());
+    assert_eq!((stands_by.stop(), schedules.stop()), (0, 0));
 }

@@ -72,6 +72,11 @@ impl RunStore for Memory {
         Ok(())
     }
 
+    async fn begin_backfill(&self, backfill: &RunRecord, _: DateTime<Utc>) -> Result<Option<RunRecord>, StoreError> {
+        self.state().await.put(backfill);
+        Ok(None)
+    }
+
     async fn runs(&self, _: Option<&str>, limit: u32) -> Result<Vec<RunRecord>, StoreError> {
         let state = self.state().await;
         Ok(state.runs.values().rev().take(limit as usize).map(|(run, _)| run.clone()).collect())
@@ -79,6 +84,10 @@ impl RunStore for Memory {
 
     async fn backfills(&self, _: Option<&str>, _: u32) -> Result<Vec<RunRecord>, StoreError> {
         Ok(Vec::new())
+    }
+
+    async fn open_backfill(&self, _: &str) -> Result<Option<RunRecord>, StoreError> {
+        Ok(None)
     }
 
     async fn open_runs(&self, _: &str) -> Result<Vec<RunRecord>, StoreError> {

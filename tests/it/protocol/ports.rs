@@ -167,12 +167,20 @@ impl RunStore for Watched {
         self.life.write(Some(event), self.inner.end_delivery(run, at)).await
     }
 
+    async fn begin_backfill(&self, backfill: &RunRecord, at: DateTime<Utc>) -> Result<Option<RunRecord>, StoreError> {
+        self.life.write(None, self.inner.begin_backfill(backfill, at)).await
+    }
+
     async fn runs(&self, job: Option<&str>, limit: u32) -> Result<Vec<RunRecord>, StoreError> {
         self.look(self.inner.runs(job, limit)).await
     }
 
     async fn backfills(&self, job: Option<&str>, limit: u32) -> Result<Vec<RunRecord>, StoreError> {
         self.look(self.inner.backfills(job, limit)).await
+    }
+
+    async fn open_backfill(&self, job: &str) -> Result<Option<RunRecord>, StoreError> {
+        self.look(self.inner.open_backfill(job)).await
     }
 
     async fn open_runs(&self, job: &str) -> Result<Vec<RunRecord>, StoreError> {

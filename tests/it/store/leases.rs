@@ -4,8 +4,9 @@ use super::{at, receipt, run};
 use crate::support::postgres::Cluster;
 use nightmark::receipt::{Outcome, Progress};
 use nightmark::store::{
-    Asking, DestinationRecord, DestinationState, Fence, LeaseStore, Offer, Past, RefusalChange, RefusalStore, RunState,
-    RunStore, ShareState, ShareStore, StoreError,
+    AlertRecord, AlertStore, Asking, DestinationRecord, DestinationState, Fence, FireCause, FireRecord, FireState,
+    FireStore, LeaseStore, Offer, Past, RefusalChange, RefusalStore, RunState, RunStore, ShareState, ShareStore,
+    StateStore, StoreError,
 };
 use std::time::Duration;
 
@@ -150,8 +151,8 @@ async fn of_many_who_ask_at_once_one_gets_it() {
     }
 }
 
-/// Each write of a run that there is: one that is missing here could be made by a process that has lost its lease.
-async fn writes(store: &dyn RunStore) -> Vec<Result<(), StoreError>> {
+/// Each write that is made under a lease: one that is missing here could be made by a process that has lost it.
+async fn writes(store: &dyn StateStore) -> Vec<(&'static str, Result<(), StoreError>)> {
     let ended = run("r1", "a", RunState::Finished, 0);
     let destination = DestinationRecord {
         job: "a".into(),
@@ -164,16 +165,51 @@ async fn writes(store: &dyn RunStore) -> Vec<Result<(), StoreError>> {
         paused_until: None,
     };
     let past = Past { before: at(1000), rows_of: 0, except: &[] };
+    let done = FireRecord { state: FireState::Done, ended_at: Some(at(40)), ..fire(30) };
     vec![
-        store.put_run(&ended, at(1)).await,
-        store.end_delivery(&ended, at(1)).await,
-        store.commit("r1", std::slice::from_ref(&(0..1)), &[receipt(0, Outcome::Acknowledged)]).await,
-        store.cut_off("r1").await,
-        store.change_refusals("a", &["nm_1".to_owned()], RefusalChange::Forget).await.map(drop),
-        store.put_destination(&destination).await,
-        store.clear_destination("a").await.map(drop),
-        store.forget_runs("a", &past).await,
+        ("put_run", store.put_run(&ended, at(1)).await),
+        ("end_delivery", store.end_delivery(&ended, at(1)).await),
+        ("commit", store.commit("r1", std::slice::from_ref(&(0..1)), &[receipt(0, Outcome::Acknowledged)]).await),
+        ("cut_off", store.cut_off("r1").await),
+        ("change_refusals", store.change_refusals("a", &["nm_1".to_owned()], RefusalChange::Forget).await.map(drop)),
+        ("put_destination", store.put_destination(&destination).await),
+        ("clear_destination", store.clear_destination("a").await.map(drop)),
+        ("forget_runs", store.forget_runs("a", &past).await),
+        ("scheduled_since", store.scheduled_since("a", "30 3 * * * UTC", at(50)).await.map(drop)),
+        ("claim_fire", store.claim_fire(&fire(60)).await.map(drop)),
+        ("end_fire", store.end_fire(&done).await.map(drop)),
+        ("forget_fires", store.forget_fires(at(1000)).await),
+        ("put_alert", store.put_alert(&alert("held")).await),
+        ("forget_alert", store.forget_alert("a", "failed").await),
     ]
+}
+
+fn fire(due: i64) -> FireRecord {
+    FireRecord {
+        job: "a".into(),
+        due: at(due),
+        state: FireState::Running,
+        holder: "x".into(),
+        claimed_at: at(due),
+        ended_at: None,
+        collapsed: 0,
+        reason: None,
+        cause: FireCause::Schedule,
+        origin: None,
+        seen: None,
+    }
+}
+
+fn alert(kind: &str) -> AlertRecord {
+    AlertRecord {
+        job: "a".into(),
+        kind: kind.into(),
+        about: "r1".into(),
+        place: "fleet f".into(),
+        since: at(10),
+        ended_at: None,
+        told: vec!["webhook".into()],
+    }
 }
 
 #[tokio::test]
@@ -183,18 +219,33 @@ async fn nothing_is_written_under_a_lease_that_is_somebody_elses() {
     let fenced = store.fenced(std::slice::from_ref(&mine));
     fenced.put_run(&run("r1", "a", RunState::Delivering, 0), at(0)).await.unwrap();
     fenced.commit("r1", std::slice::from_ref(&(0..3)), &[receipt(1, Outcome::Refused)]).await.unwrap();
+    fenced.scheduled_since("a", "30 2 * * * UTC", at(5)).await.unwrap();
+    for fire in [FireRecord { state: FireState::Missed, ..fire(20) }, fire(30)] {
+        assert!(fenced.claim_fire(&fire).await.unwrap());
+    }
+    fenced.put_alert(&alert("failed")).await.unwrap();
     let theirs = store.take_lease(&asking("job/a", "y", LONG)).await.unwrap().unwrap();
-    let before =
-        (store.run("r1").await.unwrap(), store.progress("r1").await.unwrap(), store.refusals(None).await.unwrap());
-    assert_ne!(before.1, Progress::default());
-    let words: Vec<String> = writes(&*fenced).await.into_iter().map(|done| done.unwrap_err().to_string()).collect();
-    assert!(words.iter().all(|said| said.contains("no longer has the lease `job/a`")), "{words:?}");
-    let after =
-        (store.run("r1").await.unwrap(), store.progress("r1").await.unwrap(), store.refusals(None).await.unwrap());
-    assert_eq!((after, store.destination("a").await.unwrap()), (before, None));
+    let of_runs = async || {
+        let (run, refusals) = (store.run("r1").await.unwrap(), store.refusals(None).await.unwrap());
+        (run, store.progress("r1").await.unwrap(), refusals, store.destination("a").await.unwrap())
+    };
+    let of_fires = async || (store.fires(None, 10).await.unwrap(), store.alerts().await.unwrap());
+    let before = (of_runs().await, of_fires().await);
+    assert_ne!(before.0.1, Progress::default());
+    assert_eq!((before.1.0.len(), before.1.1.len()), (2, 1));
+    for (write, done) in writes(&*fenced).await {
+        let said = done.map_err(|error| error.to_string());
+        assert!(said.as_ref().is_err_and(|said| said.contains("no longer has the lease `job/a`")), "{write}: {said:?}");
+    }
+    assert_eq!((of_runs().await, of_fires().await), before);
+    // Since when it is scheduled so shows in no other way; and had the schedule become another, this were so late.
+    assert_eq!(store.scheduled_since("a", "30 2 * * * UTC", at(70)).await.unwrap(), at(5));
     // It still reads.
     assert!(fenced.run("r1").await.unwrap().is_some());
-    for done in writes(&*store.fenced(std::slice::from_ref(&theirs))).await {
-        done.unwrap();
+    for (write, done) in writes(&*store.fenced(std::slice::from_ref(&theirs))).await {
+        done.unwrap_or_else(|error| panic!("{write}: {error}"));
     }
+    let (fires, alerts) = of_fires().await;
+    assert_eq!(fires.iter().map(|fire| fire.due).collect::<Vec<_>>(), [at(60)]);
+    assert_eq!(alerts, [alert("held")]);
 }

@@ -6,8 +6,8 @@ use crate::support::postgres::Cluster;
 use nightmark::receipt::{Outcome, Progress};
 use nightmark::store::postgres::PostgresStore;
 use nightmark::store::{
-    KeyRecord, KeyStore, KeyUse, KeyUses, OrgStore, OrgUpsert, Patch, RefusalStore, RunState, RunStore, StoreError,
-    UpsertOutcome,
+    KeyRecord, KeyStore, KeyUse, KeyUses, OrgStore, OrgUpsert, Patch, RefusalStore, RunKind, RunRecord, RunState,
+    RunStore, StoreError, UpsertOutcome,
 };
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +35,27 @@ async fn two_writers_lose_no_receipt() {
     assert_eq!(one.progress("w").await.unwrap(), expected);
     assert_eq!(two.failures("w", 1000).await.unwrap().len(), 67);
     assert_eq!(two.refusals(Some("w")).await.unwrap().len(), 67);
+}
+
+/// Machines that begin a backfill of one job at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_who_begin_a_backfill_at_once_one_does() {
+    let database = Cluster::shared().database();
+    let stores = [database.open().await, database.open().await];
+    for round in 0..20 {
+        let begun = (0..8).map(|at_once| {
+            let store = stores[at_once % 2].clone();
+            let id = format!("{round} {at_once}");
+            let backfill = RunRecord { kind: RunKind::Backfill, ..run(&id, "b", RunState::Published, round) };
+            tokio::spawn(async move { store.begin_backfill(&backfill, at(round)).await.unwrap() })
+        });
+        let told: Vec<_> = futures_util::future::join_all(begun).await.into_iter().map(Result::unwrap).collect();
+        let open = stores[0].open_backfill("b").await.unwrap().unwrap();
+        assert_eq!(told.iter().filter(|open| open.is_none()).count(), 1, "{told:?}");
+        assert!(told.iter().flatten().all(|other| *other == open), "{told:?}");
+        assert_eq!(stores[1].backfills(Some("b"), 100).await.unwrap().len() as i64, round + 1);
+        stores[1].put_run(&RunRecord { state: RunState::Finished, ..open }, at(round)).await.unwrap();
+    }
 }
 
 /// Several receivers of the same keys, which count in different orders, while somebody changes one of them.
