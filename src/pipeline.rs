@@ -28,6 +28,7 @@ mod peeked;
 mod pinning;
 mod plan;
 mod planned;
+mod planning;
 mod rollback;
 mod sample;
 mod scan;
@@ -77,7 +78,7 @@ use crate::lease::{Leases, Tenure};
 use crate::metrics::Metrics;
 use crate::normalise::{BatchError, Drift, PlanError};
 use crate::receipt::Counts;
-use crate::snapshot::{Manifest, Sharing, SnapshotError};
+use crate::snapshot::{JobLock, Manifest, Sharing, SnapshotError};
 use crate::source::SourceError;
 use crate::spans;
 use crate::store::{Fence, RunRecord, RunState, RunStore, StoreError};
@@ -88,7 +89,7 @@ use course::Course;
 use measured::Measured;
 use outbox::Outbox;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use tokio::sync::watch;
 use tracing::Instrument as _;
 
@@ -222,6 +223,9 @@ pub enum PipelineError {
         "the folder for temporary files cannot be used: {0}\n  hint: it is that of TMPDIR for a preview, and the job's snapshot folder for a run"
     )]
     Scratch(String),
+    /// It was told to stop before it had published anything.
+    #[error("job `{0}` was told to stop before anything was published: nothing was sent, and the next run begins anew")]
+    Stopped(String),
     /// Positions have 32 bits.
     #[error("the extract has more than 2,147,483,646 rows, which one job cannot have; split it into several jobs")]
     TooManyRows,
@@ -286,7 +290,7 @@ pub struct Runner {
     pub progress: Arc<dyn SendProgress>,
     /// What is counted and measured.
     pub metrics: Arc<dyn Metrics>,
-    /// True: stop in order; in-flight requests end, the rest stays pending.
+    /// True: stop in order; what only plans ends at once, in-flight requests end, the rest stays pending.
     pub stop: watch::Receiver<bool>,
     /// Leases, where machines share the state store.
     pub leases: Option<Leases>,
@@ -294,6 +298,8 @@ pub struct Runner {
     pub tenures: Vec<Tenure>,
     /// The leases that its writes are let in by, that of the job first.
     pub fences: Vec<Fence>,
+    /// The lock of the job that is held, for threads that may outlive whoever holds it.
+    pub lock: Weak<JobLock>,
 }
 
 /// How a run ended.
@@ -450,8 +456,7 @@ impl Runner {
             aim.since = stays.await?.last_success;
         }
         let input = PlanInput::new(Arc::clone(job), &self.home, run.clone(), started_at, since);
-        let planning = plan::plan(input, Some(&*self.store), &self.clock, self.resources, aim);
-        let planned = planning.instrument(spans::stage("plan")).await;
+        let planned = self.plan_for(input, aim).instrument(spans::stage("plan")).await;
         let planned = match planned {
             Err(PipelineError::Drift(drift)) => {
                 let reasons = drift_reasons(&job.name, &drift);
@@ -550,7 +555,7 @@ pub async fn preview(
     reach: Reach,
 ) -> Result<Planned, PipelineError> {
     let input = PlanInput::to_look(job, home, store, clock, reach).await?;
-    plan::plan(input, store, clock, resources, Aim::usual(Purpose::Preview)).await
+    plan::plan(input, store, clock, resources, Aim::usual(Purpose::Preview), None).await
 }
 
 /// A drift as reasons for a hold, with the remedy.

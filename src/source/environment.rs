@@ -7,6 +7,7 @@ use crate::job::secrets::Secrets;
 use crate::job::spec::Model;
 use chrono::{DateTime, Utc};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// What a source may need of its surroundings.
@@ -19,6 +20,8 @@ pub struct Environment {
     pub at: DateTime<Utc>,
     /// What a query may ask for.
     pub parameters: Parameters,
+    /// Nobody waits for the extract any more.
+    given_up: AtomicBool,
     /// The query, once it has been looked up.
     query: Mutex<Option<(Model, Quotes, String)>>,
 }
@@ -27,8 +30,18 @@ impl Environment {
     /// Of a run that starts at `at`, of a job that has never succeeded, in UTC.
     pub fn new(home: &Home, at: DateTime<Utc>) -> Self {
         let parameters = Parameters { last_success: None, run_date: at.date_naive() };
-        let (secrets, query) = (Secrets::new(home), Mutex::new(None));
-        Environment { home: home.dir().to_owned(), at, secrets, parameters, query }
+        let (secrets, query, given_up) = (Secrets::new(home), Mutex::new(None), AtomicBool::new(false));
+        Environment { home: home.dir().to_owned(), at, secrets, parameters, given_up, query }
+    }
+
+    /// Nobody waits for the extract any more: whoever reads it may end.
+    pub fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that is so.
+    pub fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Relaxed)
     }
 
     /// The home folder, absolute.

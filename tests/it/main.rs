@@ -51,6 +51,7 @@ mod snapshot_model;
 mod snapshots;
 mod sources;
 mod state_move;
+mod stopping;
 mod store;
 mod support;
 mod traces;
