@@ -9,8 +9,8 @@ use tokio::runtime::Runtime;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Threads that wait for something at the end have so long to find out that nobody waits for them.
-const LEAVE: Duration = Duration::from_secs(1);
+/// So long threads have at the end that somebody else, such as a database, is still to be told by to leave off.
+const LEAVE: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     let runtime = match Runtime::new() {

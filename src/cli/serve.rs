@@ -11,6 +11,7 @@ use crate::job::Secrets;
 use crate::metrics::Metrics;
 use crate::receiver::{self, ReceiverState};
 use crate::server::{self, Server, Tls, TlsFiles};
+use crate::store::StateStore;
 use crate::telemetry::prometheus::{Figures, Timed};
 use crate::web::{self, Access, AdminState};
 use anyhow::Context as _;
@@ -28,11 +29,11 @@ use tokio::sync::{Notify, watch};
 const LOOK: Duration = Duration::from_secs(2);
 /// From the signal on, everything together may take so long to end. With [`CLOSE`], what traces take and what threads take at the very end
 /// that is less than the 30 seconds that a stop may take (DESIGN.md §8).
-const PATIENCE: Duration = Duration::from_secs(22);
+const PATIENCE: Duration = Duration::from_secs(21);
 /// How long the store may take to be closed. What it has taken is durable without that.
 const CLOSE: Duration = Duration::from_secs(2);
 /// Whoever asks how the end goes is answered at once, and nobody else is left then.
-const ADMIN_GRACE: Duration = Duration::from_secs(2);
+const ADMIN_GRACE: Duration = Duration::from_secs(1);
 /// Connections of operators and their tools.
 const ADMIN_CONNECTIONS: usize = 64;
 
@@ -115,7 +116,6 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
     };
     let forgetting = receiver::forget(Arc::clone(&store) as _, Arc::clone(&context.clock), stop.subscribe());
     let tidying = jobs::tidying(context, known, &store, stop.subscribe());
-    let mut told = stop.subscribe();
     let signalled = async {
         signal.wait().await;
         tracing::info!(event = "stopping", "stopping: requests that were begun are finished");
@@ -124,21 +124,30 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
     let all = async {
         tokio::join!(received, admin_server.run(admin, ending), signalled, forgetting, tidying, scheduled, watching);
     };
+    to_the_end(all, stop.subscribe()).await;
+    close(&*store).await;
+    Ok(Exit::Done)
+}
+
+/// Waits until everything has ended, and not for long once it is told to.
+async fn to_the_end(all: impl Future<Output = ()>, mut stopping: watch::Receiver<bool>) {
     let late = async {
-        let _ = told.wait_for(|stop| *stop).await;
+        let _ = stopping.wait_for(|stop| *stop).await;
         tokio::time::sleep(PATIENCE).await;
     };
-    let closed = async {
-        tokio::select! {
-            () = all => {}
-            () = late => tracing::warn!(event = "end_cut_short", "something did not end in time after the signal: it is left as by a kill, and the next start goes on"),
-        }
-        tokio::time::timeout(CLOSE, store.close()).await
-    };
-    if closed.await.is_err() {
-        tracing::warn!(event = "store_not_closed", "the state store could not be closed in time; nothing that it has taken is lost");
+    tokio::select! {
+        () = all => {}
+        () = late => tracing::warn!(event = "end_cut_short", "not everything has ended in time: it is left as by a kill, and the next start goes on"),
     }
-    Ok(Exit::Done)
+}
+
+async fn close(store: &dyn StateStore) {
+    if tokio::time::timeout(CLOSE, store.close()).await.is_err() {
+        tracing::warn!(
+            event = "store_not_closed",
+            "the state store could not be closed in time; nothing that it has taken is lost"
+        );
+    }
 }
 
 /// Who may use the operator's address; looked at before anything is opened.

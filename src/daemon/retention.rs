@@ -21,7 +21,6 @@ const FIRES: TimeDelta = TimeDelta::days(400);
 const AUDIT: TimeDelta = TimeDelta::days(400);
 
 /// What forgets.
-#[derive(Clone)]
 pub struct Retention {
     /// What runs are forgotten by.
     pub runner: Runner,

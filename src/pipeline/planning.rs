@@ -3,11 +3,15 @@
 //! Planning takes a thread, for as long as the source likes. Always holds: a run that is told to stop while it plans stops at once, since nothing of it is
 //! published; its thread keeps the job's lock until it has ended, which it does at the next piece of the extract, or with the process.
 
-use super::aim::{Aim, Share};
-use super::plan::plan;
+use super::aim::{Aim, Purpose, Share};
+use super::plan::{Resources, plan};
 use super::planned::{PlanInput, Planned};
-use super::{PipelineError, Runner};
+use super::{PipelineError, Reach, Runner};
+use crate::clock::Clock;
+use crate::config::Home;
+use crate::job::spec::Job;
 use crate::source::{Environment, Piece, Rows, SourceError};
+use crate::store::RunStore;
 use std::sync::Arc;
 
 impl Runner {
@@ -26,6 +30,22 @@ impl Runner {
             Ok(_) = stop.wait_for(|stop| *stop), if may_stop => Err(PipelineError::Stopped(job)),
         }
     }
+}
+
+/// Plans without a run: what `preview` and `check` show. Changes nothing on disk.
+///
+/// # Errors
+/// Whatever would keep a run from being done.
+pub async fn preview(
+    job: Arc<Job>,
+    home: &Home,
+    store: Option<&dyn RunStore>,
+    clock: &Arc<dyn Clock>,
+    resources: Resources,
+    reach: Reach,
+) -> Result<Planned, PipelineError> {
+    let input = PlanInput::to_look(job, home, store, clock, reach).await?;
+    plan(input, store, clock, resources, Aim::usual(Purpose::Preview), None).await
 }
 
 /// Somebody waits for what becomes of an extract. Dropped before that came, it gives the extract up.

@@ -7,8 +7,8 @@ use crate::job::secrets::Secrets;
 use crate::job::spec::Model;
 use chrono::{DateTime, Utc};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use tokio::sync::watch;
 
 /// What a source may need of its surroundings.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub struct Environment {
     /// What a query may ask for.
     pub parameters: Parameters,
     /// Nobody waits for the extract any more.
-    given_up: AtomicBool,
+    given_up: watch::Sender<bool>,
     /// The query, once it has been looked up.
     query: Mutex<Option<(Model, Quotes, String)>>,
 }
@@ -30,18 +30,23 @@ impl Environment {
     /// Of a run that starts at `at`, of a job that has never succeeded, in UTC.
     pub fn new(home: &Home, at: DateTime<Utc>) -> Self {
         let parameters = Parameters { last_success: None, run_date: at.date_naive() };
-        let (secrets, query, given_up) = (Secrets::new(home), Mutex::new(None), AtomicBool::new(false));
+        let (secrets, query, given_up) = (Secrets::new(home), Mutex::new(None), watch::Sender::new(false));
         Environment { home: home.dir().to_owned(), at, secrets, parameters, given_up, query }
     }
 
     /// Nobody waits for the extract any more: whoever reads it may end.
     pub fn give_up(&self) {
-        self.given_up.store(true, Ordering::Relaxed);
+        self.given_up.send_replace(true);
     }
 
     /// Whether that is so.
     pub fn is_given_up(&self) -> bool {
-        self.given_up.load(Ordering::Relaxed)
+        *self.given_up.borrow()
+    }
+
+    /// True once that is so.
+    pub(super) fn given_up(&self) -> watch::Receiver<bool> {
+        self.given_up.subscribe()
     }
 
     /// The home folder, absolute.

@@ -62,7 +62,8 @@ fn send(mut client: TcpStream, begun: &AtomicUsize, is_free: &AtomicBool) {
     let is_get = head.first().is_some_and(|line| line.starts_with("GET"));
     let (first, rest) = EXTRACT.split_at(if is_get { EXTRACT.len() / 2 } else { 0 });
     let length = EXTRACT.len();
-    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nETag: \"1\"\r\nConnection: close\r\n\r\n{first}");
+    let answer =
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nETag: \"1\"\r\nConnection: close\r\n\r\n{first}");
     let _ = client.write_all(answer.as_bytes());
     if is_get {
         begun.fetch_add(1, Ordering::SeqCst);

@@ -110,8 +110,7 @@ async fn a_pass_forgets_what_is_past_of_the_jobs_as_they_are_then() {
     let store = lived_in(dir.path(), now).await;
     let home = Home::new(dir.path()).unwrap();
     let (_stop, stop) = watch::channel(false);
-    let (jobs, known_now) =
-        watch::channel(vec![known("nightly", "schedule = \"30 2 * * *\""), known("by_hand", "")]);
+    let (jobs, known_now) = watch::channel(vec![known("nightly", "schedule = \"30 2 * * *\""), known("by_hand", "")]);
     let runner = Runner {
         settings: Settings::load(&home).unwrap(),
         home,
