@@ -79,7 +79,7 @@ use crate::job::spec::Job;
 use crate::receipt::Counts;
 use crate::snapshot::{Manifest, Sharing};
 use crate::spans;
-use crate::store::{RunRecord, RunState};
+use crate::store::RunRecord;
 use aim::{Aim, Share};
 use course::Course;
 use measured::Measured;

@@ -121,9 +121,10 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
         tracing::info!(event = "stopping", "stopping: requests that were begun are finished");
         let _ = stop.send(true);
     };
-    let all = async {
+    // Boxed, as what is told of there is large, and would be moved on the stack time and again.
+    let all = Box::pin(async {
         tokio::join!(received, admin_server.run(admin, ending), signalled, forgetting, tidying, scheduled, watching);
-    };
+    });
     to_the_end(all, stop.subscribe()).await;
     close(&*store).await;
     Ok(Exit::Done)
