@@ -16,6 +16,7 @@ mod columns;
 mod compare;
 mod course;
 mod decide;
+mod error;
 mod explain;
 mod extract;
 mod faults;
@@ -28,7 +29,10 @@ mod peeked;
 mod pinning;
 mod plan;
 mod planned;
+mod planning;
+mod report;
 mod rollback;
+mod runner;
 mod sample;
 mod scan;
 mod seen;
@@ -52,12 +56,16 @@ pub use aim::Purpose;
 pub use backfill::{Asked as AskedBackfill, Backfill, BackfillEnd, Filled, Prepared, Sheet, backfills};
 pub use bodies::Bodies;
 pub use decide::{HeldRun, held_run};
+pub use error::{PipelineError, drift_reasons};
 pub use explain::{Explained, ExplainedColumn, Fate, Position, explain};
 pub use look::{Looked, look};
 pub use pinning::{PinnedColumn, Pinning, Standing, pinning};
 pub use plan::{Resources, plan_blocking};
 pub use planned::{PlanInput, Planned};
+pub use planning::preview;
+pub use report::RunReport;
 pub use rollback::{Earlier, Return};
+pub use runner::{How, Runner};
 pub use sample::{Answering, Sample, advice, sample};
 pub use selection::Selection;
 pub use send::{SendProgress, check_destination, missing_secrets, probe_destination};
@@ -67,270 +75,18 @@ pub use shown::ShownChange;
 pub use since::{Reach, Since, Standstill};
 pub use survey::{Asked, Observed, Survey, Surveyed, survey, survey_of_job};
 
-use crate::clock::Clock;
-use crate::config::{Home, Settings};
-use crate::deliver::{Connect, DeliverError, Summary};
-use crate::diff::{BadKey, BadKeys, KeyFault};
-use crate::job::secrets::SecretError;
 use crate::job::spec::Job;
-use crate::lease::{Leases, Tenure};
-use crate::metrics::Metrics;
-use crate::normalise::{BatchError, Drift, PlanError};
 use crate::receipt::Counts;
-use crate::snapshot::{Manifest, Sharing, SnapshotError};
-use crate::source::SourceError;
+use crate::snapshot::{Manifest, Sharing};
 use crate::spans;
-use crate::store::{Fence, RunRecord, RunState, RunStore, StoreError};
-use crate::template::TemplateError;
+use crate::store::RunRecord;
 use aim::{Aim, Share};
-use arrow::error::ArrowError;
 use course::Course;
 use measured::Measured;
 use outbox::Outbox;
 use std::path::Path;
 use std::sync::Arc;
-use tokio::sync::watch;
 use tracing::Instrument as _;
-
-/// Why a job cannot be planned or run. Nothing was published or sent, except after [`PipelineError::Delivery`].
-#[derive(Debug, thiserror::Error)]
-pub enum PipelineError {
-    /// The extract cannot be had.
-    #[error("the extract of job `{job}` cannot be read: {source}{}", .source.hint.as_ref().map(|h| format!("\n  hint: {h}")).unwrap_or_default())]
-    Source {
-        /// The job.
-        job: String,
-        /// Why.
-        source: SourceError,
-    },
-    /// Several of the others, for `check`.
-    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
-    Several(Vec<PipelineError>),
-    /// Columns that the job names and the extract lacks, reserved names, unsupported types.
-    #[error("{}", .0.join("\n"))]
-    Columns(Vec<String>),
-    /// The pinned schema no longer fits; the run is held.
-    #[error(transparent)]
-    Drift(#[from] Drift),
-    /// Keys that are NULL, do not fit their pinned type, are empty or stand in several rows.
-    #[error("{}", bad_keys_text(.job, .key, .bad))]
-    BadKeys {
-        /// The job.
-        job: String,
-        /// The key columns.
-        key: String,
-        /// The keys.
-        bad: BadKeys,
-    },
-    /// The payload does not go with the extract.
-    #[error("the payload of job `{job}` cannot be built:\n{}", template_problems(.problems))]
-    Template {
-        /// The job.
-        job: String,
-        /// Every problem.
-        problems: Vec<TemplateError>,
-    },
-    /// Secrets that are missing.
-    #[error(transparent)]
-    Secret(#[from] SecretError),
-    /// The snapshot cannot be read or written.
-    #[error(transparent)]
-    Snapshot(#[from] SnapshotError),
-    /// The state store cannot be read or written.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The client cannot be set up.
-    #[error(transparent)]
-    Deliver(#[from] DeliverError),
-    /// Delivery broke off; what was sent is in the receipts, the rest is sent by the next run.
-    #[error("delivery broke off: {0}")]
-    Delivery(String),
-    /// This process has not been heard of for too long.
-    #[error(
-        "job `{0}` was left: this process could not reach the state store for longer than store.lease, so that another may run the job by now; what was \
-         in flight counts as unknown, and whoever runs the job next goes on with it"
-    )]
-    Lost(String),
-    /// There is nothing to send again.
-    #[error("nothing of job `{0}` is published yet\n  hint: `nightmark run {0}` does that, and sends")]
-    NothingPublished(String),
-    /// A baseline is there already.
-    #[error(
-        "job `{job}` has a snapshot, of run {run}: what the destination has is known by it, and the next run sends what differs\n  hint: --replace forgets it, \
-         with all changes of it that are not acknowledged, and takes tonight's extract for what the destination has"
-    )]
-    HasSnapshot {
-        /// The job.
-        job: String,
-        /// The run that is published.
-        run: String,
-    },
-    /// An extract that is no baseline.
-    #[error("the extract of job `{job}` is not taken as the baseline; nothing was changed:\n  {}\n  hint: --approve takes it all the same", .reasons.join("\n  "))]
-    NoBaseline {
-        /// The job.
-        job: String,
-        /// What the guards say of it.
-        reasons: Vec<String>,
-    },
-    /// There is no such snapshot to return to.
-    #[error(
-        "job `{job}` cannot return to run {run}: {why}\n  hint: `nightmark snapshot list {job}` shows the runs whose snapshots are kept"
-    )]
-    NoReturn {
-        /// The job.
-        job: String,
-        /// The run.
-        run: String,
-        /// Why.
-        why: String,
-    },
-    /// A backfill that cannot be begun or gone on with.
-    #[error("backfill of job `{job}`: {why}")]
-    Backfill {
-        /// The job.
-        job: String,
-        /// Why, and what to do.
-        why: String,
-    },
-    /// Which rows the destination has cannot be told.
-    #[error(
-        "the state store has no record of run {run}, whose snapshot is here (was nightmark.db deleted? Or does [store] name another?), so that it is not \
-         known which of its changes were sent\n  hint: `nightmark run {job}` compares anew and sends them all"
-    )]
-    Forgotten {
-        /// The job.
-        job: String,
-        /// The run.
-        run: String,
-    },
-    /// Nothing waits for a decision.
-    #[error("no run of job `{0}` is held\n  hint: `nightmark runs {0}` lists what there is")]
-    NothingHeld(String),
-    /// A run that cannot be approved or discarded.
-    #[error("run {run} of job `{job}` {why}")]
-    Undecidable {
-        /// The job.
-        job: String,
-        /// The run.
-        run: String,
-        /// Why, and what to do.
-        why: String,
-    },
-    /// Rows that are put aside, or a change set that is only shown, cannot be written or read.
-    #[error(
-        "the folder for temporary files cannot be used: {0}\n  hint: it is that of TMPDIR for a preview, and the job's snapshot folder for a run"
-    )]
-    Scratch(String),
-    /// Positions have 32 bits.
-    #[error("the extract has more than 2,147,483,646 rows, which one job cannot have; split it into several jobs")]
-    TooManyRows,
-    /// An ignored column is to be kept as text; the plan starts over. Never seen outside.
-    #[error("column `{0}` is kept as text")]
-    KeptAsText(String),
-    /// The extract is not in last night's order, as it seemed to be, or that order cannot be read; the plan starts over without
-    /// it. Never seen outside.
-    #[error("the extract cannot be compared in last night's order")]
-    Astray,
-    /// A bug of ours or of a library, contained.
-    #[error("internal error: {0}")]
-    Internal(String),
-}
-
-fn template_problems(problems: &[TemplateError]) -> String {
-    let line = |p: &TemplateError| match &p.hint {
-        Some(hint) => format!("  {p}\n    hint: {hint}"),
-        None => format!("  {p}"),
-    };
-    problems.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
-fn bad_keys_text(job: &str, key: &str, bad: &BadKeys) -> String {
-    let listed: Vec<String> = bad.listed.iter().map(|b| format!("  {b}")).collect();
-    let more = bad.count - bad.listed.len() as u64;
-    let more = if more > 0 { format!("\n  … and {more} more") } else { String::new() };
-    let unfit = |b: &BadKey| matches!(b.fault, KeyFault::DoesNotFit { .. });
-    let retyped = match bad.listed.iter().any(unfit) {
-        true => format!(
-            "\n  hint: if such keys are right from now on, move snapshots/{job} away: the next run then pins the new type; \
-             with diff.first_run = \"adopt\" it sends nothing"
-        ),
-        false => String::new(),
-    };
-    format!(
-        "the extract of job `{job}` has {} bad {} (diff.key = {key}); nothing was sent:\n{}{more}\n  hint: one row per \
-         org is needed; mend the extract or its query, or set diff.on_bad_key = \"quarantine\" to leave these orgs \
-         out{retyped}",
-        bad.count,
-        if bad.count == 1 { "key" } else { "keys" },
-        listed.join("\n")
-    )
-}
-
-/// What a run needs from outside.
-#[derive(Clone)]
-pub struct Runner {
-    /// Where things are.
-    pub home: Home,
-    /// The daemon's settings.
-    pub settings: Settings,
-    /// The state.
-    pub store: Arc<dyn RunStore>,
-    /// Time and ids.
-    pub clock: Arc<dyn Clock>,
-    /// The way to the destination.
-    pub connect: Arc<dyn Connect>,
-    /// How much planning may take.
-    pub resources: Resources,
-    /// Told as the run goes.
-    pub progress: Arc<dyn SendProgress>,
-    /// What is counted and measured.
-    pub metrics: Arc<dyn Metrics>,
-    /// True: stop in order; in-flight requests end, the rest stays pending.
-    pub stop: watch::Receiver<bool>,
-    /// Leases, where machines share the state store.
-    pub leases: Option<Leases>,
-    /// Whether what is worked on is this process's; set while a job is held.
-    pub tenures: Vec<Tenure>,
-    /// The leases that its writes are let in by, that of the job first.
-    pub fences: Vec<Fence>,
-}
-
-/// How a run ended.
-#[derive(Debug)]
-pub struct RunReport {
-    /// The run's id.
-    pub run: String,
-    /// Finished, held, published (nothing was sent) or delivering (something is left).
-    pub state: RunState,
-    /// What it found and did.
-    pub counts: Counts,
-    /// Why it is held; empty otherwise.
-    pub held: Vec<String>,
-    /// The plan, unless the run was held before there was one.
-    pub planned: Option<Arc<Planned>>,
-    /// What delivery had to say, if anything was sent.
-    pub delivery: Option<Summary>,
-    /// Rows that were passed over, because the destination has refused the same content too often.
-    pub dead_letters: u64,
-}
-
-/// How a run is to go.
-#[derive(Debug, Clone, Copy)]
-pub struct How {
-    /// Go on although a guard would hold it.
-    pub approved: bool,
-    /// Send what is published; else it stays pending.
-    pub sends: bool,
-    /// Which orgs a query that asks for `{{last_success}}` is to give.
-    pub reach: Reach,
-}
-
-impl Default for How {
-    fn default() -> Self {
-        How { approved: false, sends: true, reach: Reach::default() }
-    }
-}
 
 impl Runner {
     /// Runs a job from extract to receipts.
@@ -450,8 +206,7 @@ impl Runner {
             aim.since = stays.await?.last_success;
         }
         let input = PlanInput::new(Arc::clone(job), &self.home, run.clone(), started_at, since);
-        let planning = plan::plan(input, Some(&*self.store), &self.clock, self.resources, aim);
-        let planned = planning.instrument(spans::stage("plan")).await;
+        let planned = self.plan_for(input, aim).instrument(spans::stage("plan")).await;
         let planned = match planned {
             Err(PipelineError::Drift(drift)) => {
                 let reasons = drift_reasons(&job.name, &drift);
@@ -510,82 +265,5 @@ impl Runner {
         let at = self.clock.now();
         let publish = spans::within(move || planned.publish(at, sharing.as_deref()).map(|_| planned));
         tokio::task::spawn_blocking(publish).await.map_err(|e| PipelineError::Internal(e.to_string()))?
-    }
-}
-
-impl RunReport {
-    fn held(run: String, counts: Counts, held: Vec<String>, planned: Option<Arc<Planned>>) -> Self {
-        RunReport { run, state: RunState::Held, counts, held, planned, delivery: None, dead_letters: 0 }
-    }
-
-    /// A run that publishes and leaves everything pending.
-    fn unsent(run: String, counts: Counts, planned: Arc<Planned>) -> Self {
-        let (state, planned) = (RunState::Published, Some(planned));
-        RunReport { run, state, counts, held: Vec::new(), planned, delivery: None, dead_letters: 0 }
-    }
-
-    fn sent(run: String, sent: send::Sent, planned: Option<Arc<Planned>>) -> Self {
-        RunReport {
-            run,
-            state: sent.state,
-            counts: sent.counts,
-            held: Vec::new(),
-            planned,
-            delivery: Some(sent.summary),
-            dead_letters: sent.dead_letters,
-        }
-    }
-}
-
-/// Plans without a run: what `preview` and `check` show. Changes nothing on disk.
-///
-/// # Errors
-/// Whatever would keep a run from being done.
-pub async fn preview(
-    job: Arc<Job>,
-    home: &Home,
-    store: Option<&dyn RunStore>,
-    clock: &Arc<dyn Clock>,
-    resources: Resources,
-    reach: Reach,
-) -> Result<Planned, PipelineError> {
-    let input = PlanInput::to_look(job, home, store, clock, reach).await?;
-    plan::plan(input, store, clock, resources, Aim::usual(Purpose::Preview)).await
-}
-
-/// A drift as reasons for a hold, with the remedy.
-pub fn drift_reasons(job: &str, drift: &Drift) -> Vec<String> {
-    let mut reasons: Vec<String> = drift.problems.iter().map(ToString::to_string).collect();
-    reasons.push(format!(
-        "the extract no longer fits the schema pinned with the first base: {}. `nightmark schema {job} show` shows both; \
-         --approve does not apply here",
-        // A drift knows no job.
-        drift.remedy().replace("schema … accept", &format!("schema {job} accept"))
-    ));
-    reasons
-}
-
-impl From<BatchError> for PipelineError {
-    fn from(error: BatchError) -> Self {
-        match error {
-            BatchError::Ignored { column } => PipelineError::KeptAsText(column),
-            BatchError::Arrow(error) => error.into(),
-        }
-    }
-}
-
-/// What Arrow refuses of arrays that are our own is a fault of ours.
-impl From<ArrowError> for PipelineError {
-    fn from(error: ArrowError) -> Self {
-        PipelineError::Internal(error.to_string())
-    }
-}
-
-impl From<PlanError> for PipelineError {
-    fn from(error: PlanError) -> Self {
-        match error {
-            PlanError::Drift(drift) => PipelineError::Drift(drift),
-            other @ PlanError::Unsupported { .. } => PipelineError::Columns(vec![other.to_string()]),
-        }
     }
 }

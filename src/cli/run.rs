@@ -15,7 +15,7 @@ use crate::store::{RunState, StateStore};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 use std::io::IsTerminal;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 use tokio::sync::watch;
 
@@ -98,6 +98,7 @@ pub fn runner(
         leases: leases(context, store),
         tenures: Vec::new(),
         fences: Vec::new(),
+        lock: Weak::new(),
     }
 }
 

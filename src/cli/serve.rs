@@ -11,10 +11,10 @@ use crate::job::Secrets;
 use crate::metrics::Metrics;
 use crate::receiver::{self, ReceiverState};
 use crate::server::{self, Server, Tls, TlsFiles};
+use crate::store::StateStore;
 use crate::telemetry::prometheus::{Figures, Timed};
 use crate::web::{self, Access, AdminState};
 use anyhow::Context as _;
-use chrono::TimeDelta;
 use jobs::Begun;
 use serde_json::json;
 use signal::{Hangup, Signal};
@@ -27,8 +27,13 @@ use tokio::sync::{Notify, watch};
 
 /// How often the certificate's files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
-/// What was done is remembered for so long.
-const AUDIT_KEPT: TimeDelta = TimeDelta::days(400);
+/// From the signal on, everything together may take so long to end. With [`CLOSE`], what traces take and what threads take at the very end
+/// that is less than the 30 seconds that a stop may take (DESIGN.md §8).
+const PATIENCE: Duration = Duration::from_secs(21);
+/// How long the store may take to be closed. What it has taken is durable without that.
+const CLOSE: Duration = Duration::from_secs(2);
+/// Whoever asks how the end goes is answered at once, and nobody else is left then.
+const ADMIN_GRACE: Duration = Duration::from_secs(1);
 /// Connections of operators and their tools.
 const ADMIN_CONNECTIONS: usize = 64;
 
@@ -71,18 +76,16 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
     let admin = bind(args.admin.unwrap_or(context.settings.admin.address), "--admin")?;
     let store = context.store().await?;
     figures.reads(Arc::clone(&store));
-    store.forget_audit(context.clock.now() - AUDIT_KEPT).await?;
     let access = access.with_store(Arc::clone(&store) as _, Arc::clone(&context.clock)).await?;
     announce(context, &args, (tls.is_some(), receiver.local_addr()?), (admin_tls.is_some(), admin.local_addr()?))?;
 
     files::warn_if_few(context.settings.receiver.connections);
     // The operator's address ends last: until then it says that the receiver is no longer ready.
     let (stop, stopping) = watch::channel(false);
-    let names = jobs.scheduled();
     let bell = Arc::default();
     let begun = jobs::begin(context, jobs, &store, at_once, &bell, stopping.clone()).await?;
     let watching = alerts::begin(context, &store, &metrics, &bell, &begun, stopping.clone());
-    let Begun { door, decisions, running: scheduled, .. } = begun;
+    let Begun { door, decisions, known, running: scheduled, .. } = begun;
     let (end, ending) = watch::channel(false);
     let settings = &context.settings.receiver;
     let state = ReceiverState::start_with(
@@ -112,15 +115,40 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<Exit> {
         let _ = end.send(true);
     };
     let forgetting = receiver::forget(Arc::clone(&store) as _, Arc::clone(&context.clock), stop.subscribe());
-    let tidying = jobs::tidying(context, names, &store, stop.subscribe());
+    let tidying = jobs::tidying(context, known, &store, stop.subscribe());
     let signalled = async {
         signal.wait().await;
         tracing::info!(event = "stopping", "stopping: requests that were begun are finished");
         let _ = stop.send(true);
     };
-    tokio::join!(received, admin_server.run(admin, ending), signalled, forgetting, tidying, scheduled, watching);
-    store.close().await;
+    // Boxed, as what is told of there is large, and would be moved on the stack time and again.
+    let all = Box::pin(async {
+        tokio::join!(received, admin_server.run(admin, ending), signalled, forgetting, tidying, scheduled, watching);
+    });
+    to_the_end(all, stop.subscribe()).await;
+    close(&*store).await;
     Ok(Exit::Done)
+}
+
+/// Waits until everything has ended, and not for long once it is told to.
+async fn to_the_end(all: impl Future<Output = ()>, mut stopping: watch::Receiver<bool>) {
+    let late = async {
+        let _ = stopping.wait_for(|stop| *stop).await;
+        tokio::time::sleep(PATIENCE).await;
+    };
+    tokio::select! {
+        () = all => {}
+        () = late => tracing::warn!(event = "end_cut_short", "not everything has ended in time: it is left as by a kill, and the next start goes on"),
+    }
+}
+
+async fn close(store: &dyn StateStore) {
+    if tokio::time::timeout(CLOSE, store.close()).await.is_err() {
+        tracing::warn!(
+            event = "store_not_closed",
+            "the state store could not be closed in time; nothing that it has taken is lost"
+        );
+    }
 }
 
 /// Who may use the operator's address; looked at before anything is opened.
@@ -182,6 +210,7 @@ fn admin_options(context: &Context) -> server::Options {
         trusted_proxies: context.settings.admin.trusted_proxies.clone(),
         connections: ADMIN_CONNECTIONS,
         connections_per_address: ADMIN_CONNECTIONS,
+        grace: ADMIN_GRACE,
         // Whoever is told that the receiver is not ready has nothing to ask again.
         notice: Duration::ZERO,
         ..server::Options::default()

@@ -17,8 +17,13 @@ pub async fn run(context: &Context) -> anyhow::Result<Exit> {
     let resources = ResourceArgs::default().resources();
     let runner = run::runner(context, &store, Arc::new(()), Arc::new(()), resources, stopping);
     let jobs = runner.tidy(&[]).await?;
-    let days = context.settings.retention.history_days;
-    let forgotten = retention::history(&*store, context.clock.now(), days).await;
+    let (days, now) = (context.settings.retention.history_days, context.clock.now());
+    let forgotten = async {
+        retention::history(&*store, now, days).await?;
+        retention::fires(&*store, now).await?;
+        retention::audit(&*store, now).await
+    };
+    let forgotten = forgotten.await;
     store.close().await;
     forgotten?;
     if context.json {

@@ -95,8 +95,7 @@ impl Runner {
         // A baseline has all orgs, also of a query that can give those that have changed.
         let input = PlanInput::new(Arc::clone(job), &self.home, run.clone(), at, Since::default());
         let aim = Aim::baseline(Purpose::Run);
-        let planning = plan(input, Some(&*self.store), &self.clock, self.resources, aim);
-        let planned = planning.instrument(spans::stage("plan")).await?;
+        let planned = self.plan_for(input, aim).instrument(spans::stage("plan")).await?;
         if !planned.held.is_empty() && !approved {
             return Err(PipelineError::NoBaseline { job: job.name.clone(), reasons: planned.held.clone() });
         }
@@ -134,5 +133,5 @@ pub async fn preview_adoption(
 ) -> Result<Planned, PipelineError> {
     refuse_if_there(&job.name, Manifest::load(&home.snapshots(&job.name))?.as_ref(), replaces)?;
     let input = PlanInput::to_look(job, home, store, clock, Reach::All).await?;
-    plan(input, store, clock, resources, Aim::baseline(Purpose::Preview)).await
+    plan(input, store, clock, resources, Aim::baseline(Purpose::Preview), None).await
 }

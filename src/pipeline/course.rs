@@ -204,7 +204,11 @@ pub(super) async fn failed(runner: &Runner, record: &mut RunRecord, error: &Pipe
     let now = runner.clock.now();
     (record.reason, record.finished_at) = (Some(error.to_string()), Some(now));
     if !record.state.is_published() {
-        record.state = RunState::Failed;
+        record.state = match error {
+            // As if its process had ended.
+            PipelineError::Stopped(_) => RunState::Discarded,
+            _ => RunState::Failed,
+        };
     }
     runner.store.put_run(record, now).await
 }

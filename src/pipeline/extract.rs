@@ -4,6 +4,7 @@ use super::PipelineError;
 use super::bodies::Bodies;
 use super::columns::Columns;
 use super::planned::PlanInput;
+use super::planning::WantedRows;
 use crate::diff::{BadKey, KeyFault, Slot, faulty_rows};
 use crate::job::spec::{Job, Payload};
 use crate::normalise::{self, Misfit, Plan, Role};
@@ -101,7 +102,8 @@ pub(super) fn stream(
         limit,
         wanted: &|name| is_wanted(&columns, name),
     };
-    source.stream(&ask).map_err(|source| source_error(job, source))
+    let stream = source.stream(&ask).map_err(|source| source_error(job, source))?;
+    Ok(Stream { rows: Box::new(WantedRows::new(stream.rows, &input.environment)), ..stream })
 }
 
 /// Why a run should be held that would adopt columns of orgs which it does not see: when their values change, the change would be taken for what the

@@ -23,7 +23,7 @@ const EPOCH: &str = "lease";
 pub(super) struct Hold {
     runner: Runner,
     kept: Option<Kept>,
-    _lock: JobLock,
+    _lock: Arc<JobLock>,
 }
 
 impl Runner {
@@ -33,8 +33,9 @@ impl Runner {
     /// [`SnapshotError::Busy`]: somebody else has it.
     pub(super) async fn take_job(&self, job: &str, what: &str) -> Result<Hold, PipelineError> {
         let dir = self.home.snapshots(job);
-        let lock = JobLock::take(&dir, job, &format!("process {}, {what}", std::process::id()))?;
-        let Some(leases) = &self.leases else { return Ok(Hold { runner: self.clone(), kept: None, _lock: lock }) };
+        let lock = Arc::new(JobLock::take(&dir, job, &format!("process {}, {what}", std::process::id()))?);
+        let runner = Runner { lock: Arc::downgrade(&lock), ..self.clone() };
+        let Some(leases) = &self.leases else { return Ok(Hold { runner, kept: None, _lock: lock }) };
         let what = format!("process {}, {what}", std::process::id());
         let kept = match leases.take_from(&dir.join(EPOCH), &format!("job/{job}"), &what).await? {
             Ok(kept) => kept,
@@ -44,7 +45,7 @@ impl Runner {
             }
         };
         let fences = [kept.fence().clone()];
-        let runner = leased(self, leases, &fences, kept.tenure());
+        let runner = leased(&runner, leases, &fences, kept.tenure());
         Ok(Hold { runner, kept: Some(kept), _lock: lock })
     }
 

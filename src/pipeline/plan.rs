@@ -4,6 +4,7 @@ use super::aim::{Aim, Purpose, Share, Versus};
 use super::extract::Extract;
 use super::peeked::first_keys;
 use super::planned::{PlanInput, Planned};
+use super::planning::Awaited;
 use super::selection::Chosen;
 use super::tally::Tally;
 use super::whole::{Comparing, Outcome};
@@ -15,7 +16,7 @@ use crate::job::spec::{Baseline, Triggers};
 use crate::receipt::{Counts, Progress};
 use crate::row::{Column, HashSeed, Schema};
 use crate::snapshot::{
-    self, Against, Draft, Finished, Manifest, Publishing, Snapshot, SnapshotError, Unknown, rewrite,
+    self, Against, Draft, Finished, JobLock, Manifest, Publishing, Snapshot, SnapshotError, Unknown, rewrite,
 };
 use crate::spans::within;
 use crate::store::RunStore;
@@ -32,13 +33,15 @@ pub struct Resources {
     pub threads: usize,
 }
 
-/// Plans a run. Reads the extract and the snapshot; what it writes is a draft that nobody refers to.
+/// Plans a run. Reads the extract and the snapshot; what it writes is a draft that nobody refers to. Dropped, it gives the extract up; `lock`
+/// is held until its thread has ended.
 pub(super) async fn plan(
     input: PlanInput,
     store: Option<&dyn RunStore>,
     clock: &Arc<dyn Clock>,
     resources: Resources,
     aim: Aim,
+    lock: Option<Arc<JobLock>>,
 ) -> Result<Planned, PipelineError> {
     let manifest = match &aim.versus {
         Versus::Current => Manifest::load(&input.dir)?,
@@ -55,12 +58,16 @@ pub(super) async fn plan(
     }
     let fresh_seed = HashSeed(clock.random().to_be_bytes());
     // By the manifest that the progress is of: while a preview looks, a run may publish the next.
+    let awaited = Awaited::new(&input.environment);
     let plan = within(move || {
+        let _lock = lock;
         let against = manifest.as_ref().map(|manifest| Against::new(manifest, &progress));
         let planned = Planner::new(input, manifest, fresh_seed, resources, aim).plan(&progress)?;
         Ok(Planned { against, ..planned })
     });
-    tokio::task::spawn_blocking(plan).await.map_err(|e| PipelineError::Internal(e.to_string()))?
+    let planned = tokio::task::spawn_blocking(plan).await;
+    awaited.came();
+    planned.map_err(|e| PipelineError::Internal(e.to_string()))?
 }
 
 /// Without a manifest this is a first run, unless files of a published run are there: then the manifest was lost, and to begin

@@ -81,7 +81,7 @@ impl Runner {
         let since = Since { last_success: to.last_success, standstill: None };
         let input = PlanInput::new(job, &self.home, self.clock.run_id(), self.clock.now(), since);
         let aim = Aim { versus: Versus::Earlier(Box::new(to.manifest.clone())), ..Aim::usual(Purpose::Preview) };
-        plan(input, Some(&*self.store), &self.clock, self.resources, aim).await
+        plan(input, Some(&*self.store), &self.clock, self.resources, aim, None).await
     }
 
     /// Makes the snapshot of an earlier run the one that is in force. `who`: who wants it.

@@ -8,6 +8,7 @@ use crate::job::spec::Model;
 use chrono::{DateTime, Utc};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use tokio::sync::watch;
 
 /// What a source may need of its surroundings.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub struct Environment {
     pub at: DateTime<Utc>,
     /// What a query may ask for.
     pub parameters: Parameters,
+    /// Nobody waits for the extract any more.
+    given_up: watch::Sender<bool>,
     /// The query, once it has been looked up.
     query: Mutex<Option<(Model, Quotes, String)>>,
 }
@@ -27,8 +30,23 @@ impl Environment {
     /// Of a run that starts at `at`, of a job that has never succeeded, in UTC.
     pub fn new(home: &Home, at: DateTime<Utc>) -> Self {
         let parameters = Parameters { last_success: None, run_date: at.date_naive() };
-        let (secrets, query) = (Secrets::new(home), Mutex::new(None));
-        Environment { home: home.dir().to_owned(), at, secrets, parameters, query }
+        let (secrets, query, given_up) = (Secrets::new(home), Mutex::new(None), watch::Sender::new(false));
+        Environment { home: home.dir().to_owned(), at, secrets, parameters, given_up, query }
+    }
+
+    /// Nobody waits for the extract any more: whoever reads it may end.
+    pub fn give_up(&self) {
+        self.given_up.send_replace(true);
+    }
+
+    /// Whether that is so.
+    pub fn is_given_up(&self) -> bool {
+        *self.given_up.borrow()
+    }
+
+    /// True once that is so.
+    pub(super) fn given_up(&self) -> watch::Receiver<bool> {
+        self.given_up.subscribe()
     }
 
     /// The home folder, absolute.

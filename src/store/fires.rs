@@ -122,8 +122,16 @@ pub trait FireStore: Send + Sync {
     async fn end_fire(&self, fire: &FireRecord) -> Result<bool, StoreError>;
     /// The newest fires first, of one job or of all, at most `limit`.
     async fn fires(&self, job: Option<&str>, limit: u32) -> Result<Vec<FireRecord>, StoreError>;
+    /// The newest fire of a job that has this cause and is in this state; `None`: whichever.
+    async fn newest_fire(
+        &self,
+        job: &str,
+        cause: Option<FireCause>,
+        state: Option<FireState>,
+    ) -> Result<Option<FireRecord>, StoreError>;
     /// The fires of all jobs that run or wait, by job and instant.
     async fn open_fires(&self) -> Result<Vec<FireRecord>, StoreError>;
-    /// Forgets the fires that were due earlier, but for those that run or wait and each job's newest.
+    /// Forgets the fires that were due earlier, but for those that run or wait, each job's newest, and the newest of its schedule: up to that one
+    /// the schedule's fires have been dealt with, however many others have come since.
     async fn forget_fires(&self, before: DateTime<Utc>) -> Result<(), StoreError>;
 }

@@ -58,7 +58,8 @@ fn a_schedule_fires_and_what_differs_is_sent_once() {
     assert_eq!(served.stop(), 0);
     let text = home.run(&["schedule"]).expect(0);
     says(&text, &["orgs", "* * * * * *", "UTC", "done"]);
-    assert!(!home.path("daemon.lock").exists() || home.run(&["schedule"]).code == 0);
+    // With its end the folder is anybody's.
+    assert_eq!(Served::start(&home).stop(), 0);
 }
 
 #[test]
@@ -103,6 +104,33 @@ fn a_broken_job_is_no_trouble_for_the_others() {
     assert!(log.contains("this job does not run") && log.contains("nonsense"), "{log}");
     let told = home.run(&["schedule"]).expect(1);
     assert!(told.stdout.contains("orgs") && told.stderr.contains("nonsense"), "{} {}", told.stdout, told.stderr);
+}
+
+#[test]
+fn a_hold_keeps_no_other_job_from_its_runs() {
+    let destination = Destination::start();
+    let home = home(&destination, EACH_SECOND);
+    let file = std::fs::read_to_string(home.path("jobs/orgs.toml")).unwrap();
+    let file = file.replace(EACH_SECOND, "schedule = \"30 2 1 1 *\"");
+    home.write("jobs/teams.toml", &format!("{file}\n[guard]\nmin_rows = 3\n"));
+    let served = Served::start(&home);
+    wait_for_job(&served, "orgs", |_, told| states(told).contains(&"done"));
+    assert_eq!(destination.take_orgs(), ["ws_1", "ws_2"]);
+    assert_eq!(call(&served, "POST", "/api/v1/jobs/teams/run").0, 202);
+    wait_for_job(&served, "teams", |_, told| states(told) == ["held"]);
+    // From here on it waits for a decision, which nobody takes.
+    let before = call(&served, "GET", "/api/v1/jobs/orgs").1["last"][0]["due"].as_str().unwrap().to_owned();
+    home.write("orgs.csv.new", "workspace_id,plan_id\nws_1,pro\nws_2,free\n");
+    std::fs::rename(home.path("orgs.csv.new"), home.path("orgs.csv")).unwrap();
+    destination.wait_for(1);
+    wait_for_job(&served, "orgs", |_, told| {
+        let later = told["last"].as_array().unwrap().iter().filter(|fire| fire["due"].as_str() > Some(before.as_str()));
+        later.filter(|fire| fire["state"] == "done").count() >= 3
+    });
+    assert_eq!(destination.take_orgs(), ["ws_1"], "of the other job: what is held is not sent");
+    assert_eq!(call(&served, "GET", "/api/v1/jobs/teams/held").0, 200);
+    assert_eq!(states(&call(&served, "GET", "/api/v1/jobs/teams").1), ["held"]);
+    assert_eq!(served.stop(), 0);
 }
 
 #[test]

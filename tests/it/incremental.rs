@@ -331,6 +331,7 @@ impl Crm {
                 leases: None,
                 tenures: Vec::new(),
                 fences: Vec::new(),
+                lock: std::sync::Weak::new(),
             };
             does(runner, Arc::new(load_job(&folder, "orgs").unwrap())).await
         })

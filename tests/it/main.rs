@@ -52,6 +52,7 @@ mod snapshots;
 mod soak;
 mod sources;
 mod state_move;
+mod stopping;
 mod store;
 mod support;
 mod traces;

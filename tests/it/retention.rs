@@ -1,9 +1,11 @@
 //! What is forgotten, and what is not: by `nightmark tidy`, and by the daemon.
 
 use crate::support::{Destination, Home, Served, job_file, says};
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use nightmark::store::sqlite::SqliteStore;
-use nightmark::store::{RunRecord, RunState, RunStore};
+use nightmark::store::{
+    AdminStore, AuditRecord, FireCause, FireRecord, FireState, FireStore, RunRecord, RunState, RunStore,
+};
 use serde_json::Value;
 
 /// The ids of the runs that are remembered.
@@ -45,9 +47,47 @@ fn lived_in(destination: &Destination) -> (Home, String) {
             let at = Utc::now() - TimeDelta::days(days);
             store.put_run(&RunRecord { state, ..RunRecord::new(id, job, at) }, at).await.unwrap();
         }
+        for days in [500, 401, 399] {
+            let at = Utc::now() - TimeDelta::days(days);
+            store.put_audit(&entry(days, at)).await.unwrap();
+            assert!(store.claim_fire(&fire(at)).await.unwrap());
+        }
         store.close().await;
     });
     (home, run)
+}
+
+fn entry(days: i64, at: DateTime<Utc>) -> AuditRecord {
+    let (who, via, action) = ("Zoë".to_owned(), "admin API".to_owned(), "approve".to_owned());
+    AuditRecord { id: format!("{days:03}"), at, who, via, action, subject: None, outcome: None, detail: None }
+}
+
+fn fire(due: DateTime<Utc>) -> FireRecord {
+    FireRecord {
+        job: "gone".to_owned(),
+        due,
+        state: FireState::Done,
+        holder: "here".to_owned(),
+        claimed_at: due,
+        ended_at: Some(due),
+        collapsed: 0,
+        reason: None,
+        cause: FireCause::Schedule,
+        origin: None,
+        seen: None,
+    }
+}
+
+/// Fires that are remembered of a job that is gone, and entries of the audit log that are as old.
+fn long_past(home: &Home) -> (usize, usize) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let store = SqliteStore::open(&home.path("nightmark.db")).await.unwrap();
+        let fires = store.fires(Some("gone"), 9).await.unwrap().len();
+        let audit = store.audit(None, 99).await.unwrap().into_iter().filter(|entry| entry.who == "Zoë").count();
+        store.close().await;
+        (fires, audit)
+    })
 }
 
 const LEFT: [&str; 3] = ["new_gone", "old_elsewhere", "open_gone"];
@@ -66,6 +106,7 @@ fn tidy_forgets_old_runs_of_jobs_that_are_run_no_more() {
     home.run(&["tidy", "--json"]).expect(0);
     assert_eq!(remembered(&home), left);
     assert!(!home.path("snapshots/elsewhere").exists());
+    assert_eq!(long_past(&home), (1, 1));
 }
 
 /// The daemon begins with it, whether or not a job is scheduled.
@@ -75,12 +116,13 @@ fn the_daemon_tidies_up() {
     let (home, _) = lived_in(&destination);
     let served = Served::start(&home);
     for _ in 0..3000 {
-        if remembered(&home).len() == LEFT.len() + 1 {
+        if remembered(&home).len() == LEFT.len() + 1 && long_past(&home) == (1, 1) {
             break;
         }
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     assert_eq!(remembered(&home).len(), LEFT.len() + 1, "{}", home.log());
+    assert_eq!(long_past(&home), (1, 1), "{}", home.log());
     assert_eq!(served.stop(), 0);
 }
 

@@ -444,6 +444,18 @@ impl Served {
         self.child.id()
     }
 
+    /// The same, if it ends in this time.
+    pub fn wait_within(mut self, bound: std::time::Duration) -> Option<i32> {
+        let began = std::time::Instant::now();
+        while began.elapsed() < bound {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return Some(status.code().unwrap_or(-1));
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        None
+    }
+
     /// The exit code of a process that has been told to end.
     pub fn wait(mut self) -> i32 {
         self.child.wait().unwrap().code().unwrap_or(-1)

@@ -157,6 +157,7 @@ async fn set_up(context: &Context, args: &DemoArgs) -> anyhow::Result<Stage> {
         leases: None,
         tenures: Vec::new(),
         fences: Vec::new(),
+        lock: std::sync::Weak::new(),
     };
     Ok(Stage { home, store, address, runner, _shutdown: shutdown })
 }

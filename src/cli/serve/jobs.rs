@@ -8,9 +8,10 @@ use crate::daemon::alone::{Alone, AloneError};
 use crate::daemon::decisions::Decisions;
 use crate::daemon::door::Door;
 use crate::daemon::reload::{JobFiles, Reload};
+use crate::daemon::retention::Retention;
 use crate::daemon::timetable::{Known, take_over, watched};
 use crate::daemon::turns::{Fleet, Turns};
-use crate::daemon::{helping, holds, retention};
+use crate::daemon::{helping, holds};
 use crate::job::load::{fingerprint, load_all};
 use crate::job::problem::Problem;
 use crate::job::spec::Job;
@@ -23,8 +24,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
-/// How long runs may take to stop in order: requests in flight end, and have 30 seconds at most (DESIGN.md §6).
-const PATIENCE: Duration = Duration::from_secs(35);
+/// How long runs may take to stop in order, which is how long their requests in flight may take; as long as those of the receiver.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The job files of a home folder, and the folder for this daemon alone.
 struct Files {
@@ -65,14 +66,6 @@ pub(super) struct Taken {
     /// How the files looked before.
     look: u64,
     metrics: Arc<dyn Metrics>,
-}
-
-impl Taken {
-    /// What the jobs are called whose runs come by themselves.
-    pub(super) fn scheduled(&self) -> Vec<String> {
-        let scheduled = |one: &&Known| one.job.as_ref().is_none_or(|job| job.schedule.is_some());
-        self.known.iter().filter(scheduled).map(|one| one.name.clone()).collect()
-    }
 }
 
 /// Reads the job files.
@@ -184,15 +177,21 @@ fn fleet(context: &Context, store: &Arc<dyn StateStore>) -> anyhow::Result<Optio
     Ok(Some(Fleet { name, leases, note: context.home.dir().join("daemon.lease") }))
 }
 
-/// What forgets each day what is past, until it is told to stop.
+/// What forgets each day what is past, until it is told to stop. `known`: the jobs, as they change.
 pub(super) fn tidying(
     context: &Context,
-    scheduled: Vec<String>,
+    known: watch::Receiver<Vec<Known>>,
     store: &Arc<dyn StateStore>,
     stopping: watch::Receiver<bool>,
 ) -> impl Future<Output = ()> + use<> {
     let resources = ResourceArgs::default().resources();
     let runner = run::runner(context, store, Arc::new(()), Arc::new(()), resources, stopping.clone());
-    let days = context.settings.retention.history_days;
-    retention::daily(runner, scheduled, Arc::clone(store) as _, Arc::clone(&context.clock), days, stopping)
+    let retention = Retention {
+        runner,
+        known,
+        store: Arc::clone(store),
+        clock: Arc::clone(&context.clock),
+        history_days: context.settings.retention.history_days,
+    };
+    retention.daily(stopping)
 }

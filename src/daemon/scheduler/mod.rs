@@ -37,10 +37,8 @@ use watched::Watched;
 const LOOK: Duration = Duration::from_secs(20);
 /// After that what failed, or was in the way, is tried again.
 const AGAIN: TimeDelta = TimeDelta::seconds(20);
-/// Fires of a job that are looked through at the beginning.
+/// The newest fires of a job that are looked through.
 const KNOWN: u32 = 200;
-/// Fires are remembered for so long.
-const KEPT: TimeDelta = TimeDelta::days(400);
 
 /// How a run has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,11 +109,11 @@ impl Scheduler {
         seat: Seat,
     ) -> Result<Self, StoreError> {
         let now = clock.now();
+        let open = store.open_fires().await?;
         let mut watched = BTreeMap::new();
         for job in jobs {
-            watched.insert(job.name.clone(), Watched::load(job, &*store, &seat, now).await?);
+            watched.insert(job.name.clone(), Watched::load(job, &*store, &open, &seat, now).await?);
         }
-        store.forget_fires(now - KEPT).await?;
         let (on, running, looking, unwritten) = (BTreeMap::new(), JoinSet::new(), JoinSet::new(), Vec::new());
         let metrics = Arc::new(());
         Ok(Scheduler { store, clock, work, seat, metrics, jobs: watched, on, running, looking, unwritten })

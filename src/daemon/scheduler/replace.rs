@@ -17,11 +17,12 @@ impl Scheduler {
     pub(super) async fn replace(&mut self, jobs: Vec<Arc<Job>>) -> Result<(), StoreError> {
         self.write().await?;
         let now = self.clock.now();
+        let open = self.store.open_fires().await?;
         let mut others = BTreeMap::new();
         for job in &jobs {
             let is_same = self.jobs.get(&job.name).is_some_and(|before| Arc::ptr_eq(&before.job, job));
             if !is_same {
-                let mut other = Watched::load(Arc::clone(job), &*self.store, &self.seat, now).await?;
+                let mut other = Watched::load(Arc::clone(job), &*self.store, &open, &self.seat, now).await?;
                 if self.on.contains_key(&job.name) {
                     // Its run is on, and was not cut off.
                     other.left = None;

@@ -540,4 +540,5 @@ async fn a_door_leads_to_the_scheduler_until_it_stops() {
 }
 
 mod besides;
+mod past;
 mod reload;

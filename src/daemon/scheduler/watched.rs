@@ -6,7 +6,23 @@ use super::{KNOWN, Seat};
 use crate::job::spec::{Job, Schedule};
 use crate::store::{FireCause, FireRecord, FireState, FireStore, StoreError};
 use chrono::{DateTime, Utc};
+use std::cmp::Reverse;
 use std::sync::Arc;
+
+/// The fires of a job that matter, the newest first: the last ones, and those that many others have come after.
+async fn known(job: &str, store: &dyn FireStore, open: &[FireRecord]) -> Result<Vec<FireRecord>, StoreError> {
+    let mut known = store.fires(Some(job), KNOWN).await?;
+    let mut older: Vec<FireRecord> = open.iter().filter(|fire| fire.job == job).cloned().collect();
+    older.extend(store.newest_fire(job, Some(FireCause::Schedule), None).await?);
+    older.extend(store.newest_fire(job, None, Some(FireState::Done)).await?);
+    for fire in older {
+        if !known.iter().any(|known| known.due == fire.due) {
+            known.push(fire);
+        }
+    }
+    known.sort_by_key(|fire| Reverse(fire.due));
+    Ok(known)
+}
 
 /// A job, and how far its fires have been dealt with.
 pub(super) struct Watched {
@@ -31,10 +47,11 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    /// As the store remembers it. `seat`: whose runs that were cut off are to be begun anew.
+    /// As the store remembers it. `open`: the fires that run or wait. `seat`: whose runs that were cut off are to be begun anew.
     pub(super) async fn load(
         job: Arc<Job>,
         store: &dyn FireStore,
+        open: &[FireRecord],
         seat: &Seat,
         now: DateTime<Utc>,
     ) -> Result<Self, StoreError> {
@@ -48,7 +65,7 @@ impl Watched {
                 (schedule.clone(), store.scheduled_since(&job.name, &written, now).await?)
             }
         };
-        let known = store.fires(Some(&job.name), KNOWN).await?;
+        let known = known(&job.name, store, open).await?;
         let newest = known.iter().find(|fire| fire.cause == FireCause::Schedule).map(|fire| fire.due);
         let done = known.iter().find(|fire| fire.state == FireState::Done).map(|fire| fire.due);
         let ours = |state| known.iter().find(|fire| fire.state == state && seat.has(fire)).cloned();

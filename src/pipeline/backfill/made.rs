@@ -94,7 +94,7 @@ impl Runner {
         let id = self.clock.run_id();
         let input = PlanInput::new(Arc::clone(&job), &self.home, id.clone(), self.clock.now(), Since::default());
         let aim = Aim { share: Share::Same, only: only(&selection), ..Aim::usual(Purpose::Backfill) };
-        let planned = plan(input, Some(&*self.store), &self.clock, self.resources, aim).await?;
+        let planned = plan(input, Some(&*self.store), &self.clock, self.resources, aim, None).await?;
         let counts = &planned.counts;
         Ok(Prepared {
             id,

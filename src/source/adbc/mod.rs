@@ -61,7 +61,7 @@ impl Source for Adbc {
     fn stream(&self, ask: &Ask<'_>) -> Result<Stream, SourceError> {
         let request = Request::new(&self.spec, &self.environment, ask.limit)?;
         let partial = request.bound.is_partial();
-        let mut reading = Reading::start(request, self.spec.timeout, self.grace)?;
+        let mut reading = Reading::start(request, (self.spec.timeout, self.grace), self.environment.given_up())?;
         let Said::Schema(schema) = reading.next()? else {
             return Err(SourceError::new(format!("{} sent rows before it said what they are", self.spec.driver)));
         };

@@ -12,11 +12,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 /// Groups of batches that wait for the pipeline.
 const QUEUED: usize = 1;
 /// Drivers are written for the stacks of main threads.
 const STACK: usize = 8 << 20;
+/// Between two looks whether anybody waits for the extract.
+const LOOK: Duration = Duration::from_millis(100);
 /// Between attempts to cancel: a statement that has not begun yet does not feel one.
 const AGAIN: Duration = Duration::from_millis(200);
 
@@ -122,12 +125,18 @@ pub(super) struct Reading {
     began: Instant,
     timeout: Duration,
     grace: Duration,
+    /// True once nobody waits for the extract any more.
+    given_up: watch::Receiver<bool>,
     /// What the last word was, once there was one: the end (`None`) or an error.
     last: Option<Option<(String, Option<String>)>>,
 }
 
 impl Reading {
-    pub(super) fn start(request: Request, timeout: Duration, grace: Duration) -> Result<Self, SourceError> {
+    pub(super) fn start(
+        request: Request,
+        (timeout, grace): (Duration, Duration),
+        given_up: watch::Receiver<bool>,
+    ) -> Result<Self, SourceError> {
         let (sender, receiver) = sync_channel(QUEUED);
         let control = Arc::new(Control::default());
         let driver = shown(&request.driver).to_owned();
@@ -145,7 +154,8 @@ impl Reading {
         });
         let spawned = thread.spawn(reading);
         spawned.map_err(|error| SourceError::new(format!("{driver}: no thread for the driver: {error}")))?;
-        Ok(Reading { driver, receiver: Some(receiver), control, began: Instant::now(), timeout, grace, last: None })
+        let (receiver, began, last) = (Some(receiver), Instant::now(), None);
+        Ok(Reading { driver, receiver, control, began, timeout, grace, given_up, last })
     }
 
     /// The next word. After the end it is the end again, after an error the same error.
@@ -155,21 +165,32 @@ impl Reading {
             Some(Some((message, hint))) => return Err(SourceError { hint: hint.clone(), ..SourceError::new(message) }),
             None => {}
         }
-        let left = self.timeout.saturating_sub(self.began.elapsed());
-        let heard = self.receiver.as_ref().map(|receiver| receiver.recv_timeout(left));
-        let said = match heard {
-            Some(Ok(said)) => said,
-            Some(Err(RecvTimeoutError::Timeout)) => Err(self.late()),
-            Some(Err(RecvTimeoutError::Disconnected)) | None => {
-                Err(SourceError::new(format!("{}: the driver's thread ended without a word", self.driver)))
-            }
-        };
+        let said = self.hear();
         match &said {
             Ok(Said::End) => self.last = Some(None),
             Ok(_) => {}
             Err(error) => self.last = Some(Some((error.message.clone(), error.hint.clone()))),
         }
         said
+    }
+
+    fn hear(&mut self) -> Result<Said, SourceError> {
+        loop {
+            let left = self.timeout.saturating_sub(self.began.elapsed());
+            let heard = self.receiver.as_ref().map(|receiver| receiver.recv_timeout(left.min(LOOK)));
+            match heard {
+                Some(Ok(said)) => return said,
+                Some(Err(RecvTimeoutError::Timeout)) if *self.given_up.borrow() => {
+                    self.stop();
+                    return Err(SourceError::new(format!("{}: nobody waits for the rows any more", self.driver)));
+                }
+                Some(Err(RecvTimeoutError::Timeout)) if left > LOOK => {}
+                Some(Err(RecvTimeoutError::Timeout)) => return Err(self.late()),
+                Some(Err(RecvTimeoutError::Disconnected)) | None => {
+                    return Err(SourceError::new(format!("{}: the driver's thread ended without a word", self.driver)));
+                }
+            }
+        }
     }
 
     fn late(&mut self) -> SourceError {

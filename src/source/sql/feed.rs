@@ -41,6 +41,7 @@ impl From<SourceError> for Ended {
 pub(super) struct Outlet<H, R> {
     sender: SyncSender<Said<H, R>>,
     stop: watch::Receiver<bool>,
+    given_up: watch::Receiver<bool>,
 }
 
 impl<H, R> Outlet<H, R> {
@@ -66,10 +67,12 @@ impl<H, R> Outlet<H, R> {
         late: impl FnOnce() -> SourceError,
         work: impl Future<Output = Result<T, Ended>>,
     ) -> Result<T, Ended> {
-        let mut stop = self.stop.clone();
+        let (mut stop, mut given_up) = (self.stop.clone(), self.given_up.clone());
         tokio::select! {
             // An end of the feed that is dropped without a word is one as well.
             _ = stop.wait_for(|stop| *stop) => Err(Ended::Dropped),
+            // Who waits for rows meanwhile, and does not drop the feed, finds it broken: nobody is told what of.
+            Ok(_) = given_up.wait_for(|given_up| *given_up) => Err(Ended::Dropped),
             () = tokio::time::sleep_until(deadline) => Err(Ended::Failed(late())),
             done = work => done,
         }
@@ -89,11 +92,12 @@ struct State<H, R> {
     end: Option<Result<(), (String, Option<String>)>>,
 }
 
-/// Starts the thread, and waits until it knows what the columns are.
+/// Starts the thread, and waits until it knows what the columns are. `given_up`: true once nobody waits for the extract any more, though the feed may
+/// be there still.
 ///
 /// # Errors
 /// Those of `work` before that.
-pub(super) fn open<H, R, W, F>(work: W) -> Result<(H, Feed<H, R>), SourceError>
+pub(super) fn open<H, R, W, F>(given_up: watch::Receiver<bool>, work: W) -> Result<(H, Feed<H, R>), SourceError>
 where
     H: Send + 'static,
     R: Send + 'static,
@@ -102,7 +106,7 @@ where
 {
     let (sender, receiver) = sync_channel(QUEUED);
     let (stop, stopped) = watch::channel(false);
-    let outlet = Outlet { sender: sender.clone(), stop: stopped };
+    let outlet = Outlet { sender: sender.clone(), stop: stopped, given_up };
     let run = within(move || run(work, outlet, &sender));
     let started = std::thread::Builder::new().name("extract".into()).spawn(run);
     let thread = started.map_err(|e| SourceError::new(format!("no thread could be started for the extract: {e}")))?;
@@ -213,6 +217,11 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
 
+    /// Nobody ever gives it up.
+    fn wanted() -> watch::Receiver<bool> {
+        watch::channel(false).1
+    }
+
     fn far() -> Instant {
         Instant::now() + Duration::from_secs(600)
     }
@@ -223,7 +232,7 @@ mod tests {
             outlet.head("head")?;
             (0..50).try_for_each(|n| outlet.raw(n))
         };
-        let (head, feed) = open(work).unwrap();
+        let (head, feed) = open(wanted(), work).unwrap();
         assert_eq!(head, "head");
         let all: Vec<(u64, u64)> = std::iter::from_fn(|| feed.next().unwrap()).collect();
         assert!(all.into_iter().eq((0..50).map(|n| (n, n))));
@@ -237,18 +246,18 @@ mod tests {
             outlet.raw(1)?;
             Err(SourceError::new("lost").hint("find it").into())
         };
-        let ((), feed) = open(fails).unwrap();
+        let ((), feed) = open(wanted(), fails).unwrap();
         assert!(feed.next().unwrap().is_some());
         for _ in 0..3 {
             assert_eq!(feed.next().unwrap_err().message, "lost");
         }
         let early = |_: Outlet<(), u64>| async { Err(SourceError::new("no such host").into()) };
-        assert_eq!(open(early).err().unwrap().message, "no such host");
+        assert_eq!(open(wanted(), early).err().unwrap().message, "no such host");
         let panics = |outlet: Outlet<(), u64>| async move {
             outlet.head(())?;
             panic!("on purpose")
         };
-        let ((), feed) = open(panics).unwrap();
+        let ((), feed) = open(wanted(), panics).unwrap();
         assert!(feed.next().is_err() && feed.next().is_err());
     }
 
@@ -271,10 +280,26 @@ mod tests {
                 seen.fetch_add(1, Ordering::SeqCst);
                 done
             };
-            let ((), feed) = open(work).unwrap();
+            let ((), feed) = open(wanted(), work).unwrap();
             drop(feed);
         }
         assert_eq!(ended.load(Ordering::SeqCst), 2, "a drop waits for the thread");
+    }
+
+    #[test]
+    fn who_gives_the_extract_up_ends_the_work_that_somebody_waits_for() {
+        let (gives_up, given_up) = watch::channel(false);
+        let work = |outlet: Outlet<(), u64>| async move {
+            outlet.head(())?;
+            let never = std::future::pending::<Result<(), Ended>>();
+            outlet.unless(far(), || SourceError::new("late"), never).await
+        };
+        let ((), feed) = open(given_up, work).unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| feed.next().map(drop));
+            gives_up.send_replace(true);
+            assert!(waiting.join().unwrap().is_err());
+        });
     }
 
     #[test]
@@ -283,6 +308,6 @@ mod tests {
             let never = std::future::pending::<Result<(), Ended>>();
             outlet.unless(Instant::now(), || SourceError::new("late"), never).await
         };
-        assert_eq!(open(work).err().unwrap().message, "late");
+        assert_eq!(open(wanted(), work).err().unwrap().message, "late");
     }
 }

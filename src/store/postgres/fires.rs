@@ -3,7 +3,7 @@
 use super::columns::Moment;
 use super::{PostgresStore, retried, shown};
 use crate::store::columns::{Columns as _, signed};
-use crate::store::{FireRecord, FireStore, StoreError, records};
+use crate::store::{FireCause, FireRecord, FireState, FireStore, StoreError, records};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
@@ -25,8 +25,13 @@ const END: &str = "
 const OPEN: &str = "SELECT * FROM fires WHERE state IN ('running', 'waiting') ORDER BY job, due";
 
 const FORGET: &str = "
-    DELETE FROM fires WHERE due < $1 AND state NOT IN ('running', 'waiting')
-        AND due < (SELECT max(due) FROM fires AS newest WHERE newest.job = fires.job)";
+    DELETE FROM fires WHERE due < $1 AND state NOT IN ('running', 'waiting') AND (job, due) NOT IN (
+        SELECT job, max(due) FROM fires GROUP BY job
+        UNION ALL SELECT job, max(due) FROM fires WHERE cause = 'schedule' GROUP BY job)";
+
+const NEWEST: &str = "
+    SELECT * FROM fires WHERE job = $1 AND ($2::text IS NULL OR cause = $2) AND ($3::text IS NULL OR state = $3)
+    ORDER BY due DESC LIMIT 1";
 
 impl PostgresStore {
     async fn write_fire(&self, statement: &'static str, fire: &FireRecord) -> Result<bool, StoreError> {
@@ -76,6 +81,17 @@ impl FireStore for PostgresStore {
         let query = "SELECT * FROM fires WHERE $1 IS NULL OR job = $1 ORDER BY due DESC, job LIMIT $2";
         let rows = self.rows(sqlx::query(query).bind(job).bind(i64::from(limit))).await?;
         rows.iter().map(records::fire).collect()
+    }
+
+    async fn newest_fire(
+        &self,
+        job: &str,
+        cause: Option<FireCause>,
+        state: Option<FireState>,
+    ) -> Result<Option<FireRecord>, StoreError> {
+        let (cause, state) = (cause.map(FireCause::as_str), state.map(FireState::as_str));
+        let row = self.row(sqlx::query(NEWEST).bind(job).bind(cause).bind(state)).await?;
+        row.as_ref().map(records::fire).transpose()
     }
 
     async fn open_fires(&self) -> Result<Vec<FireRecord>, StoreError> {

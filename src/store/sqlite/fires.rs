@@ -2,7 +2,7 @@
 
 use super::{SqliteStore, micros};
 use crate::store::columns::{signed, time};
-use crate::store::{FireRecord, FireStore, StoreError, records};
+use crate::store::{FireCause, FireRecord, FireState, FireStore, StoreError, records};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
@@ -23,8 +23,13 @@ const END: &str = "
 const OPEN: &str = "SELECT * FROM fires WHERE state IN ('running', 'waiting') ORDER BY job, due";
 
 const FORGET: &str = "
-    DELETE FROM fires WHERE due < ?1 AND state NOT IN ('running', 'waiting')
-        AND due < (SELECT max(due) FROM fires AS newest WHERE newest.job = fires.job)";
+    DELETE FROM fires WHERE due < ?1 AND state NOT IN ('running', 'waiting') AND (job, due) NOT IN (
+        SELECT job, max(due) FROM fires GROUP BY job
+        UNION ALL SELECT job, max(due) FROM fires WHERE cause = 'schedule' GROUP BY job)";
+
+const NEWEST: &str = "
+    SELECT * FROM fires WHERE job = ?1 AND (?2 IS NULL OR cause = ?2) AND (?3 IS NULL OR state = ?3)
+    ORDER BY due DESC LIMIT 1";
 
 impl SqliteStore {
     async fn write_fire(&self, statement: &'static str, fire: &FireRecord) -> Result<bool, StoreError> {
@@ -65,6 +70,17 @@ impl FireStore for SqliteStore {
         let query = "SELECT * FROM fires WHERE ?1 IS NULL OR job = ?1 ORDER BY due DESC, job LIMIT ?2";
         let rows = sqlx::query(query).bind(job).bind(limit).fetch_all(&self.readers).await?;
         rows.iter().map(records::fire).collect()
+    }
+
+    async fn newest_fire(
+        &self,
+        job: &str,
+        cause: Option<FireCause>,
+        state: Option<FireState>,
+    ) -> Result<Option<FireRecord>, StoreError> {
+        let (cause, state) = (cause.map(FireCause::as_str), state.map(FireState::as_str));
+        let row = sqlx::query(NEWEST).bind(job).bind(cause).bind(state).fetch_optional(&self.readers).await?;
+        row.as_ref().map(records::fire).transpose()
     }
 
     async fn open_fires(&self) -> Result<Vec<FireRecord>, StoreError> {

@@ -24,7 +24,7 @@ const PROGRAM: &str = "/usr/local/bin/nightmark";
 /// The home folder in every packaging.
 const HOME: &str = "/var/lib/nightmark";
 /// How long the daemon may take to stop: docs/OPERATIONS.md says it, and whoever stops it must wait longer.
-const STOPS_WITHIN: u64 = 35;
+const STOPS_WITHIN: u64 = 30;
 
 /// A file of the source.
 fn source(name: &str) -> PathBuf {

@@ -195,6 +195,7 @@ impl<'a> Site<'a> {
             leases: None,
             tenures: Vec::new(),
             fences: Vec::new(),
+            lock: std::sync::Weak::new(),
         };
         life::enter(Some(Arc::clone(&process.life)));
         let doing = async {

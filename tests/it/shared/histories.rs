@@ -44,6 +44,7 @@ fn published_ahead(home: &Home) -> String {
             leases: None,
             tenures: Vec::new(),
             fences: Vec::new(),
+            lock: std::sync::Weak::new(),
         };
         let job = Arc::new(load_job(&folder, "orgs").unwrap());
         runner.run(job, How { sends: false, ..How::default() }).await.unwrap().run

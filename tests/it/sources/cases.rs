@@ -248,6 +248,26 @@ pub fn ended_in_a_run(engine: &dyn Engine) {
     until("the query has ended", || engine.running().unwrap_or(0) == 0);
 }
 
+/// A run that waits for a query which yields nothing ends as soon as it is told to, and the query with it.
+pub fn stopped_while_it_waits(engine: &dyn Engine) {
+    let (destination, home) = (Destination::start(), Home::new());
+    home.write("password", &engine.password());
+    write_job(&home, &engine.asking(&engine.endless()), &format!("http://{}/", destination.address));
+    let mut command = home.command(&["run", "orgs", "--json"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    until("the run asks", || match engine.running() {
+        Some(running) => running == 1 || child.try_wait().unwrap().is_some(),
+        None => home.run(&["runs", "--json"]).stdout.contains("extracting"),
+    });
+    signal(child.id(), "TERM");
+    until("it has ended", || child.try_wait().unwrap().is_some());
+    let run = Run { home, destination, child };
+    let recorded = run.home.run(&["runs", "--json"]).expect(0).json();
+    assert_eq!((&recorded[0]["state"], recorded.as_array().unwrap().len()), (&"discarded".into(), 1), "{recorded}");
+    run.fails(engine);
+    until("the query has ended", || engine.running().unwrap_or(0) == 0);
+}
+
 /// A million rows take no more memory than a hundred thousand.
 pub fn memory(engine: &dyn Engine) {
     let (few, many) = (child::peak(engine, 100_000), child::peak(engine, 1_000_000));

@@ -246,7 +246,7 @@ macro_rules! conformance {
 
             crate::sources::conformance!(@cases $engine;
                 types, unfit, empty, nulls, names_twice, parameters, limit, wanted, several_times, in_order, wide,
-                cancelled, lost, time_out, lost_in_a_run, ended_in_a_run, memory);
+                cancelled, lost, time_out, lost_in_a_run, ended_in_a_run, stopped_while_it_waits, memory);
         }
     };
     ($engine:expr, files) => {

@@ -80,10 +80,32 @@ pub async fn conform(store: &impl FireStore) {
     let open: Vec<&str> = open.iter().map(|fire| fire.job.as_str()).collect();
     assert_eq!(open, ["fj2", "fj4", "fj4", "fj5", "fj6", "fj6", "fj6", "fj6"]);
 
-    // The newest first; what runs or waits, and each job's newest, is never forgotten.
+    // The newest of a kind, also where others came after it.
+    for (due, state, cause) in [
+        (50, FireState::Done, FireCause::Schedule),
+        (100, FireState::Failed, FireCause::Schedule),
+        (200, FireState::Failed, FireCause::Request),
+        (3000, FireState::Held, FireCause::File),
+    ] {
+        assert!(store.claim_fire(&FireRecord { state, cause, ..fire("fj7", due) }).await.unwrap());
+    }
+    let schedule = Some(FireCause::Schedule);
+    for (cause, state, newest) in [
+        (None, None, Some(3000)),
+        (schedule, None, Some(100)),
+        (None, Some(FireState::Failed), Some(200)),
+        (schedule, Some(FireState::Done), Some(50)),
+        (Some(FireCause::Job), None, None),
+    ] {
+        let found = store.newest_fire("fj7", cause, state).await.unwrap();
+        assert_eq!(found.map(|fire| fire.due), newest.map(at), "{cause:?} {state:?}");
+    }
+    assert_eq!(store.newest_fire("fj9", None, None).await.unwrap(), None);
+
+    // The newest first; what runs or waits, and each job's newest, and that of its schedule, is never forgotten.
     let all = async || {
         let fires = store.fires(None, 100).await.unwrap();
-        let fires = fires.into_iter().filter(|fire| !matches!(fire.job.as_str(), "fj5" | "fj6"));
+        let fires = fires.into_iter().filter(|fire| !matches!(fire.job.as_str(), "fj5" | "fj6" | "fj7"));
         fires.map(|fire| (fire.job, (fire.due - at(0)).num_seconds())).collect::<Vec<_>>()
     };
     let job = |name: &str| name.to_owned();
@@ -92,4 +114,6 @@ pub async fn conform(store: &impl FireStore) {
     store.forget_fires(at(2005)).await.unwrap();
     let left = [("fj4", 2006), ("fj4", 2005), ("fj4", 2001), ("fj4", 2000), ("fj1", 1000), ("fj2", 1000)];
     assert_eq!(all().await, left.map(|(name, due)| (job(name), due)));
+    let left = store.fires(Some("fj7"), 9).await.unwrap();
+    assert_eq!(left.iter().map(|fire| fire.due).collect::<Vec<_>>(), [at(3000), at(100)]);
 }

@@ -61,7 +61,8 @@ impl Source for Mysql {
         };
         let partial = asked.bound.is_partial();
         let (choose, chosen) = oneshot::channel();
-        let (head, feed) = feed::open(move |outlet| dialogue::have(Talk::new(asked), outlet, chosen))?;
+        let (head, feed) =
+            feed::open(self.environment.given_up(), move |outlet| dialogue::have(Talk::new(asked), outlet, chosen))?;
         let columns = rows::choose(&feed, &head.schema, ask, choose)?;
         let decoder = cells::Decoder::new(&head.schema, &head.columns, &columns);
         let schema = Arc::clone(&head.schema);

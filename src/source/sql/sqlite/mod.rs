@@ -50,7 +50,8 @@ impl Source for Sqlite {
         };
         let partial = asked.bound.is_partial();
         let (choose, chosen) = oneshot::channel();
-        let (head, feed) = feed::open(move |outlet| session::extract(asked, outlet, chosen))?;
+        let (head, feed) =
+            feed::open(self.environment.given_up(), move |outlet| session::extract(asked, outlet, chosen))?;
         let columns = rows::choose(&feed, &head.schema, ask, choose)?;
         let decoder = cells::Decoder::new(&head.schema, &columns);
         let schema = Arc::clone(&head.schema);
