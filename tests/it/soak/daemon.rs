@@ -124,6 +124,7 @@ async fn serve(talk: Arc<Talk>) {
         leases: None,
         tenures: Vec::new(),
         fences: Vec::new(),
+        lock: std::sync::Weak::new(),
     };
     let jobs: Vec<Arc<Job>> = jobs.into_iter().map(Arc::new).collect();
     let watched = jobs.clone();
