@@ -146,7 +146,9 @@ impl Site {
     }
 
     fn life(&mut self, fate: Fate, until: DateTime<Utc>) {
-        let mut life = Life { runs: self.rng.random_range(0..40), is_upon_it: false, fate };
+        // Mostly days, now and then months.
+        let most = if self.rng.random_bool(0.05) { 500 } else { 40 };
+        let mut life = Life { runs: self.rng.random_range(0..most), is_upon_it: false, fate };
         let mut command = Command::new(std::env::current_exe().unwrap());
         let log = std::fs::File::create(self.home.path("daemon.log")).unwrap();
         command.args([NAME, "--exact", "--ignored", "--nocapture"]);
@@ -257,9 +259,10 @@ impl Site {
     fn goes_on(&mut self, next: Option<DateTime<Utc>>, life: &mut Life, until: DateTime<Utc>) -> Option<Answer> {
         if life.is_upon_it {
             match life.fate {
-                Fate::Killed(Kill::AtPoint(..)) | Fate::Lives => {}
+                Fate::Lives => {}
+                // It has not come by that mark.
+                Fate::Killed(Kill::AtPoint(..)) | Fate::Stopped | Fate::StoppedWithin(_) => return Some(Answer::Stop),
                 Fate::Killed(_) => return None,
-                Fate::Stopped | Fate::StoppedWithin(_) => return Some(Answer::Stop),
             }
         }
         if let Some(place) = self.places.iter_mut().find(|place| place.is_held()) {
