@@ -1,12 +1,15 @@
 //! `nightmark doctor` on homes where something is wrong, by real faults: full and read-only disks, closed ports, certificates of strangers, clocks that go
 //! wrong, a database that is locked, damaged or not there, drivers that do not load.
 
+mod addresses;
+mod upgrade;
+
 use crate::adbc::engines;
 use crate::delivery::pki::Ca;
 use crate::delivery::tls::{ca_file, front};
 use crate::faults::disk::Disk;
 use crate::shared::server::Server;
-use crate::support::postgres::{Cluster, PASSWORD, USER};
+use crate::support::postgres::{Cluster, PASSWORD};
 use crate::support::{Destination, Home, KEY, Ran, SECRET, Served, job_file, python, ran, says};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -343,80 +346,6 @@ fn a_database_of_another_server_is_looked_at_too() {
     finds(&doctor(), "database", "state", "mend", &["postgres://127.0.0.1"]);
 }
 
-/// The commands of docs/STORE.md, in the order in which they stand there.
-fn typed(part: &str) -> Vec<Vec<String>> {
-    let page = include_str!("../../docs/STORE.md");
-    let lines = page.lines().filter_map(|line| line.strip_prefix("      ")).filter(|line| line.starts_with(part));
-    let words = |line: &str| line.replace('\'', "").split(' ').map(str::to_owned).collect::<Vec<_>>();
-    lines.map(words).collect()
-}
-
-/// A schema of an older version on a server: it is told before anything is done, when it is about to be done, and the way back is one.
-#[test]
-fn a_schema_that_is_about_to_be_brought_up_to_date_is_told_and_a_dump_leads_back() {
-    let destination = Destination::start();
-    let home = home(&keyed(destination.address), "");
-    let (cluster, database) = (Cluster::shared(), Cluster::shared().database());
-    home.write("nightmark.toml", &format!("{SETTINGS}{}", database.setting()));
-    let run = |args: &[&str]| ran(home.command(args).env("PG_PASSWORD", PASSWORD).output().unwrap());
-    run(&["keys", "create", "--name", "first"]).expect(0);
-    // As the version before this one has left it: its tables, made by its own steps, and what it knows of them.
-    let sql = |sql: &str| cluster.sql(&database.name, sql);
-    sql(
-        "CREATE TABLE public.steps AS SELECT * FROM nightmark._sqlx_migrations WHERE version < (SELECT max(version) FROM nightmark._sqlx_migrations)",
-    );
-    let known: i64 = sql("SELECT max(version) FROM nightmark._sqlx_migrations").parse().unwrap();
-    let mut files: Vec<_> =
-        glob::glob(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/postgres/*.sql")).unwrap().flatten().collect();
-    files.sort();
-    assert_eq!(i64::try_from(files.len()).unwrap(), known);
-    files.pop();
-    let steps: String = files.iter().map(|file| std::fs::read_to_string(file).unwrap() + ";\n").collect();
-    sql(&format!(
-        "CREATE TABLE public.template (LIKE nightmark._sqlx_migrations INCLUDING ALL); DROP SCHEMA nightmark CASCADE; \
-         CREATE SCHEMA nightmark AUTHORIZATION {USER}; ALTER TABLE public.template OWNER TO {USER}; ALTER TABLE public.template SET SCHEMA nightmark; \
-         ALTER TABLE nightmark.template RENAME TO _sqlx_migrations; INSERT INTO nightmark._sqlx_migrations SELECT * FROM public.steps; \
-         DROP TABLE public.steps; SET ROLE {USER}; SET search_path TO nightmark; {steps}"
-    ));
-    sql(
-        "INSERT INTO nightmark.alerts (job, kind, about, place, since, told) VALUES ('before', 'held', 'a', 'b', now(), '')",
-    );
-    let version = || sql("SELECT max(version) FROM nightmark._sqlx_migrations").parse::<i64>().unwrap();
-    let doctor = || examined(run(&["doctor", "--json"]));
-    finds(&doctor(), "database", "schema", "note", &["is brought to", "pg_dump -n nightmark", "docs/STORE.md"]);
-    assert_eq!(version(), known - 1, "a look changes nothing");
-    let dump = home.path("before.dump").display().to_string();
-    let type_it = |words: &[String]| {
-        let of_test = |word: &String| match word.as_str() {
-            "nightmark" => database.name.clone(),
-            word => {
-                word.replace("--dbname=nightmark", &format!("--dbname={}", database.name)).replace("before.dump", &dump)
-            }
-        };
-        let mut args: Vec<String> = words[1..].iter().map(of_test).collect();
-        // The last argument of psql has spaces in it.
-        if let Some(at) = args.iter().position(|word| word.starts_with("--command=")) {
-            let command = words[at + 1..].join(" ");
-            args.truncate(at);
-            args.push(command);
-        }
-        let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let output = cluster.program(&words[0], &args).output().unwrap();
-        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
-    };
-    type_it(&typed("pg_dump ")[0]);
-    let ran = run(&["keys", "create", "--name", "second"]).expect(0);
-    says(&ran, &["WARN", "brought up to date now", "pg_dump -n"]);
-    assert_eq!(version(), known);
-    type_it(&typed("psql ")[0]);
-    type_it(&typed("pg_restore ")[0]);
-    assert_eq!(version(), known - 1);
-    assert_eq!(sql("SELECT job FROM nightmark.alerts"), "before");
-    // It is a store as before: its owner, and what it goes by, are in it.
-    run(&["keys", "create", "--name", "third"]).expect(0);
-    assert_eq!(version(), known);
-}
-
 #[test]
 fn shared_snapshots_are_tried_and_left_as_they_were() {
     let destination = Destination::start();
@@ -463,93 +392,6 @@ fn too_few_files_and_taken_ports_are_noted() {
     let found = doctor(&home);
     finds(&found, "process", "receiver.tls", "mend", &["a.pem"]);
     finds(&found, "process", "alerts", "note", &["nobody is told", "[alerts]"]);
-}
-
-/// Writes a certificate of these names that ends so many days from now, and its key.
-fn certificate(home: &Home, name: &str, names: &[&str], days: i64) {
-    use chrono::Datelike as _;
-    let key = rcgen::KeyPair::generate().unwrap();
-    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    let mut params = rcgen::CertificateParams::new(names).unwrap();
-    let end = chrono::Utc::now() + chrono::TimeDelta::days(days);
-    let of = |number: u32| u8::try_from(number).unwrap();
-    params.not_before = rcgen::date_time_ymd(2000, 1, 1);
-    params.not_after = rcgen::date_time_ymd(end.year(), of(end.month()), of(end.day()));
-    home.write(&format!("{name}.pem"), &params.self_signed(&key).unwrap().pem());
-    home.write(&format!("{name}.key"), &key.serialize_pem());
-    let private = std::fs::Permissions::from_mode(0o600);
-    std::fs::set_permissions(home.path(&format!("{name}.key")), private).unwrap();
-}
-
-#[test]
-fn certificates_of_both_addresses_are_looked_at() {
-    let destination = Destination::start();
-    let home = home(&keyed(destination.address), "");
-    let tls = |field: &str, name: &str| format!("[{field}.tls]\ncertificate = \"{name}.pem\"\nkey = \"{name}.key\"\n");
-    home.write("nightmark.toml", &format!("{SETTINGS}{}{}", tls("receiver", "one"), tls("admin", "other")));
-    certificate(&home, "one", &["orgs.example", "127.0.0.1"], 90);
-    certificate(&home, "other", &["localhost"], 90);
-    let found = doctor(&home);
-    is_well_but_for(&found, &[]);
-    finds(&found, "process", "receiver.tls", "ok", &["for orgs.example, 127.0.0.1, valid until 20"]);
-    finds(&found, "process", "admin.tls", "ok", &["for localhost"]);
-    certificate(&home, "one", &["orgs.example"], 10);
-    certificate(&home, "other", &["localhost"], -1);
-    let found = doctor(&home);
-    finds(&found, "process", "receiver.tls", "note", &["expires on 20", "without a restart"]);
-    finds(&found, "process", "admin.tls", "mend", &["has expired on 20", "renew it"]);
-    certificate(&home, "one", &[], 90);
-    std::fs::copy(home.path("one.key"), home.path("other.key")).unwrap();
-    std::fs::set_permissions(home.path("other.key"), std::fs::Permissions::from_mode(0o644)).unwrap();
-    let found = doctor(&home);
-    finds(&found, "process", "receiver.tls", "mend", &["no name in it (subjectAltName)"]);
-    finds(
-        &found,
-        "process",
-        "admin.tls",
-        "mend",
-        &["other.key", "not that of the first certificate", "does not start"],
-    );
-    let key = home.path("other.key").display().to_string();
-    finds(&found, "rights", &key, "mend", &["can be read by everybody"]);
-}
-
-#[test]
-fn who_may_use_the_operators_address_is_looked_at() {
-    let destination = Destination::start();
-    let home = home(&keyed(destination.address), "");
-    let (everywhere, proxy) = ("address = \"0.0.0.0:0\"", "trusted_proxies = [\"192.0.2.0/24\"]");
-    let settings = |admin: &str| {
-        home.write(
-            "nightmark.toml",
-            &SETTINGS.replace("[admin]\naddress = \"127.0.0.1:0\"", &format!("[admin]\n{admin}")),
-        );
-    };
-    let finds = |verdict: &str, words: &[&str]| finds(&doctor(&home), "process", "admin.access", verdict, words);
-    finds("ok", &["whoever is on this machine"]);
-    settings(everywhere);
-    finds("mend", &["0.0.0.0:0 can be reached from other machines", "needs a token", "does not start"]);
-    let made =
-        home.run(&["tokens", "create", "--name", "k", "--role", "admin", "--expires", "90d", "--json"]).expect(0);
-    finds("mend", &["needs TLS", "trusted_proxies"]);
-    settings(&format!("{everywhere}\n{proxy}"));
-    finds("ok", &["whoever has a token, of which 1 are valid"]);
-    let soon = home
-        .run(&["tokens", "create", "--name", "scraper", "--role", "viewer", "--expires", "13d", "--json"])
-        .expect(0);
-    finds("note", &["the token `scraper` expires on 20", "revoke this one"]);
-    for made in [&made, &soon] {
-        home.run(&["tokens", "revoke", made.json()["id"].as_str().unwrap()]).expect(0);
-    }
-    finds("mend", &["needs a token", "none of 2 in the store is valid any more"]);
-    // Here it starts, and nobody gets in.
-    settings("address = \"127.0.0.1:0\"");
-    finds("note", &["nobody can use the pages", "none of 2", "nightmark tokens create"]);
-    settings("address = \"127.0.0.1:0\"\ntoken = \"${TEST_SECRET}\"");
-    finds("ok", &["whoever has admin.token"]);
-    settings("address = \"127.0.0.1:0\"\ntoken = \"${file:short}\"");
-    home.write("short", "123456");
-    finds("mend", &["shorter than 16", "does not start"]);
 }
 
 /// Settings that cannot be read are said as every command says them.
