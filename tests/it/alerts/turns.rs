@@ -27,24 +27,26 @@ impl Clock for Moved {
     }
 }
 
-/// Hears, or does not.
+/// What was heard, unless it is deaf.
 #[derive(Default)]
 struct Ear {
     heard: Mutex<Vec<String>>,
     is_deaf: Mutex<bool>,
 }
 
+struct Mouth(Arc<Ear>);
+
 #[async_trait]
-impl Channel for Arc<Ear> {
+impl Channel for Mouth {
     fn name(&self) -> &'static str {
         "test"
     }
 
     async fn send(&self, message: &Message) -> Result<(), String> {
-        if *self.is_deaf.lock().unwrap() {
+        if *self.0.is_deaf.lock().unwrap() {
             return Err("deaf".to_owned());
         }
-        self.heard.lock().unwrap().push(message.subject.clone());
+        self.0.heard.lock().unwrap().push(message.subject.clone());
         Ok(())
     }
 }
@@ -83,7 +85,7 @@ impl Teller {
             faulty: faulty.map(|why| ("orgs".to_owned(), why.to_owned())).into_iter().collect(),
         };
         let plain = Arc::clone(&store) as Arc<dyn StateStore>;
-        let channels: Vec<Box<dyn Channel>> = vec![Box::new(Arc::clone(&ear))];
+        let channels: Vec<Box<dyn Channel>> = vec![Box::new(Mouth(Arc::clone(&ear)))];
         let watch = Watch::new(plain, Arc::clone(&clock) as _, channels, Arc::new(jobs));
         let watch = watch.at("fleet f".to_owned()).in_turn(turn);
         Teller { watch, clock, ear, store, _kept: kept, _note: note }

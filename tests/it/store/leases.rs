@@ -6,7 +6,7 @@ use nightmark::receipt::{Outcome, Progress};
 use nightmark::store::{
     AlertRecord, AlertStore, Asking, DestinationRecord, DestinationState, Fence, FireCause, FireRecord, FireState,
     FireStore, LeaseStore, Offer, Past, RefusalChange, RefusalStore, RunState, RunStore, ShareState, ShareStore,
-    StateStore, StoreError,
+    StoreError,
 };
 use std::time::Duration;
 
@@ -152,7 +152,7 @@ async fn of_many_who_ask_at_once_one_gets_it() {
 }
 
 /// Each write that is made under a lease: one that is missing here could be made by a process that has lost it.
-async fn writes(store: &dyn StateStore) -> Vec<(&'static str, Result<(), StoreError>)> {
+async fn writes(store: &dyn nightmark::store::StateStore) -> Vec<(&'static str, Result<(), StoreError>)> {
     let ended = run("r1", "a", RunState::Finished, 0);
     let destination = DestinationRecord {
         job: "a".into(),
