@@ -255,10 +255,10 @@ pub fn stopped_while_it_waits(engine: &dyn Engine) {
     write_job(&home, &engine.asking(&engine.endless()), &format!("http://{}/", destination.address));
     let mut command = home.command(&["run", "orgs", "--json"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    until("the run asks", || match engine.running() {
-        Some(running) => running == 1 || child.try_wait().unwrap().is_some(),
-        None => home.run(&["runs", "--json"]).stdout.contains("extracting"),
+    until("the run is on", || {
+        home.run(&["runs", "--json"]).stdout.contains("extracting") || child.try_wait().unwrap().is_some()
     });
+    std::thread::sleep(std::time::Duration::from_millis(300));
     signal(child.id(), "TERM");
     until("it has ended", || child.try_wait().unwrap().is_some());
     let run = Run { home, destination, child };
