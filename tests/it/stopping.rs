@@ -55,6 +55,13 @@ impl Hanging {
     }
 }
 
+/// What waits for it at the end of a test, whatever that has come to, is not to wait for ever.
+impl Drop for Hanging {
+    fn drop(&mut self) {
+        self.let_go();
+    }
+}
+
 /// One request, to its answer.
 fn send(mut client: TcpStream, begun: &AtomicUsize, is_free: &AtomicBool) {
     let lines = BufReader::new(client.try_clone().unwrap()).lines().map_while(Result::ok);
@@ -164,9 +171,9 @@ fn a_request_that_is_never_answered_does_not_hold_the_end_up() {
 
 #[test]
 fn a_run_that_is_told_to_stop_leaves_the_job_to_nobody_before_its_thread_has_ended() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
     let (source, destination) = (Hanging::start(), Destination::start());
     let home = home(&source, &destination);
-    let runtime = tokio::runtime::Runtime::new().unwrap();
     let place = nightmark::config::Home::new(&home.path("")).unwrap();
     let dir = place.snapshots("orgs");
     let job = Arc::new(load_job(&place, "orgs").unwrap());
