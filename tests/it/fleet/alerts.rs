@@ -37,7 +37,7 @@ fn night(site: &Site, served: &Served) {
 fn remembered(site: &Site, alerts: &str) {
     until(alerts, || {
         let all = "SELECT coalesce(string_agg(kind || ' ' || told, ', '), '') FROM nightmark.alerts";
-        (named(site, all) == alerts).then_some(())
+        (named(site, all) == alerts.trim_end()).then_some(())
     });
 }
 
