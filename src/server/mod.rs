@@ -3,6 +3,7 @@
 //! In: a listener, a router, and [`Options`]. Out: requests, each with its [`RequestId`] its client's [`ClientAddress`] and its [`Link`] among its
 //! extensions, and their answers, each with the id as `x-request-id`; one line of the access log for each (`log`).
 //! The way of a connection: `accept` → `slots` → `tls` → `connection` → hyper, over a `socket` that bounds it → `service` → the router.
+//! Besides: what the files of TLS say of themselves (`certificate`), and one request to a server of this machine (`visit`).
 //! Always holds: no more connections are open than may be; a head, a request, an answer that nobody reads and an idle connection are each held for
 //! their time and no longer, whatever the client does; a request that was begun gets its answer also while the server ends
 //! (`stop`), and also if its handler panics; a path, in which keys stand, is never logged.
