@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// So long threads have at the end that somebody else, such as a database, is still to be told by to leave off.
-const LEAVE: Duration = Duration::from_secs(2);
+const LEAVE: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let runtime = match Runtime::new() {

@@ -60,6 +60,8 @@ pub trait Metrics: Send + Sync {
     /// A fire of the job's schedule begins its run, which was to begin then, jitter and blackouts included; the job's next [`run_began`](Self::run_began) is
     /// of that run.
     fn fire_begins(&self, _job: &str, _due: DateTime<Utc>) {}
+    /// Its run is over, or was never let begin.
+    fn fire_over(&self, _job: &str) {}
     /// When the job's schedule is due next, jitter and blackouts included; `None`: never.
     fn next_fire(&self, _job: &str, _at: Option<DateTime<Utc>>) {}
     /// A fire has been dealt with: `done`, `held`, `failed`, `skipped` or `missed`.

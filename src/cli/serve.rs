@@ -27,11 +27,11 @@ use tokio::sync::{Notify, watch};
 
 /// How often the certificate's files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
-/// From the signal on, everything together may take so long to end. With [`CLOSE`], what traces take and what threads take at the very end
-/// that is less than the 30 seconds that a stop may take (DESIGN.md §8).
-const PATIENCE: Duration = Duration::from_secs(21);
+/// From the signal on, everything together may take so long to end. With [`CLOSE`] (1 s), what traces may take (5 s) and what threads may take at the very
+/// end (1 s) that is less than the 30 seconds that a stop may take (DESIGN.md §8).
+const PATIENCE: Duration = Duration::from_secs(22);
 /// How long the store may take to be closed. What it has taken is durable without that.
-const CLOSE: Duration = Duration::from_secs(2);
+const CLOSE: Duration = Duration::from_secs(1);
 /// Whoever asks how the end goes is answered at once, and nobody else is left then.
 const ADMIN_GRACE: Duration = Duration::from_secs(1);
 /// Connections of operators and their tools.

@@ -1,7 +1,7 @@
 //! A plan in the making, and whoever waits for it.
 //!
 //! Planning takes a thread, for as long as the source likes. Always holds: a run that is told to stop while it plans stops at once, since nothing of it is
-//! published; its thread keeps the job's lock until it has ended, which it does at the next piece of the extract, or with the process.
+//! published; its thread keeps the job's lock until it has ended, which it does at the next piece of the extract (once all is read: when it has compared), or with the process.
 
 use super::aim::{Aim, Purpose, Share};
 use super::plan::{Resources, plan};

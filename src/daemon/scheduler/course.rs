@@ -23,6 +23,12 @@ impl From<Due> for Begins {
     }
 }
 
+/// Whether the lock's note names a run of this process: a plan that nobody waits for any more (the turn was lost meanwhile, and is back) has the job
+/// until it has ended.
+fn is_our_own(holder: &str) -> bool {
+    holder.starts_with(&format!("process {}, run", std::process::id()))
+}
+
 impl Scheduler {
     /// A fire as it is put down now.
     pub(super) fn fire(&self, name: &str, begins: Begins, state: FireState, reason: Option<String>) -> FireRecord {
@@ -66,6 +72,7 @@ impl Scheduler {
         // As the store keeps it.
         let now = self.clock.now().trunc_subsecs(6);
         self.on.remove(&fire.job);
+        self.metrics.fire_over(&fire.job);
         // `None`: it was removed meanwhile.
         let mut watched = self.jobs.get_mut(&fire.job);
         // What was asked for is done, and not left out for a run that had begun before.
@@ -73,7 +80,10 @@ impl Scheduler {
         let (state, reason) = match ended {
             // It stays `running`, and is begun anew by the next daemon.
             Ended::Stopped => return,
-            Ended::Busy(_) if watched.as_ref().is_some_and(|watched| watched.schedule.queues || is_asked) => {
+            Ended::Busy(holder)
+                if is_our_own(&holder)
+                    || watched.as_ref().is_some_and(|watched| watched.schedule.queues || is_asked) =>
+            {
                 if let Some(watched) = &mut watched {
                     watched.left = Some((fire, now + AGAIN));
                 }

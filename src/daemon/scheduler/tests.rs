@@ -215,6 +215,22 @@ async fn how_a_run_has_ended_is_kept() {
     }
 }
 
+/// A plan that nobody waits for any more has the job until it has ended: the turn was lost while it was made, and is back.
+#[tokio::test]
+async fn what_this_very_process_holds_up_is_begun_once_it_lets_go() {
+    let place = Place::new("06-15T00:00:00", &[("orgs", NIGHTLY)]).await;
+    let mut daemon = place.daemon().await;
+    let ours = format!("process {}, run 01ARZ3NDEKTSV4RRFFQ69G5FAV", std::process::id());
+    place.work.then(&[Ended::Busy(ours.clone()), Ended::Busy(ours), Ended::Done(None)]);
+    for (now, state) in [("00", FireState::Running), ("20", FireState::Running), ("40", FireState::Done)] {
+        place.clock.to(at(&format!("06-15T02:30:{now}")));
+        daemon.tick().await.unwrap();
+        assert!(daemon.wait().await, "{now}: it is tried again");
+        daemon.tick().await.unwrap();
+        assert_eq!(place.fires("orgs").await, [fire("06-15T02:30:00", state, 0)]);
+    }
+}
+
 #[tokio::test]
 async fn a_run_that_is_still_on_is_waited_for_or_left_alone() {
     for (overlap, expected) in [

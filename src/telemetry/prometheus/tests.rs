@@ -100,7 +100,11 @@ async fn how_late_fires_begin_is_measured() {
     has(&text(&figures).await, &[&line(count, "1"), &line(sum, "61.0")]);
     // By hand.
     figures.run_began("orgs");
-    // Another process had the job, so that the run of one fire never began; the next is measured by its own time. And a clock was put back.
+    // Another process had the job, so that the run of one fire never began: no run by hand is measured by it.
+    figures.fire_begins("orgs", due);
+    figures.fire_over("orgs");
+    figures.run_began("orgs");
+    // The same of a daemon that has not said so; the next is measured by its own time. And a clock was put back.
     figures.fire_begins("orgs", due);
     figures.fire_begins("orgs", due + chrono::TimeDelta::days(1));
     late(0);

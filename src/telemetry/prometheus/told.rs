@@ -71,6 +71,10 @@ impl Metrics for Figures {
         self.begins.lock().unwrap_or_else(PoisonError::into_inner).insert(job.to_owned(), due);
     }
 
+    fn fire_over(&self, job: &str) {
+        self.begins.lock().unwrap_or_else(PoisonError::into_inner).remove(job);
+    }
+
     fn next_fire(&self, job: &str, at: Option<DateTime<Utc>>) {
         let labels = of([("job_name", job)]);
         match at {

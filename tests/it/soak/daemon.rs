@@ -8,9 +8,9 @@ use nightmark::alerts::message::Message;
 use nightmark::alerts::watch::{Jobs, Watch};
 use nightmark::clock::Clock;
 use nightmark::config::{Home, Settings};
-use nightmark::daemon::fires;
 use nightmark::daemon::scheduler::{Ended, Extract, Scheduler, Seat, Work};
 use nightmark::daemon::work::Runs;
+use nightmark::daemon::{fires, retention};
 use nightmark::deliver::Http;
 use nightmark::job::load::load_all;
 use nightmark::job::spec::Job;
@@ -140,6 +140,9 @@ async fn serve(talk: Arc<Talk>) {
     let seat = Seat { holder: "the soak".to_owned(), is_shared: false };
     let mut scheduler =
         Scheduler::new(jobs.clone(), Arc::clone(&store) as _, Arc::clone(&clock) as _, work, seat).await.unwrap();
+    // As each day: it starts often enough.
+    retention::fires(&*store, clock.now()).await.unwrap();
+    retention::audit(&*store, clock.now()).await.unwrap();
     while !*stopping.borrow() {
         let next = scheduler.tick().await.unwrap();
         let mut ended = false;

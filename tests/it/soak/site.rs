@@ -15,11 +15,13 @@ use rand::seq::IndexedRandom;
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const SIGKILL: i32 = 9;
+/// Between two looks at a process.
+const LOOKS: Duration = Duration::from_millis(1);
 
 /// How a process comes to its end.
 #[derive(Debug, Clone)]
@@ -68,6 +70,7 @@ impl Site {
         let is_here = |name: &String| !others.iter().any(|other| name.starts_with(other));
         let marks = marks().into_iter().filter(is_here).collect();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
         Site {
             home,
             places,
@@ -90,8 +93,8 @@ impl Site {
             let fate = match self.rng.random_range(0..10) {
                 0 | 1 => Fate::Stopped,
                 2 | 3 => Fate::StoppedWithin(Duration::from_millis(self.rng.random_range(0..25))),
-                4..7 => Fate::Killed(Kill::After(Duration::from_millis(self.rng.random_range(0..60)))),
-                7 | 8 => Fate::Killed(Kill::AtRequest(self.rng.random_range(0..8))),
+                4..6 => Fate::Killed(Kill::After(Duration::from_millis(self.rng.random_range(0..60)))),
+                6 | 7 => Fate::Killed(Kill::AtRequest(self.rng.random_range(0..8))),
                 _ => {
                     let mark = self.marks.choose(&mut self.rng).unwrap().clone();
                     Fate::Killed(Kill::AtPoint(mark.leak(), self.rng.random_range(0..20)))
@@ -159,8 +162,7 @@ impl Site {
         }
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let child = Arc::new(Mutex::new(command.spawn().unwrap()));
-        // It comes before it does anything else.
-        let talk = Talk::over(self.listener.accept().unwrap().0);
+        let talk = self.meet(&child);
         while let Some(said) = talk.hear() {
             self.asked = format!("{said:?}");
             match self.answer(said, &mut life, until, &child) {
@@ -168,11 +170,10 @@ impl Site {
                 None => kill(&child),
             }
         }
-        let status = child.lock().unwrap().wait().unwrap();
+        let status = self.end(&child);
         let killed = status.signal() == Some(SIGKILL);
         let as_expected = if killed { matches!(life.fate, Fate::Killed(_)) } else { status.success() };
-        let log = || std::fs::read_to_string(self.home.path("daemon.log")).unwrap_or_default();
-        assert!(as_expected, "{status:?} after {}: {}", self.asked, log());
+        assert!(as_expected, "{status:?} after {}: {}", self.asked, self.log());
         let how = match (&life.fate, killed) {
             (Fate::Killed(Kill::AtPoint(..)), true) => "killed at a mark",
             (Fate::Killed(Kill::AtRequest(_)), true) => "killed at a request",
@@ -183,6 +184,35 @@ impl Site {
         };
         *self.lives.entry(how).or_default() += 1;
         self.after();
+    }
+
+    /// A process comes before it does anything else.
+    fn meet(&self, child: &Mutex<Child>) -> Talk {
+        loop {
+            if let Ok((stream, _)) = self.listener.accept() {
+                stream.set_nonblocking(false).unwrap();
+                return Talk::over(stream);
+            }
+            let ended = child.lock().unwrap().try_wait().unwrap();
+            assert!(ended.is_none(), "it has ended before it came: {ended:?}: {}", self.log());
+            std::thread::sleep(LOOKS);
+        }
+    }
+
+    /// Waits for a process to end that has nothing more to say; one that has got stuck never does.
+    fn end(&self, child: &Mutex<Child>) -> ExitStatus {
+        for _ in 0..60_000 {
+            if let Some(status) = child.lock().unwrap().try_wait().unwrap() {
+                return status;
+            }
+            std::thread::sleep(LOOKS);
+        }
+        kill(child);
+        panic!("the daemon says nothing and does not end, after {}: {}", self.asked, self.log());
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.home.path("daemon.log")).unwrap_or_default()
     }
 
     /// What the daemon gets to hear; `None`: it is killed.

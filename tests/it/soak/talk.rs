@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::sync::Mutex;
+use std::time::Duration;
+
+/// Whoever says nothing for so long has got stuck: far longer than any run takes.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What the daemon says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -55,6 +59,7 @@ pub struct Talk(Mutex<BufReader<TcpStream>>);
 impl Talk {
     pub fn over(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Talk(Mutex::new(BufReader::new(stream)))
     }
 
@@ -82,7 +87,7 @@ fn write(stream: &mut BufReader<TcpStream>, what: &impl Serialize) -> std::io::R
     stream.get_mut().write_all(&line)
 }
 
-/// `None`: the line did not come whole, because who wrote it is gone.
+/// `None`: the line did not come whole, because who wrote it is gone, or nothing came for [`PATIENCE`].
 fn read<T: DeserializeOwned>(stream: &mut BufReader<TcpStream>) -> Option<T> {
     let mut line = String::new();
     match stream.read_line(&mut line) {
