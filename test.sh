@@ -155,6 +155,8 @@ if grep -qaE 'FAILPOINTS|manifest\.before_rename' "${CARGO_TARGET_DIR:-target}/d
   echo "the marks of src/failpoint.rs are in a build without the feature" >&2
   exit 1
 fi
+# Many tests wait for a process or a clock, so that a thread for each core leaves cores idle.
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) + 1))}
 # The crash tests kill the program at marks that only this feature has.
 step "cargo test"
 cargo test --features failpoints --lib --test it

@@ -4,10 +4,12 @@ use super::raw::RawJob;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
+use std::sync::LazyLock;
 
-/// The JSON Schema of a job file; schemas/job.schema.json is this, pretty-printed.
-pub fn job_schema() -> Value {
-    schema_of::<RawJob>()
+/// The JSON Schema of a job file; schemas/job.schema.json is this, pretty-printed. Made once: each file that is read is held against it.
+pub fn job_schema() -> &'static Value {
+    static SCHEMA: LazyLock<Value> = LazyLock::new(schema_of::<RawJob>);
+    &SCHEMA
 }
 
 /// The schema of a type that is read from TOML: draft 7, which every TOML editor plugin knows, and without references,

@@ -34,7 +34,7 @@ const HOLD_EXPIRES: Duration = Duration::from_secs(7 * 24 * 3600);
 /// # Errors
 /// Every problem of the file, in the file's order.
 pub fn parse(text: &str, file: &Path, home: &Path) -> Result<Job, Vec<Problem>> {
-    let mut doc = Document::read(file, text, &job_schema(), Required::Enforced)?;
+    let mut doc = Document::read(file, text, job_schema(), Required::Enforced)?;
     let job = build(&mut doc, home);
     let problems = doc.into_problems();
     match job {

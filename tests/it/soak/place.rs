@@ -21,7 +21,7 @@ pub struct Plans {
     pub schedule: &'static str,
 }
 
-/// By night, four times a day, and on Sundays, each in another form.
+/// By night, twice a day, and on Sundays, each in another form.
 pub const JOBS: [Plans; 3] = [
     Plans {
         name: "nightly",
@@ -31,7 +31,7 @@ pub const JOBS: [Plans; 3] = [
     Plans {
         name: "often",
         kind: Kind { form: Form::Parquet, removals: false, spills: false },
-        schedule: "schedule = \"0 */6 * * *\"\ntimezone = \"Europe/Berlin\"\ncatch_up = \"1h\"\njitter = \"10m\"",
+        schedule: "schedule = \"0 */12 * * *\"\ntimezone = \"Europe/Berlin\"\ncatch_up = \"1h\"\njitter = \"10m\"",
     },
     Plans {
         name: "weekly",

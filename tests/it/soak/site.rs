@@ -302,11 +302,11 @@ impl Site {
                     place.is_approved(None);
                     return Some(Answer::Approve(job));
                 }
-                0..2 => {
+                0..3 => {
                     place.is_approved(Some(&mut self.rng));
                     return Some(Answer::Approve(job));
                 }
-                2 => {
+                3..6 => {
                     place.is_discarded();
                     return Some(Answer::Discard(job));
                 }
