@@ -3,6 +3,7 @@
 use super::{every, promtool};
 use crate::support::ran;
 use clap::Parser as _;
+use nightmark::alerts::condition::Kind;
 use nightmark::cli::Cli;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -35,6 +36,25 @@ fn the_alert_rules_are_sound_and_fire_when_they_should() {
             test.starts_with(&format!("{alert}\n")) && test.contains("exp_labels") && test.contains("summary")
         });
         assert!(is_tested, "{alert} has no test in which it fires");
+    }
+}
+
+/// Whoever is called finds what to type by the name of what called: each rule of Prometheus, and each kind of `[alerts]`.
+#[test]
+fn the_page_for_the_night_has_each_alert() {
+    let page = std::fs::read_to_string(docker("../docs/OPERATIONS.md")).unwrap();
+    let table = page.split("## An alert has come").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap();
+    let cells: Vec<&str> = table.lines().flat_map(|line| line.split('|').skip(1).take(2)).map(str::trim).collect();
+    let rules = read("prometheus/nightmark.rules.yml");
+    let rules = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: Nightmark"));
+    let kinds = Kind::ALL.iter().map(|kind| format!("`{}`", kind.as_str()));
+    let names: Vec<String> = rules.map(str::to_owned).chain(kinds).collect();
+    assert!(names.len() > 20, "{names:?}");
+    for name in names {
+        assert!(
+            cells.iter().any(|cell| cell.split(", ").any(|one| one == name)),
+            "{name} is not on the page: {cells:?}"
+        );
     }
 }
 
