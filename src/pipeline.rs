@@ -58,6 +58,7 @@ pub use bodies::Bodies;
 pub use decide::{HeldRun, held_run};
 pub use error::{PipelineError, drift_reasons};
 pub use explain::{Explained, ExplainedColumn, Fate, Position, explain};
+pub use hold::is_own_run;
 pub use look::{Looked, look};
 pub use pinning::{PinnedColumn, Pinning, Standing, pinning};
 pub use plan::{Resources, plan_blocking};

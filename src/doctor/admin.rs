@@ -1,12 +1,10 @@
 //! Who may use the operator's address: nobody who should not, and somebody.
 
-use super::{Finding, Patient};
+use super::{Finding, Patient, SOON};
 use crate::store::TokenRecord;
-use chrono::TimeDelta;
 
 const AREA: &str = "process";
 const SUBJECT: &str = "admin.access";
-const SOON: TimeDelta = TimeDelta::days(14);
 const MAKE: &str = "make one: nightmark tokens create --name … --role …";
 
 pub(super) async fn look(patient: &Patient) -> Vec<Finding> {

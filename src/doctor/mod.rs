@@ -27,8 +27,12 @@ use crate::job::load::{load_all, loose, names};
 use crate::job::problem::Problem;
 use crate::job::spec::Job;
 use crate::store::Place;
+use chrono::TimeDelta;
 use serde::Serialize;
 use std::sync::Arc;
+
+/// What ends within that is told. Whoever renews by itself has done so long before.
+const SOON: TimeDelta = TimeDelta::days(14);
 
 /// How a thing is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -1,14 +1,12 @@
 //! Certificates and keys of the two addresses.
 
-use super::Finding;
+use super::{Finding, SOON};
 use crate::config::{Home, Settings, TlsSettings};
 use crate::server::{Certificate, Tls, TlsFiles};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use std::net::SocketAddr;
 
 const AREA: &str = "process";
-/// Whoever renews by itself has done so long before.
-const SOON: TimeDelta = TimeDelta::days(14);
 const RENEW: &str = "renew it: a new pair in the place of the old one is taken within seconds, without a restart";
 
 pub(super) fn look(settings: &Settings, home: &Home, now: DateTime<Utc>) -> Vec<Finding> {

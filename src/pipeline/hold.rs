@@ -26,6 +26,16 @@ pub(super) struct Hold {
     _lock: Arc<JobLock>,
 }
 
+/// How whoever has a job is told to others.
+fn of_this_process(what: &str) -> String {
+    format!("process {}, {what}", std::process::id())
+}
+
+/// Whether it is a run of this very process that has a job: a plan that nobody waits for any more has it until it has ended.
+pub fn is_own_run(holder: &str) -> bool {
+    holder.starts_with(&of_this_process("run "))
+}
+
 impl Runner {
     /// `what`: what is done meanwhile, for others who want to. Waits for nobody: that is [`hold_job`](Self::hold_job)'s.
     ///
@@ -33,10 +43,10 @@ impl Runner {
     /// [`SnapshotError::Busy`]: somebody else has it.
     pub(super) async fn take_job(&self, job: &str, what: &str) -> Result<Hold, PipelineError> {
         let dir = self.home.snapshots(job);
-        let lock = Arc::new(JobLock::take(&dir, job, &format!("process {}, {what}", std::process::id()))?);
+        let what = of_this_process(what);
+        let lock = Arc::new(JobLock::take(&dir, job, &what)?);
         let runner = Runner { lock: Arc::downgrade(&lock), ..self.clone() };
         let Some(leases) = &self.leases else { return Ok(Hold { runner, kept: None, _lock: lock }) };
-        let what = format!("process {}, {what}", std::process::id());
         let kept = match leases.take_from(&dir.join(EPOCH), &format!("job/{job}"), &what).await? {
             Ok(kept) => kept,
             Err(other) => {

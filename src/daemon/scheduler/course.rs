@@ -3,6 +3,7 @@
 use super::watched::Watched;
 use super::{AGAIN, Ended, Scheduler};
 use crate::daemon::due::Due;
+use crate::pipeline;
 use crate::store::{FireCause, FireRecord, FireState, StoreError};
 use chrono::{DateTime, SubsecRound as _, Utc};
 use futures_util::FutureExt as _;
@@ -21,12 +22,6 @@ impl From<Due> for Begins {
     fn from(due: Due) -> Self {
         Begins { due: due.at, collapsed: due.collapsed, cause: FireCause::Schedule, origin: None }
     }
-}
-
-/// Whether the lock's note names a run of this process: a plan that nobody waits for any more (the turn was lost meanwhile, and is back) has the job
-/// until it has ended.
-fn is_our_own(holder: &str) -> bool {
-    holder.starts_with(&format!("process {}, run", std::process::id()))
 }
 
 impl Scheduler {
@@ -80,8 +75,9 @@ impl Scheduler {
         let (state, reason) = match ended {
             // It stays `running`, and is begun anew by the next daemon.
             Ended::Stopped => return,
+            // A run of this process may have it: the turn was lost while it planned, and is back.
             Ended::Busy(holder)
-                if is_our_own(&holder)
+                if pipeline::is_own_run(&holder)
                     || watched.as_ref().is_some_and(|watched| watched.schedule.queues || is_asked) =>
             {
                 if let Some(watched) = &mut watched {

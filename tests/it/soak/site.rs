@@ -227,7 +227,7 @@ impl Site {
             Said::Here => Some(Answer::Now(self.now)),
             Said::Begins { job } => Some(self.begins(&job, life, child)),
             Said::Ended { job, how } => {
-                let place = self.places.iter_mut().find(|place| place.plans.name == job).unwrap();
+                let place = of(&mut self.places, &job);
                 if how != How::Stopped {
                     place.fires.ended();
                 }
@@ -235,7 +235,7 @@ impl Site {
                 Some(Answer::Go(None))
             }
             Said::Decided { job } => {
-                let place = self.places.iter_mut().find(|place| place.plans.name == job).unwrap();
+                let place = of(&mut self.places, &job);
                 place.was_decided(&self.home);
                 Some(Answer::Go(None))
             }
@@ -253,7 +253,7 @@ impl Site {
     }
 
     fn begins(&mut self, job: &str, life: &mut Life, child: &Arc<Mutex<Child>>) -> Answer {
-        let place = self.places.iter_mut().find(|place| place.plans.name == job).unwrap();
+        let place = of(&mut self.places, job);
         place.fires.begins();
         if self.is_calm {
             place.begins_calmly();
@@ -336,6 +336,11 @@ impl Site {
             store.close().await;
         });
     }
+}
+
+/// A job's place.
+fn of<'p>(places: &'p mut [Place], job: &str) -> &'p mut Place {
+    places.iter_mut().find(|place| place.plans.name == job).expect("it is one of JOBS")
 }
 
 /// A process that has ended has nothing against it.
