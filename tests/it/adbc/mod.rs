@@ -9,7 +9,7 @@ mod postgres;
 pub mod proxy;
 mod runs;
 pub mod spark;
-mod sqlite;
+pub mod sqlite;
 
 use crate::support::{batches, environment};
 use arrow::array::RecordBatch;

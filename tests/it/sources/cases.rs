@@ -182,7 +182,7 @@ fn rest(rows: &dyn Rows) -> Result<usize, SourceError> {
 
 /// A query that takes too long is ended, here and at the server.
 pub fn time_out(engine: &dyn Engine) {
-    let error = Case::new(engine, &engine.endless(), "timeout = \"1s\"\n").error();
+    let error = Case::new(engine, &engine.slow(), "timeout = \"1s\"\n").error();
     assert!(error.message.contains("longer than 1s"), "{error:?}");
     assert!(error.hint.is_some_and(|hint| hint.contains("`timeout`")));
     until("the query has ended", || engine.running().unwrap_or(0) == 0);

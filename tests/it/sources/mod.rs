@@ -69,6 +69,11 @@ pub trait Engine {
     fn wide(&self, count: u64, bytes: usize) -> String;
     /// A query that does not end by itself within a minute, and yields nothing before.
     fn endless(&self) -> String;
+    /// A query that takes some seconds, and yields nothing before. Where a driver cannot cancel, it is at work to its end, whoever has let go of it: what
+    /// is asked in the process of the tests then has one.
+    fn slow(&self) -> String {
+        self.endless()
+    }
     /// A query whose one row has the parameters: `since` (text, `YYYY-MM-DD HH:MM:SS` in UTC) and `day` (text, `YYYY-MM-DD`).
     fn parameters(&self) -> String;
     /// How many queries of ours the engine is at work for; `None` if it cannot say.

@@ -2,7 +2,7 @@
 
 use crate::adbc::engines;
 use crate::adbc::proxy::Proxy;
-use crate::adbc::spark::port;
+use crate::adbc::spark::{self, port};
 use crate::sources::{Engine, Types, conformance};
 
 struct OfSpark {
@@ -69,7 +69,7 @@ impl Engine for OfSpark {
     }
 
     fn endless(&self) -> String {
-        "SELECT concat('ws_', count(*)) AS workspace_id FROM range(1000000000000) WHERE sqrt(id) > -1".to_owned()
+        format!("SELECT concat('ws_', id) AS workspace_id FROM ({})", spark::SLOW)
     }
 
     fn parameters(&self) -> String {

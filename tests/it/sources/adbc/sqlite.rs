@@ -1,6 +1,7 @@
 //! The SQLite driver over a file.
 
 use crate::adbc::engines;
+use crate::adbc::sqlite::SLOW;
 use crate::sources::{Engine, Types, conformance};
 use std::process::Command;
 
@@ -57,6 +58,10 @@ impl Engine for OfSqlite {
     fn endless(&self) -> String {
         "SELECT 'ws_' || max(n) AS workspace_id FROM (WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s) SELECT n FROM s)"
             .to_owned()
+    }
+
+    fn slow(&self) -> String {
+        format!("SELECT 'ws_' || id AS workspace_id FROM ({SLOW})")
     }
 
     /// The driver binds text.
