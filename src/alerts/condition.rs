@@ -4,6 +4,7 @@ mod delivery;
 mod runs;
 
 use crate::job::spec::Job;
+use crate::receipt::Counts;
 use crate::store::{DestinationRecord, FireRecord, RunRecord, RunState};
 use chrono::{DateTime, Utc};
 use delivery::{dead_letters, destination};
@@ -121,13 +122,21 @@ pub fn faulty(job: &str, problems: &str) -> Condition {
     }
 }
 
-/// The newest run that is not on.
+fn is_on(run: &RunRecord) -> bool {
+    matches!(run.state, RunState::Extracting | RunState::Diffed)
+        || (run.state == RunState::Delivering && run.finished_at.is_none())
+}
+
+/// The newest run that says how the job is. One that was cut off before it had compared anything, as the daemon was stopped or killed, does not: what was
+/// wrong before it is as wrong as it was.
 fn last<'a>(seen: &Seen<'a>) -> Option<&'a RunRecord> {
-    let is_on = |run: &&RunRecord| {
-        matches!(run.state, RunState::Extracting | RunState::Diffed)
-            || (run.state == RunState::Delivering && run.finished_at.is_none())
-    };
-    seen.runs.iter().find(|run| !is_on(run))
+    let was_cut_off = |run: &RunRecord| run.state == RunState::Discarded && run.counts == Counts::default();
+    seen.runs.iter().find(|run| !is_on(run) && !was_cut_off(run))
+}
+
+/// The newest run that was published and is not on: what is pending is pending of this one, whatever was tried after it.
+fn last_published<'a>(seen: &Seen<'a>) -> Option<&'a RunRecord> {
+    seen.runs.iter().find(|run| !is_on(run) && run.state.is_published())
 }
 
 fn time(at: DateTime<Utc>) -> String {

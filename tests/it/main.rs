@@ -1,5 +1,9 @@
 //! The one integration-test binary: every further one would relink everything.
 
+/// As in the program: what is measured here of its parts is then measured as it is there.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod adbc;
 mod alerts;
 mod backfills;

@@ -1,6 +1,6 @@
 //! What deliveries and destinations say.
 
-use super::{Condition, Kind, Seen, last, time};
+use super::{Condition, Kind, Seen, last_published, time};
 use crate::store::{DestinationState, RunState};
 use serde_json::Value;
 
@@ -23,7 +23,7 @@ pub(super) fn destination(seen: &Seen<'_>) -> Option<Condition> {
         }
     };
     todo.push(format!("nightmark retry {job}  sends what is left at once"));
-    let pending = last(seen).map_or(0, |run| run.counts.pending);
+    let pending = last_published(seen).map_or(0, |run| run.counts.pending);
     Some(Condition {
         job: job.clone(),
         kind: Kind::Destination,
@@ -34,9 +34,9 @@ pub(super) fn destination(seen: &Seen<'_>) -> Option<Condition> {
     })
 }
 
-/// The last run, if its delivery was given up because the destination kept failing: no record of the destination says so, as the next run simply tries again.
+/// The last run that was published, if its delivery was given up because the destination kept failing: no record of the destination says so, as the next run simply tries again.
 fn given_up<'a>(seen: &Seen<'a>) -> Option<(&'a str, &'a str, &'a str)> {
-    let run = last(seen).filter(|run| run.state == RunState::Delivering)?;
+    let run = last_published(seen).filter(|run| run.state == RunState::Delivering)?;
     let stopped = run.report.as_ref()?.get("stopped")?;
     let text = |name| stopped.get(name).and_then(Value::as_str);
     text("kind").filter(|kind| *kind == "breaker")?;

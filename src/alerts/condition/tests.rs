@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::job;
-use crate::receipt::Counts;
 use crate::store::{FireCause, FireState, RunState};
 use chrono::TimeDelta;
 use std::path::Path;
@@ -160,6 +159,43 @@ fn a_delivery_that_was_given_up_is_told_as_the_destination() {
     for other in [asked, on] {
         assert!(conditions(&seen(&job, &other)).is_empty(), "{other:?}");
     }
+}
+
+#[test]
+fn what_is_wrong_stays_so_over_runs_that_were_cut_off() {
+    let job = orgs();
+    let run = |id: &str, state| RunRecord {
+        state,
+        finished_at: Some(at("06-15T03:00:00")),
+        ..RunRecord::new(id, "orgs", at("06-15T02:30:00"))
+    };
+    let kinds = |runs: &[RunRecord]| {
+        let seen = Seen {
+            job: &job,
+            runs,
+            fire: None,
+            destination: None,
+            dead_letters: 0,
+            watched_since: at("06-15T00:00:00"),
+            no_success_for: None,
+            next_fire: None,
+            now: at("06-15T04:00:00"),
+        };
+        conditions(&seen).iter().map(|found| found.kind).collect::<Vec<_>>()
+    };
+    let (failed, cut_off) = (run("01A", RunState::Failed), run("01B", RunState::Discarded));
+    assert_eq!(kinds(&[cut_off.clone(), failed.clone()]), [Kind::Failed]);
+    // It had compared: the extract is right again. So it is where somebody has looked at what it would send, and given it up.
+    let compared = RunRecord { counts: Counts { unchanged: 1, ..Counts::default() }, ..cut_off.clone() };
+    assert_eq!(kinds(&[compared, failed.clone()]), []);
+    // What a delivery has left behind is pending until another one is published.
+    let mut given_up = run("01A", RunState::Delivering);
+    given_up.report =
+        Some(serde_json::json!({ "stopped": { "kind": "breaker", "reason": "HTTP 503", "remedy": "wait" } }));
+    assert_eq!(kinds(&[cut_off, given_up.clone()]), [Kind::Destination]);
+    assert_eq!(kinds(&[run("01B", RunState::Failed), given_up.clone()]), [Kind::Failed, Kind::Destination]);
+    assert_eq!(kinds(&[run("01B", RunState::Held), given_up.clone()]), [Kind::Held, Kind::Destination]);
+    assert_eq!(kinds(&[run("01B", RunState::Finished), given_up]), []);
 }
 
 #[test]

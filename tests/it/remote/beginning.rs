@@ -71,6 +71,9 @@ fn csv_and_parquet() -> [(&'static str, Vec<u8>, usize); 2] {
     [("orgs.csv", large(20_000).into_bytes(), MOST), ("orgs.parquet", groups(10), 2 << 20)]
 }
 
+/// Of a text from a server that gives the whole. Each time that is broken off, some megabytes are on their way, how many is a matter of luck.
+const WHOLE: (usize, usize) = (130_000, 6 * MOST);
+
 /// This server answers a request for the first bytes with the whole, of which more is on its way when it is broken off.
 #[test]
 fn of_an_object() {
@@ -80,7 +83,7 @@ fn of_an_object() {
     let [csv, (parquet, groups, _)] = csv_and_parquet();
     let nights = |name: &str| s3::nights(&s3::source(&format!("s3://lake/{name}"), address, ""));
     let write = |name: &str, content: &[u8]| server.write(&format!("lake/{name}"), content);
-    all(&[(csv.0, large(60_000).into_bytes(), 3 * MOST)], &way, write, nights);
+    all(&[(csv.0, large(WHOLE.0).into_bytes(), WHOLE.1)], &way, write, nights);
     // It does not give all parts of Parquet either; that they suffice is seen at Azurite.
     write(parquet, &groups);
     looks(&nights(parquet), &way, groups.len() * 3, &["workspace_id"]);
@@ -131,7 +134,7 @@ fn of_a_file_behind_http() {
     let [csv, (name, parquet, _)] = csv_and_parquet();
     let nights = |name: &str| Nights::new(&format!("path = \"http://127.0.0.1:{}/{name}\"", way.port));
     // To look at it is to ask for it, and what is on the way by then counts.
-    let csv = (csv.0, large(60_000).into_bytes(), 3 * MOST);
+    let csv = (csv.0, large(WHOLE.0).into_bytes(), WHOLE.1);
     all(&[csv], &way, |name, content| server.write(name, content), nights);
     let whole = parquet.len();
     server.write(name, parquet);
