@@ -68,7 +68,11 @@ impl Runner {
         tokio::select! {
             biased;
             _ = lost => Err(PipelineError::Lost(job.to_owned())),
-            done = work => Ok(done),
+            // A process that stood still finds out about its work before its timers tell it how late it is: what comes of work without a lease is that.
+            done = work => match self.tenures.iter().all(Tenure::is_good) {
+                true => Ok(done),
+                false => Err(PipelineError::Lost(job.to_owned())),
+            },
         }
     }
 }

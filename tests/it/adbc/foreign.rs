@@ -116,9 +116,9 @@ fn a_query_that_takes_too_long_is_cancelled() {
 fn a_driver_that_does_not_react_does_not_keep_the_run() {
     for mode in ["hang, deaf", "hang in rows, deaf"] {
         let case = case(mode, "timeout = \"300ms\"").grace(Duration::from_millis(300));
-        let began = Instant::now();
         case.check_error(&["longer than 300ms", "did not react to being cancelled"]);
-        assert!(began.elapsed() < Duration::from_secs(3), "the driver sleeps for 4 s, and was waited for");
+        assert!(!witnessed(&case).contains("database released"), "it was waited for");
+        std::fs::write(case.home.path().join("witness.enough"), "").unwrap();
         until(&case, "database released");
     }
 }

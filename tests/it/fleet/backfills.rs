@@ -74,6 +74,31 @@ fn one_that_stood_still_sends_nothing_when_it_goes_on() {
     assert_eq!(night(&a, 0)["unchanged"], ORGS);
 }
 
+/// What it had begun to write is ended by the database after some seconds, for others' sake.
+#[test]
+fn one_that_stood_still_in_the_midst_of_a_write_is_left_as_well() {
+    let (site, a, b) = site();
+    let filling = fill(&a);
+    site.destination.wait_for(3);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut lock = runtime.block_on(sqlx::PgConnection::connect(&site.database.url())).unwrap();
+    runtime.block_on(sqlx::raw_sql("BEGIN; LOCK TABLE nightmark.receipts IN SHARE MODE").execute(&mut lock)).unwrap();
+    let writing = |wait: &str| {
+        let among = format!("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND {wait}");
+        until("it writes", || (named(&site, &among) == "1").then_some(()));
+    };
+    writing("wait_event_type = 'Lock'");
+    signal(filling.id(), "STOP");
+    runtime.block_on(sqlx::raw_sql("COMMIT").execute(&mut lock)).unwrap();
+    writing("state = 'idle in transaction'");
+    all(&[&a, &b], "pro");
+    assert_eq!(as_soon_as_free(&b)["acknowledged"], ORGS);
+    site.destination.take();
+    signal(filling.id(), "CONT");
+    says(&end(filling).expect(2), &["job `orgs` was left", "store.lease"]);
+    assert_eq!(site.destination.take_orgs(), Vec::<String>::new());
+}
+
 #[test]
 fn of_two_that_are_begun_at_the_same_instant_one_is_sent() {
     let (site, a, b) = site();
