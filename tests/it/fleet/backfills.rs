@@ -82,10 +82,10 @@ fn one_that_stood_still_in_the_midst_of_a_write_is_left_as_well() {
     site.destination.wait_for(3);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut lock = runtime.block_on(sqlx::PgConnection::connect(&site.database.url())).unwrap();
-    runtime.block_on(sqlx::raw_sql("BEGIN; LOCK TABLE nightmark.receipts IN SHARE MODE").execute(&mut lock)).unwrap();
+    runtime.block_on(sqlx::raw_sql("BEGIN; LOCK TABLE nightmark.progress IN SHARE MODE").execute(&mut lock)).unwrap();
     let writing = |wait: &str| {
         let among = format!("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND {wait}");
-        until("it writes", || (named(&site, &among) == "1").then_some(()));
+        until(wait, || (named(&site, &among) != "0").then_some(()));
     };
     writing("wait_event_type = 'Lock'");
     signal(filling.id(), "STOP");

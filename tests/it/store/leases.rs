@@ -2,12 +2,16 @@
 
 use super::{at, receipt, run};
 use crate::support::postgres::Cluster;
+use nightmark::clock::SystemClock;
+use nightmark::lease::Leases;
 use nightmark::receipt::{Outcome, Progress};
 use nightmark::store::{
     AlertRecord, AlertStore, Asking, DestinationRecord, DestinationState, Fence, FireCause, FireRecord, FireState,
     FireStore, LeaseStore, Offer, Past, RefusalChange, RefusalStore, RunState, RunStore, ShareState, ShareStore,
     StoreError,
 };
+use sqlx::Connection as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -46,6 +50,28 @@ async fn a_lease_is_one_holders_at_a_time() {
     let own = |epoch| Asking { own: Some(epoch), ..asking("job/a", "x", LONG) };
     assert!(store.take_lease(&own(2)).await.unwrap().is_err());
     assert_eq!(store.take_lease(&own(3)).await.unwrap().unwrap().epoch, 4);
+}
+
+/// Whoever had it stands still in a write, for longer than the next one's lease is good for.
+#[tokio::test]
+async fn a_lease_that_was_waited_for_is_good() {
+    let database = Cluster::shared().database();
+    let store = database.open().await;
+    store.take_lease(&asking("job/a", "x", Duration::ZERO)).await.unwrap().unwrap();
+    let mut writer = sqlx::PgConnection::connect(&database.url()).await.unwrap();
+    let write = "BEGIN; SELECT epoch FROM nightmark.leases WHERE name = 'job/a' FOR KEY SHARE";
+    sqlx::raw_sql(write).execute(&mut writer).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let note = folder.path().join("note");
+    let leases = Leases::new(Arc::new(store), Arc::new(SystemClock), "y", Duration::from_secs(2));
+    let ended = async {
+        tokio::time::sleep(Duration::from_millis(2500)).await;
+        sqlx::raw_sql("COMMIT").execute(&mut writer).await.unwrap();
+    };
+    let (taken, ()) = tokio::join!(leases.take_from(&note, "job/a", "run r2"), ended);
+    let kept = taken.unwrap().unwrap();
+    assert!(kept.tenure().is_good());
+    assert_eq!(kept.fence().epoch, 2);
 }
 
 #[tokio::test]
