@@ -58,15 +58,22 @@ impl Leases {
                 Ok(fence) => fence,
                 Err(other) => return Ok(Err(other)),
             };
-            if began.monotonic.elapsed() < self.between_asks() {
+            // By both clocks, as its end.
+            let by_wall = (self.clock.now() - began.wall).to_std().unwrap_or_default();
+            if began.monotonic.elapsed().max(by_wall) < self.between_asks() {
                 break (fence, began);
             }
             // Whoever had it stood still in a write, which the store waits for and then ends: that may take longer than what it has given is good for.
             let again = self.now();
-            if self.store.keep_lease(&fence, self.length).await? {
-                break (fence, again);
+            match self.store.keep_lease(&fence, self.length).await {
+                Ok(true) => break (fence, again),
+                Ok(false) => own = Some(fence.epoch),
+                Err(error) => {
+                    // Nobody would keep it up, and all others would wait for it to run out; where this fails too, they do.
+                    let _ = self.store.end_lease(&fence).await;
+                    return Err(error);
+                }
             }
-            own = Some(fence.epoch);
         };
         let (lost, _) = watch::channel(false);
         let end = Mutex::new(self.end_from(began));

@@ -127,16 +127,22 @@ fn is_on(run: &RunRecord) -> bool {
         || (run.state == RunState::Delivering && run.finished_at.is_none())
 }
 
-/// The newest run that says how the job is. One that was cut off before it had compared anything, as the daemon was stopped or killed, does not: what was
-/// wrong before it is as wrong as it was.
+/// The newest run that says whether the job can be done. One that has compared nothing and did not fail does not: it was cut off, as the daemon was stopped
+/// or killed, or is (or was) held for a schema that has drifted. What was wrong before it is as wrong as it was.
 fn last<'a>(seen: &Seen<'a>) -> Option<&'a RunRecord> {
-    let was_cut_off = |run: &RunRecord| run.state == RunState::Discarded && run.counts == Counts::default();
-    seen.runs.iter().find(|run| !is_on(run) && !was_cut_off(run))
+    let says_nothing = |run: &RunRecord| {
+        matches!(run.state, RunState::Held | RunState::Superseded | RunState::Discarded)
+            && run.counts == Counts::default()
+    };
+    seen.runs.iter().find(|run| !is_on(run) && !says_nothing(run))
 }
 
-/// The newest run that was published and is not on: what is pending is pending of this one, whatever was tried after it.
+/// The newest run that is published and not on: what is pending is pending of this one, whatever was tried after it. Not one that is superseded: that may
+/// be a held one that was never published, and of the others whoever has superseded them tells.
 fn last_published<'a>(seen: &Seen<'a>) -> Option<&'a RunRecord> {
-    seen.runs.iter().find(|run| !is_on(run) && run.state.is_published())
+    let is_in_force =
+        |run: &RunRecord| matches!(run.state, RunState::Published | RunState::Delivering | RunState::Finished);
+    seen.runs.iter().find(|run| !is_on(run) && is_in_force(run))
 }
 
 fn time(at: DateTime<Utc>) -> String {

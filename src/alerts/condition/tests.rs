@@ -188,6 +188,14 @@ fn what_is_wrong_stays_so_over_runs_that_were_cut_off() {
     // It had compared: the extract is right again. So it is where somebody has looked at what it would send, and given it up.
     let compared = RunRecord { counts: Counts { unchanged: 1, ..Counts::default() }, ..cut_off.clone() };
     assert_eq!(kinds(&[compared, failed.clone()]), []);
+    // Nothing was, where a schema has drifted: it is held, or that has been given up or replaced since.
+    for (state, kinds_of) in [
+        (RunState::Held, &[Kind::Failed, Kind::Held][..]),
+        (RunState::Discarded, &[Kind::Failed]),
+        (RunState::Superseded, &[Kind::Failed]),
+    ] {
+        assert_eq!(kinds(&[run("01B", state), failed.clone()]), kinds_of, "{state:?}");
+    }
     // What a delivery has left behind is pending until another one is published.
     let mut given_up = run("01A", RunState::Delivering);
     given_up.report =
@@ -195,6 +203,8 @@ fn what_is_wrong_stays_so_over_runs_that_were_cut_off() {
     assert_eq!(kinds(&[cut_off, given_up.clone()]), [Kind::Destination]);
     assert_eq!(kinds(&[run("01B", RunState::Failed), given_up.clone()]), [Kind::Failed, Kind::Destination]);
     assert_eq!(kinds(&[run("01B", RunState::Held), given_up.clone()]), [Kind::Held, Kind::Destination]);
+    let replaced = [run("01C", RunState::Held), run("01B", RunState::Superseded), given_up.clone()];
+    assert_eq!(kinds(&replaced), [Kind::Held, Kind::Destination]);
     assert_eq!(kinds(&[run("01B", RunState::Finished), given_up]), []);
 }
 

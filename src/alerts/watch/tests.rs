@@ -126,6 +126,8 @@ impl Place {
         let at = self.clock.now();
         let mut run = RunRecord { state, finished_at: Some(at), report, ..RunRecord::new(id, "orgs", at) };
         run.reason = (state != RunState::Finished).then(|| "no disk".to_owned());
+        // It waits for a decision about these; one that is held for its schema has none.
+        run.counts.pending = u64::from(state == RunState::Held);
         self.store.put_run(&run, at).await.unwrap();
     }
 }
