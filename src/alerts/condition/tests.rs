@@ -16,6 +16,21 @@ fn orgs() -> Job {
     job::parse(text, Path::new("orgs.toml"), Path::new("/home")).unwrap_or_else(|p| panic!("{p:?}"))
 }
 
+/// Of a job without a time to be through in, looked at on the second day.
+fn seen<'a>(job: &'a Job, runs: &'a [RunRecord]) -> Seen<'a> {
+    Seen {
+        job,
+        runs,
+        fire: None,
+        destination: None,
+        dead_letters: 0,
+        watched_since: at("06-14T00:00:00"),
+        no_success_for: None,
+        next_fire: None,
+        now: at("06-15T04:00:00"),
+    }
+}
+
 #[test]
 fn what_is_held_names_the_commands_and_how_many_wait() {
     let job = orgs();
@@ -23,15 +38,9 @@ fn what_is_held_names_the_commands_and_how_many_wait() {
     (run.state, run.finished_at, run.reason) = (RunState::Held, Some(at("06-15T02:31:00")), Some("too many".into()));
     run.counts = Counts { pending: 7, ..Counts::default() };
     let seen = Seen {
-        job: &job,
-        runs: std::slice::from_ref(&run),
-        fire: None,
-        destination: None,
-        dead_letters: 0,
         watched_since: at("06-15T00:00:00"),
-        no_success_for: None,
-        next_fire: None,
         now: at("06-15T03:00:00"),
+        ..seen(&job, std::slice::from_ref(&run))
     };
     let found = conditions(&seen);
     assert_eq!(found.len(), 1, "{found:?}");
@@ -80,17 +89,7 @@ fn a_run_that_could_not_begin_is_told_by_its_fire() {
     let fire = failed_fire("06-15T02:30:02", "the folder is read-only");
     let mut run = RunRecord::new("01A", "orgs", at("06-14T02:30:00"));
     (run.state, run.finished_at) = (RunState::Finished, Some(at("06-14T02:31:00")));
-    let seen = Seen {
-        job: &job,
-        runs: std::slice::from_ref(&run),
-        fire: Some(&fire),
-        destination: None,
-        dead_letters: 0,
-        watched_since: at("06-14T00:00:00"),
-        no_success_for: None,
-        next_fire: None,
-        now: at("06-15T03:00:00"),
-    };
+    let seen = Seen { fire: Some(&fire), now: at("06-15T03:00:00"), ..seen(&job, std::slice::from_ref(&run)) };
     let found = conditions(&seen);
     assert!(
         found.len() == 1 && found[0].what.contains("2026-06-15 02:30 UTC failed: the folder is read-only"),
@@ -109,17 +108,7 @@ fn a_run_that_failed_behind_its_publication_is_told_by_its_fire() {
     let mut run = RunRecord::new("01A", "orgs", at("06-15T02:30:02"));
     (run.state, run.finished_at) = (RunState::Published, Some(at("06-15T02:32:59")));
     run.counts = Counts { pending: 3, ..Counts::default() };
-    let seen = Seen {
-        job: &job,
-        runs: std::slice::from_ref(&run),
-        fire: Some(&fire),
-        destination: None,
-        dead_letters: 0,
-        watched_since: at("06-14T00:00:00"),
-        no_success_for: None,
-        next_fire: None,
-        now: at("06-15T03:00:00"),
-    };
+    let seen = Seen { fire: Some(&fire), now: at("06-15T03:00:00"), ..seen(&job, std::slice::from_ref(&run)) };
     let found = conditions(&seen);
     assert_eq!((found.len(), found[0].kind), (1, Kind::Failed), "{found:?}");
     assert!(found[0].what.contains("KEY") && found[0].unsent == "3 changes; the next run sends them", "{found:?}");
@@ -137,27 +126,15 @@ fn a_delivery_that_was_given_up_is_told_as_the_destination() {
     let stopped =
         |kind: &str| Some(serde_json::json!({ "stopped": { "kind": kind, "reason": "HTTP 503", "remedy": "wait" } }));
     run.report = stopped("breaker");
-    fn seen<'a>(job: &'a Job, run: &'a RunRecord) -> Seen<'a> {
-        Seen {
-            job,
-            runs: std::slice::from_ref(run),
-            fire: None,
-            destination: None,
-            dead_letters: 0,
-            watched_since: at("06-14T00:00:00"),
-            no_success_for: None,
-            next_fire: None,
-            now: at("06-15T04:00:00"),
-        }
-    }
-    let found = conditions(&seen(&job, &run));
+    let runs = std::slice::from_ref;
+    let found = conditions(&seen(&job, runs(&run)));
     assert_eq!((found.len(), found[0].kind), (1, Kind::Destination), "{found:?}");
     assert!(found[0].what.contains("HTTP 503") && found[0].unsent.starts_with("3 changes"), "{found:?}");
     // Somebody has stopped it, or it goes on.
     let asked = RunRecord { report: stopped("asked"), ..run.clone() };
     let on = RunRecord { finished_at: None, ..run.clone() };
     for other in [asked, on] {
-        assert!(conditions(&seen(&job, &other)).is_empty(), "{other:?}");
+        assert!(conditions(&seen(&job, runs(&other))).is_empty(), "{other:?}");
     }
 }
 
@@ -169,20 +146,7 @@ fn what_is_wrong_stays_so_over_runs_that_were_cut_off() {
         finished_at: Some(at("06-15T03:00:00")),
         ..RunRecord::new(id, "orgs", at("06-15T02:30:00"))
     };
-    let kinds = |runs: &[RunRecord]| {
-        let seen = Seen {
-            job: &job,
-            runs,
-            fire: None,
-            destination: None,
-            dead_letters: 0,
-            watched_since: at("06-15T00:00:00"),
-            no_success_for: None,
-            next_fire: None,
-            now: at("06-15T04:00:00"),
-        };
-        conditions(&seen).iter().map(|found| found.kind).collect::<Vec<_>>()
-    };
+    let kinds = |runs: &[RunRecord]| conditions(&seen(&job, runs)).iter().map(|found| found.kind).collect::<Vec<_>>();
     let (failed, cut_off) = (run("01A", RunState::Failed), run("01B", RunState::Discarded));
     assert_eq!(kinds(&[cut_off.clone(), failed.clone()]), [Kind::Failed]);
     // It had compared: the extract is right again. So it is where somebody has looked at what it would send, and given it up.
